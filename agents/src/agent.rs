@@ -1,0 +1,51 @@
+//! What every learner is to the training loop.
+
+use crate::{AgentError, Metrics, Replay, State};
+
+/// One environment step as an agent sees it. Actions are in the policy's coordinates, `[-1, 1]` per dimension;
+/// the training loop scales them to the environment's bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Transition<'a> {
+    /// Observation acted upon.
+    pub obs: &'a [f32],
+    /// Action taken, in `[-1, 1]`.
+    pub action: &'a [f32],
+    /// The environment's reward.
+    pub reward: f32,
+    /// Observation that followed, the final one of the episode included.
+    pub next_obs: &'a [f32],
+    /// The task ended: the next state is worth nothing.
+    pub terminated: bool,
+    /// The episode was cut off: the next state keeps its value.
+    pub truncated: bool,
+}
+
+/// A learner. The loop calls `act`, steps the environment, calls `observe`, then `update`; everything random
+/// inside comes from the agent's own streams, which `save` includes.
+pub trait Agent {
+    /// Chooses an exploring action in `[-1, 1]` for the next step of training.
+    fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
+
+    /// Chooses the action the learner thinks best. Draws no random number and changes no state.
+    fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
+
+    /// Takes in what the action led to.
+    fn observe(&mut self, transition: &Transition<'_>) -> Result<(), AgentError>;
+
+    /// Does the learning due after one environment step (often one gradient update, sometimes none) and
+    /// adds what it measured to `metrics`.
+    fn update(&mut self, metrics: &mut Metrics) -> Result<(), AgentError>;
+
+    /// Weights, actions, values for TensorBoard histograms, each under its metric name. Called at logging
+    /// events only; changes no state.
+    fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;
+
+    /// Everything but the replay contents: weights, optimiser, normalisers, random streams, counters.
+    fn save(&self) -> State;
+
+    /// Takes back what `save` of an agent with the same config wrote. The replays are restored separately.
+    fn load(&mut self, state: &State) -> Result<(), AgentError>;
+
+    /// The replay buffers, each under a fixed name, for checkpoints that write only what changed.
+    fn replays(&mut self) -> Vec<(&'static str, &mut Replay)>;
+}

@@ -1,0 +1,51 @@
+//! What can go wrong in an agent, each message saying where and what to do.
+
+use thiserror::Error;
+
+/// An agent that could not be built, restored or go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// A loss, observation, action or weight became NaN or infinite.
+    #[error(
+        "{what} is not finite ({value}) after {updates} updates; lower the learning rate or clip gradients, and go on from the last good checkpoint"
+    )]
+    NonFinite {
+        /// Which quantity.
+        what: String,
+        /// Its value.
+        value: f64,
+        /// Gradient updates done so far.
+        updates: u64,
+    },
+    /// A checkpoint that does not fit this agent.
+    #[error("checkpoint: `{name}`: {problem}")]
+    BadState {
+        /// Which entry.
+        name: String,
+        /// Missing, or another shape or type than expected.
+        problem: String,
+    },
+    /// A setting that cannot work, found when building.
+    #[error("{setting}: {problem}")]
+    BadConfig {
+        /// The key, as in the YAML.
+        setting: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Demonstrations that cannot be read or do not fit.
+    #[error("{path}: {problem}")]
+    BadDemonstrations {
+        /// The file.
+        path: String,
+        /// What is wrong, where in the file, and what to do.
+        problem: String,
+    },
+    /// libtorch refused something.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}

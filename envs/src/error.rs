@@ -1,0 +1,77 @@
+//! What can go wrong with an environment, each message saying where and what to do.
+
+use thiserror::Error;
+
+/// An environment that could not be made, stepped or restored.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EnvError {
+    /// No environment is registered under this id.
+    #[error("unknown environment `{id}`{}; `liprl envs` lists those there are", suggestion.as_ref().map(|s| format!(", did you mean `{s}`?")).unwrap_or_default())]
+    UnknownId {
+        /// What was asked for.
+        id: String,
+        /// The nearest registered id.
+        suggestion: Option<String>,
+    },
+    /// The task has no such option, or the option has another type or range.
+    #[error("{id}: option `{option}`: {problem}")]
+    BadOption {
+        /// The environment.
+        id: String,
+        /// The option's name.
+        option: String,
+        /// What is wrong, and what was expected.
+        problem: String,
+    },
+    /// `step` was called before `reset`, or after an episode's end.
+    #[error("{id}: step called on an episode that is over or was never started; call reset first")]
+    NeedsReset {
+        /// The environment.
+        id: String,
+    },
+    /// A slice has the wrong length.
+    #[error("{id}: {what} has {found} values, the space has {expected}")]
+    WrongLength {
+        /// The environment.
+        id: String,
+        /// Action or observation.
+        what: &'static str,
+        /// Length given.
+        found: usize,
+        /// Length wanted.
+        expected: usize,
+    },
+    /// A NaN or infinite number in an action or coming out of the simulator.
+    #[error("{id}: {what} is not finite at coordinate {index}")]
+    NonFinite {
+        /// The environment.
+        id: String,
+        /// Action, observation or reward.
+        what: &'static str,
+        /// Which coordinate.
+        index: usize,
+    },
+    /// A saved state that does not belong to this environment.
+    #[error("{id}: the saved state does not fit: {problem}")]
+    BadState {
+        /// The environment.
+        id: String,
+        /// What differs.
+        problem: String,
+    },
+    /// This task cannot draw itself.
+    #[error("{id} cannot be rendered")]
+    CannotRender {
+        /// The environment.
+        id: String,
+    },
+    /// The simulator or one of its files failed.
+    #[error("{id}: {problem}")]
+    Simulator {
+        /// The environment.
+        id: String,
+        /// The simulator's own words and what to do.
+        problem: String,
+    },
+}
