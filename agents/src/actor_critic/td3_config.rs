@@ -1,0 +1,133 @@
+//! TD3's settings, and DDPG's as its switches. Sources: [F] Fujimoto et al. 2018, "Addressing Function Approximation Error
+//! in Actor-Critic Methods" (arXiv 1802.09477), section 6.1; [C] its authors' code (TD3, 2020).
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::config::{ActionNoise, CriticLoss, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
+use crate::count;
+
+/// Twin delayed deep deterministic policy gradient. DDPG is `twin: false, policy_delay: 1, target_noise: 0`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct Td3Config {
+    /// Discount per environment step. Default `0.99` [F].
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub gamma: f64,
+    /// Steps of reward summed before bootstrapping. Default `1` [F].
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1, max = 1000))]
+    pub n_step: usize,
+    /// Transitions per gradient update. Default `256` [C].
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1, max = 1_048_576))]
+    pub batch_size: usize,
+    /// Transitions kept; the oldest go first. Default `1e6` [C].
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1))]
+    pub buffer_size: usize,
+    /// Environment steps of uniformly random actions before the first update. Default `25_000` [C].
+    #[serde(deserialize_with = "count::deserialize")]
+    pub learning_starts: u64,
+    /// Environment steps between rounds of updates. Default `1` [F].
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1))]
+    pub update_every: u64,
+    /// Gradient updates in a round. Default `1` [F].
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1))]
+    pub updates: u64,
+    /// Share of the networks that moves into the targets at each target update. Default `0.005` [F].
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub tau: f64,
+    /// Critic updates to one update of the actor and the targets. Default `2` [F].
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1))]
+    pub policy_delay: u64,
+    /// Two critics rather than one. Default `true` [F].
+    pub twin: bool,
+    /// How two target critics make one value. Default `minimum` [F].
+    #[garde(dive)]
+    pub backup: Backup,
+    /// Standard deviation of the noise on the target policy's actions, in `[-1, 1]` units. Default `0.2` [F].
+    #[garde(range(min = 0.0))]
+    pub target_noise: f64,
+    /// That noise is clipped to ± this. Default `0.5` [F].
+    #[garde(range(min = 0.0))]
+    pub target_noise_clip: f64,
+    /// Loss of each critic. Default `squared` [F].
+    pub critic_loss: CriticLoss,
+    /// The policy's network.
+    #[garde(dive)]
+    pub actor: NetworkConfig,
+    /// The network of each critic.
+    #[garde(dive)]
+    pub critic: NetworkConfig,
+    /// Noise on the actions of training. Default `{kind: gaussian, std: 0.1}` [F].
+    #[garde(dive)]
+    pub action_noise: ActionNoise,
+    /// Adaptive noise on the acting policy's weights. Default: none.
+    #[garde(dive)]
+    pub parameter_noise: Option<ParameterNoise>,
+    /// Standardise observations by running moments. Default: none.
+    #[garde(dive)]
+    pub normalise_observations: Option<NormaliseConfig>,
+    /// Prioritised replay. Default: none, sampling is uniform.
+    #[garde(dive)]
+    pub priorities: Option<PriorityConfig>,
+}
+
+impl Default for Td3Config {
+    fn default() -> Self {
+        Self {
+            gamma: 0.99,
+            n_step: 1,
+            batch_size: 256,
+            buffer_size: 1_000_000,
+            learning_starts: 25_000,
+            update_every: 1,
+            updates: 1,
+            tau: 0.005,
+            policy_delay: 2,
+            twin: true,
+            backup: Backup::Minimum,
+            target_noise: 0.2,
+            target_noise_clip: 0.5,
+            critic_loss: CriticLoss::Squared,
+            actor: NetworkConfig::default(),
+            critic: NetworkConfig::default(),
+            action_noise: ActionNoise::Gaussian { std: 0.1 },
+            parameter_noise: None,
+            normalise_observations: None,
+            priorities: None,
+        }
+    }
+}
+
+/// One value from two target critics: w·min + (1 − w)·max.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub enum Backup {
+    /// The smaller one: w = 1 (clipped double Q-learning).
+    #[default]
+    Minimum,
+    /// Mostly the smaller one; w = 0.75 in Fujimoto et al. 2019 (BCQ, arXiv 1812.02900) and in arXiv 2006.16785.
+    Soft {
+        /// Weight w of the smaller value, in `[0, 1]`.
+        #[garde(range(min = 0.0, max = 1.0))]
+        minimum_weight: f64,
+    },
+}
+
+impl Backup {
+    /// The weight w of the smaller value.
+    pub fn minimum_weight(self) -> f64 {
+        match self {
+            Self::Minimum => 1.0,
+            Self::Soft { minimum_weight } => minimum_weight,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The closed sets of choices a network is made of.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What follows each hidden layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(rename_all = "snake_case")]
+#[garde(allow_unvalidated)]
+pub enum Activation {
+    /// max(x, 0).
+    #[default]
+    Relu,
+    /// x where positive, slope · x elsewhere: `{leaky_relu: 0.1}`.
+    LeakyRelu(#[garde(range(min = 0.0, max = 1.0))] f64),
+    /// Hyperbolic tangent.
+    Tanh,
+    /// x · sigmoid(x).
+    Swish,
+}
+
+impl Activation {
+    /// The gain that keeps a layer's output variance, as in PyTorch's `calculate_gain` (1 for swish).
+    pub fn gain(self) -> f64 {
+        match self {
+            Self::Relu => 2f64.sqrt(),
+            Self::LeakyRelu(slope) => (2.0 / (1.0 + slope * slope)).sqrt(),
+            Self::Tanh => 5.0 / 3.0,
+            Self::Swish => 1.0,
+        }
+    }
+}
+
+/// How weights start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub enum Init {
+    /// Weights and biases uniform in ± 1/√(inputs), PyTorch's default.
+    #[default]
+    Uniform,
+    /// Orthogonal weights with the activation's gain, zero biases: `{orthogonal: {output_gain: 0.01}}`.
+    Orthogonal {
+        /// Gain of the last layer; 0.01 starts a policy near zero.
+        #[garde(range(min = 0.0))]
+        output_gain: f64,
+    },
+}

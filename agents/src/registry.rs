@@ -1,0 +1,42 @@
+//! Every kind of agent a config can name.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Agent, AgentError, Streams,
+    actor_critic::{SacConfig, Td3Config},
+};
+
+/// The `agent:` part of a config: `kind` and that kind's own keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AgentConfig {
+    /// Soft actor–critic.
+    Sac(#[garde(dive)] SacConfig),
+    /// TD3, or DDPG by its switches.
+    Td3(#[garde(dive)] Td3Config),
+}
+
+/// What an agent is built for and on.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Numbers in an observation.
+    pub obs_dim: usize,
+    /// Numbers in an action.
+    pub act_dim: usize,
+    /// The run's random streams.
+    pub streams: Streams,
+    /// Where the networks live.
+    pub device: tch::Device,
+    /// Threads that share the work of one update on a CPU, at least 1.
+    pub threads: usize,
+}
+
+impl AgentConfig {
+    /// The learner this config describes.
+    pub fn build(&self, _setup: &Setup) -> Result<Box<dyn Agent>, AgentError> {
+        Err(AgentError::BadConfig { setting: "agent".into(), problem: "no agent is built in yet".into() })
+    }
+}
