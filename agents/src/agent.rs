@@ -36,6 +36,9 @@ pub trait Agent {
     /// adds what it measured to `metrics`.
     fn update(&mut self, metrics: &mut Metrics) -> Result<(), AgentError>;
 
+    /// Gradient updates done since the agent was made, those before a resume included.
+    fn updates(&self) -> u64;
+
     /// Weights, actions, values for TensorBoard histograms, each under its metric name. Called at logging
     /// events only; changes no state.
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;
