@@ -1,1 +1,18 @@
-//! analysis
+//! Statistics and figures from run folders.
+//!
+//! [`plot`] finds the runs below some folders, groups the seeds of one variant, and draws one metric against
+//! environment steps, with the numbers as CSV beside the picture. The pieces are public: [`Run`] reads one folder,
+//! [`stats`] holds the estimators, [`Curve`] aligns seeds, [`Figure`] draws.
+
+mod curve;
+mod error;
+mod figure;
+mod plot;
+mod run;
+pub mod stats;
+
+pub use curve::{Band, Curve, Point};
+pub use error::AnalysisError;
+pub use figure::{Figure, Line};
+pub use plot::{PlotReport, plot};
+pub use run::{Run, Warning, find_runs};
