@@ -86,3 +86,29 @@ pub struct Frame {
     /// `3 · width · height` bytes.
     pub rgb: Vec<u8>,
 }
+
+/// Refuses an action of another length or with a number that is not finite.
+pub(crate) fn check_action(env: &impl Env, action: &[f64]) -> Result<(), EnvError> {
+    check_length(env, "action", action.len(), env.action_space().dim())?;
+    check_finite(&env.spec().id, "action", action)
+}
+
+/// Refuses an observation slice of another length.
+pub(crate) fn check_observation(env: &impl Env, obs: &[f64]) -> Result<(), EnvError> {
+    check_length(env, "observation", obs.len(), env.observation_space().dim())
+}
+
+fn check_length(env: &impl Env, what: &'static str, found: usize, expected: usize) -> Result<(), EnvError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(EnvError::WrongLength { id: env.spec().id.clone(), what, found, expected })
+}
+
+/// Names the first number that is not finite.
+pub(crate) fn check_finite(id: &str, what: &'static str, values: &[f64]) -> Result<(), EnvError> {
+    match values.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(EnvError::NonFinite { id: id.to_owned(), what, index }),
+    }
+}

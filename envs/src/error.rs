@@ -14,6 +14,12 @@ pub enum EnvError {
         /// The nearest registered id.
         suggestion: Option<String>,
     },
+    /// Somebody registered this id before.
+    #[error("an environment `{id}` is registered already; choose another id")]
+    AlreadyRegistered {
+        /// The id.
+        id: String,
+    },
     /// The task has no such option, or the option has another type or range.
     #[error("{id}: option `{option}`: {problem}")]
     BadOption {

@@ -1,0 +1,191 @@
+//! The simulator: every call of the `mujoco-rs` crate is in this file.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use mujoco_rs::prelude::{MjData, MjModel, MjtObjBase, MjtState};
+
+use crate::BoxSpace;
+
+/// Everything that the next step depends on.
+const STATE: u32 = MjtState::mjSTATE_INTEGRATION as u32;
+
+/// A model and its data. Environments of the same file share one model.
+pub(super) struct Sim {
+    data: MjData<Arc<MjModel>>,
+    frame_skip: u32,
+}
+
+impl Sim {
+    /// Loads the model `xml_file`: a path if it begins with `.`, `/` or `~`, else one of Gymnasium's.
+    pub(super) fn load(xml_file: &str, frame_skip: u32) -> Result<Self, String> {
+        let data = MjData::try_new(shared_model(&model_path(xml_file)?)?).map_err(|e| e.to_string())?;
+        Ok(Self { data, frame_skip })
+    }
+
+    /// Back to the model's initial state, then to these positions and velocities, everything derived from them
+    /// computed.
+    pub(super) fn set(&mut self, qpos: &[f64], qvel: &[f64]) {
+        self.data.reset();
+        self.data.qpos_mut().copy_from_slice(qpos);
+        self.data.qvel_mut().copy_from_slice(qvel);
+        self.data.forward();
+    }
+
+    /// One control step of `frame_skip` simulation steps, then the contact forces on the bodies.
+    pub(super) fn advance(&mut self, ctrl: &[f64]) {
+        self.data.ctrl_mut().copy_from_slice(ctrl);
+        for _ in 0..self.frame_skip {
+            self.data.step();
+        }
+        self.data.rne_post_constraint();
+    }
+
+    /// Seconds per control step.
+    pub(super) fn dt(&self) -> f64 {
+        self.timestep() * f64::from(self.frame_skip)
+    }
+
+    /// Seconds per simulation step.
+    pub(super) fn timestep(&self) -> f64 {
+        self.data.model().opt().timestep
+    }
+
+    /// Positions and velocities before any noise.
+    pub(super) fn initial(&self) -> (Vec<f64>, Vec<f64>) {
+        (self.data.model().qpos0().to_vec(), vec![0.0; self.qvel().len()])
+    }
+
+    /// The actuators' ranges, rounded to f32 as Gymnasium's action spaces are.
+    pub(super) fn action_space(&self) -> BoxSpace {
+        let range = self.data.model().actuator_ctrlrange();
+        let side = |i: usize| range.iter().map(|bounds| f64::from(bounds[i] as f32)).collect();
+        BoxSpace { low: side(0), high: side(1) }
+    }
+
+    /// Index of a body given by name or index.
+    pub(super) fn body(&self, name: &str) -> Option<usize> {
+        let by_index = || name.parse().ok().filter(|index| *index < self.xpos().len());
+        self.data.model().name_to_id(MjtObjBase::mjOBJ_BODY, name).or_else(by_index)
+    }
+
+    /// Numbers of positions, velocities, actuators, bodies and sites.
+    pub(super) fn sizes(&self) -> [usize; 5] {
+        let sites = self.data.site_xpos().len();
+        [self.qpos().len(), self.qvel().len(), self.ctrl().len(), self.xpos().len(), sites]
+    }
+
+    /// Generalised positions, metres and radians.
+    pub(super) fn qpos(&self) -> &[f64] {
+        self.data.qpos()
+    }
+
+    /// Generalised velocities, metres and radians per second.
+    pub(super) fn qvel(&self) -> &[f64] {
+        self.data.qvel()
+    }
+
+    /// Controls last applied.
+    pub(super) fn ctrl(&self) -> &[f64] {
+        self.data.ctrl()
+    }
+
+    /// Positions of the bodies' frames, as the last simulation step began.
+    pub(super) fn xpos(&self) -> &[[f64; 3]] {
+        self.data.xpos()
+    }
+
+    /// Positions of the bodies' centres of mass, as the last simulation step began.
+    pub(super) fn xipos(&self) -> &[[f64; 3]] {
+        self.data.xipos()
+    }
+
+    /// Position of a site.
+    pub(super) fn site(&self, index: usize) -> [f64; 3] {
+        self.data.site_xpos()[index]
+    }
+
+    /// The bodies' masses, kilograms.
+    pub(super) fn masses(&self) -> Vec<f64> {
+        self.data.model().body_mass().to_vec()
+    }
+
+    /// Inertias and masses of the bodies, world first.
+    pub(super) fn cinert(&self) -> &[[f64; 10]] {
+        self.data.cinert()
+    }
+
+    /// Velocities of the bodies, world first.
+    pub(super) fn cvel(&self) -> &[[f64; 6]] {
+        self.data.cvel()
+    }
+
+    /// External forces and torques on the bodies, world first.
+    pub(super) fn cfrc_ext(&self) -> &[[f64; 6]] {
+        self.data.cfrc_ext()
+    }
+
+    /// Actuator forces in joint space.
+    pub(super) fn qfrc_actuator(&self) -> &[f64] {
+        self.data.qfrc_actuator()
+    }
+
+    /// Constraint forces in joint space.
+    pub(super) fn qfrc_constraint(&self) -> &[f64] {
+        self.data.qfrc_constraint()
+    }
+
+    /// Lengths and velocities of the tendons.
+    pub(super) fn tendons(&self) -> (&[f64], &[f64]) {
+        (self.data.ten_length(), self.data.ten_velocity())
+    }
+
+    /// Length of [`Sim::state`].
+    pub(super) fn state_len(&self) -> usize {
+        self.data.model().state_size(STATE)
+    }
+
+    /// Everything that the next step depends on.
+    pub(super) fn state(&self) -> Box<[f64]> {
+        self.data.state(STATE)
+    }
+
+    /// Takes back a state; quantities derived from it are computed by the next step.
+    pub(super) fn set_state(&mut self, state: &[f64]) -> Result<(), String> {
+        self.data.set_state(state, STATE).map_err(|e| e.to_string())
+    }
+}
+
+/// The file of a model: one of Gymnasium's in the assets folder, or the user's own.
+fn model_path(xml_file: &str) -> Result<PathBuf, String> {
+    let path = if xml_file.starts_with(['.', '/']) {
+        PathBuf::from(xml_file)
+    } else if let Some(below) = xml_file.strip_prefix("~/") {
+        std::env::home_dir().unwrap_or_default().join(below)
+    } else {
+        let baked = option_env!("LIPRL_MUJOCO_ASSETS").map(PathBuf::from);
+        std::env::var_os("LIPRL_MUJOCO_ASSETS").map(PathBuf::from).or(baked).unwrap_or_default().join(xml_file)
+    };
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(format!(
+        "there is no model file {}; run `cargo xtask setup`, or set LIPRL_MUJOCO_ASSETS to the folder of Gymnasium's models",
+        path.display()
+    ))
+}
+
+/// Models in use, so that a thousand environments of one task hold one model.
+static MODELS: Mutex<Vec<(PathBuf, Weak<MjModel>)>> = Mutex::new(Vec::new());
+
+fn shared_model(path: &Path) -> Result<Arc<MjModel>, String> {
+    let mut models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
+    models.retain(|(_, model)| model.strong_count() > 0);
+    if let Some(model) = models.iter().find(|(known, _)| known == path).and_then(|(_, model)| model.upgrade()) {
+        return Ok(model);
+    }
+    let model = MjModel::from_xml(path).map_err(|e| format!("MuJoCo cannot load {}: {e}", path.display()))?;
+    let model = Arc::new(model);
+    models.push((path.to_owned(), Arc::downgrade(&model)));
+    Ok(model)
+}

@@ -1,0 +1,136 @@
+//! Every task against Python's Gymnasium: same seed, same actions, all that `reset` and `step` return.
+
+mod python;
+
+use liprl_envs::{Env, NumpyRng, Options, make};
+use python::Python;
+use serde_json::{Value, json};
+
+const TOLERANCE: f64 = 1e-10;
+const SEEDS: [u64; 3] = [0, 7, 12_345_678_901];
+const STEPS: usize = 200;
+
+/// Runs one task on both sides and compares everything; returns the number of (terminated, truncated) steps seen.
+fn compare(python: &mut Python, id: &str, options: Value, seed: u64, scale: f64) -> (usize, usize) {
+    let given: Options = serde_json::from_value(options.clone()).unwrap();
+    let mut env = make(id, &given).unwrap();
+    let mut rng = NumpyRng::derived(seed, 1);
+    let dim = env.action_space().dim();
+    let high = env.action_space().high.clone();
+    // Beyond the bounds too: both sides pass actions to the simulator as they are.
+    let actions: Vec<Vec<f64>> =
+        (0..STEPS).map(|_| (0..dim).map(|i| scale * high[i] * rng.uniform(-1.25, 1.25)).collect()).collect();
+    let answer = python.ask(&json!({
+        "work": "episodes", "id": id, "options": options, "seed": seed, "actions": actions,
+    }));
+    let at = |step: usize| format!("{id} {options} seed {seed} step {step}");
+    for (space, name) in [(env.observation_space(), "observation_space"), (env.action_space(), "action_space")] {
+        let text = |side: &[f64]| side.iter().map(|x| parse_bound(&json!(x.to_string()))).collect::<Vec<_>>();
+        let theirs: Vec<Vec<f64>> =
+            (0..2).map(|i| answer[name][i].as_array().unwrap().iter().map(parse_bound).collect()).collect();
+        assert_eq!(vec![text(&space.low), text(&space.high)], theirs, "{id} {name}");
+    }
+    let mut obs = vec![0.0; env.observation_space().dim()];
+    let mut resets = answer["resets"].as_array().unwrap().iter();
+    let mut reset = |env: &mut Box<dyn Env>, seed, obs: &mut Vec<f64>, step| {
+        env.reset(seed, &Options::new(), obs).unwrap();
+        let theirs = resets.next().unwrap();
+        same_numbers(obs, &theirs["obs"], &at(step));
+        same_info(env.as_ref(), &theirs["info"], &at(step));
+    };
+    reset(&mut env, Some(seed), &mut obs, 0);
+    let (mut terminated, mut truncated) = (0, 0);
+    for (i, (action, theirs)) in actions.iter().zip(answer["steps"].as_array().unwrap()).enumerate() {
+        let step = env.step(action, &mut obs).unwrap();
+        same_numbers(&obs, &theirs["obs"], &at(i + 1));
+        same(step.reward, theirs["reward"].as_f64().unwrap(), "reward", &at(i + 1));
+        assert_eq!(json!(step.terminated), theirs["terminated"], "{}", at(i + 1));
+        assert_eq!(json!(step.truncated), theirs["truncated"], "{}", at(i + 1));
+        same_info(env.as_ref(), &theirs["info"], &at(i + 1));
+        terminated += usize::from(step.terminated);
+        truncated += usize::from(step.truncated);
+        if step.done() {
+            reset(&mut env, None, &mut obs, i + 1);
+        }
+    }
+    (terminated, truncated)
+}
+
+fn parse_bound(text: &Value) -> f64 {
+    text.as_str().unwrap().parse().unwrap()
+}
+
+/// Equal to 1e-10, relative where the number is large.
+fn same(ours: f64, theirs: f64, what: &str, at: &str) {
+    assert!(
+        (ours - theirs).abs() <= TOLERANCE * theirs.abs().max(1.0),
+        "{at}: {what} {ours} where Gymnasium has {theirs}"
+    );
+}
+
+fn same_numbers(ours: &[f64], theirs: &Value, at: &str) {
+    let theirs = theirs.as_array().unwrap();
+    assert_eq!(ours.len(), theirs.len(), "{at}");
+    for (i, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        same(*ours, theirs.as_f64().unwrap(), &format!("obs[{i}]"), at);
+    }
+}
+
+fn same_info(env: &dyn Env, theirs: &Value, at: &str) {
+    let theirs = theirs.as_object().unwrap();
+    let mut names: Vec<_> = env.info().iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    let mut their_names: Vec<_> = theirs.keys().map(String::as_str).collect();
+    their_names.sort_unstable();
+    assert_eq!(names, their_names, "{at}");
+    for (name, ours) in env.info() {
+        same(*ours, theirs[*name].as_f64().unwrap(), name, at);
+    }
+}
+
+/// All seeds with the defaults, then with each set of other options. Every task that can terminate must have.
+fn check(id: &str, terminates: bool, others: &[Value]) {
+    let mut python = Python::start();
+    let mut terminated = 0;
+    for seed in SEEDS {
+        terminated += compare(&mut python, id, json!({}), seed, 1.0).0;
+        for options in others {
+            terminated += compare(&mut python, id, options.clone(), seed, 1.0).0;
+        }
+    }
+    assert_eq!(terminated > 0, terminates, "{id} terminated {terminated} times");
+    // A short time limit, and small actions, which keep walkers up for longer.
+    let (terminated, truncated) = compare(&mut python, id, json!({"max_episode_steps": 9}), 3, 0.1);
+    assert!(truncated >= STEPS / 9 - terminated, "{id} truncated {truncated} times");
+}
+
+macro_rules! parity {
+    ($($name:ident: $id:literal, terminates $terminates:literal, $others:tt;)*) => {$(
+        #[test]
+        fn $name() {
+            check($id, $terminates, json!($others).as_array().unwrap());
+        }
+    )*};
+}
+
+parity! {
+    inverted_pendulum: "InvertedPendulum-v5", terminates true, [{"reset_noise_scale": 0.15, "frame_skip": 4}];
+    inverted_double_pendulum: "InvertedDoublePendulum-v5", terminates true,
+        [{"healthy_reward": 3.5, "reset_noise_scale": 0.3}, {"frame_skip": 2}];
+    hopper: "Hopper-v5", terminates true, [
+        {"forward_reward_weight": 2.5, "ctrl_cost_weight": 0.1, "healthy_reward": 0.3,
+         "exclude_current_positions_from_observation": false, "reset_noise_scale": 0.1},
+        {"terminate_when_unhealthy": false, "frame_skip": 2},
+        {"healthy_state_range": [-3.0, 2.0], "healthy_z_range": [0.9, "inf"], "healthy_angle_range": ["-inf", 0.1]},
+    ];
+    walker2d: "Walker2d-v5", terminates true, [
+        {"forward_reward_weight": 2.5, "ctrl_cost_weight": 0.1, "healthy_reward": 0.3,
+         "exclude_current_positions_from_observation": false, "reset_noise_scale": 0.1},
+        {"terminate_when_unhealthy": false, "frame_skip": 2},
+        {"healthy_z_range": [1.1, "inf"], "healthy_angle_range": [-0.1, 0.2]},
+    ];
+    half_cheetah: "HalfCheetah-v5", terminates false, [
+        {"forward_reward_weight": 2.5, "ctrl_cost_weight": 0.3, "frame_skip": 2,
+         "exclude_current_positions_from_observation": false, "reset_noise_scale": 0.3},
+    ];
+}
