@@ -133,4 +133,34 @@ parity! {
         {"forward_reward_weight": 2.5, "ctrl_cost_weight": 0.3, "frame_skip": 2,
          "exclude_current_positions_from_observation": false, "reset_noise_scale": 0.3},
     ];
+    reacher: "Reacher-v5", terminates false, [{"reward_dist_weight": 2.0, "reward_control_weight": 0.3, "frame_skip": 4}];
+    swimmer: "Swimmer-v5", terminates false, [
+        {"forward_reward_weight": 2.5, "ctrl_cost_weight": 0.1, "frame_skip": 2,
+         "exclude_current_positions_from_observation": false, "reset_noise_scale": 0.3},
+    ];
+    ant: "Ant-v5", terminates true, [
+        {"include_cfrc_ext_in_observation": false, "forward_reward_weight": 2.0, "ctrl_cost_weight": 0.1},
+        {"contact_cost_weight": 0.01, "contact_force_range": [-2.0, 3.0], "healthy_reward": 0.4, "main_body": 3,
+         "exclude_current_positions_from_observation": false, "terminate_when_unhealthy": false},
+        {"healthy_z_range": [0.45, "inf"], "main_body": "torso", "reset_noise_scale": 0.05, "frame_skip": 3},
+    ];
+    humanoid: "Humanoid-v5", terminates true, [
+        {"include_cinert_in_observation": false, "include_cvel_in_observation": false,
+         "include_qfrc_actuator_in_observation": false, "include_cfrc_ext_in_observation": false},
+        {"forward_reward_weight": 2.0, "ctrl_cost_weight": 0.3, "contact_cost_weight": 1e-5, "healthy_reward": 1.5,
+         "contact_cost_range": [0.01, 0.3], "terminate_when_unhealthy": false,
+         "exclude_current_positions_from_observation": false},
+        {"healthy_z_range": [1.3, "inf"], "reset_noise_scale": 0.1, "frame_skip": 3,
+         "include_cvel_in_observation": false},
+    ];
+    humanoid_standup: "HumanoidStandup-v5", terminates false, [
+        {"include_cinert_in_observation": false, "include_cvel_in_observation": false,
+         "include_qfrc_actuator_in_observation": false, "include_cfrc_ext_in_observation": false},
+        {"uph_cost_weight": 3.0, "ctrl_cost_weight": 0.3, "impact_cost_weight": 1e-5, "frame_skip": 3,
+         "impact_cost_range": [0.01, 0.3], "exclude_current_positions_from_observation": false,
+         "reset_noise_scale": 0.1},
+    ];
+    pusher: "Pusher-v5", terminates false, [
+        {"reward_near_weight": 0.1, "reward_dist_weight": 2.0, "reward_control_weight": 0.4, "frame_skip": 2},
+    ];
 }

@@ -62,6 +62,14 @@ pub(super) const fn exclude_current_positions() -> OptionDoc {
     )
 }
 
+pub(super) const fn reward_weight(name: &'static str, default: f64, doc: &'static str) -> OptionDoc {
+    OptionDoc::new(name, OptionValue::Number(default), doc)
+}
+
+pub(super) const fn include_in_observation(name: &'static str, doc: &'static str) -> OptionDoc {
+    OptionDoc::new(name, OptionValue::Flag(true), doc)
+}
+
 pub(super) const EXCLUDE_POSITIONS: &str = "exclude_current_positions_from_observation";
 
 /// Adds uniform noise on [-scale, scale) to each value, in order.
@@ -98,6 +106,12 @@ pub(super) fn observe_clipped(sim: &Sim, skip: usize, obs: &mut Vec<f64>) {
 pub(super) fn planar_position(sim: &Sim, initial_height: f64, info: &mut Info) {
     info.push(("x_position", sim.qpos()[0]));
     info.push(("z_distance_from_origin", sim.qpos()[1] - initial_height));
+}
+
+/// Where a robot free in the plane is.
+pub(super) fn plane_position(sim: &Sim, info: &mut Info) {
+    let (x, y) = (sim.qpos()[0], sim.qpos()[1]);
+    info.extend([("x_position", x), ("y_position", y), ("distance_from_origin", (x * x + y * y).sqrt())]);
 }
 
 /// Distance between two points and the vector from the second to the first.

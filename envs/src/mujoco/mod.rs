@@ -1,16 +1,33 @@
 //! Gymnasium's MuJoCo tasks, version 5: one short file per task over one shared environment.
 
+mod ant;
 mod common;
 mod env;
 mod half_cheetah;
 mod hopper;
+mod humanoid;
+mod humanoid_standup;
 mod inverted_double_pendulum;
 mod inverted_pendulum;
+mod pusher;
+mod reacher;
 mod sim;
+mod swimmer;
 mod walker2d;
 
 use crate::EnvEntry;
 
 /// The tasks, simplest first.
-pub(crate) const ENTRIES: &[EnvEntry] =
-    &[inverted_pendulum::ENTRY, inverted_double_pendulum::ENTRY, hopper::ENTRY, walker2d::ENTRY, half_cheetah::ENTRY];
+pub(crate) const ENTRIES: &[EnvEntry] = &[
+    inverted_pendulum::ENTRY,
+    inverted_double_pendulum::ENTRY,
+    reacher::ENTRY,
+    pusher::ENTRY,
+    swimmer::ENTRY,
+    hopper::ENTRY,
+    walker2d::ENTRY,
+    half_cheetah::ENTRY,
+    ant::ENTRY,
+    humanoid::ENTRY,
+    humanoid_standup::ENTRY,
+];

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use mujoco_rs::prelude::{MjData, MjModel, MjtObjBase, MjtState};
 
-use crate::BoxSpace;
+use crate::{BoxSpace, EnvError, Given};
 
 /// Everything that the next step depends on.
 const STATE: u32 = MjtState::mjSTATE_INTEGRATION as u32;
@@ -67,6 +67,15 @@ impl Sim {
     pub(super) fn body(&self, name: &str) -> Option<usize> {
         let by_index = || name.parse().ok().filter(|index| *index < self.xpos().len());
         self.data.model().name_to_id(MjtObjBase::mjOBJ_BODY, name).or_else(by_index)
+    }
+
+    /// Indices of bodies that a task looks up by name.
+    pub(super) fn named_bodies<const N: usize>(&self, given: &Given, names: [&str; N]) -> Result<[usize; N], EnvError> {
+        let mut indices = [0; N];
+        for (index, name) in indices.iter_mut().zip(names) {
+            *index = self.body(name).ok_or_else(|| given.bad("xml_file", format!("the model has no body `{name}`")))?;
+        }
+        Ok(indices)
     }
 
     /// Numbers of positions, velocities, actuators, bodies and sites.

@@ -1,0 +1,74 @@
+//! Pusher-v5: an arm of seven joints pushes a cylinder to a goal.
+
+use crate::mujoco::common::{add_uniform, difference, frame_skip, reward_weight, sum_of_squares, xml_file};
+use crate::mujoco::env::{Info, MujocoEnv, Task};
+use crate::mujoco::sim::Sim;
+use crate::{EnvEntry, NumpyRng};
+
+pub(super) const ENTRY: EnvEntry = EnvEntry {
+    id: "Pusher-v5",
+    doc: "An arm of seven joints pushes a cylinder to a goal.",
+    max_episode_steps: Some(100),
+    options: &[
+        xml_file("pusher_v5.xml"),
+        frame_skip(5),
+        reward_weight("reward_near_weight", 0.5, "Cost per metre between the arm's tip and the cylinder."),
+        reward_weight("reward_dist_weight", 1.0, "Cost per metre between the cylinder and the goal."),
+        reward_weight("reward_control_weight", 0.1, "Cost per squared control."),
+    ],
+    build: |given| {
+        let near_weight = given.number("reward_near_weight")?;
+        let dist_weight = given.number("reward_dist_weight")?;
+        let ctrl_weight = given.number("reward_control_weight")?;
+        MujocoEnv::build(given, [11, 11, 1, 1, 0], |sim| {
+            let [tip, object, goal] = sim.named_bodies(given, ["tips_arm", "object", "goal"])?;
+            Ok(Box::new(Pusher { near_weight, dist_weight, ctrl_weight, tip, object, goal }))
+        })
+    },
+};
+
+/// Joints of the arm; the cylinder's and the goal's coordinates follow them.
+const JOINTS: usize = 7;
+
+struct Pusher {
+    near_weight: f64,
+    dist_weight: f64,
+    ctrl_weight: f64,
+    tip: usize,
+    object: usize,
+    goal: usize,
+}
+
+impl Task for Pusher {
+    fn randomise(&self, rng: &mut NumpyRng, qpos: &mut [f64], qvel: &mut [f64]) {
+        // The cylinder lies anywhere but near the goal, which is at the origin of its own coordinates.
+        let cylinder = loop {
+            let place = [rng.uniform(-0.3, 0.0), rng.uniform(-0.2, 0.2)];
+            if sum_of_squares(&place).sqrt() > 0.17 {
+                break place;
+            }
+        };
+        let free = qpos.len() - 4;
+        qpos[free..].copy_from_slice(&[cylinder[0], cylinder[1], 0.0, 0.0]);
+        add_uniform(rng, 0.005, qvel);
+        let free = qvel.len() - 4;
+        qvel[free..].fill(0.0);
+    }
+
+    fn observe(&self, sim: &Sim, obs: &mut Vec<f64>) {
+        obs.extend_from_slice(&sim.qpos()[..JOINTS]);
+        obs.extend_from_slice(&sim.qvel()[..JOINTS]);
+        for body in [self.tip, self.object, self.goal] {
+            obs.extend_from_slice(&sim.xpos()[body]);
+        }
+    }
+
+    fn reward(&self, sim: &Sim, _velocity: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
+        let object = sim.xpos()[self.object];
+        let near = -difference(object, sim.xpos()[self.tip]).1 * self.near_weight;
+        let dist = -difference(object, sim.xpos()[self.goal]).1 * self.dist_weight;
+        let ctrl = -sum_of_squares(action) * self.ctrl_weight;
+        info.extend([("reward_dist", dist), ("reward_ctrl", ctrl), ("reward_near", near)]);
+        (dist + ctrl + near, false)
+    }
+}

@@ -1,0 +1,67 @@
+//! Swimmer-v5: a planar chain of three links swims forwards.
+
+use crate::mujoco::common::{
+    EXCLUDE_POSITIONS, add_uniform, ctrl_cost_weight, exclude_current_positions, forward_reward_weight, frame_skip,
+    plane_position, reset_noise_scale, sum_of_squares, xml_file,
+};
+use crate::mujoco::env::{Info, MujocoEnv, Task};
+use crate::mujoco::sim::Sim;
+use crate::{EnvEntry, NumpyRng};
+
+pub(super) const ENTRY: EnvEntry = EnvEntry {
+    id: "Swimmer-v5",
+    doc: "A planar chain of three links swims forwards.",
+    max_episode_steps: Some(1000),
+    options: &[
+        xml_file("swimmer.xml"),
+        frame_skip(4),
+        forward_reward_weight(1.0),
+        ctrl_cost_weight(1e-4),
+        reset_noise_scale(0.1),
+        exclude_current_positions(),
+    ],
+    build: |given| {
+        let task = Swimmer {
+            forward_weight: given.number("forward_reward_weight")?,
+            ctrl_weight: given.number("ctrl_cost_weight")?,
+            noise: given.number("reset_noise_scale")?,
+            skip: 2 * usize::from(given.flag(EXCLUDE_POSITIONS)?),
+        };
+        MujocoEnv::build(given, [2, 2, 1, 1, 0], |_| Ok(Box::new(task)))
+    },
+};
+
+struct Swimmer {
+    forward_weight: f64,
+    ctrl_weight: f64,
+    noise: f64,
+    skip: usize,
+}
+
+impl Task for Swimmer {
+    fn randomise(&self, rng: &mut NumpyRng, qpos: &mut [f64], qvel: &mut [f64]) {
+        add_uniform(rng, self.noise, qpos);
+        add_uniform(rng, self.noise, qvel);
+    }
+
+    fn observe(&self, sim: &Sim, obs: &mut Vec<f64>) {
+        obs.extend_from_slice(&sim.qpos()[self.skip..]);
+        obs.extend_from_slice(sim.qvel());
+    }
+
+    fn tracked(&self, sim: &Sim) -> [f64; 2] {
+        [sim.qpos()[0], sim.qpos()[1]]
+    }
+
+    fn reward(&self, sim: &Sim, [x, y]: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
+        let forward = self.forward_weight * x;
+        let ctrl = self.ctrl_weight * sum_of_squares(action);
+        plane_position(sim, info);
+        info.extend([("x_velocity", x), ("y_velocity", y), ("reward_forward", forward), ("reward_ctrl", -ctrl)]);
+        (forward - ctrl, false)
+    }
+
+    fn reset_info(&self, sim: &Sim, info: &mut Info) {
+        plane_position(sim, info);
+    }
+}
