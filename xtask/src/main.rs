@@ -1,1 +1,61 @@
-fn main() {}
+//! `cargo xtask <command>`: everything around the program that a researcher would otherwise do by hand.
+//! It depends on no part of liprl, so it builds in seconds before libtorch and MuJoCo are there.
+
+mod cache;
+mod demo;
+mod parts;
+mod process;
+mod setup;
+mod suite;
+mod tools;
+mod venv;
+mod wheels;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+  setup [--cuda] [--test]  fetch libtorch, MuJoCo and its task models; --cuda takes the GPU build of
+                           libtorch, --test adds the Python packages the tests compare with
+  demo                     setup, build, train SAC on InvertedPendulum-v5 until it balances, show the result
+  test                     setup --test, then formatting, lints and every test
+
+Set LIBTORCH, MUJOCO_DYNAMIC_LINK_DIR, LIPRL_MUJOCO_ASSETS or LIPRL_PYTHON to use your own installation
+of a part, and LIPRL_CACHE to keep downloads elsewhere than in ~/.cache/liprl.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = root();
+    let outcome = match words.as_slice() {
+        [] | ["-h" | "--help" | "help", ..] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        ["setup", flags @ ..] if flags.iter().all(|flag| matches!(*flag, "--cuda" | "--test")) => {
+            setup::run(&root, setup::Options { cuda: flags.contains(&"--cuda"), test: flags.contains(&"--test") })
+        }
+        ["demo"] => demo::run(&root),
+        ["test"] => suite::run(&root),
+        _ => {
+            eprintln!("error: `cargo xtask {}` is not a command\n\n{USAGE}", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The clone this was started in.
+fn root() -> PathBuf {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let xtask = manifest.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    xtask.parent().map(Path::to_path_buf).unwrap_or(xtask)
+}

@@ -1,0 +1,95 @@
+//! `cargo xtask test`: everything a change has to pass, in one call.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::process::{cargo, show_and_keep, words};
+use crate::setup;
+
+/// The checks, quickest first. All build with the one optimised profile.
+const STEPS: &[&[&str]] = &[
+    &["fmt", "--all", "--check"],
+    &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"],
+    &["test", "--release", "--workspace"],
+    &["test", "--release", "--package", "liprl-envs", "--features", "gymnasium-rs"],
+];
+
+/// Runs every step, also after one has failed, and sums up what passed.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    setup::run(root, setup::Options { cuda: false, test: true })?;
+    let mut rows = Vec::new();
+    let mut failed = 0;
+    for step in STEPS {
+        let mut command = cargo(root, step);
+        // A failing test program does not keep the following ones from being run.
+        if step[0] == "test" {
+            command.arg("--no-fail-fast");
+        }
+        if step.contains(&"gymnasium-rs") {
+            command.env("PYO3_PYTHON", root.join(".deps/venv/bin/python"));
+        }
+        let words = words(&command);
+        println!("\n{words}");
+        let start = Instant::now();
+        let (good, lines) = show_and_keep(&mut command)?;
+        let count = Count::of(&lines);
+        failed += usize::from(!good);
+        let verdict = if good { "ok" } else { "FAILED" };
+        rows.push(format!("{verdict:6} {:5.0} s  {words}{count}", start.elapsed().as_secs_f64()));
+    }
+    println!("\n{}", rows.join("\n"));
+    if failed > 0 {
+        bail!("{failed} of {} steps failed", STEPS.len());
+    }
+    Ok(())
+}
+
+/// Tests counted over the closing lines of a step's test programs.
+#[derive(Debug, Default, PartialEq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+impl Count {
+    fn of(lines: &[String]) -> Self {
+        let mut count = Self::default();
+        for line in lines.iter().filter(|line| line.starts_with("test result: ")) {
+            let number = |label: &str| -> u64 {
+                let words: Vec<&str> = line.split([' ', ';', '.']).filter(|word| !word.is_empty()).collect();
+                let pair = words.windows(2).find(|pair| pair[1] == label);
+                pair.and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
+            };
+            count.passed += number("passed");
+            count.failed += number("failed");
+        }
+        count
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self { passed: 0, failed: 0 } => Ok(()),
+            Self { passed, failed } => write!(f, ": {passed} passed; {failed} failed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_counted_over_all_programs() {
+        let output = "running 3 tests\ntest a ... ok\n\
+            test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+            test result: FAILED. 40 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s\n";
+        let lines: Vec<String> = output.lines().map(str::to_owned).collect();
+        assert_eq!(Count::of(&lines), Count { passed: 43, failed: 2 });
+        assert_eq!(Count::of(&lines).to_string(), ": 43 passed; 2 failed");
+        assert_eq!(Count::of(&lines[..2]).to_string(), "");
+    }
+}
