@@ -1,1 +1,36 @@
-//! logbook
+//! The run folder: what one training run leaves on disk, and how it is written so that a kill at any instant loses nothing that was saved.
+//!
+//! ```text
+//! runs/<experiment>/<variant>/seed-<n>/
+//!   config.yaml            fully resolved, re-runnable as it is
+//!   provenance.json        format version, program, git commit, libraries, processor, command line
+//!   summary.json           status, final and best return, seconds, steps per second
+//!   metrics.jsonl          one object per logging event
+//!   events.out.tfevents.*  the same for TensorBoard, plus histograms, text and images
+//!   checkpoints/           complete learner states: the last two and the best
+//!   run.log                plain lines, one per event of note
+//! ```
+//!
+//! Two rules shape it. A *checkpoint* or *summary* that cannot be written is an error, for the caller to judge. A *log* that cannot be
+//! written is a warning, reported once ([`Logger::take_warnings`]), and never stops a run.
+
+mod checkpoint;
+mod clock;
+mod disk;
+mod error;
+mod folder;
+mod logger;
+mod metrics;
+mod provenance;
+mod sink;
+mod summary;
+pub mod tensorboard;
+
+pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Keep, Recovered};
+pub use disk::write_atomic;
+pub use error::LogbookError;
+pub use folder::{FORMAT_VERSION, RunFolder};
+pub use logger::{EventPosition, HParam, LogPosition, Logger, LoggerOptions};
+pub use metrics::{Series, read_series};
+pub use provenance::Provenance;
+pub use summary::{Status, Summary};

@@ -1,0 +1,188 @@
+//! Checkpoints: complete learner states, of which a killed, cut off or corrupted newest one never costs more than the way back to the one
+//! before it.
+//!
+//! ```text
+//! checkpoints/
+//!   step_000100000/manifest.json   every part's name, size and CRC-32C, and the manifest's own
+//!   step_000100000/<part>
+//!   shared/<part>-v<version>.<n>   large parts that several checkpoints refer to: a replay buffer's chunks, written only when they changed
+//! ```
+//! A checkpoint is written into `.step_….tmp`, synced, and renamed: a folder named `step_…` is complete. A shared part is never changed
+//! once written, and removed when no manifest names it.
+
+mod manifest;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use crate::{LogbookError, RunFolder};
+use manifest::{Manifest, Part};
+pub use writer::{CheckpointWriter, Keep};
+
+/// A run's checkpoints.
+#[derive(Debug)]
+pub struct Checkpoints {
+    root: PathBuf,
+    /// Shared parts known to be whole, by name and version: those of the checkpoint this process resumed from, and those it wrote. What
+    /// else lies on the disk may be damaged, or belong to steps that were given up.
+    known: HashMap<(String, u64), Part>,
+}
+
+/// The newest checkpoint that is whole.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// Why each newer one was passed over, for the user's eyes; usually empty.
+    pub warnings: Vec<String>,
+}
+
+impl Checkpoints {
+    /// The checkpoints of a run, of which there may be none yet.
+    pub fn open(folder: &RunFolder) -> Self {
+        Self { root: folder.checkpoints_path(), known: HashMap::new() }
+    }
+
+    /// Starts a checkpoint of environment step `step`. Nothing counts before [`CheckpointWriter::commit`].
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or the run folder is gone: it is not made anew.
+    pub fn begin(&mut self, step: u64) -> Result<CheckpointWriter<'_>, LogbookError> {
+        CheckpointWriter::begin(self, step)
+    }
+
+    /// The newest checkpoint all of whose bytes are as they were written; `None` when none was ever committed.
+    ///
+    /// # Errors
+    /// [`LogbookError::NoValidCheckpoint`] when there are some and each is damaged, with the reasons.
+    pub fn latest_valid(&mut self) -> Result<Option<Recovered>, LogbookError> {
+        let mut reasons = Vec::new();
+        for (step, path) in committed(&self.root)?.into_iter().rev() {
+            match Checkpoint::open(&path) {
+                Ok(checkpoint) => {
+                    let shared = checkpoint
+                        .manifest
+                        .parts
+                        .iter()
+                        .filter_map(|(name, part)| Some(((name.clone(), part.version?), part.clone())));
+                    self.known = shared.collect();
+                    let warnings = reasons
+                        .into_iter()
+                        .map(|reason| {
+                            format!("a damaged checkpoint is passed over for the one of step {step}: {reason}")
+                        })
+                        .collect();
+                    return Ok(Some(Recovered { checkpoint, warnings }));
+                }
+                Err(e) => reasons.push(e.to_string()),
+            }
+        }
+        if reasons.is_empty() {
+            Ok(None)
+        } else {
+            Err(LogbookError::NoValidCheckpoint { path: self.root.clone(), reasons })
+        }
+    }
+
+    /// The steps of which there are checkpoints, in order, damaged ones included.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn steps(&self) -> Result<Vec<u64>, LogbookError> {
+        let mut steps: Vec<u64> = committed(&self.root)?.into_iter().map(|(step, _)| step).collect();
+        steps.dedup();
+        Ok(steps)
+    }
+
+    /// The checkpoint of one step, verified.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn load(&self, step: u64) -> Result<Checkpoint, LogbookError> {
+        Checkpoint::open(self.root.join(folder_name(step)))
+    }
+}
+
+/// A committed checkpoint, to read.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    manifest: Manifest,
+}
+
+impl Checkpoint {
+    /// Opens `checkpoints/step_…` and verifies every byte of it.
+    ///
+    /// # Errors
+    /// [`LogbookError::Damaged`] naming the first file that is missing, cut off or changed.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, LogbookError> {
+        let path = path.as_ref().to_owned();
+        let manifest = Manifest::read(&path.join(manifest::FILE))?;
+        for part in manifest.parts.values() {
+            part.verify(&path)?;
+        }
+        Ok(Self { path, manifest })
+    }
+
+    /// The environment step it was taken at.
+    pub fn step(&self) -> u64 {
+        self.manifest.step
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of its parts.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.manifest.parts.keys().map(String::as_str)
+    }
+
+    /// The version a shared part was given.
+    pub fn version(&self, name: &str) -> Option<u64> {
+        self.manifest.parts.get(name)?.version
+    }
+
+    /// The bytes of one part.
+    ///
+    /// # Errors
+    /// When there is no such part, or its file has changed since it was opened.
+    pub fn get(&self, name: &str) -> Result<Vec<u8>, LogbookError> {
+        let part = self.manifest.parts.get(name).ok_or_else(|| LogbookError::BadPart {
+            name: name.to_owned(),
+            problem: format!("{} has none of this name", self.path.display()),
+        })?;
+        part.read(&self.path)
+    }
+}
+
+/// `step_000100000`.
+fn folder_name(step: u64) -> String {
+    format!("step_{step:09}")
+}
+
+/// Where a checkpoint waits while another of the same step takes its place.
+const REPLACED: &str = ".replaced";
+
+/// Committed checkpoints by step; one being replaced comes before its successor.
+fn committed(root: &Path) -> Result<Vec<(u64, PathBuf)>, LogbookError> {
+    if !root.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(step) = name.strip_prefix("step_") else { continue };
+        let (step, replaced) = step.strip_suffix(REPLACED).map_or((step, false), |step| (step, true));
+        if let Ok(step) = step.parse::<u64>() {
+            found.push((step, !replaced, path));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(step, _, path)| (step, path)).collect())
+}

@@ -1,0 +1,188 @@
+//! Writing a checkpoint, and tidying up after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::manifest::{self, Manifest, Part};
+use super::{Checkpoints, REPLACED, committed, folder_name};
+use crate::{LogbookError, disk};
+
+/// Which checkpoints stay after a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// So many of the newest, at least one.
+    pub last: usize,
+    /// And the one of this step: the best so far.
+    pub best: Option<u64>,
+}
+
+/// A checkpoint being written. Dropped without [`CheckpointWriter::commit`] it leaves nothing behind.
+#[derive(Debug)]
+pub struct CheckpointWriter<'a> {
+    checkpoints: &'a mut Checkpoints,
+    step: u64,
+    /// The temporary folder, as long as it is there.
+    beside: Option<PathBuf>,
+    parts: BTreeMap<String, Part>,
+}
+
+impl<'a> CheckpointWriter<'a> {
+    pub(super) fn begin(checkpoints: &'a mut Checkpoints, step: u64) -> Result<Self, LogbookError> {
+        let root = checkpoints.root.clone();
+        let beside = root.join(format!(".{}.tmp", folder_name(step)));
+        for folder in [&root, &root.join("shared")] {
+            if !folder.exists() {
+                disk::create_folder(folder)?;
+                disk::sync_folder(folder.parent().unwrap_or(folder))?;
+            }
+        }
+        if beside.exists() {
+            disk::remove(&beside)?;
+        }
+        disk::create_folder(&beside)?;
+        Ok(Self { checkpoints, step, beside: Some(beside), parts: BTreeMap::new() })
+    }
+
+    /// Adds a part that belongs to this checkpoint alone.
+    ///
+    /// # Errors
+    /// When the name was used or cannot be a file's (letters, digits, `.`, `-`, `_`, not first a dot), or the disk is full.
+    pub fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), LogbookError> {
+        self.check_name(name)?;
+        let Some(beside) = &self.beside else { return Ok(()) };
+        disk::write_synced(&beside.join(name), bytes)?;
+        self.parts.insert(name.to_owned(), Part::of(name.to_owned(), bytes, None));
+        Ok(())
+    }
+
+    /// Adds a part that an earlier checkpoint of this run may hold already: `bytes` is called only when it holds none of this version.
+    /// The version has to change whenever the bytes do.
+    ///
+    /// # Errors
+    /// As [`CheckpointWriter::put`].
+    pub fn put_shared(
+        &mut self,
+        name: &str,
+        version: u64,
+        bytes: impl FnOnce() -> Vec<u8>,
+    ) -> Result<(), LogbookError> {
+        self.check_name(name)?;
+        let key = (name.to_owned(), version);
+        let part = match self.checkpoints.known.get(&key) {
+            Some(part) if self.checkpoints.root.join("shared").join(base(&part.file)).exists() => part.clone(),
+            _ => {
+                let bytes = bytes();
+                let file = self.free_name(name, version);
+                disk::write_synced(&self.checkpoints.root.join("shared").join(&file), &bytes)?;
+                let part = Part::of(format!("../shared/{file}"), &bytes, Some(version));
+                self.checkpoints.known.insert(key, part.clone());
+                part
+            }
+        };
+        self.parts.insert(name.to_owned(), part);
+        Ok(())
+    }
+
+    /// Makes the checkpoint count, and removes those that `keep` does not name. Checkpoints of later steps go too: they belong to steps
+    /// that were given up when an earlier one was resumed from.
+    ///
+    /// # Errors
+    /// When something cannot be written. The checkpoints of before are then still there.
+    pub fn commit(mut self, keep: Keep) -> Result<(), LogbookError> {
+        let Some(beside) = self.beside.clone() else { return Ok(()) };
+        let root = self.checkpoints.root.clone();
+        let manifest = Manifest::new(self.step, std::mem::take(&mut self.parts)).encode()?;
+        disk::write_synced(&beside.join(manifest::FILE), &manifest)?;
+        disk::sync_folder(&beside)?;
+        disk::sync_folder(&root.join("shared"))?;
+        let place = root.join(folder_name(self.step));
+        if place.exists() {
+            let aside = root.join(folder_name(self.step) + REPLACED);
+            if aside.exists() {
+                disk::remove(&aside)?;
+            }
+            disk::rename(&place, &aside)?;
+        }
+        disk::rename(&beside, &place)?;
+        self.beside = None;
+        disk::sync_folder(&root)?;
+        self.tidy(&root, &place, keep)
+    }
+
+    /// Removes what is no longer wanted: first checkpoints, then the shared parts that none of the others names.
+    fn tidy(&mut self, root: &Path, place: &Path, keep: Keep) -> Result<(), LogbookError> {
+        let up_to_here: BTreeSet<u64> =
+            committed(root)?.into_iter().map(|(s, _)| s).filter(|s| *s <= self.step).collect();
+        let mut kept: BTreeSet<u64> = up_to_here.iter().rev().take(keep.last.max(1)).copied().collect();
+        kept.extend(keep.best);
+        let mut named = BTreeSet::new();
+        for (step, path) in committed(root)? {
+            let replaced = path != place && step == self.step;
+            if replaced || step > self.step || !kept.contains(&step) {
+                // Under its own name a half removed checkpoint would pass for a damaged one.
+                let aside = root.join(format!(".{}", path.file_name().unwrap_or_default().to_string_lossy()));
+                disk::rename(&path, &aside)?;
+            } else if let Ok(manifest) = Manifest::read(&path.join(manifest::FILE)) {
+                named.extend(manifest.parts.into_values().map(|part| base(&part.file).to_owned()));
+            }
+        }
+        remove_where(root, |name| name.starts_with('.'))?;
+        remove_where(&root.join("shared"), |name| !named.contains(name))?;
+        self.checkpoints.known.retain(|_, part| named.contains(base(&part.file)));
+        Ok(())
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), LogbookError> {
+        let problem = if self.parts.contains_key(name) {
+            "given twice"
+        } else if name.is_empty()
+            || name.starts_with('.')
+            || name == manifest::FILE
+            || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+        {
+            "not a name for a file"
+        } else {
+            return Ok(());
+        };
+        Err(LogbookError::BadPart { name: name.to_owned(), problem: problem.to_owned() })
+    }
+
+    /// A name that no file has: one that is there may be damaged, or from steps that were given up.
+    fn free_name(&self, name: &str, version: u64) -> String {
+        let shared = self.checkpoints.root.join("shared");
+        let mut n = 0;
+        loop {
+            let file = format!("{name}-v{version}.{n}");
+            if !shared.join(&file).exists() {
+                return file;
+            }
+            n += 1;
+        }
+    }
+}
+
+impl Drop for CheckpointWriter<'_> {
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            let _ = disk::remove(beside);
+        }
+    }
+}
+
+/// Removes the entries of `folder` whose names `unwanted` picks.
+fn remove_where(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<(), LogbookError> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if unwanted(&entry.file_name().to_string_lossy()) {
+            disk::remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The file name at the end of a part's path.
+fn base(file: &str) -> &str {
+    file.rsplit('/').next().unwrap_or(file)
+}

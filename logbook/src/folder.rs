@@ -1,0 +1,213 @@
+//! Making, opening and locking run folders.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde::de::DeserializeOwned;
+
+use crate::{LogbookError, Provenance, Summary, clock, disk};
+
+/// The layout this program writes and reads, stored in `provenance.json`. It grows when an older program could no longer read a run.
+pub const FORMAT_VERSION: u64 = 1;
+
+const LOCK: &str = ".lock";
+
+/// One run's folder. Opened for writing it holds a lock, so that two programs never write one run; the lock ends with the process, however
+/// that ends.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    _lock: Option<File>,
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run, with its config, provenance and a summary that says `running`. The folder appears complete, in one step.
+    ///
+    /// # Errors
+    /// [`LogbookError::NotEmpty`] when something is there already, [`LogbookError::Io`] when it cannot be written.
+    pub fn create(path: impl AsRef<Path>, config_yaml: &str, provenance: &Provenance) -> Result<Self, LogbookError> {
+        let path = std::path::absolute(path.as_ref())?;
+        let path = fs::canonicalize(&path).unwrap_or(path);
+        let occupied = || LogbookError::NotEmpty { path: path.clone() };
+        match fs::read_dir(&path) {
+            Ok(mut entries) => {
+                if entries.next().is_some() {
+                    return Err(occupied());
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Err(occupied()),
+            Err(e) => return Err(e.into()),
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(occupied()) };
+        fs::create_dir_all(parent)?;
+        let beside = parent.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+        let filled = fill(&beside, config_yaml, provenance).and_then(|lock| {
+            disk::rename(&beside, &path).map_err(|e| match e.kind() {
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => occupied(),
+                _ => e.into(),
+            })?;
+            Ok(lock)
+        });
+        if filled.is_err() {
+            let _ = disk::remove(&beside);
+        }
+        let lock = filled?;
+        disk::sync_folder(parent)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Opens a run to read it; it may be running.
+    ///
+    /// # Errors
+    /// [`LogbookError::NotARunFolder`], or [`LogbookError::Format`] when another version of the program wrote it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, LogbookError> {
+        let folder = Self { path: std::path::absolute(path.as_ref())?, _lock: None };
+        folder.check_format()?;
+        Ok(folder)
+    }
+
+    /// Opens a run to go on with it.
+    ///
+    /// # Errors
+    /// Those of [`RunFolder::open`], and [`LogbookError::Locked`] while another process writes it.
+    pub fn open_for_writing(path: impl AsRef<Path>) -> Result<Self, LogbookError> {
+        let folder = Self::open(path)?;
+        let lock = take_lock(&folder.path)?;
+        Ok(Self { _lock: lock, ..folder })
+    }
+
+    fn check_format(&self) -> Result<(), LogbookError> {
+        let not_a_run =
+            |problem: &str| LogbookError::NotARunFolder { path: self.path.clone(), problem: problem.to_owned() };
+        if !self.path.is_dir() {
+            return Err(not_a_run("there is no such folder"));
+        }
+        let file = self.path.join("provenance.json");
+        if !file.exists() {
+            return Err(not_a_run("it has no provenance.json"));
+        }
+        let value: serde_json::Value = read_json(&file)?;
+        match value["format_version"].as_u64() {
+            Some(FORMAT_VERSION) => Ok(()),
+            Some(found) => Err(LogbookError::Format {
+                path: self.path.clone(),
+                found,
+                program: value["program_version"].as_str().unwrap_or("(unknown version)").to_owned(),
+                supported: FORMAT_VERSION,
+            }),
+            None => Err(not_a_run("its provenance.json names no format_version")),
+        }
+    }
+
+    /// The folder itself, as an absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `config.yaml`.
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join("config.yaml")
+    }
+
+    /// `metrics.jsonl`.
+    pub fn metrics_path(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// `checkpoints/`, there from the first checkpoint on.
+    pub fn checkpoints_path(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// The resolved config the run was started with.
+    ///
+    /// # Errors
+    /// When the file is missing or is not UTF-8.
+    pub fn config(&self) -> Result<String, LogbookError> {
+        Ok(fs::read_to_string(self.config_path())?)
+    }
+
+    /// Replaces the stored config, for a resumption that goes on with other settings (more steps).
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_config(&self, config_yaml: &str) -> Result<(), LogbookError> {
+        Ok(disk::write_atomic(self.config_path(), config_yaml.as_bytes())?)
+    }
+
+    /// Where the run comes from.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged.
+    pub fn provenance(&self) -> Result<Provenance, LogbookError> {
+        read_json(&self.path.join("provenance.json"))
+    }
+
+    /// How the run stands.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged.
+    pub fn summary(&self) -> Result<Summary, LogbookError> {
+        read_json(&self.path.join("summary.json"))
+    }
+
+    /// Replaces the summary in one step.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_summary(&self, summary: &Summary) -> Result<(), LogbookError> {
+        write_json(&self.path.join("summary.json"), summary)
+    }
+
+    /// Appends a line to `run.log`, with the time before it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn append_log(&self, line: &str) -> Result<(), LogbookError> {
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(self.path.join("run.log"))?;
+        let text = format!("{} {}\n", clock::utc(clock::unix_seconds()), line.replace('\n', "\n  "));
+        Ok(file.write_all(text.as_bytes())?)
+    }
+}
+
+/// Writes a new run's files into `folder` and takes its lock.
+fn fill(folder: &Path, config_yaml: &str, provenance: &Provenance) -> Result<Option<File>, LogbookError> {
+    fs::create_dir(folder)?;
+    let lock = take_lock(folder)?;
+    disk::write_synced(&folder.join("config.yaml"), config_yaml.as_bytes())?;
+    write_json(&folder.join("summary.json"), &Summary::default())?;
+    write_json(&folder.join("provenance.json"), provenance)?;
+    Ok(lock)
+}
+
+/// Takes the folder's lock; `None` on file systems that know no locks.
+fn take_lock(folder: &Path) -> Result<Option<File>, LogbookError> {
+    let path = folder.join(LOCK);
+    let mut file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?.into_parts().0;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0)?;
+            file.write_all(std::process::id().to_string().as_bytes())?;
+            Ok(Some(file))
+        }
+        Err(TryLockError::WouldBlock) => {
+            Err(LogbookError::Locked { path: folder.to_owned(), holder: fs::read_to_string(&path).unwrap_or_default() })
+        }
+        Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(None),
+        Err(TryLockError::Error(e)) => Err(e.into()),
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, LogbookError> {
+    let bytes = fs::read(path)?;
+    serde_json::from_slice(&bytes).map_err(|e| LogbookError::Damaged { path: path.to_owned(), problem: e.to_string() })
+}
+
+fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), LogbookError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other)?;
+    bytes.push(b'\n');
+    Ok(disk::write_atomic(path, &bytes)?)
+}

@@ -1,0 +1,146 @@
+//! `metrics.jsonl`: one JSON object per logging event, `{"step": …, "wall_s": …, "<name>": …}`. A number that is not finite is `null`.
+
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use fs_err as fs;
+use serde::Deserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+
+/// One event as a line. `wall_s` is kept to the millisecond.
+pub(crate) fn line(step: u64, wall_s: f64, values: &[(&str, f64)]) -> Vec<u8> {
+    let mut object = serde_json::Map::with_capacity(values.len() + 2);
+    object.insert("step".to_owned(), step.into());
+    object.insert("wall_s".to_owned(), ((wall_s * 1e3).round() / 1e3).into());
+    for (name, value) in values {
+        object.insert((*name).to_owned(), (*value).into());
+    }
+    let mut line = serde_json::Value::Object(object).to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+/// One metric over a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Series {
+    /// Environment steps.
+    pub steps: Vec<u64>,
+    /// Seconds since the run's start.
+    pub wall_s: Vec<f64>,
+    /// The metric; NaN where it was not finite.
+    pub values: Vec<f64>,
+    /// Numbers, from 1, of lines that could not be read and were skipped.
+    pub damaged_lines: Vec<usize>,
+}
+
+/// Reads one metric out of a `metrics.jsonl`, line by line; events without it are passed over. A last line without its newline is one being
+/// written just now, and is left out silently.
+///
+/// # Errors
+/// When the file cannot be read. A line that is damaged is no error: see [`Series::damaged_lines`].
+pub fn read_series(path: impl AsRef<Path>, metric: &str) -> std::io::Result<Series> {
+    let mut reader = BufReader::with_capacity(64 * 1024, fs::File::open(path.as_ref())?);
+    let mut series = Series::default();
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 || line.last() != Some(&b'\n') {
+            break;
+        }
+        let point = serde_json::Deserializer::from_slice(&line).deserialize_map(PointVisitor { metric });
+        match point {
+            Ok(Point { step: Some(step), wall_s, value }) => {
+                if let Some(value) = value {
+                    series.steps.push(step);
+                    series.wall_s.push(wall_s);
+                    series.values.push(value);
+                }
+            }
+            _ => series.damaged_lines.push(number),
+        }
+    }
+    Ok(series)
+}
+
+struct Point {
+    step: Option<u64>,
+    wall_s: f64,
+    value: Option<f64>,
+}
+
+/// Picks one metric out of a line without building the others.
+struct PointVisitor<'a> {
+    metric: &'a str,
+}
+
+impl<'de> Visitor<'de> for PointVisitor<'_> {
+    type Value = Point;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a step")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Point, A::Error> {
+        let mut point = Point { step: None, wall_s: f64::NAN, value: None };
+        while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
+            if key == "step" {
+                point.step = Some(map.next_value()?);
+            } else if key == "wall_s" {
+                point.wall_s = map.next_value::<Option<f64>>()?.unwrap_or(f64::NAN);
+            } else if key == self.metric {
+                point.value = Some(map.next_value::<Option<f64>>()?.unwrap_or(f64::NAN));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(point)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_the_json_it_should_be() {
+        let text = line(3, 1.23456, &[("train/\"loss\"", 0.1), ("eval/return_mean", f64::NAN), ("x", f64::INFINITY)]);
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "{\"step\":3,\"wall_s\":1.235,\"train/\\\"loss\\\"\":0.1,\"eval/return_mean\":null,\"x\":null}\n"
+        );
+    }
+
+    #[test]
+    fn damaged_lines_are_skipped_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut bytes = line(1, 0.5, &[("a", 1.0), ("b", 2.0)]);
+        bytes.extend(b"{\"step\":2,\"wall_s\":0.6,\"a\":\n");
+        bytes.extend(b"\xff\xfe\n");
+        bytes.extend(line(3, 0.7, &[("b", 5.0)]));
+        bytes.extend(b"{\"wall_s\":0.6,\"a\":9}\n");
+        bytes.extend(line(4, 0.8, &[("a", f64::NAN)]));
+        bytes.extend(line(5, 0.9, &[("a", 1e300)]));
+        bytes.extend(b"{\"step\":6,\"wall_s\":1,\"a\":1");
+        fs::write(&path, bytes).unwrap();
+        let series = read_series(&path, "a").unwrap();
+        assert_eq!(series.steps, [1, 4, 5]);
+        assert_eq!(series.wall_s, [0.5, 0.8, 0.9]);
+        assert_eq!((series.values[0], series.values[2]), (1.0, 1e300));
+        assert!(series.values[1].is_nan());
+        assert_eq!(series.damaged_lines, [2, 3, 5]);
+        assert!(read_series(folder.path().join("none"), "a").unwrap_err().to_string().contains("none"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_was_written_is_read(values in proptest::collection::vec(proptest::num::f64::NORMAL, 1..20)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("metrics.jsonl");
+            let bytes: Vec<u8> = values.iter().enumerate().flat_map(|(i, v)| line(i as u64, 0.0, &[("other", 1.0), ("é\"\\", *v)])).collect();
+            fs::write(&path, bytes).unwrap();
+            proptest::prop_assert_eq!(read_series(&path, "é\"\\").unwrap().values, values);
+        }
+    }
+}

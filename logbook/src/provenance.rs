@@ -1,0 +1,107 @@
+//! `provenance.json`: what made a run, so that it can be made again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{clock, folder::FORMAT_VERSION};
+
+/// Where a run comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The run folder's layout, see [`FORMAT_VERSION`].
+    pub format_version: u64,
+    /// The program's version.
+    pub program_version: String,
+    /// Commit of the source tree the program was built in, as it stood when the run started; none where there is no tree.
+    pub git_commit: Option<String>,
+    /// Whether that tree had changes which are in no commit.
+    pub git_dirty: Option<bool>,
+    /// `release` or `debug`.
+    pub profile: String,
+    /// Name → version of the libraries results may depend on.
+    pub libraries: BTreeMap<String, String>,
+    /// Operating system and architecture.
+    pub platform: String,
+    /// The machine's name.
+    pub host: String,
+    /// The processor's own name.
+    pub cpu: String,
+    /// Cores this process may use.
+    pub cores: usize,
+    /// The graphics card, on a run that uses one.
+    pub gpu: Option<String>,
+    /// libtorch threads of the run.
+    pub threads: usize,
+    /// The command line, one word each.
+    pub command_line: Vec<String>,
+    /// When the run started, UTC.
+    pub started: String,
+}
+
+impl Provenance {
+    /// Gathers what this process can know of itself. `program_version` is the caller's `env!("CARGO_PKG_VERSION")`, `source` its
+    /// `env!("CARGO_MANIFEST_DIR")`, `libraries` the names and versions of what it links, `threads` the run's libtorch threads.
+    pub fn collect(
+        program_version: &str,
+        source: impl AsRef<Path>,
+        libraries: &[(&str, &str)],
+        threads: usize,
+        gpu: Option<String>,
+    ) -> Self {
+        let source = source.as_ref();
+        Self {
+            format_version: FORMAT_VERSION,
+            program_version: program_version.to_owned(),
+            git_commit: git(source, &["rev-parse", "HEAD"]),
+            git_dirty: git(source, &["status", "--porcelain", "--untracked-files=no"]).map(|s| !s.is_empty()),
+            profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+            libraries: libraries.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect(),
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            host: host(),
+            cpu: cpu(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            gpu,
+            threads,
+            command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
+            started: clock::utc(clock::unix_seconds()),
+        }
+    }
+}
+
+/// Git's answer about the tree at `source`; none without git, or when the tree is gone or is not the root of a repository.
+fn git(source: &Path, arguments: &[&str]) -> Option<String> {
+    if !source.join(".git").exists() {
+        return None;
+    }
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(source)
+        .args(arguments)
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
+        .env_remove("GIT_INDEX_FILE")
+        .output()
+        .ok()
+        .filter(|o| o.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn cpu() -> String {
+    let info = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    info.lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+/// The machine's name, as far as it can be told without asking the network.
+pub(crate) fn host() -> String {
+    fs_err::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .map(|s| s.trim().to_owned())
+        .filter(|s| !s.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}

@@ -1,0 +1,235 @@
+//! A buffered file that is only ever appended to, and whose failures are told once and cost nobody the run.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+
+/// Flushed at the next write this long after the last flush, so that what can be seen from outside is never much older.
+const FLUSH_AFTER: Duration = Duration::from_secs(5);
+/// Flushed at this size.
+const FLUSH_AT: usize = 64 * 1024;
+/// What waits for a full disk to get room again; beyond it, new entries are lost.
+const WAIT_AT_MOST: usize = 8 * 1024 * 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    path: PathBuf,
+    file: fs::File,
+    /// Bytes that are in the file, whole.
+    written: u64,
+    buffer: Vec<u8>,
+    flushed: Instant,
+    state: State,
+}
+
+#[derive(Debug, PartialEq)]
+enum State {
+    Good,
+    /// The last write failed; entries wait in the buffer, and so many were lost for want of room in it.
+    Failing {
+        lost: u64,
+    },
+    /// The file is no longer where it was; nothing is written again.
+    Gone,
+}
+
+impl Sink {
+    /// Opens a new file.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let file = fs::OpenOptions::new().append(true).create_new(true).open(path)?;
+        Ok(Self::over(path, file, 0))
+    }
+
+    /// Opens a file that is there and cuts it to `bytes`.
+    pub(crate) fn reopen(path: &Path, bytes: u64) -> io::Result<Self> {
+        let file = fs::OpenOptions::new().append(true).open(path)?;
+        if file.metadata()?.len() != bytes {
+            file.set_len(bytes)?;
+        }
+        Ok(Self::over(path, file, bytes))
+    }
+
+    fn over(path: &Path, file: fs::File, written: u64) -> Self {
+        let path = path.to_owned();
+        Self { path, file, written, buffer: Vec::new(), flushed: Instant::now(), state: State::Good }
+    }
+
+    /// Bytes that are safely in the file.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The file's name within its folder.
+    pub(crate) fn file_name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Adds one entry; the answer is a warning to pass on.
+    pub(crate) fn append(&mut self, entry: &[u8]) -> Option<String> {
+        match &mut self.state {
+            State::Gone => return None,
+            State::Failing { lost } if self.buffer.len() + entry.len() > WAIT_AT_MOST => *lost += 1,
+            _ => self.buffer.extend_from_slice(entry),
+        }
+        let due = self.flushed.elapsed() >= FLUSH_AFTER || (self.state == State::Good && self.buffer.len() >= FLUSH_AT);
+        if due { self.flush() } else { None }
+    }
+
+    /// Writes out what waits; the answer is a warning to pass on.
+    pub(crate) fn flush(&mut self) -> Option<String> {
+        if self.state == State::Gone {
+            return None;
+        }
+        self.flushed = Instant::now();
+        if !self.still_there() {
+            self.state = State::Gone;
+            self.buffer = Vec::new();
+            return Some(format!(
+                "{} was removed while the run writes it; the run goes on without it",
+                self.path.display()
+            ));
+        }
+        match self.write_out() {
+            Ok(()) => {
+                self.written += self.buffer.len() as u64;
+                self.buffer.clear();
+                match std::mem::replace(&mut self.state, State::Good) {
+                    State::Failing { lost: 0 } => {
+                        Some(format!("{} is being written again; nothing is missing", self.path.display()))
+                    }
+                    State::Failing { lost } => {
+                        Some(format!("{} is being written again; {lost} entries are missing", self.path.display()))
+                    }
+                    _ => None,
+                }
+            }
+            Err(e) => {
+                // A torn entry would hide everything after it from readers.
+                let _ = self.file.set_len(self.written);
+                let first = self.state == State::Good;
+                if first {
+                    self.state = State::Failing { lost: 0 };
+                }
+                first.then(|| format!("{e}; the run goes on, and writes this later if it can"))
+            }
+        }
+    }
+
+    /// Flushes, and waits until all of it is on the disk.
+    pub(crate) fn sync(&mut self) -> Option<String> {
+        let warning = self.flush();
+        if self.state == State::Good
+            && let Err(e) = self.file.sync_data()
+        {
+            return Some(e.to_string());
+        }
+        warning
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        #[cfg(test)]
+        if let Err(killed) = crate::disk::fault::point() {
+            self.file.write_all(&self.buffer[..self.buffer.len() / 2])?;
+            return Err(killed);
+        }
+        self.file.write_all(&self.buffer)
+    }
+
+    /// Whether the path still names the open file: writes to a removed file succeed, and are lost.
+    fn still_there(&self) -> bool {
+        let Ok(at_path) = fs::metadata(&self.path) else { return false };
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            self.file.metadata().is_ok_and(|open| (open.dev(), open.ino()) == (at_path.dev(), at_path.ino()))
+        }
+        #[cfg(not(unix))]
+        {
+            at_path.is_file()
+        }
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::fault;
+
+    #[test]
+    fn full_disk_is_told_once_and_its_end_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut sink = Sink::create(&path).unwrap();
+        assert_eq!(sink.append(b"one\n"), None);
+        assert_eq!(sink.flush(), None);
+        fault::set(Some(0));
+        sink.append(b"two\n");
+        assert!(sink.flush().unwrap().contains("killed here"));
+        assert_eq!(fs::read(&path).unwrap(), b"one\n", "no half entry stays");
+        sink.append(b"three\n");
+        assert_eq!(sink.flush(), None, "told once");
+        fault::set(None);
+        assert!(sink.flush().unwrap().contains("nothing is missing"));
+        assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\nthree\n");
+        assert_eq!(sink.written(), 14);
+    }
+
+    #[test]
+    fn a_lasting_failure_keeps_a_bounded_backlog() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut sink = Sink::create(&path).unwrap();
+        fault::set(Some(0));
+        let entry = vec![b'x'; 1024 * 1024];
+        let warnings: Vec<_> = (0..12).filter_map(|_| sink.append(&entry)).collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        fault::set(None);
+        assert!(sink.flush().unwrap().contains("4 entries are missing"));
+        assert_eq!(fs::metadata(&path).unwrap().len(), 8 * 1024 * 1024);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_device_without_room_is_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let mut sink = Sink::reopen(&path, 0).unwrap();
+        sink.append(b"one\n");
+        let warning = sink.flush().unwrap();
+        assert!(warning.contains("No space left on device") && warning.contains("log"), "{warning}");
+        assert_eq!(sink.flush(), None);
+    }
+
+    #[test]
+    fn a_removed_or_replaced_file_is_told_once_and_not_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut sink = Sink::create(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        sink.append(b"one\n");
+        assert!(sink.flush().unwrap().contains("removed"));
+        sink.append(b"two\n");
+        assert_eq!(sink.flush(), None);
+        assert!(!path.exists());
+
+        let mut sink = Sink::create(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "someone else's").unwrap();
+        sink.append(b"one\n");
+        assert!(sink.flush().is_some());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "someone else's");
+    }
+}

@@ -1,0 +1,113 @@
+//! A run folder as its users see it: made, read, locked, refused.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking; the lint exempts only functions marked #[test]"
+)]
+
+use fs_err as fs;
+use liprl_logbook::{LogbookError, Provenance, RunFolder, Status, Summary};
+
+fn provenance() -> Provenance {
+    Provenance::collect("0.1.0", concat!(env!("CARGO_MANIFEST_DIR"), "/.."), &[("libtorch", "2.11.0")], 1, None)
+}
+
+#[test]
+fn created_then_read() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("experiment/variant/seed-0");
+    let provenance = provenance();
+    let run = RunFolder::create(&path, "env: Pendulum-v1\n", &provenance).unwrap();
+    assert_eq!(run.path(), path.canonicalize().unwrap());
+    let reader = RunFolder::open(&path).unwrap();
+    assert_eq!(reader.config().unwrap(), "env: Pendulum-v1\n");
+    assert_eq!(reader.provenance().unwrap(), provenance);
+    assert_eq!(reader.summary().unwrap().status, Status::Running);
+    let failed = Summary {
+        status: Status::Failed { reason: "critic loss is NaN".to_owned() },
+        steps: 12,
+        best_return: Some(-1.5),
+        best_step: Some(10),
+        ..Summary::default()
+    };
+    run.write_summary(&failed).unwrap();
+    assert_eq!(reader.summary().unwrap(), failed);
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(path.join("summary.json")).unwrap()).unwrap();
+    assert_eq!((json["status"].as_str(), json["reason"].as_str()), (Some("failed"), Some("critic loss is NaN")));
+    run.append_log("started\nin two lines").unwrap();
+    run.append_log("went on").unwrap();
+    let log = fs::read_to_string(path.join("run.log")).unwrap();
+    assert_eq!(
+        log.lines().map(|l| l.split_once(' ').unwrap().1).collect::<Vec<_>>(),
+        ["started", " in two lines", "went on"]
+    );
+    let hidden = fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert_eq!(hidden, 1, "nothing temporary is left beside the run");
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("run");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("config.yaml"), "mine").unwrap();
+    let refused = RunFolder::create(&path, "env: X\n", &provenance());
+    assert!(matches!(refused, Err(LogbookError::NotEmpty { .. })), "{refused:?}");
+    assert_eq!(fs::read_to_string(path.join("config.yaml")).unwrap(), "mine");
+    let refused = RunFolder::create(path.join("config.yaml"), "env: X\n", &provenance());
+    assert!(matches!(refused, Err(LogbookError::NotEmpty { .. })), "{refused:?}");
+    fs::remove_file(path.join("config.yaml")).unwrap();
+    RunFolder::create(&path, "env: X\n", &provenance()).unwrap();
+    assert!(matches!(RunFolder::create(&path, "", &provenance()), Err(LogbookError::NotEmpty { .. })));
+}
+
+#[test]
+fn one_writer_at_a_time() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("run");
+    let first = RunFolder::create(&path, "", &provenance()).unwrap();
+    match RunFolder::open_for_writing(&path) {
+        Err(LogbookError::Locked { holder, .. }) => assert_eq!(holder, std::process::id().to_string()),
+        other => panic!("{other:?}"),
+    }
+    RunFolder::open(&path).unwrap();
+    drop(first);
+    RunFolder::open_for_writing(&path).unwrap();
+}
+
+#[test]
+fn what_is_no_run_or_of_another_format_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let message = |path: &std::path::Path| RunFolder::open(path).unwrap_err().to_string();
+    assert!(message(&place.path().join("none")).contains("no such folder"));
+    assert!(message(place.path()).contains("no provenance.json"));
+    let path = place.path().join("run");
+    drop(RunFolder::create(&path, "", &provenance()).unwrap());
+    let file = path.join("provenance.json");
+    let text = fs::read_to_string(&file).unwrap();
+    for (stored, expected) in
+        [("99", "format 99 by liprl 0.1.0, and this program reads format 1"), ("0", "format 0 by liprl 0.1.0")]
+    {
+        fs::write(&file, text.replacen("\"format_version\": 1", &format!("\"format_version\": {stored}"), 1)).unwrap();
+        assert!(message(&path).contains(expected), "{}", message(&path));
+    }
+    fs::write(&file, &text[..text.len() / 2]).unwrap();
+    assert!(matches!(RunFolder::open(&path), Err(LogbookError::Damaged { .. })));
+}
+
+#[test]
+fn provenance_knows_this_process() {
+    let p = provenance();
+    assert_eq!(p.command_line[0], std::env::args().next().unwrap());
+    assert_eq!(p.libraries["libtorch"], "2.11.0");
+    assert!(p.cores >= 1 && !p.cpu.is_empty() && p.started.ends_with('Z'));
+    let head = std::process::Command::new("git").args(["rev-parse", "HEAD"]).output().unwrap();
+    let in_git = fs::metadata(concat!(env!("CARGO_MANIFEST_DIR"), "/../.git")).is_ok();
+    assert_eq!(p.git_commit.is_some(), in_git);
+    if let Some(commit) = p.git_commit {
+        assert_eq!(commit, String::from_utf8(head.stdout).unwrap().trim());
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert_eq!(Provenance::collect("0", elsewhere.path(), &[], 1, None).git_commit, None);
+}
