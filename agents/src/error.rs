@@ -34,6 +34,12 @@ pub enum AgentError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// The replay buffer was given or asked for something impossible.
+    #[error("replay buffer: {problem}")]
+    Replay {
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// Demonstrations that cannot be read or do not fit.
     #[error("{path}: {problem}")]
     BadDemonstrations {

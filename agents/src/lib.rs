@@ -2,19 +2,25 @@
 
 pub mod actor_critic;
 mod agent;
+mod batch;
 pub mod count;
 mod error;
 mod metrics;
 pub mod nets;
+mod noise;
+mod normaliser;
 mod registry;
-mod replay;
+pub mod replay;
 mod rng;
 mod state;
 
 pub use agent::{Agent, Transition};
+pub use batch::{Batch, WindowBatch};
 pub use error::AgentError;
 pub use metrics::Metrics;
+pub use noise::Noise;
+pub use normaliser::{NormaliserOptions, RunningNormaliser};
 pub use registry::{AgentConfig, Setup};
-pub use replay::Replay;
+pub use replay::{Flags, Replay, ReplayConfig};
 pub use rng::{StreamRng, Streams};
 pub use state::{Array, ArrayData, State};

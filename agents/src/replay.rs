@@ -1,5 +1,0 @@
-//! One ring buffer for every agent.
-
-/// Placeholder until the buffer lands.
-#[derive(Debug)]
-pub struct Replay;

@@ -1,0 +1,132 @@
+//! The buffer in pieces of fixed size, so that a checkpoint writes only those that changed since the last.
+//!
+//! Saving: `save_meta`, and `chunk_bytes` of every chunk whose version is not on disk yet. Restoring into a buffer of the
+//! same config: `load_meta`, then `restore_chunk` for each chunk that `chunks` then lists.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Flags, Replay};
+use crate::{AgentError, State};
+
+/// Transitions in a chunk; the last one holds what is left.
+pub const CHUNK_ROWS: usize = 65_536;
+
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    capacity: usize,
+    obs_dim: usize,
+    act_dim: usize,
+    head: usize,
+    len: usize,
+    writes: u64,
+    versions: Vec<u64>,
+}
+
+impl Replay {
+    /// The chunks that hold transitions, each with its version: a number that never stands for two different contents
+    /// of the chunk within one run.
+    pub fn chunks(&self) -> Vec<(usize, u64)> {
+        self.versions[..self.len.div_ceil(CHUNK_ROWS)].iter().copied().enumerate().collect()
+    }
+
+    /// The transitions of a chunk that `chunks` lists: all rows, then all rewards, then all flags, little-endian.
+    pub fn chunk_bytes(&self, chunk: usize) -> Vec<u8> {
+        let range = self.chunk_range(chunk);
+        let mut bytes = Vec::with_capacity(self.chunk_len(chunk));
+        for number in &self.rows[range.start * self.width()..range.end * self.width()] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        for number in &self.reward[range.clone()] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend(self.flags[range].iter().map(|flags| flags.0));
+        bytes
+    }
+
+    /// Takes back what `chunk_bytes` wrote when the buffer was in the state that `load_meta` restored.
+    pub fn restore_chunk(&mut self, chunk: usize, bytes: &[u8]) -> Result<(), AgentError> {
+        let (range, expected) = (self.chunk_range(chunk), self.chunk_len(chunk));
+        if bytes.len() != expected {
+            return Err(bad(&format!("chunk {chunk} has {} bytes, expected {expected}", bytes.len())));
+        }
+        let (numbers, flags) = bytes.split_at(expected - range.len());
+        let mut numbers = numbers.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+        let width = self.width();
+        for number in &mut self.rows[range.start * width..range.end * width] {
+            *number = numbers.next().unwrap_or_default();
+        }
+        for number in &mut self.reward[range.clone()] {
+            *number = numbers.next().unwrap_or_default();
+        }
+        for (flag, &byte) in self.flags[range].iter_mut().zip(flags) {
+            *flag = Flags(byte);
+        }
+        Ok(())
+    }
+
+    /// Everything but the transitions: positions, versions and priorities.
+    pub fn save_meta(&self) -> State {
+        let mut state = State::default();
+        state.put(
+            "replay",
+            &Meta {
+                capacity: self.config.capacity,
+                obs_dim: self.config.obs_dim,
+                act_dim: self.config.act_dim,
+                head: self.head,
+                len: self.len,
+                writes: self.writes,
+                versions: self.versions.clone(),
+            },
+        );
+        if let Some(priorities) = &self.priorities {
+            state.put_f32("replay/priorities", &[self.len], priorities.leaves(self.len));
+            state.put_f32("replay/largest_priority", &[1], &[priorities.largest]);
+            state.put("replay/beta", &priorities.config.beta);
+        }
+        state
+    }
+
+    /// Takes back what `save_meta` of a buffer with the same config wrote; the transitions are then still to be restored.
+    pub fn load_meta(&mut self, state: &State) -> Result<(), AgentError> {
+        let meta: Meta = state.get("replay")?;
+        let (stored, own) = (
+            (meta.capacity, meta.obs_dim, meta.act_dim),
+            (self.config.capacity, self.config.obs_dim, self.config.act_dim),
+        );
+        if stored != own {
+            return Err(bad(&format!("(capacity, obs_dim, act_dim) is {stored:?}, expected {own:?}")));
+        }
+        let consistent = meta.len <= meta.capacity
+            && meta.head < meta.capacity
+            && (meta.len == meta.capacity || meta.head == meta.len)
+            && meta.versions.len() == self.versions.len();
+        if !consistent {
+            return Err(bad(&format!("{} rows with the head at {} is impossible", meta.len, meta.head)));
+        }
+        if let Some(priorities) = &mut self.priorities {
+            let leaves = state.f32("replay/priorities", &[meta.len])?;
+            let largest = state.f32("replay/largest_priority", &[1])?[0];
+            if leaves.iter().chain([&largest]).any(|priority| !priority.is_finite() || *priority < 0.0) {
+                return Err(bad("a priority is negative or not finite"));
+            }
+            priorities.config.beta = state.get("replay/beta")?;
+            priorities.restore(leaves, largest);
+        }
+        (self.head, self.len, self.writes, self.versions) = (meta.head, meta.len, meta.writes, meta.versions);
+        Ok(())
+    }
+
+    fn chunk_range(&self, chunk: usize) -> std::ops::Range<usize> {
+        let start = chunk.saturating_mul(CHUNK_ROWS).min(self.len);
+        start..(start + CHUNK_ROWS).min(self.len)
+    }
+
+    fn chunk_len(&self, chunk: usize) -> usize {
+        self.chunk_range(chunk).len() * (4 * (self.width() + 1) + 1)
+    }
+}
+
+fn bad(problem: &str) -> AgentError {
+    AgentError::BadState { name: "replay".into(), problem: problem.into() }
+}
