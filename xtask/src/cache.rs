@@ -79,8 +79,10 @@ impl Cache {
         let partial = self.path("partial").join(part.folder);
         remove(&partial)?;
         fs::create_dir_all(&downloads)?;
-        fs::create_dir_all(partial.join("folder"))?;
-        wheels::download(&python, part.wheels, part.dependencies, part.native, &downloads)?;
+        for made in ["pip", "folder"] {
+            fs::create_dir_all(partial.join(made))?;
+        }
+        wheels::download(&python, part, &downloads, &partial.join("pip"))?;
         wheels::unpack(&python, &downloads, part.take, &partial.join("unpacked"))?;
         (part.arrange)(&partial.join("unpacked"), &partial.join("folder"))
             .and_then(|()| check(&partial.join("folder"), part))

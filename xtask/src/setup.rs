@@ -40,7 +40,7 @@ pub(crate) fn run(root: &Path, options: Options) -> Result<()> {
             None => {
                 check_platform(&part, std::env::consts::OS, std::env::consts::ARCH)?;
                 let folder = cache.fetch(&part, &tools)?;
-                link(&root.join(".deps").join(part.link), &folder.join(part.entry))?;
+                link(&root.join(".deps").join(part.link), &folder.join(part.entry).components().collect::<PathBuf>())?;
             }
         }
     }

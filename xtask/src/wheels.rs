@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
+use crate::parts::Part;
+
 /// Extracts the members of wheel `argv[1]` that start with one of `argv[3:]` into `argv[2]`; reading checks each
 /// member's checksum.
 const EXTRACT: &str = "
@@ -19,32 +21,25 @@ with zipfile.ZipFile(wheel) as archive:
 /// the same in all of them.
 const WHEEL_PYTHON: &str = "312";
 
-/// Has pip put the wheels of `requirements` into `folder`. A wheel that is already there whole is not fetched
-/// again; pip checks the index's hashes.
-pub(crate) fn download(
-    python: &Path,
-    requirements: &[&str],
-    dependencies: bool,
-    native: bool,
-    folder: &Path,
-) -> Result<()> {
+/// Has pip put the wheels of `part` into `folder`, working in `temporary`: on the same disk, whose room was checked.
+/// A wheel that is already there whole is not fetched again; pip checks the index's hashes.
+pub(crate) fn download(python: &Path, part: &Part, folder: &Path, temporary: &Path) -> Result<()> {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "download", "--no-cache-dir", "--disable-pip-version-check", "--dest"]).arg(folder);
     pip.arg("--only-binary=:all:");
-    if !dependencies {
+    if !part.dependencies {
         pip.arg("--no-deps");
     }
-    if native {
+    if part.native {
         pip.args(["--implementation=cp", &format!("--python-version={WHEEL_PYTHON}")]);
         pip.arg(format!("--abi=cp{WHEEL_PYTHON}"));
         pip.arg("--platform=manylinux2014_x86_64");
         pip.args((17..=28).map(|minor| format!("--platform=manylinux_2_{minor}_x86_64")));
     }
-    // pip unpacks and assembles in its temporary folder: on the same disk, whose room was checked.
-    pip.args(requirements).env("TMPDIR", folder).stdin(Stdio::null()).stderr(Stdio::piped());
+    pip.args(part.wheels).env("TMPDIR", temporary).stdin(Stdio::null()).stderr(Stdio::piped());
     let output = pip.spawn().and_then(|child| child.wait_with_output()).context("could not start pip")?;
     if !output.status.success() {
-        bail!("{}", download_failure(&requirements.join(", "), &String::from_utf8_lossy(&output.stderr)));
+        bail!("{}", download_failure(&part.wheels.join(", "), &String::from_utf8_lossy(&output.stderr)));
     }
     Ok(())
 }
