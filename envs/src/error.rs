@@ -66,6 +66,12 @@ pub enum EnvError {
         /// What differs.
         problem: String,
     },
+    /// Environments that cannot be stepped together.
+    #[error("a batch of environments: {problem}")]
+    BadBatch {
+        /// What is wrong.
+        problem: String,
+    },
     /// This task cannot draw itself.
     #[error("{id} cannot be rendered")]
     CannotRender {

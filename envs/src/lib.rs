@@ -4,6 +4,8 @@
 //! MuJoCo and classic tasks equal Python's Gymnasium to 1e-10 on the same actions and start from the same states
 //! on the same seed; `tests/parity.rs` checks both against the Python package.
 
+mod batched;
+mod classic;
 mod env;
 mod error;
 mod mujoco;
@@ -14,6 +16,7 @@ mod space;
 mod state;
 pub mod wrappers;
 
+pub use batched::BatchedEnv;
 pub use env::{Env, EnvSpec, Frame, Options, Step};
 pub use error::EnvError;
 pub use numpy_rng::NumpyRng;

@@ -1,6 +1,6 @@
 //! Bytes of a saved environment: numbers and nested states, each behind its length.
 
-use crate::EnvError;
+use crate::{EnvError, NumpyRng};
 
 /// Writes what [`StateReader`] reads back.
 #[derive(Debug)]
@@ -34,6 +34,11 @@ impl StateWriter {
         self
     }
 
+    /// Appends a generator.
+    pub fn rng(self, rng: &NumpyRng) -> Self {
+        rng.words().into_iter().fold(self, Self::word)
+    }
+
     /// The state.
     pub fn finish(self) -> Vec<u8> {
         self.bytes
@@ -43,7 +48,7 @@ impl StateWriter {
 /// Reads a state, in the order in which it was written.
 #[derive(Debug)]
 pub struct StateReader<'a> {
-    id: &'a str,
+    id: String,
     rest: &'a [u8],
 }
 
@@ -52,8 +57,8 @@ impl<'a> StateReader<'a> {
     ///
     /// # Errors
     /// [`EnvError::BadState`] here and in the methods below: another kind, or too few bytes.
-    pub fn new(kind: &str, id: &'a str, state: &'a [u8]) -> Result<Self, EnvError> {
-        let mut reader = Self { id, rest: state };
+    pub fn new(kind: &str, id: &str, state: &'a [u8]) -> Result<Self, EnvError> {
+        let mut reader = Self { id: id.to_owned(), rest: state };
         let found = reader.bytes()?;
         if found != kind.as_bytes() {
             let found = String::from_utf8_lossy(&found[..found.len().min(64)]);
@@ -89,6 +94,11 @@ impl<'a> StateReader<'a> {
         Ok(bytes)
     }
 
+    /// A generator.
+    pub fn rng(&mut self) -> Result<NumpyRng, EnvError> {
+        Ok(NumpyRng::from_words([self.word()?, self.word()?, self.word()?, self.word()?]))
+    }
+
     /// Must be called last: nothing may be left.
     pub fn finish(self) -> Result<(), EnvError> {
         match self.rest.len() {
@@ -102,6 +112,6 @@ impl<'a> StateReader<'a> {
     }
 
     fn bad(&self, problem: String) -> EnvError {
-        EnvError::BadState { id: self.id.to_owned(), problem }
+        EnvError::BadState { id: self.id.clone(), problem }
     }
 }

@@ -2,7 +2,7 @@
 
 mod python;
 
-use liprl_envs::{Env, NumpyRng, Options, make};
+use liprl_envs::{Env, NumpyRng, make};
 use python::Python;
 use serde_json::{Value, json};
 
@@ -10,18 +10,33 @@ const TOLERANCE: f64 = 1e-10;
 const SEEDS: [u64; 3] = [0, 7, 12_345_678_901];
 const STEPS: usize = 200;
 
-/// Runs one task on both sides and compares everything; returns the number of (terminated, truncated) steps seen.
-fn compare(python: &mut Python, id: &str, options: Value, seed: u64, scale: f64) -> (usize, usize) {
-    let given: Options = serde_json::from_value(options.clone()).unwrap();
-    let mut env = make(id, &given).unwrap();
+/// Random actions, beyond the bounds too: both sides pass actions to the simulator as they are.
+fn random_actions(env: &dyn Env, seed: u64, scale: f64) -> Vec<Vec<f64>> {
     let mut rng = NumpyRng::derived(seed, 1);
-    let dim = env.action_space().dim();
-    let high = env.action_space().high.clone();
-    // Beyond the bounds too: both sides pass actions to the simulator as they are.
-    let actions: Vec<Vec<f64>> =
-        (0..STEPS).map(|_| (0..dim).map(|i| scale * high[i] * rng.uniform(-1.25, 1.25)).collect()).collect();
+    let high = &env.action_space().high;
+    (0..STEPS).map(|_| high.iter().map(|high| scale * high * rng.uniform(-1.25, 1.25)).collect()).collect()
+}
+
+/// Runs one task on both sides with random actions; returns the number of (terminated, truncated) steps seen.
+fn compare(python: &mut Python, id: &str, options: &Value, seed: u64, scale: f64) -> (usize, usize) {
+    let env = make(id, &serde_json::from_value(options.clone()).unwrap()).unwrap();
+    let actions = random_actions(env.as_ref(), seed, scale);
+    compare_actions(python, env, options, &json!({}), seed, &actions)
+}
+
+/// Runs one task on both sides and compares everything; the first reset has options.
+fn compare_actions(
+    python: &mut Python,
+    mut env: Box<dyn Env>,
+    options: &Value,
+    reset_options: &Value,
+    seed: u64,
+    actions: &[Vec<f64>],
+) -> (usize, usize) {
+    let id = env.spec().id.clone();
     let answer = python.ask(&json!({
-        "work": "episodes", "id": id, "options": options, "seed": seed, "actions": actions,
+        "work": "episodes", "id": id, "options": options, "reset_options": reset_options, "seed": seed,
+        "actions": actions,
     }));
     let at = |step: usize| format!("{id} {options} seed {seed} step {step}");
     for (space, name) in [(env.observation_space(), "observation_space"), (env.action_space(), "action_space")] {
@@ -32,13 +47,13 @@ fn compare(python: &mut Python, id: &str, options: Value, seed: u64, scale: f64)
     }
     let mut obs = vec![0.0; env.observation_space().dim()];
     let mut resets = answer["resets"].as_array().unwrap().iter();
-    let mut reset = |env: &mut Box<dyn Env>, seed, obs: &mut Vec<f64>, step| {
-        env.reset(seed, &Options::new(), obs).unwrap();
+    let mut reset = |env: &mut Box<dyn Env>, seed, options: &Value, obs: &mut Vec<f64>, step| {
+        env.reset(seed, &serde_json::from_value(options.clone()).unwrap(), obs).unwrap();
         let theirs = resets.next().unwrap();
         same_numbers(obs, &theirs["obs"], &at(step));
         same_info(env.as_ref(), &theirs["info"], &at(step));
     };
-    reset(&mut env, Some(seed), &mut obs, 0);
+    reset(&mut env, Some(seed), reset_options, &mut obs, 0);
     let (mut terminated, mut truncated) = (0, 0);
     for (i, (action, theirs)) in actions.iter().zip(answer["steps"].as_array().unwrap()).enumerate() {
         let step = env.step(action, &mut obs).unwrap();
@@ -50,7 +65,7 @@ fn compare(python: &mut Python, id: &str, options: Value, seed: u64, scale: f64)
         terminated += usize::from(step.terminated);
         truncated += usize::from(step.truncated);
         if step.done() {
-            reset(&mut env, None, &mut obs, i + 1);
+            reset(&mut env, None, &json!({}), &mut obs, i + 1);
         }
     }
     (terminated, truncated)
@@ -93,14 +108,14 @@ fn check(id: &str, terminates: bool, others: &[Value]) {
     let mut python = Python::start();
     let mut terminated = 0;
     for seed in SEEDS {
-        terminated += compare(&mut python, id, json!({}), seed, 1.0).0;
+        terminated += compare(&mut python, id, &json!({}), seed, 1.0).0;
         for options in others {
-            terminated += compare(&mut python, id, options.clone(), seed, 1.0).0;
+            terminated += compare(&mut python, id, options, seed, 1.0).0;
         }
     }
     assert_eq!(terminated > 0, terminates, "{id} terminated {terminated} times");
     // A short time limit, and small actions, which keep walkers up for longer.
-    let (terminated, truncated) = compare(&mut python, id, json!({"max_episode_steps": 9}), 3, 0.1);
+    let (terminated, truncated) = compare(&mut python, id, &json!({"max_episode_steps": 9}), 3, 0.1);
     assert!(truncated >= STEPS / 9 - terminated, "{id} truncated {truncated} times");
 }
 
@@ -133,6 +148,8 @@ parity! {
         {"forward_reward_weight": 2.5, "ctrl_cost_weight": 0.3, "frame_skip": 2,
          "exclude_current_positions_from_observation": false, "reset_noise_scale": 0.3},
     ];
+    pendulum: "Pendulum-v1", terminates false, [{"g": 9.81}];
+    mountain_car: "MountainCarContinuous-v0", terminates false, [{"goal_velocity": 0.02}];
     reacher: "Reacher-v5", terminates false, [{"reward_dist_weight": 2.0, "reward_control_weight": 0.3, "frame_skip": 4}];
     swimmer: "Swimmer-v5", terminates false, [
         {"forward_reward_weight": 2.5, "ctrl_cost_weight": 0.1, "frame_skip": 2,
@@ -163,4 +180,33 @@ parity! {
     pusher: "Pusher-v5", terminates false, [
         {"reward_near_weight": 0.1, "reward_dist_weight": 2.0, "reward_control_weight": 0.4, "frame_skip": 2},
     ];
+}
+
+/// Full speed downhill, with forces inside the bounds and beyond (which Python computes in different precisions), to
+/// the speed limit and the left wall; and from just below the goal over it.
+#[test]
+fn mountain_car_at_its_limits() {
+    let mut python = Python::start();
+    let env = || make("MountainCarContinuous-v0", &Default::default()).unwrap();
+    let (near_goal, far_up) = (json!({"low": 0.4, "high": 0.44}), json!({"low": 0.55, "high": 0.6}));
+    let mut run =
+        |force: f64, start| compare_actions(&mut python, env(), &json!({}), start, 5, &vec![vec![force]; 120]);
+    assert_eq!(run(0.9, &near_goal).0, 1);
+    assert_eq!(run(1.9, &near_goal).0, 1);
+    run(-0.9, &far_up);
+    run(-1.9, &far_up);
+    let speed = |force: f64| {
+        let (mut env, mut obs) = (env(), [0.0; 2]);
+        env.reset(Some(5), &serde_json::from_value(far_up.clone()).unwrap(), &mut obs).unwrap();
+        (0..120).map(|_| (env.step(&[force], &mut obs).unwrap(), obs[1]).1).fold(0.0, f64::min)
+    };
+    assert_eq!((speed(-0.9), speed(-1.9)), (f64::from(-0.07_f32), f64::from(-0.07_f32)), "the limit was not reached");
+}
+
+#[test]
+fn pendulum_started_elsewhere() {
+    let env = make("Pendulum-v1", &Default::default()).unwrap();
+    let actions = random_actions(env.as_ref(), 2, 1.0);
+    let reset_options = json!({"x_init": 0.3, "y_init": 7.5});
+    compare_actions(&mut Python::start(), env, &json!({}), &reset_options, 2, &actions);
 }

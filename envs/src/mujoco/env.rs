@@ -151,11 +151,12 @@ impl Env for MujocoEnv {
     }
 
     fn save(&self) -> Vec<u8> {
-        let mut state = StateWriter::new(&self.spec.id).word(u64::from(self.over)).numbers(&self.tracked);
-        for word in self.rng.words() {
-            state = state.word(word);
-        }
-        state.numbers(&self.sim.state()).finish()
+        StateWriter::new(&self.spec.id)
+            .word(u64::from(self.over))
+            .numbers(&self.tracked)
+            .rng(&self.rng)
+            .numbers(&self.sim.state())
+            .finish()
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), EnvError> {
@@ -163,7 +164,7 @@ impl Env for MujocoEnv {
         let over = reader.word()? != 0;
         let mut tracked = [0.0; 2];
         reader.numbers(&mut tracked)?;
-        let rng = NumpyRng::from_words([reader.word()?, reader.word()?, reader.word()?, reader.word()?]);
+        let rng = reader.rng()?;
         let mut sim_state = vec![0.0; self.sim.state_len()];
         reader.numbers(&mut sim_state)?;
         reader.finish()?;

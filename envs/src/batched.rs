@@ -1,0 +1,160 @@
+//! Many environments stepped together, on several threads.
+
+use rayon::prelude::*;
+
+use crate::{BoxSpace, Env, EnvError, Options, StateReader, StateWriter, Step, make};
+
+/// Environments with equal spaces in one call. An environment whose episode ends is reset at once: the observation
+/// that comes back is the next episode's first, and the finished episode's last is kept as
+/// [`BatchedEnv::final_obs`]. Results do not depend on the number of threads, because nothing is shared.
+pub struct BatchedEnv {
+    slots: Vec<Slot>,
+    /// None for one thread, which steps in the caller's.
+    pool: Option<rayon::ThreadPool>,
+}
+
+struct Slot {
+    env: Box<dyn Env>,
+    step: Step,
+    final_obs: Vec<f64>,
+}
+
+impl Slot {
+    fn advance(&mut self, action: &[f64], obs: &mut [f64]) -> Result<(), EnvError> {
+        self.step = self.env.step(action, obs)?;
+        if self.step.done() {
+            self.final_obs.copy_from_slice(obs);
+            self.env.reset(None, &Options::new(), obs)?;
+        }
+        Ok(())
+    }
+}
+
+const KIND: &str = "BatchedEnv";
+
+impl BatchedEnv {
+    /// `count` environments of one id; those of one MuJoCo model share it.
+    ///
+    /// # Errors
+    /// As [`make`] and [`BatchedEnv::new`].
+    pub fn make(id: &str, options: &Options, count: usize, threads: usize) -> Result<Self, EnvError> {
+        Self::new((0..count).map(|_| make(id, options)).collect::<Result<_, _>>()?, threads)
+    }
+
+    /// These environments, stepped by this many threads.
+    ///
+    /// # Errors
+    /// [`EnvError::BadBatch`] if there are none, or their spaces differ, or the threads cannot be started.
+    pub fn new(envs: Vec<Box<dyn Env>>, threads: usize) -> Result<Self, EnvError> {
+        let bad = |problem: &str| Err(EnvError::BadBatch { problem: problem.to_owned() });
+        let Some(first) = envs.first() else {
+            return bad("there has to be at least one");
+        };
+        let spaces = |env: &dyn Env| (env.observation_space().clone(), env.action_space().clone());
+        let wanted = spaces(first.as_ref());
+        if wanted.0.dim() == 0 || wanted.1.dim() == 0 {
+            return bad("observations and actions need at least one coordinate");
+        }
+        if !envs.iter().all(|env| spaces(env.as_ref()) == wanted) {
+            return bad("their observation or action spaces differ");
+        }
+        let pool = (threads > 1)
+            .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
+            .transpose()
+            .map_err(|e| EnvError::BadBatch { problem: format!("{threads} threads could not be started: {e}") })?;
+        let final_obs = vec![0.0; wanted.0.dim()];
+        let step = Step { reward: 0.0, terminated: false, truncated: false };
+        let slots = envs.into_iter().map(|env| Slot { env, step, final_obs: final_obs.clone() }).collect();
+        Ok(Self { slots, pool })
+    }
+
+    /// How many environments there are.
+    pub fn count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Bounds of each environment's observation.
+    pub fn observation_space(&self) -> &BoxSpace {
+        self.slots[0].env.observation_space()
+    }
+
+    /// Bounds of each environment's action.
+    pub fn action_space(&self) -> &BoxSpace {
+        self.slots[0].env.action_space()
+    }
+
+    /// Starts an episode in each; environment `i` gets `seed + i`, as in Gymnasium's vector environments.
+    /// `obs` is `[count, obs_dim]`, row by row.
+    ///
+    /// # Errors
+    /// [`EnvError::WrongLength`], and the first environment's that fails.
+    pub fn reset(&mut self, seed: Option<u64>, obs: &mut [f64]) -> Result<(), EnvError> {
+        let width = self.observation_space().dim();
+        self.check("observation", obs.len(), width)?;
+        for (i, (slot, obs)) in self.slots.iter_mut().zip(obs.chunks_exact_mut(width)).enumerate() {
+            slot.env.reset(seed.map(|seed| seed.wrapping_add(i as u64)), &Options::new(), obs)?;
+        }
+        Ok(())
+    }
+
+    /// Advances each by one step. `actions` is `[count, act_dim]`, `obs` `[count, obs_dim]`.
+    ///
+    /// # Errors
+    /// As [`BatchedEnv::reset`].
+    pub fn step(&mut self, actions: &[f64], obs: &mut [f64]) -> Result<(), EnvError> {
+        let (width, action_width) = (self.observation_space().dim(), self.action_space().dim());
+        self.check("action", actions.len(), action_width)?;
+        self.check("observation", obs.len(), width)?;
+        let Self { slots, pool } = self;
+        match pool {
+            None => slots
+                .iter_mut()
+                .zip(actions.chunks_exact(action_width))
+                .zip(obs.chunks_exact_mut(width))
+                .try_for_each(|((slot, action), obs)| slot.advance(action, obs)),
+            Some(pool) => pool.install(|| {
+                slots
+                    .par_iter_mut()
+                    .zip(actions.par_chunks_exact(action_width))
+                    .zip(obs.par_chunks_exact_mut(width))
+                    .try_for_each(|((slot, action), obs)| slot.advance(action, obs))
+            }),
+        }
+    }
+
+    /// What the last step of each environment returned.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = Step> {
+        self.slots.iter().map(|slot| slot.step)
+    }
+
+    /// The last observation of the episode that environment `index` finished in the last step; none if it goes on.
+    pub fn final_obs(&self, index: usize) -> Option<&[f64]> {
+        self.slots.get(index).filter(|slot| slot.step.done()).map(|slot| slot.final_obs.as_slice())
+    }
+
+    /// The complete state of all.
+    pub fn save(&self) -> Vec<u8> {
+        self.slots.iter().fold(StateWriter::new(KIND), |state, slot| state.bytes(&slot.env.save())).finish()
+    }
+
+    /// Takes back a state that [`BatchedEnv::save`] of an equal batch wrote.
+    ///
+    /// # Errors
+    /// [`EnvError::BadState`].
+    pub fn restore(&mut self, state: &[u8]) -> Result<(), EnvError> {
+        let id = self.slots[0].env.spec().id.clone();
+        let mut reader = StateReader::new(KIND, &id, state)?;
+        for slot in &mut self.slots {
+            slot.env.restore(reader.bytes()?)?;
+        }
+        reader.finish()
+    }
+
+    fn check(&self, what: &'static str, found: usize, width: usize) -> Result<(), EnvError> {
+        let expected = width * self.count();
+        if found == expected {
+            return Ok(());
+        }
+        Err(EnvError::WrongLength { id: self.slots[0].env.spec().id.clone(), what, found, expected })
+    }
+}

@@ -1,0 +1,69 @@
+//! One action for several steps.
+
+use std::num::NonZeroU32;
+
+use crate::{BoxSpace, Env, EnvError, EnvSpec, Frame, Options, Step};
+
+/// Repeats each action; the reward is the sum over the repeats, which end early with the episode. `info` is the last
+/// repeat's.
+pub struct ActionRepeat {
+    inner: Box<dyn Env>,
+    repeats: NonZeroU32,
+}
+
+impl ActionRepeat {
+    /// Applies every action `repeats` times. A time limit inside counts the repeats, one outside the decisions.
+    pub fn new(inner: Box<dyn Env>, repeats: NonZeroU32) -> Self {
+        Self { inner, repeats }
+    }
+}
+
+impl Env for ActionRepeat {
+    fn spec(&self) -> &EnvSpec {
+        self.inner.spec()
+    }
+
+    fn observation_space(&self) -> &BoxSpace {
+        self.inner.observation_space()
+    }
+
+    fn action_space(&self) -> &BoxSpace {
+        self.inner.action_space()
+    }
+
+    fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
+        self.inner.reset(seed, options, obs)
+    }
+
+    fn step(&mut self, action: &[f64], obs: &mut [f64]) -> Result<Step, EnvError> {
+        let mut total = self.inner.step(action, obs)?;
+        for _ in 1..self.repeats.get() {
+            if total.done() {
+                break;
+            }
+            let step = self.inner.step(action, obs)?;
+            total = Step { reward: total.reward + step.reward, ..step };
+        }
+        Ok(total)
+    }
+
+    fn info(&self) -> &[(&'static str, f64)] {
+        self.inner.info()
+    }
+
+    fn save(&self) -> Vec<u8> {
+        self.inner.save()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), EnvError> {
+        self.inner.restore(state)
+    }
+
+    fn render(&mut self) -> Result<Frame, EnvError> {
+        self.inner.render()
+    }
+
+    fn close(&mut self) {
+        self.inner.close();
+    }
+}
