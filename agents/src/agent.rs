@@ -44,7 +44,7 @@ pub trait Agent {
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;
 
     /// Everything but the replay contents: weights, optimiser, normalisers, random streams, counters.
-    fn save(&self) -> State;
+    fn save(&self) -> Result<State, AgentError>;
 
     /// Takes back what `save` of an agent with the same config wrote. The replays are restored separately.
     fn load(&mut self, state: &State) -> Result<(), AgentError>;

@@ -9,6 +9,7 @@ mod metrics;
 pub mod nets;
 mod noise;
 mod normaliser;
+pub mod optim;
 mod registry;
 pub mod replay;
 mod rng;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Agent, AgentError, Streams,
-    actor_critic::{SacConfig, Td3Config},
+    actor_critic::{OffPolicy, Sac, SacConfig, Td3Config},
 };
 
 /// The `agent:` part of a config: `kind` and that kind's own keys.
@@ -36,7 +36,13 @@ pub struct Setup {
 
 impl AgentConfig {
     /// The learner this config describes.
-    pub fn build(&self, _setup: &Setup) -> Result<Box<dyn Agent>, AgentError> {
-        Err(AgentError::BadConfig { setting: "agent".into(), problem: "no agent is built in yet".into() })
+    pub fn build(&self, setup: &Setup) -> Result<Box<dyn Agent>, AgentError> {
+        Ok(match self {
+            Self::Sac(config) => Box::new(OffPolicy::new(Box::new(Sac::new(config, setup)?), config.into(), setup)?),
+            Self::Td3(_) => {
+                let problem = "td3 is not built in yet; use sac".to_owned();
+                return Err(AgentError::BadConfig { setting: "agent.kind".into(), problem });
+            }
+        })
     }
 }

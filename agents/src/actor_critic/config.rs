@@ -161,7 +161,7 @@ pub struct ParameterNoise {
     /// Factor by which the standard deviation grows or shrinks at each adaptation. Default `1.01` (Plappert et al., section 3).
     #[garde(range(min = 1.0))]
     pub factor: f64,
-    /// Environment steps between adaptations. Default `50` (OpenAI baselines' DDPG).
+    /// Gradient updates between adaptations, each measured on that update's batch. Default `50` (OpenAI baselines' DDPG).
     #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub adapt_every: u64,

@@ -1,9 +1,24 @@
 //! The actor–critics every agent stands on: SAC, and TD3 with DDPG as its switches.
+//!
+//! `critic`, `actor` and `temperature` hold the equations, each as autograd and by hand; `sac` and `td3` string them together
+//! into a `Learner`, which learns from batches; `off_policy` makes an agent of one by adding the replay buffer.
 
+pub mod actor;
+pub mod batch;
 mod config;
+pub mod critic;
+mod learner;
+mod off_policy;
+mod sac;
 mod sac_config;
 mod td3_config;
+pub mod temperature;
+#[cfg(test)]
+mod testing;
 
 pub use config::{ActionNoise, CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
+pub use learner::Learner;
+pub use off_policy::{OffPolicy, Schedule};
+pub use sac::Sac;
 pub use sac_config::{SacConfig, Temperature};
 pub use td3_config::{Backup, Td3Config};

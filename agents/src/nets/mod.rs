@@ -1,5 +1,30 @@
-//! Networks: all parameters of a network in one flat buffer, with an autograd form and a hand-written one.
+//! Networks: all parameters of a network in one flat buffer, with an autograd form for any device and any loss, and a
+//! hand-written form for the standard losses on a CPU.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `spec` | activations, initialisations |
+//! | `mlp` | the perceptron: where each parameter lies in the flat buffer, its autograd form |
+//! | `init` | first weights from a random stream |
+//! | `pass` | hand-written forward and backward over preallocated buffers |
+//! | `single` | one observation, no libtorch call |
+//! | `gaussian` | the tanh-Gaussian policy head |
+//! | `kernels` | the elementwise loops, compiled for AVX2 and AVX-512 and chosen at run time |
+//! | `team` | threads that each take a share of a batch's rows |
 
+mod buffer;
+pub mod gaussian;
+mod init;
+pub mod kernels;
+mod mlp;
+mod pass;
+mod single;
 mod spec;
+mod team;
 
+pub use buffer::Buffer;
+pub use mlp::{Layer, Mlp};
+pub use pass::{Gradient, Pass, Weights};
+pub use single::Single;
 pub use spec::{Activation, Init};
+pub use team::Team;

@@ -1,0 +1,278 @@
+//! The critics' equations.
+//!
+//! - backup: V(s') = w min(Q₁', Q₂') + (1 − w) max(Q₁', Q₂'), w = 1 being clipped double Q-learning (Fujimoto et al. 2018, eq. 10);
+//! - target: y = R + γᵏ V(s') with R the n-step sum, γᵏ = 0 after a termination;
+//! - loss: L = Σⱼ mean(wᵢ ℓ(Qⱼ(sᵢ, aᵢ) − yᵢ)), ℓ squared (½ δ²) or Huber, wᵢ the replay's importance weights.
+//!
+//! First the autograd forms, any device; then `CriticRows`, the same by hand over a share of the batch.
+
+use tch::Tensor;
+
+use super::{CriticLoss, batch::Rows};
+use crate::{
+    AgentError,
+    nets::{Buffer, Gradient, Mlp, Pass, Weights},
+    optim::{Target, Trained},
+};
+
+/// The backup V `[B]` of one or two target critics' values `[B]`, w being `minimum_weight`.
+pub fn backup(values: &[Tensor], minimum_weight: f64) -> Tensor {
+    match values {
+        [first, second] => {
+            let low = first.minimum(second);
+            match minimum_weight {
+                1.0 => low,
+                _ => low * minimum_weight + first.maximum(second) * (1.0 - minimum_weight),
+            }
+        }
+        _ => values[0].shallow_clone(),
+    }
+}
+
+/// The critics' summed loss, a scalar: `values` one `[B]` for each critic, `target` y `[B]`, `weight` `[B]`.
+pub fn loss(values: &[Tensor], target: &Tensor, weight: &Tensor, kind: CriticLoss) -> Tensor {
+    let each = values.iter().map(|value| {
+        let error = value - target;
+        let pointwise = match kind {
+            CriticLoss::Squared => error.square() * 0.5,
+            CriticLoss::Huber => error.huber_loss(&error.zeros_like(), tch::Reduction::None, 1.0),
+        };
+        (pointwise * weight).mean(None)
+    });
+    each.reduce(|sum, loss| sum + loss).unwrap_or_default()
+}
+
+/// ℓ(δ) and its derivative.
+fn pointwise(kind: CriticLoss, error: f32) -> (f32, f32) {
+    match kind {
+        CriticLoss::Huber if error.abs() > 1.0 => (error.abs() - 0.5, error.signum()),
+        _ => (0.5 * error * error, error),
+    }
+}
+
+/// One or two critics over one member's rows.
+#[derive(Debug)]
+pub struct CriticRows {
+    obs_dim: usize,
+    act_dim: usize,
+    weights: Vec<Weights>,
+    targets: Vec<Weights>,
+    /// The columns of each first layer that take the action.
+    action_columns: Vec<Tensor>,
+    passes: Vec<Pass>,
+    /// (s, a) of the replay.
+    replayed: Buffer,
+    /// (s, a) with the action of a policy, at the next observation or the current one.
+    proposed: Buffer,
+    /// ∂/∂a of what the actor climbs, one for each critic; the first ends up as the sum.
+    action_gradients: Vec<Buffer>,
+    /// The gradient of the loss, this member's part.
+    pub gradient: Gradient,
+    /// y.
+    pub target: Vec<f32>,
+    /// Mean over the critics of |δ|: the new priorities.
+    pub error: Vec<f32>,
+}
+
+/// Sums over one member's rows of what the metrics average.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CriticSums {
+    /// Of wᵢ ℓ, over rows and critics.
+    pub loss: f64,
+    /// Of the first critic's values.
+    pub value: f64,
+}
+
+impl CriticRows {
+    /// Buffers for `rows` rows.
+    pub fn new(
+        critics: &Trained,
+        targets: &Target,
+        rows: usize,
+        obs_dim: usize,
+        act_dim: usize,
+    ) -> Result<Self, AgentError> {
+        let mlps = critics.mlps();
+        let weights = critics.weights();
+        let passes = |mlps: &[Mlp]| mlps.iter().map(|mlp| Pass::new(mlp, rows)).collect::<Result<Vec<_>, _>>();
+        Ok(Self {
+            obs_dim,
+            act_dim,
+            action_columns: weights.iter().map(|weights| weights.first_columns(obs_dim, act_dim)).collect(),
+            weights,
+            targets: targets.weights(mlps),
+            passes: passes(mlps)?,
+            replayed: Buffer::zeros(&[rows, obs_dim + act_dim])?,
+            proposed: Buffer::zeros(&[rows, obs_dim + act_dim])?,
+            action_gradients: mlps.iter().map(|_| Buffer::zeros(&[rows, act_dim])).collect::<Result<_, _>>()?,
+            gradient: critics.gradient()?,
+            target: vec![0.0; rows],
+            error: vec![0.0; rows],
+        })
+    }
+
+    /// The backup of the target critics at (`obs`, `action`), left in `self.target`.
+    pub fn back_up(&mut self, obs: &[f32], action: &[f32], minimum_weight: f32) -> Result<(), AgentError> {
+        join(obs, action, self.obs_dim, self.act_dim, &mut self.proposed);
+        self.target.copy_from_slice(self.passes[0].forward(&self.targets[0], self.proposed.tensor())?);
+        if self.passes.len() == 2 {
+            let second = self.passes[1].forward(&self.targets[1], self.proposed.tensor())?;
+            for (value, second) in self.target.iter_mut().zip(second) {
+                *value = minimum_weight * value.min(*second) + (1.0 - minimum_weight) * value.max(*second);
+            }
+        }
+        Ok(())
+    }
+
+    /// The loss of both critics at the replayed pairs against `self.target` and its gradient, for a batch of `batch` rows in all.
+    pub fn regress(&mut self, rows: &Rows, kind: CriticLoss, batch: usize) -> Result<CriticSums, AgentError> {
+        join(rows.obs.slice(), rows.action.slice(), self.obs_dim, self.act_dim, &mut self.replayed);
+        let (mut sums, share, count) = (CriticSums::default(), 1.0 / batch as f32, self.passes.len() as f32);
+        self.error.fill(0.0);
+        for (index, pass) in self.passes.iter_mut().enumerate() {
+            pass.forward(&self.weights[index], self.replayed.tensor())?;
+            let (values, gradient) = pass.output_and_gradient();
+            let targets = self.target.iter().zip(rows.weight.slice()).zip(&mut self.error);
+            for ((value, gradient), ((target, weight), kept)) in values.iter().zip(gradient).zip(targets) {
+                let error = value - target;
+                let (loss, slope) = pointwise(kind, error);
+                sums.loss += f64::from(weight * loss);
+                *gradient = weight * slope * share;
+                *kept += error.abs() / count;
+            }
+            if index == 0 {
+                sums.value = values.iter().map(|&value| f64::from(value)).sum();
+            }
+            pass.backward(&self.weights[index], self.replayed.tensor(), Some((&mut self.gradient, index)))?;
+        }
+        Ok(sums)
+    }
+
+    /// The smaller of the critics' values (or the first's, where `twin` is false) at (`obs`, `action`), summed over the rows, and
+    /// −∂/∂a of their mean over a batch of `batch` rows, `[rows, A]`: what an actor's loss needs.
+    pub fn climb(
+        &mut self,
+        obs: &[f32],
+        action: &[f32],
+        twin: bool,
+        batch: usize,
+    ) -> Result<(f64, &[f32]), AgentError> {
+        join(obs, action, self.obs_dim, self.act_dim, &mut self.proposed);
+        let used = if twin { self.passes.len() } else { 1 };
+        for (pass, weights) in self.passes[..used].iter_mut().zip(&self.weights) {
+            pass.forward(weights, self.proposed.tensor())?;
+        }
+        let (share, mut sum) = (-1.0 / batch as f32, 0.0);
+        let (first, second) = self.passes[..used].split_at_mut(1);
+        let (values, gradient) = first[0].output_and_gradient();
+        match second {
+            [second] => {
+                let (others, other_gradient) = second.output_and_gradient();
+                for (((value, gradient), other), other_gradient) in
+                    values.iter().zip(gradient).zip(others).zip(other_gradient)
+                {
+                    sum += f64::from(value.min(*other));
+                    (*gradient, *other_gradient) = if value <= other { (share, 0.0) } else { (0.0, share) };
+                }
+            }
+            _ => {
+                sum = values.iter().map(|&value| f64::from(value)).sum();
+                gradient.fill(share);
+            }
+        }
+        for index in 0..used {
+            let pass = &mut self.passes[index];
+            pass.backward(&self.weights[index], self.proposed.tensor(), None)?;
+            pass.input_gradient(&self.action_columns[index], &self.action_gradients[index])?;
+        }
+        let (total, others) = self.action_gradients.split_at_mut(1);
+        if let Some(other) = others.first().filter(|_| used == 2) {
+            crate::nets::kernels::add(total[0].slice_mut(), other.slice());
+        }
+        Ok((sum, total[0].slice()))
+    }
+}
+
+/// Rows of (s, a).
+fn join(obs: &[f32], action: &[f32], obs_dim: usize, act_dim: usize, out: &mut Buffer) {
+    let rows = obs.chunks_exact(obs_dim).zip(action.chunks_exact(act_dim));
+    for (out, (obs, action)) in out.slice_mut().chunks_exact_mut(obs_dim + act_dim).zip(rows) {
+        out[..obs_dim].copy_from_slice(obs);
+        out[obs_dim..].copy_from_slice(action);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+    use crate::actor_critic::{
+        learner::{gradient, leaf, values},
+        testing::{self, assert_close, assert_gradient},
+    };
+
+    #[test]
+    fn gradient_by_hand_equals_autograd() {
+        for (net, kind, count) in testing::networks() {
+            let batch = testing::batch(37, 5, 3);
+            let critics = testing::critics(&net, 5, 3, count);
+            let targets = critics.target().unwrap();
+            let mut rows = CriticRows::new(&critics, &targets, 37, 5, 3).unwrap();
+            rows.target = testing::numbers(37, "targets");
+            let sums = rows.regress(&Rows::of(&batch, 0..37).unwrap(), kind, 37).unwrap();
+
+            let params = leaf(critics.params().tensor());
+            let values = values(&critics, &params, &batch.obs, &batch.action).unwrap();
+            let loss = loss(&values, &Tensor::from_slice(&rows.target), &batch.weight, kind);
+            assert_gradient(rows.gradient.slice(), &gradient(&loss, &params).unwrap());
+            assert_close(sums.loss / 37.0, loss.double_value(&[]));
+            assert_close(sums.value / 37.0, values[0].mean(None).double_value(&[]));
+        }
+    }
+
+    #[test]
+    fn climbing_by_hand_equals_autograd() {
+        for (net, _, count) in testing::networks() {
+            let batch = testing::batch(37, 5, 3);
+            let critics = testing::critics(&net, 5, 3, count);
+            let mut rows = CriticRows::new(&critics, &critics.target().unwrap(), 37, 5, 3).unwrap();
+            let (obs, action) = (testing::numbers(37 * 5, "obs"), testing::numbers(37 * 3, "action"));
+            let (sum, climbed) = rows.climb(&obs, &action, true, 37).unwrap();
+
+            let obs = Tensor::from_slice(&obs).view([37, 5]);
+            let action = leaf(&Tensor::from_slice(&action).view([37, 3]));
+            let values = values(&critics, critics.params().tensor(), &obs, &action).unwrap();
+            let value = backup(&values, 1.0);
+            assert_close(sum, value.sum(None).double_value(&[]));
+            assert_gradient(climbed, &gradient(&-value.mean(None), &action).unwrap().flatten(0, -1));
+            drop(batch);
+        }
+    }
+
+    #[test]
+    fn backup_and_losses_by_hand() {
+        let (first, second) = (Tensor::from_slice(&[1.0, -2.0]), Tensor::from_slice(&[3.0, -4.0]));
+        let read = |tensor: &Tensor| Vec::<f64>::try_from(tensor.to_kind(Kind::Double)).unwrap();
+        assert_eq!(read(&backup(&[first.shallow_clone(), second.shallow_clone()], 1.0)), [1.0, -4.0]);
+        // 0.75 · 1 + 0.25 · 3 and 0.75 · −4 + 0.25 · −2.
+        assert_eq!(read(&backup(&[first.shallow_clone(), second], 0.75)), [1.5, -3.5]);
+        // Errors 0.5 and −3 with weights 1 and 0.5: squared (0.125 + 0.5 · 4.5) / 2, Huber (0.125 + 0.5 · 2.5) / 2.
+        let (target, weight) = (Tensor::from_slice(&[0.5, 1.0]), Tensor::from_slice(&[1.0, 0.5]));
+        assert_close(loss(&[first.shallow_clone()], &target, &weight, CriticLoss::Squared).double_value(&[]), 1.1875);
+        assert_close(loss(&[first], &target, &weight, CriticLoss::Huber).double_value(&[]), 0.6875);
+    }
+
+    #[test]
+    fn soft_backup_by_hand_over_rows_equals_the_tensor_form() {
+        let net = testing::networks().swap_remove(0).0;
+        let batch = testing::batch(8, 5, 3);
+        let critics = testing::critics(&net, 5, 3, 2);
+        let targets = critics.target().unwrap();
+        let mut rows = CriticRows::new(&critics, &targets, 8, 5, 3).unwrap();
+        let part = Rows::of(&batch, 0..8).unwrap();
+        rows.back_up(part.next_obs.slice(), part.action.slice(), 0.75).unwrap();
+        let values = values(&critics, targets.params.tensor(), &batch.next_obs, &batch.action).unwrap();
+        assert_gradient(&rows.target, &backup(&values, 0.75));
+    }
+}

@@ -1,0 +1,123 @@
+//! What SAC and TD3 are to the agents built on them: something that acts and learns from batches, wherever those come from.
+
+use tch::Tensor;
+
+use crate::{AgentError, Batch, Metrics, State, nets::Single, optim::Trained};
+
+/// An actor–critic without a replay buffer. Observations come normalised, actions are in `[-1, 1]`.
+pub trait Learner {
+    /// An exploring action.
+    fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
+
+    /// The best action it knows. Draws nothing, changes nothing.
+    fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
+
+    /// One gradient update on this batch; its metrics are added to `metrics`.
+    fn update(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<(), AgentError>;
+
+    /// Of the last batch, each row's |δ| (mean over the critics), `[B]`: the priorities of prioritised replay.
+    fn errors(&self) -> Vec<f32>;
+
+    /// The episode ended: exploration starts anew.
+    fn end_episode(&mut self);
+
+    /// Updates done.
+    fn updates(&self) -> u64;
+
+    /// Parameters by metric name, for histograms.
+    fn histograms(&self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;
+
+    /// Everything that changes.
+    fn save(&self, state: &mut State) -> Result<(), AgentError>;
+
+    /// Takes back what `save` wrote.
+    fn load(&mut self, state: &State) -> Result<(), AgentError>;
+}
+
+/// The policy network for one observation at a time, on the CPU wherever it trains.
+#[derive(Debug)]
+pub(super) struct Acting {
+    single: Single,
+    /// A copy of the parameters where they live on another device; empty when it has to be fetched.
+    copy: Vec<f32>,
+}
+
+impl Acting {
+    pub(super) fn new(actor: &Trained) -> Self {
+        Self { single: Single::new(&actor.mlps()[0]), copy: Vec::new() }
+    }
+
+    /// The network's output at `obs`.
+    pub(super) fn head(&mut self, actor: &Trained, obs: &[f32]) -> Result<&[f32], AgentError> {
+        if actor.params().tensor().device() == tch::Device::Cpu {
+            return Ok(self.single.forward(actor.params().slice(), obs));
+        }
+        if self.copy.is_empty() {
+            self.copy = actor.params().to_vec()?;
+        }
+        Ok(self.single.forward(&self.copy, obs))
+    }
+
+    /// The parameters changed.
+    pub(super) fn refresh(&mut self) {
+        self.copy.clear();
+    }
+}
+
+/// A batch's tensors on a learner's device.
+pub(super) struct OnDevice {
+    pub(super) obs: Tensor,
+    pub(super) action: Tensor,
+    pub(super) reward: Tensor,
+    pub(super) discount: Tensor,
+    pub(super) next_obs: Tensor,
+    pub(super) weight: Tensor,
+}
+
+impl OnDevice {
+    pub(super) fn of(batch: &Batch, device: tch::Device) -> Result<Self, AgentError> {
+        Ok(Self {
+            obs: batch.obs.f_to(device)?,
+            action: batch.action.f_to(device)?,
+            reward: batch.reward.f_to(device)?,
+            discount: batch.discount.f_to(device)?,
+            next_obs: batch.next_obs.f_to(device)?,
+            weight: batch.weight.f_to(device)?,
+        })
+    }
+}
+
+/// Each critic's values `[B]` at (`obs`, `action`), by autograd over `params`.
+pub(super) fn values(
+    critics: &Trained,
+    params: &Tensor,
+    obs: &Tensor,
+    action: &Tensor,
+) -> Result<Vec<Tensor>, AgentError> {
+    let pairs = Tensor::f_cat(&[obs, action], 1)?;
+    (0..critics.mlps().len()).map(|index| Ok(critics.forward(index, params, &pairs).f_squeeze_dim(-1)?)).collect()
+}
+
+/// The gradient of `loss` with respect to a flat buffer's leaf.
+pub(super) fn gradient(loss: &Tensor, leaf: &Tensor) -> Result<Tensor, AgentError> {
+    Ok(Tensor::f_run_backward(&[loss], &[leaf], false, false)?.swap_remove(0))
+}
+
+/// A leaf of the autograd graph on these parameters' memory.
+pub(super) fn leaf(params: &Tensor) -> Tensor {
+    params.detach().set_requires_grad(true)
+}
+
+/// An error naming `what` where `value` is NaN or infinite.
+pub(super) fn finite(what: &str, value: f64, updates: u64) -> Result<(), AgentError> {
+    if value.is_finite() { Ok(()) } else { Err(AgentError::NonFinite { what: what.to_owned(), value, updates }) }
+}
+
+/// Every parameter of these networks under `weights/<prefix>/…`.
+pub(super) fn histograms(networks: &[(&str, &Trained)]) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
+    let mut all = Vec::new();
+    for (prefix, trained) in networks {
+        all.extend(trained.named()?.into_iter().map(|(name, values)| (format!("weights/{prefix}/{name}"), values)));
+    }
+    Ok(all)
+}

@@ -1,0 +1,67 @@
+//! SAC's temperature: J(α) = mean(−α (log π(ã|s) + H̄)), a step on log α (Haarnoja et al. 2018, eq. 18).
+
+use super::Temperature;
+use crate::{
+    AgentError, State,
+    optim::{BETA1, BETA2, EPS},
+};
+
+/// α, and the Adam that tunes its logarithm where it is tuned. One number, so plain f64 everywhere.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tuner {
+    /// log α; −∞ where α is fixed at 0.
+    log_alpha: f64,
+    m: f64,
+    v: f64,
+    steps: u64,
+}
+
+impl Tuner {
+    /// The start.
+    pub fn new(config: &Temperature) -> Self {
+        let alpha = match config {
+            Temperature::Auto { initial, .. } => *initial,
+            Temperature::Fixed { alpha } => *alpha,
+        };
+        Self { log_alpha: alpha.ln(), m: 0.0, v: 0.0, steps: 0 }
+    }
+
+    /// α.
+    pub fn alpha(&self) -> f64 {
+        self.log_alpha.exp()
+    }
+
+    /// One Adam step, given the batch mean of log π.
+    pub fn step(&mut self, config: &Temperature, mean_log_prob: f64, act_dim: usize) {
+        let Temperature::Auto { target_entropy, lr, lr_schedule, .. } = config else { return };
+        let target = target_entropy.unwrap_or(-(act_dim as f64));
+        let gradient = loss(self.log_alpha, mean_log_prob, target);
+        let factor = lr_schedule.factor(self.steps);
+        self.steps += 1;
+        let power = self.steps.min(i32::MAX as u64) as i32;
+        self.m += (1.0 - BETA1) * (gradient - self.m);
+        self.v = BETA2 * self.v + (1.0 - BETA2) * gradient * gradient;
+        let (m, v) = (self.m / (1.0 - BETA1.powi(power)), self.v / (1.0 - BETA2.powi(power)));
+        self.log_alpha -= lr * factor * m / (v.sqrt() + EPS);
+    }
+
+    /// Everything, under `temperature/…`.
+    pub fn save(&self, state: &mut State) {
+        state.put_f64("temperature/log_alpha_m_v", &[3], &[self.log_alpha, self.m, self.v]);
+        state.put("temperature/steps", &self.steps);
+    }
+
+    /// Takes back what `save` wrote.
+    pub fn load(&mut self, state: &State) -> Result<(), AgentError> {
+        self.steps = state.get("temperature/steps")?;
+        if let [log_alpha, m, v] = *state.f64("temperature/log_alpha_m_v", &[3])? {
+            (self.log_alpha, self.m, self.v) = (log_alpha, m, v);
+        }
+        Ok(())
+    }
+}
+
+/// J(α), which is also its derivative with respect to log α.
+pub fn loss(log_alpha: f64, mean_log_prob: f64, target_entropy: f64) -> f64 {
+    -log_alpha.exp() * (mean_log_prob + target_entropy)
+}

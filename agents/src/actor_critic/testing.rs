@@ -1,0 +1,91 @@
+//! Small random networks and batches for the tests that compare the hand-written form with autograd.
+
+use rand_distr::{Distribution, StandardNormal};
+use tch::{Device, Tensor};
+
+use super::{CriticLoss, NetworkConfig};
+use crate::{
+    Batch, Streams,
+    nets::{Activation, Init, Mlp},
+    optim::Trained,
+};
+
+/// Standard normal draws, the same for the same name.
+pub(crate) fn numbers(count: usize, name: &str) -> Vec<f32> {
+    let mut rng = Streams::new(7).rng(name);
+    (0..count).map(|_| StandardNormal.sample(&mut rng)).collect()
+}
+
+/// A batch of random numbers with random weights.
+pub(crate) fn batch(size: usize, obs_dim: usize, act_dim: usize) -> Batch {
+    let mut batch = Batch::new(size, obs_dim, act_dim, 1, 0.99);
+    let fill = |tensor: &mut Tensor, name: &str| {
+        let values = Tensor::from_slice(&numbers(tensor.numel(), name)).view_as(tensor);
+        tensor.copy_(&values);
+    };
+    fill(&mut batch.obs, "batch obs");
+    fill(&mut batch.action, "batch action");
+    let _ = batch.action.tanh_();
+    fill(&mut batch.reward, "batch reward");
+    fill(&mut batch.next_obs, "batch next");
+    fill(&mut batch.weight, "batch weight");
+    let _ = batch.weight.abs_();
+    let _ = batch.discount.fill_(0.99);
+    batch
+}
+
+/// Every activation with and without LayerNorm, each with a loss and a number of critics.
+pub(crate) fn networks() -> Vec<(NetworkConfig, CriticLoss, usize)> {
+    let activations = [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh, Activation::Swish];
+    let mut all = Vec::new();
+    for activation in activations {
+        for (layer_norm, loss, count) in
+            [(false, CriticLoss::Squared, 2), (true, CriticLoss::Huber, 1), (true, CriticLoss::Squared, 2)]
+        {
+            let init = if count == 1 { Init::Orthogonal { output_gain: 1.0 } } else { Init::Uniform };
+            let config = NetworkConfig { hidden: vec![32, 19], activation, layer_norm, init, ..Default::default() };
+            all.push((config, loss, count));
+        }
+    }
+    all
+}
+
+pub(crate) fn critics(net: &NetworkConfig, obs_dim: usize, act_dim: usize, count: usize) -> Trained {
+    trained(net, obs_dim + act_dim, 1, count)
+}
+
+pub(crate) fn policy(net: &NetworkConfig, obs_dim: usize, outputs: usize) -> Trained {
+    trained(net, obs_dim, outputs, 1)
+}
+
+fn trained(net: &NetworkConfig, inputs: usize, outputs: usize, count: usize) -> Trained {
+    let mlp = Mlp::new(inputs, &net.hidden, outputs, net.activation, net.layer_norm, net.init);
+    let mut rng = Streams::new(3).rng("testing");
+    let mut trained = Trained::new(vec![mlp; count], net.into(), Device::Cpu, &mut rng).unwrap();
+    // LayerNorm's scale and shift away from 1 and 0, or a mistake in their gradients could hide.
+    let moved: Vec<f32> = trained
+        .params()
+        .slice()
+        .iter()
+        .zip(numbers(trained.params().slice().len(), "moved"))
+        .map(|(p, n)| p + 0.05 * n)
+        .collect();
+    trained.set_params(&moved).unwrap();
+    trained
+}
+
+/// Equal to 1e-5 of the larger, or of 0.1 for means that nearly cancel.
+pub(crate) fn assert_close(a: f64, b: f64) {
+    assert!((a - b).abs() <= 1e-5 * a.abs().max(b.abs()).max(0.1), "{a} and {b}");
+}
+
+/// Equal to 1e-5 of the longest component of their size.
+pub(crate) fn assert_gradient(by_hand: &[f32], autograd: &Tensor) {
+    let autograd = Vec::<f32>::try_from(autograd.contiguous()).unwrap();
+    assert_eq!(by_hand.len(), autograd.len());
+    let largest = autograd.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+    assert!(largest > 0.0);
+    for (i, (a, b)) in by_hand.iter().zip(&autograd).enumerate() {
+        assert!((a - b).abs() <= 1e-5 * largest, "component {i}: {a} by hand, {b} by autograd, largest {largest}");
+    }
+}

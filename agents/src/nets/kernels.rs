@@ -1,0 +1,298 @@
+//! The elementwise loops of the hand-written form: each one pass over its memory, compiled for AVX-512, AVX2 and the
+//! baseline and chosen at run time. No multiply-add is fused and sums keep sixteen fixed lanes, so all three give the same bits.
+
+use multiversion::multiversion;
+
+use super::{Activation, mlp::NORM_EPS};
+
+/// Lanes of every sum: enough independent additions to hide their latency, and one AVX-512 register.
+const LANES: usize = 16;
+
+fn total(lanes: [f32; LANES]) -> f32 {
+    lanes.iter().sum()
+}
+
+/// Scalar product.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for k in 0..LANES {
+            lanes[k] += a[k] * b[k];
+        }
+    }
+    total(lanes) + rest
+}
+
+/// Matrix times vector: `out[i] = weight[i, :]·x`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn matvec(weight: &[f32], x: &[f32], out: &mut [f32]) {
+    for (row, out) in weight.chunks_exact(x.len()).zip(out) {
+        let mut lanes = [0.0; LANES];
+        let (row_chunks, x_chunks) = (row.chunks_exact(LANES), x.chunks_exact(LANES));
+        let rest: f32 = row_chunks.remainder().iter().zip(x_chunks.remainder()).map(|(a, b)| a * b).sum();
+        for (a, b) in row_chunks.zip(x_chunks) {
+            for k in 0..LANES {
+                lanes[k] += a[k] * b[k];
+            }
+        }
+        *out = lanes.iter().sum::<f32>() + rest;
+    }
+}
+
+/// Adds `bias` to every row of `z`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn add_bias(z: &mut [f32], bias: &[f32]) {
+    for row in z.chunks_exact_mut(bias.len()) {
+        for (z, b) in row.iter_mut().zip(bias) {
+            *z += b;
+        }
+    }
+}
+
+/// Adds the rows of `delta` into `sum`: a bias's gradient.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn add_rows(delta: &[f32], sum: &mut [f32]) {
+    for row in delta.chunks_exact(sum.len()) {
+        for (sum, d) in sum.iter_mut().zip(row) {
+            *sum += d;
+        }
+    }
+}
+
+/// Adds `bias` to every row of `z`, then the activation. `kept` takes the values before it where its derivative needs them (swish).
+pub fn bias_activate(z: &mut [f32], bias: &[f32], activation: Activation, kept: &mut [f32]) {
+    match activation {
+        Activation::Relu => bias_leaky(z, bias, 0.0),
+        Activation::LeakyRelu(slope) => bias_leaky(z, bias, slope as f32),
+        Activation::Tanh => {
+            add_bias(z, bias);
+            z.iter_mut().for_each(|z| *z = z.tanh());
+        }
+        Activation::Swish => {
+            add_bias(z, bias);
+            kept.copy_from_slice(z);
+            z.iter_mut().for_each(|z| *z *= sigmoid(*z));
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn bias_leaky(z: &mut [f32], bias: &[f32], slope: f32) {
+    for row in z.chunks_exact_mut(bias.len()) {
+        for (z, b) in row.iter_mut().zip(bias) {
+            let x = *z + b;
+            *z = if x > 0.0 { x } else { slope * x };
+        }
+    }
+}
+
+/// Turns `delta`, the gradient with respect to an activation's output, into the one with respect to its input, and adds its
+/// rows into `bias_grad`. `out` is the output, `kept` what `bias_activate` kept.
+pub fn activation_backward(
+    delta: &mut [f32],
+    out: &[f32],
+    kept: &[f32],
+    activation: Activation,
+    bias_grad: &mut [f32],
+) {
+    match activation {
+        Activation::Relu => leaky_backward(delta, out, 0.0, bias_grad),
+        Activation::LeakyRelu(slope) => leaky_backward(delta, out, slope as f32, bias_grad),
+        Activation::Tanh | Activation::Swish => {
+            slope_backward(delta, out, kept, activation);
+            add_rows(delta, bias_grad);
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn leaky_backward(delta: &mut [f32], out: &[f32], slope: f32, bias_grad: &mut [f32]) {
+    let width = bias_grad.len();
+    for (delta, out) in delta.chunks_exact_mut(width).zip(out.chunks_exact(width)) {
+        for ((d, y), b) in delta.iter_mut().zip(out).zip(bias_grad.iter_mut()) {
+            *d *= if *y > 0.0 { 1.0 } else { slope };
+            *b += *d;
+        }
+    }
+}
+
+/// Multiplies by the activation's derivative, without a bias.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn slope_backward(delta: &mut [f32], out: &[f32], kept: &[f32], activation: Activation) {
+    match activation {
+        Activation::Relu => delta.iter_mut().zip(out).for_each(|(d, y)| *d *= if *y > 0.0 { 1.0 } else { 0.0 }),
+        Activation::LeakyRelu(slope) => {
+            let slope = slope as f32;
+            delta.iter_mut().zip(out).for_each(|(d, y)| *d *= if *y > 0.0 { 1.0 } else { slope });
+        }
+        Activation::Tanh => delta.iter_mut().zip(out).for_each(|(d, y)| *d *= 1.0 - y * y),
+        Activation::Swish => delta.iter_mut().zip(kept).for_each(|(d, x)| {
+            let s = sigmoid(*x);
+            *d *= s * (1.0 + x * (1.0 - s));
+        }),
+    }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// One layer's LayerNorm parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm<'a> {
+    /// The linear layer's bias.
+    pub bias: &'a [f32],
+    /// LayerNorm's scale.
+    pub scale: &'a [f32],
+    /// LayerNorm's shift.
+    pub shift: &'a [f32],
+}
+
+/// Bias, LayerNorm and activation, row by row. `hat` takes the standardised rows, `rstd` each row's inverse deviation, `kept`
+/// the activation's input where needed (swish).
+pub fn norm_activate(
+    z: &mut [f32],
+    norm: Norm<'_>,
+    activation: Activation,
+    hat: &mut [f32],
+    rstd: &mut [f32],
+    kept: &mut [f32],
+) {
+    standardise(z, norm, hat, rstd);
+    match activation {
+        Activation::Relu => leaky(z, 0.0),
+        Activation::LeakyRelu(slope) => leaky(z, slope as f32),
+        Activation::Tanh => z.iter_mut().for_each(|z| *z = z.tanh()),
+        Activation::Swish => {
+            kept.copy_from_slice(z);
+            z.iter_mut().for_each(|z| *z *= sigmoid(*z));
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn leaky(z: &mut [f32], slope: f32) {
+    for z in z {
+        *z = if *z > 0.0 { *z } else { slope * *z };
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn standardise(z: &mut [f32], norm: Norm<'_>, hat: &mut [f32], rstd: &mut [f32]) {
+    let width = norm.bias.len();
+    for ((row, hat), rstd) in z.chunks_exact_mut(width).zip(hat.chunks_exact_mut(width)).zip(rstd) {
+        let mut lanes = [0.0; LANES];
+        for (i, (z, b)) in row.iter_mut().zip(norm.bias).enumerate() {
+            *z += b;
+            lanes[i % LANES] += *z;
+        }
+        let mean = lanes.iter().sum::<f32>() / width as f32;
+        let mut lanes = [0.0; LANES];
+        for (i, (z, h)) in row.iter().zip(hat.iter_mut()).enumerate() {
+            *h = z - mean;
+            lanes[i % LANES] += *h * *h;
+        }
+        *rstd = 1.0 / (lanes.iter().sum::<f32>() / width as f32 + NORM_EPS as f32).sqrt();
+        for (((z, h), scale), shift) in row.iter_mut().zip(hat.iter_mut()).zip(norm.scale).zip(norm.shift) {
+            *h *= *rstd;
+            *z = *h * scale + shift;
+        }
+    }
+}
+
+/// Gradients of one layer's bias and LayerNorm parameters, added to.
+#[derive(Debug)]
+pub struct NormGrad<'a> {
+    /// Of the bias.
+    pub bias: &'a mut [f32],
+    /// Of the scale.
+    pub scale: &'a mut [f32],
+    /// Of the shift.
+    pub shift: &'a mut [f32],
+}
+
+/// The way back through `norm_activate`: `delta` goes from the gradient with respect to the layer's output to the one with
+/// respect to the matrix product.
+#[allow(clippy::too_many_arguments)] // the forward pass's six buffers and where the gradients go
+pub fn norm_backward(
+    delta: &mut [f32],
+    out: &[f32],
+    kept: &[f32],
+    hat: &[f32],
+    rstd: &[f32],
+    scale: &[f32],
+    activation: Activation,
+    grad: NormGrad<'_>,
+) {
+    slope_backward(delta, out, kept, activation);
+    unstandardise(delta, hat, rstd, scale, grad);
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn unstandardise(delta: &mut [f32], hat: &[f32], rstd: &[f32], scale: &[f32], grad: NormGrad<'_>) {
+    let width = scale.len();
+    for ((delta, hat), rstd) in delta.chunks_exact_mut(width).zip(hat.chunks_exact(width)).zip(rstd) {
+        let (mut sum, mut along) = ([0.0; LANES], [0.0; LANES]);
+        for i in 0..width {
+            grad.scale[i] += delta[i] * hat[i];
+            grad.shift[i] += delta[i];
+            delta[i] *= scale[i];
+            sum[i % LANES] += delta[i];
+            along[i % LANES] += delta[i] * hat[i];
+        }
+        let mean = sum.iter().sum::<f32>() / width as f32;
+        let along = along.iter().sum::<f32>() / width as f32;
+        for ((d, h), b) in delta.iter_mut().zip(hat).zip(grad.bias.iter_mut()) {
+            *d = rstd * (*d - mean - h * along);
+            *b += *d;
+        }
+    }
+}
+
+/// Adds `part` into `sum`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn add(sum: &mut [f32], part: &[f32]) {
+    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+}
+
+/// Sum of squares; the lanes are widened to f64 every 4096 numbers so that a long buffer loses nothing.
+pub fn sum_of_squares(x: &[f32]) -> f64 {
+    x.chunks(4096).map(|block| f64::from(dot(block, block))).sum()
+}
+
+/// One Adam step's numbers, bias corrections folded in.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamStep {
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Learning rate over the first moment's bias correction.
+    pub rate: f32,
+    /// Inverse square root of the second moment's bias correction.
+    pub root: f32,
+    /// Added to the root of the second moment.
+    pub eps: f32,
+    /// Factor on the gradient (norm clipping).
+    pub scale: f32,
+}
+
+/// Adam over flat buffers, in place: p ← p − rate · m / (√v · root + eps).
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn adam(params: &mut [f32], m: &mut [f32], v: &mut [f32], grad: &[f32], step: AdamStep) {
+    for (((p, m), v), g) in params.iter_mut().zip(m).zip(v).zip(grad) {
+        let g = g * step.scale;
+        *m += (1.0 - step.beta1) * (g - *m);
+        *v = step.beta2 * *v + (1.0 - step.beta2) * g * g;
+        *p -= step.rate * *m / (v.sqrt() * step.root + step.eps);
+    }
+}
+
+/// Polyak averaging: target ← target + τ (params − target).
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn polyak(target: &mut [f32], params: &[f32], tau: f32) {
+    target.iter_mut().zip(params).for_each(|(t, p)| *t += tau * (p - *t));
+}
