@@ -2,8 +2,11 @@
 
 use rand::RngExt;
 
-use super::{Learner, PriorityConfig, SacConfig};
-use crate::{Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, State, StreamRng, Transition};
+use super::{Learner, NormaliseConfig, PriorityConfig, SacConfig};
+use crate::{
+    Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Replay, ReplayConfig, RunningNormaliser, Setup, State,
+    StreamRng, Transition, batch::f32_slice_mut,
+};
 
 /// What to keep and when to learn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +27,8 @@ pub struct Schedule {
     pub updates: u64,
     /// Prioritised replay.
     pub priorities: Option<PriorityConfig>,
+    /// Standardisation of observations.
+    pub normalise: Option<NormaliseConfig>,
 }
 
 impl From<&SacConfig> for Schedule {
@@ -37,11 +42,13 @@ impl From<&SacConfig> for Schedule {
             update_every: config.update_every,
             updates: config.updates,
             priorities: config.priorities,
+            normalise: config.normalise_observations,
         }
     }
 }
 
-/// A learner with a replay buffer.
+/// A learner with a replay buffer. The buffer keeps observations as they came; the learner sees them standardised by the
+/// moments of the time.
 pub struct OffPolicy {
     learner: Box<dyn Learner>,
     schedule: Schedule,
@@ -49,6 +56,9 @@ pub struct OffPolicy {
     batch: Batch,
     sampling: StreamRng,
     warm_up: StreamRng,
+    normaliser: Option<RunningNormaliser>,
+    /// One observation, standardised.
+    seen: Vec<f32>,
     steps: u64,
 }
 
@@ -63,9 +73,23 @@ impl OffPolicy {
             batch: Batch::new(batch_size, obs_dim, act_dim, n_step, gamma),
             sampling: setup.streams.rng("replay"),
             warm_up: setup.streams.rng("warm-up"),
+            normaliser: schedule.normalise.map(|config| {
+                let options = NormaliserOptions { clip: config.clip, ..NormaliserOptions::default() };
+                RunningNormaliser::new(obs_dim, options)
+            }),
+            seen: Vec::new(),
             steps: 0,
             schedule,
         })
+    }
+
+    /// `obs` as the learner sees it, in `self.seen`.
+    fn look(&mut self, obs: &[f32]) {
+        self.seen.clear();
+        self.seen.extend_from_slice(obs);
+        if let Some(normaliser) = &self.normaliser {
+            normaliser.apply(&mut self.seen);
+        }
     }
 }
 
@@ -75,15 +99,20 @@ impl Agent for OffPolicy {
             action.iter_mut().for_each(|action| *action = self.warm_up.random_range(-1.0..=1.0));
             return Ok(());
         }
-        self.learner.act(obs, action)
+        self.look(obs);
+        self.learner.act(&self.seen, action)
     }
 
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
-        self.learner.act_greedy(obs, action)
+        self.look(obs);
+        self.learner.act_greedy(&self.seen, action)
     }
 
     fn observe(&mut self, transition: &Transition<'_>) -> Result<(), AgentError> {
         self.steps += 1;
+        if let Some(normaliser) = &mut self.normaliser {
+            normaliser.update(transition.obs);
+        }
         if transition.terminated || transition.truncated {
             self.learner.end_episode();
         }
@@ -97,6 +126,10 @@ impl Agent for OffPolicy {
         }
         for _ in 0..updates {
             self.replay.sample(&mut self.sampling, &mut self.batch)?;
+            if let Some(normaliser) = &self.normaliser {
+                normaliser.apply(f32_slice_mut(&mut self.batch.obs)?);
+                normaliser.apply(f32_slice_mut(&mut self.batch.next_obs)?);
+            }
             self.learner.update(&self.batch, metrics)?;
             if self.schedule.priorities.is_some() {
                 self.replay.update_priorities(&self.batch.index, &self.learner.errors())?;
@@ -119,6 +152,9 @@ impl Agent for OffPolicy {
         state.put("streams/replay", &self.sampling);
         state.put("streams/warm-up", &self.warm_up);
         state.put("steps", &self.steps);
+        if let Some(normaliser) = &self.normaliser {
+            normaliser.save(&mut state, "normaliser");
+        }
         Ok(state)
     }
 
@@ -127,6 +163,9 @@ impl Agent for OffPolicy {
         self.sampling = state.get("streams/replay")?;
         self.warm_up = state.get("streams/warm-up")?;
         self.steps = state.get("steps")?;
+        if let Some(normaliser) = &mut self.normaliser {
+            normaliser.load(state, "normaliser")?;
+        }
         Ok(())
     }
 

@@ -1,0 +1,174 @@
+//! Whole agents: exact resume, the same result on any number of threads and by autograd, the metrics their pages list.
+#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+
+use liprl_agents::{Agent, AgentConfig, Metrics, Setup, State, Streams, Transition};
+use serde_json::json;
+use tch::Device;
+
+const OBS: usize = 4;
+const ACT: usize = 2;
+
+fn build(config: serde_json::Value, threads: usize) -> Box<dyn Agent> {
+    let config: AgentConfig = serde_json::from_value(config).unwrap();
+    let setup = Setup { obs_dim: OBS, act_dim: ACT, streams: Streams::new(11), device: Device::Cpu, threads };
+    config.build(&setup).unwrap()
+}
+
+/// A small deterministic world: what an agent experiences depends on its actions only.
+struct World {
+    obs: Vec<f32>,
+    step: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { obs: vec![0.1; OBS], step: 0 }
+    }
+
+    fn run(&mut self, agent: &mut dyn Agent, steps: usize, metrics: &mut Metrics) -> Vec<f32> {
+        let mut actions = Vec::new();
+        for _ in 0..steps {
+            let mut action = [0.0; ACT];
+            agent.act(&self.obs, &mut action).unwrap();
+            actions.extend_from_slice(&action);
+            self.step += 1;
+            let next: Vec<f32> = (0..OBS)
+                .map(|i| 0.9 * self.obs[i] + 0.3 * action[i % ACT] + 0.05 * ((self.step * (i + 1)) as f32).sin())
+                .collect();
+            let reward = -next.iter().map(|x| x * x).sum::<f32>();
+            let (terminated, truncated) = (self.step.is_multiple_of(17), self.step.is_multiple_of(29));
+            let transition =
+                Transition { obs: &self.obs, action: &action, reward, next_obs: &next, terminated, truncated };
+            agent.observe(&transition).unwrap();
+            agent.update(metrics).unwrap();
+            self.obs = if terminated || truncated { vec![0.1; OBS] } else { next };
+        }
+        actions
+    }
+}
+
+fn small(kind: &str, extra: serde_json::Value) -> serde_json::Value {
+    let net = json!({"hidden": [16, 16]});
+    let mut config =
+        json!({"kind": kind, "batch_size": 32, "buffer_size": 500, "learning_starts": 40, "actor": net, "critic": net});
+    config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    config
+}
+
+fn variants() -> Vec<serde_json::Value> {
+    vec![
+        small("sac", json!({})),
+        small(
+            "sac",
+            json!({"n_step": 3, "critic_loss": "huber", "target_update_every": 2, "updates": 2, "update_every": 2,
+                "normalise_observations": {}, "priorities": {}, "temperature": {"kind": "fixed", "alpha": 0.0},
+                "actor": {"hidden": [16], "activation": "swish", "layer_norm": true, "clip_norm": 0.5, "lr_schedule": {"linear": {"updates": 1e3}}}}),
+        ),
+    ]
+}
+
+fn restore(agent: &mut dyn Agent, from: &mut dyn Agent) {
+    let state = State::from_bytes(&from.save().unwrap().to_bytes().unwrap()).unwrap();
+    agent.load(&state).unwrap();
+    for ((_, to), (_, from)) in agent.replays().into_iter().zip(from.replays()) {
+        to.load_meta(&from.save_meta()).unwrap();
+        for (chunk, _) in from.chunks() {
+            to.restore_chunk(chunk, &from.chunk_bytes(chunk)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_restored_agent_goes_on_as_if_never_stopped() {
+    for config in variants() {
+        for threads in [1, 2] {
+            let (mut one, mut other) = (build(config.clone(), threads), build(config.clone(), threads));
+            let mut world = World::new();
+            world.run(&mut *one, 93, &mut Metrics::default());
+            restore(&mut *other, &mut *one);
+            let mut copy = World { obs: world.obs.clone(), step: world.step };
+            let (mut metrics, mut metrics_copy) = (Metrics::default(), Metrics::default());
+            let actions = world.run(&mut *one, 60, &mut metrics);
+            assert_eq!(actions, copy.run(&mut *other, 60, &mut metrics_copy), "{config}");
+            assert_eq!(metrics.drain(), metrics_copy.drain());
+            assert_eq!(one.save().unwrap(), other.save().unwrap());
+            assert_eq!(one.updates(), other.updates());
+            assert!(actions.iter().any(|action| action.abs() > 0.01 && action.abs() < 0.99));
+        }
+    }
+}
+
+#[test]
+fn threads_change_nothing_but_rounding() {
+    for config in variants() {
+        let losses = [1, 2, 3].map(|threads| {
+            let mut metrics = Metrics::default();
+            World::new().run(&mut *build(config.clone(), threads), 45, &mut metrics);
+            metrics.drain().into_iter().map(|(_, value)| value).collect::<Vec<_>>()
+        });
+        for other in &losses[1..] {
+            for (a, b) in losses[0].iter().zip(other) {
+                assert!((a - b).abs() < 1e-3 * a.abs().max(0.1), "{a} and {b}, {config}");
+            }
+        }
+    }
+}
+
+#[test]
+fn acting_greedily_changes_nothing() {
+    for config in variants() {
+        let mut agent = build(config, 1);
+        World::new().run(&mut *agent, 60, &mut Metrics::default());
+        let before = agent.save().unwrap();
+        let (mut first, mut second) = ([0.0; ACT], [0.0; ACT]);
+        agent.act_greedy(&[0.3; OBS], &mut first).unwrap();
+        agent.act_greedy(&[0.3; OBS], &mut second).unwrap();
+        assert_eq!(first, second);
+        assert_eq!(agent.save().unwrap(), before);
+    }
+}
+
+#[test]
+fn a_state_of_another_shape_is_refused_by_name() {
+    let state = build(small("sac", json!({})), 1).save().unwrap();
+    let mut wider = build(small("sac", json!({"actor": {"hidden": [17, 16]}})), 1);
+    assert!(wider.load(&state).unwrap_err().to_string().contains("actor/params"));
+}
+
+#[test]
+fn a_value_that_is_not_finite_stops_the_update_and_names_the_loss() {
+    let mut agent =
+        build(small("sac", json!({"critic": {"hidden": [16], "lr": 1.0}, "actor": {"hidden": [16], "lr": 1.0}})), 1);
+    let mut state = agent.save().unwrap();
+    let n = state.arrays["critic/params"].shape[0];
+    state.put_f32("critic/params", &[n], &vec![f32::NAN; n]);
+    agent.load(&state).unwrap();
+    let (obs, action) = ([0.0; OBS], [0.0; ACT]);
+    let transition =
+        Transition { obs: &obs, action: &action, reward: 0.0, next_obs: &obs, terminated: false, truncated: false };
+    let mut result = Ok(());
+    for _ in 0..50 {
+        agent.observe(&transition).unwrap();
+        result = result.and(agent.update(&mut Metrics::default()));
+    }
+    assert!(result.unwrap_err().to_string().contains("critics' loss is not finite"));
+}
+
+/// The metrics in the table of a module's page.
+fn listed(source: &str) -> Vec<String> {
+    let rows = source.lines().filter_map(|line| line.strip_prefix("//! | `"));
+    let mut names: Vec<String> = rows.filter_map(|row| row.split('`').next()).map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_metric_is_on_its_module_s_page() {
+    for (config, page) in [(small("sac", json!({})), include_str!("../src/actor_critic/sac.rs"))] {
+        let mut metrics = Metrics::default();
+        World::new().run(&mut *build(config, 1), 60, &mut metrics);
+        let mut emitted: Vec<String> = metrics.drain().into_iter().map(|(name, _)| name.into_owned()).collect();
+        emitted.sort();
+        assert_eq!(emitted, listed(page));
+    }
+}
