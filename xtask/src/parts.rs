@@ -58,7 +58,7 @@ pub(crate) const LIBTORCH_CPU: Part = Part {
     native: true,
     wheels: &["torch==2.11.0", "nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"],
     dependencies: false,
-    disk_mb: 1_100,
+    disk_mb: 1_300,
     take: &[
         "torch/include/",
         "torch/lib/libtorch_cpu.so",

@@ -61,3 +61,50 @@ impl Venv {
         Ok(folder)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::tests::script;
+
+    /// A python3 whose `-m venv` makes an environment with itself as interpreter; `install` is its `pip install`.
+    fn python(folder: &std::path::Path, install: &str) -> Tools {
+        let body = format!(
+            "export PATH=/usr/bin:/bin\n\
+             case \"$*\" in\n\
+             *'-m venv '*) echo x >> {log}; mkdir -p $3/bin; cp \"$0\" $3/bin/python ;;\n\
+             *'pip install'*) {install} ;;\n\
+             esac",
+            log = folder.join("made").display()
+        );
+        script(&folder.join("python3"), &body);
+        Tools::in_path(folder)
+    }
+
+    #[test]
+    fn an_environment_is_made_once_and_again_when_its_python_is_gone() {
+        let (bin, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let cache = Cache::open(home.path().to_path_buf()).unwrap();
+        let venv = Venv::new("test", &["a==1"], &["a"], 1);
+        let made = || fs_err::read_to_string(bin.path().join("made")).unwrap().lines().count();
+
+        let tools = python(bin.path(), "exit 1");
+        assert!(format!("{:#}", venv.make(&cache, &tools).unwrap_err()).contains("check the network"));
+        let tools = python(bin.path(), ":");
+        let folder = venv.make(&cache, &tools).unwrap();
+        assert_eq!(made(), 2, "what a failed installation left must not count");
+        venv.make(&cache, &tools).unwrap();
+        assert_eq!(made(), 2);
+        fs_err::remove_file(folder.join("bin/python")).unwrap();
+        venv.make(&cache, &tools).unwrap();
+        assert_eq!(made(), 3);
+    }
+
+    #[test]
+    fn other_versions_have_another_folder() {
+        let folder = |packages| Venv::new("test", packages, &[], 1).folder;
+        assert_ne!(folder(&["a==1", "b==1"]), folder(&["a==1", "b==2"]));
+        // FNV-1a of "a", from its authors' table of test vectors.
+        assert_eq!(folder(&["a"]), "venv-test-e40c292c");
+    }
+}
