@@ -1,4 +1,5 @@
 //! The replay buffer against a naive model: a list of transitions from which windows are cut one by one.
+#![allow(clippy::unwrap_used, reason = "a test may stop here")]
 
 use std::collections::{HashMap, VecDeque};
 

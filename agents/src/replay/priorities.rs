@@ -5,54 +5,64 @@ use crate::actor_critic::PriorityConfig;
 /// Keeps a transition whose error is 0 within reach: ε of section 3.3.
 const EPSILON: f64 = 1e-6;
 
-/// pᵢ = (|δᵢ| + ε)^α in the leaves of a binary tree whose inner nodes hold the sums of their children.
+/// Children of a node. 16 sums fill a cache line, so a million leaves are five memory accesses deep rather than twenty.
+const FANOUT: usize = 16;
+
+/// pᵢ = (|δᵢ| + ε)^α in the leaves of a tree whose inner nodes hold the sums of their children.
 ///
-/// Every inner node is always exactly its left child plus its right one, so sums never drift and a tree built anew from
-/// the same leaves is the same to the bit.
+/// An inner node is always its children added in order, so sums never drift and a tree built anew from the same leaves
+/// is the same to the bit.
 pub(super) struct Priorities {
     pub(super) config: PriorityConfig,
-    /// Node 1 is the root, node i has children 2i and 2i + 1; the leaves are the second half.
-    tree: Vec<f32>,
+    /// The leaves first, then each level's sums, up to a root of one node; padded to whole groups of children.
+    levels: Vec<Vec<f32>>,
     /// The largest priority seen: new transitions get it, so that each is drawn early.
     pub(super) largest: f32,
 }
 
 impl Priorities {
     pub(super) fn new(capacity: usize, config: PriorityConfig) -> Self {
-        Self { config, tree: vec![0.0; 2 * capacity.next_power_of_two()], largest: 1.0 }
+        let mut levels = vec![vec![0.0; capacity.next_multiple_of(FANOUT)]];
+        let mut nodes = capacity;
+        while nodes > 1 {
+            nodes = nodes.div_ceil(FANOUT);
+            levels.push(vec![0.0; if nodes > 1 { nodes.next_multiple_of(FANOUT) } else { 1 }]);
+        }
+        Self { config, levels, largest: 1.0 }
     }
 
     pub(super) fn clear(&mut self) {
-        self.tree.fill(0.0);
+        self.levels.iter_mut().for_each(|level| level.fill(0.0));
         self.largest = 1.0;
     }
 
     pub(super) fn get(&self, index: usize) -> f32 {
-        self.tree[self.tree.len() / 2 + index]
+        self.levels[0][index]
     }
 
     /// The first `len` leaves.
     pub(super) fn leaves(&self, len: usize) -> &[f32] {
-        &self.tree[self.tree.len() / 2..][..len]
+        &self.levels[0][..len]
     }
 
     /// Fills the first leaves; the rest are zero.
     pub(super) fn restore(&mut self, leaves: &[f32], largest: f32) {
-        let first_leaf = self.tree.len() / 2;
-        self.tree[first_leaf..].fill(0.0);
-        self.tree[first_leaf..][..leaves.len()].copy_from_slice(leaves);
-        for node in (1..first_leaf).rev() {
-            self.tree[node] = self.tree[2 * node] + self.tree[2 * node + 1];
+        self.levels[0].fill(0.0);
+        self.levels[0][..leaves.len()].copy_from_slice(leaves);
+        for level in 1..self.levels.len() {
+            let (below, above) = self.levels.split_at_mut(level);
+            let groups = below[level - 1].chunks_exact(FANOUT);
+            above[0].iter_mut().zip(groups).for_each(|(node, children)| *node = children.iter().sum());
         }
         self.largest = largest;
     }
 
     pub(super) fn set(&mut self, index: usize, priority: f32) {
-        let mut node = self.tree.len() / 2 + index;
-        self.tree[node] = priority;
-        while node > 1 {
-            node /= 2;
-            self.tree[node] = self.tree[2 * node] + self.tree[2 * node + 1];
+        self.levels[0][index] = priority;
+        let mut node = index;
+        for level in 1..self.levels.len() {
+            node /= FANOUT;
+            self.levels[level][node] = self.levels[level - 1][node * FANOUT..][..FANOUT].iter().sum();
         }
     }
 
@@ -70,26 +80,32 @@ impl Priorities {
         self.largest = other.largest;
     }
 
+    fn total(&self) -> f64 {
+        self.levels.last().map_or(0.0, |root| f64::from(root[0]))
+    }
+
     /// The leaf in which a point of `[0, 1)`, scaled to the total, falls.
     pub(super) fn find(&self, point: f64) -> usize {
-        let first_leaf = self.tree.len() / 2;
-        let (mut node, mut mass) = (1, (point * f64::from(self.tree[1])) as f32);
-        while node < first_leaf {
-            let (left, right) = (self.tree[2 * node], self.tree[2 * node + 1]);
-            // Rounding may push the point past the total: never walk into an empty half.
-            if mass < left || right <= 0.0 {
-                node *= 2;
-            } else {
-                mass -= left;
-                node = 2 * node + 1;
+        let (mut node, mut mass) = (0, point * self.total());
+        for level in self.levels.iter().rev().skip(1) {
+            let children = &level[node * FANOUT..][..FANOUT];
+            let mut chosen = 0;
+            for (child, &sum) in children.iter().enumerate().filter(|(_, sum)| **sum > 0.0) {
+                chosen = child;
+                if mass < f64::from(sum) {
+                    break;
+                }
+                mass -= f64::from(sum);
             }
+            // Where rounding pushed the point past the last child, that child it is: never an empty one.
+            node = node * FANOUT + chosen;
         }
-        node - first_leaf
+        node
     }
 
     /// (N · Pᵢ)^−β of section 3.4, before it is divided by the batch's largest.
     pub(super) fn weight(&self, index: usize, len: usize) -> f32 {
-        let probability = f64::from(self.get(index)) / f64::from(self.tree[1]);
+        let probability = f64::from(self.get(index)) / self.total();
         (len as f64 * probability).powf(-self.config.beta) as f32
     }
 }
