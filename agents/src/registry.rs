@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Agent, AgentError, Streams,
-    actor_critic::{OffPolicy, Sac, SacConfig, Td3Config},
+    actor_critic::{OffPolicy, Sac, SacConfig, Td3, Td3Config},
 };
 
 /// The `agent:` part of a config: `kind` and that kind's own keys.
@@ -39,10 +39,7 @@ impl AgentConfig {
     pub fn build(&self, setup: &Setup) -> Result<Box<dyn Agent>, AgentError> {
         Ok(match self {
             Self::Sac(config) => Box::new(OffPolicy::new(Box::new(Sac::new(config, setup)?), config.into(), setup)?),
-            Self::Td3(_) => {
-                let problem = "td3 is not built in yet; use sac".to_owned();
-                return Err(AgentError::BadConfig { setting: "agent.kind".into(), problem });
-            }
+            Self::Td3(config) => Box::new(OffPolicy::new(Box::new(Td3::new(config, setup)?), config.into(), setup)?),
         })
     }
 }

@@ -64,6 +64,13 @@ fn variants() -> Vec<serde_json::Value> {
                 "normalise_observations": {}, "priorities": {}, "temperature": {"kind": "fixed", "alpha": 0.0},
                 "actor": {"hidden": [16], "activation": "swish", "layer_norm": true, "clip_norm": 0.5, "lr_schedule": {"linear": {"updates": 1e3}}}}),
         ),
+        small("td3", json!({})),
+        small(
+            "td3",
+            json!({"twin": false, "policy_delay": 1, "target_noise": 0.0, "action_noise": {"kind": "ornstein_uhlenbeck"},
+                "parameter_noise": {"adapt_every": 3}, "n_step": 4, "backup": {"soft": {"minimum_weight": 0.75}},
+                "actor": {"hidden": [16], "layer_norm": true, "init": {"orthogonal": {"output_gain": 0.01}}, "clip_norm": 40}}),
+        ),
     ]
 }
 
@@ -164,7 +171,10 @@ fn listed(source: &str) -> Vec<String> {
 
 #[test]
 fn every_metric_is_on_its_module_s_page() {
-    for (config, page) in [(small("sac", json!({})), include_str!("../src/actor_critic/sac.rs"))] {
+    let (sac, td3) = (include_str!("../src/actor_critic/sac.rs"), include_str!("../src/actor_critic/td3.rs"));
+    for (config, page) in
+        [(small("sac", json!({})), sac), (small("td3", json!({"parameter_noise": {"adapt_every": 2}})), td3)]
+    {
         let mut metrics = Metrics::default();
         World::new().run(&mut *build(config, 1), 60, &mut metrics);
         let mut emitted: Vec<String> = metrics.drain().into_iter().map(|(name, _)| name.into_owned()).collect();

@@ -42,6 +42,12 @@ pub fn loss(values: &[Tensor], target: &Tensor, weight: &Tensor, kind: CriticLos
     each.reduce(|sum, loss| sum + loss).unwrap_or_default()
 }
 
+/// Mean over the critics of |δ|, for each row: `values` one `[B]` for each critic, `target` `[B]`.
+pub fn errors(values: &[Tensor], target: &Tensor) -> Result<Vec<f32>, AgentError> {
+    let sum = values.iter().map(|value| (value - target).abs()).reduce(|a, b| a + b).unwrap_or_default();
+    Ok(Vec::try_from((sum / values.len() as f64).f_detach()?.f_to(tch::Device::Cpu)?)?)
+}
+
 /// ℓ(δ) and its derivative.
 fn pointwise(kind: CriticLoss, error: f32) -> (f32, f32) {
     match kind {

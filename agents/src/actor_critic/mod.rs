@@ -7,10 +7,12 @@ pub mod actor;
 pub mod batch;
 mod config;
 pub mod critic;
+mod explore;
 mod learner;
 mod off_policy;
 mod sac;
 mod sac_config;
+mod td3;
 mod td3_config;
 pub mod temperature;
 #[cfg(test)]
@@ -21,4 +23,5 @@ pub use learner::Learner;
 pub use off_policy::{OffPolicy, Schedule};
 pub use sac::Sac;
 pub use sac_config::{SacConfig, Temperature};
+pub use td3::Td3;
 pub use td3_config::{Backup, Td3Config};

@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 
-use super::{Learner, NormaliseConfig, PriorityConfig, SacConfig};
+use super::{Learner, NormaliseConfig, PriorityConfig, SacConfig, Td3Config};
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Replay, ReplayConfig, RunningNormaliser, Setup, State,
     StreamRng, Transition, batch::f32_slice_mut,
@@ -33,6 +33,22 @@ pub struct Schedule {
 
 impl From<&SacConfig> for Schedule {
     fn from(config: &SacConfig) -> Self {
+        Self {
+            gamma: config.gamma,
+            n_step: config.n_step,
+            batch_size: config.batch_size,
+            buffer_size: config.buffer_size,
+            learning_starts: config.learning_starts,
+            update_every: config.update_every,
+            updates: config.updates,
+            priorities: config.priorities,
+            normalise: config.normalise_observations,
+        }
+    }
+}
+
+impl From<&Td3Config> for Schedule {
+    fn from(config: &Td3Config) -> Self {
         Self {
             gamma: config.gamma,
             n_step: config.n_step,

@@ -112,9 +112,8 @@ impl Sac {
         if bound {
             return Ok(());
         }
-        let sizes = batch.obs.size();
-        let (rows, obs_dim) = (sizes[0] as usize, sizes[1] as usize);
-        self.members = (self.team.shares(rows).into_iter())
+        let obs_dim = batch.obs.size()[1] as usize;
+        self.members = (self.team.shares(batch.size()).into_iter())
             .map(|share| {
                 let weights = self.actor.weights().swap_remove(0);
                 Ok(Member {
@@ -132,7 +131,7 @@ impl Sac {
     /// The update by hand, on a CPU.
     fn update_rows(&mut self, batch: &Batch, move_targets: bool) -> Result<Measured, AgentError> {
         self.bind(batch)?;
-        let rows = batch.index.len();
+        let rows = batch.size();
         let (alpha, act_dim, loss) = (self.tuner.alpha() as f32, self.act_dim, self.config.critic_loss);
         let [next_noise, noise] = &self.draws;
         let team = &self.team;
@@ -161,7 +160,7 @@ impl Sac {
     /// The update by autograd, on any device: the specification of `update_rows`.
     fn update_autograd(&mut self, batch: &Batch, move_targets: bool) -> Result<Measured, AgentError> {
         let on = OnDevice::of(batch, self.device)?;
-        let rows = batch.index.len() as i64;
+        let rows = batch.size() as i64;
         let draws =
             |draws: &[f32]| Ok::<_, AgentError>(Tensor::f_from_slice(draws)?.f_view([rows, -1])?.f_to(self.device)?);
         let (next_noise, noise) = (draws(&self.draws[0])?, draws(&self.draws[1])?);
@@ -177,9 +176,7 @@ impl Sac {
         let replayed = values(&self.critics, &critics, &on.obs, &on.action)?;
         let critic_loss = critic::loss(&replayed, &target, &on.weight, self.config.critic_loss);
         let critic_norm = self.critics.step_tensor(&gradient(&critic_loss, &critics)?)?;
-        let errors = replayed.iter().map(|value| (value - &target).abs()).reduce(|a, b| a + b);
-        let errors = errors.unwrap_or_default() / replayed.len() as f64;
-        self.errors = Vec::try_from(errors.f_detach()?.f_to(Device::Cpu)?)?;
+        self.errors = critic::errors(&replayed, &target)?;
 
         let policy = leaf(self.actor.params().tensor());
         let (action, log_prob) = gaussian::sample(&self.actor.forward(0, &policy, &on.obs), &noise);
@@ -252,7 +249,7 @@ impl Learner for Sac {
 
     fn update(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<(), AgentError> {
         for draws in &mut self.draws {
-            draws.resize(batch.index.len() * self.act_dim, 0.0);
+            draws.resize(batch.size() * self.act_dim, 0.0);
             draws.iter_mut().for_each(|draw| *draw = StandardNormal.sample(&mut self.noise));
         }
         let alpha = self.tuner.alpha();
@@ -311,5 +308,35 @@ impl Learner for Sac {
         self.updates = state.get("updates")?;
         self.acting.refresh();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Streams,
+        actor_critic::testing::{self, assert_nearly},
+    };
+
+    #[test]
+    fn updates_by_hand_follow_those_by_autograd() {
+        for (net, loss, _) in testing::networks() {
+            let config =
+                SacConfig { actor: net.clone(), critic: net, critic_loss: loss, tau: 0.1, ..SacConfig::default() };
+            let setup = Setup { obs_dim: 5, act_dim: 3, streams: Streams::new(5), device: Device::Cpu, threads: 2 };
+            let (mut by_hand, mut autograd) = (Sac::new(&config, &setup).unwrap(), Sac::new(&config, &setup).unwrap());
+            let batch = testing::batch(41, 5, 3);
+            for update in 0..4 {
+                for sac in [&mut by_hand, &mut autograd] {
+                    sac.draws = ["next", "now"].map(|name| testing::numbers(41 * 3, &format!("{name} {update}")));
+                }
+                let a = by_hand.update_rows(&batch, update % 2 == 0).unwrap();
+                let b = autograd.update_autograd(&batch, update % 2 == 0).unwrap();
+                assert_nearly(&[a.critic_loss, a.q_mean, a.critic_norm], &[b.critic_loss, b.q_mean, b.critic_norm]);
+                assert_nearly(&[a.actor_loss, a.actor_norm, a.log_prob], &[b.actor_loss, b.actor_norm, b.log_prob]);
+                assert_nearly(&by_hand.errors, &autograd.errors);
+            }
+        }
     }
 }

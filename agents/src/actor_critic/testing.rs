@@ -89,3 +89,12 @@ pub(crate) fn assert_gradient(by_hand: &[f32], autograd: &Tensor) {
         assert!((a - b).abs() <= 1e-5 * largest, "component {i}: {a} by hand, {b} by autograd, largest {largest}");
     }
 }
+
+/// Equal to 1e-3: after a few Adam steps, whose first ones divide rounding errors by gradients as small as they are.
+pub(crate) fn assert_nearly<T: Copy + Into<f64>>(a: &[T], b: &[T]) {
+    assert_eq!(a.len(), b.len());
+    for (&a, &b) in a.iter().zip(b) {
+        let (a, b): (f64, f64) = (a.into(), b.into());
+        assert!((a - b).abs() <= 1e-3 * a.abs().max(b.abs()).max(0.1), "{a} and {b}");
+    }
+}

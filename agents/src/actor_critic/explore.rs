@@ -1,0 +1,185 @@
+//! Exploration around a deterministic policy: noise on its actions, adaptive noise on its weights, or both.
+//!
+//! Parameter noise (Plappert et al. 2018, arXiv 1706.01905): an episode is acted by a copy of the policy whose weights and biases
+//! (not LayerNorm's) got N(0, σ²) added. Every so often another such copy is compared with the policy on a batch: where it moves
+//! the actions by less than δ (root mean square), σ grows by a factor, else it shrinks by it.
+
+use rand_distr::{Distribution, StandardNormal};
+use tch::Tensor;
+
+use super::{ParameterNoise, Td3Config, learner::Acting};
+use crate::{
+    AgentError, Batch, Metrics, Noise, Setup, State, StreamRng,
+    nets::{Mlp, Single},
+    optim::Trained,
+};
+
+/// The noise on a policy's actions and weights.
+#[derive(Debug)]
+pub(super) struct Explorer {
+    action_noise: Noise,
+    rng: StreamRng,
+    perturbed: Option<Perturbed>,
+}
+
+/// The episode's perturbed copy of the policy.
+#[derive(Debug)]
+struct Perturbed {
+    config: ParameterNoise,
+    single: Single,
+    std: f64,
+    /// The copy's parameters; empty when the next action has to draw one.
+    params: Vec<f32>,
+}
+
+impl Explorer {
+    pub(super) fn new(config: &Td3Config, actor: &Trained, setup: &Setup) -> Self {
+        Self {
+            action_noise: Noise::new(config.action_noise, setup.act_dim),
+            rng: setup.streams.rng("exploration"),
+            perturbed: config.parameter_noise.map(|config| Perturbed {
+                config,
+                single: Single::new(&actor.mlps()[0]),
+                std: config.initial_std,
+                params: Vec::new(),
+            }),
+        }
+    }
+
+    /// An exploring action of the policy at `obs`.
+    pub(super) fn act(
+        &mut self,
+        actor: &Trained,
+        acting: &mut Acting,
+        obs: &[f32],
+        action: &mut [f32],
+    ) -> Result<(), AgentError> {
+        let head = match &mut self.perturbed {
+            None => acting.head(actor, obs)?,
+            Some(perturbed) => {
+                if perturbed.params.is_empty() {
+                    perturbed.params =
+                        perturb(&actor.mlps()[0], actor.params().to_vec()?, perturbed.std, &mut self.rng);
+                }
+                perturbed.single.forward(&perturbed.params, obs)
+            }
+        };
+        action.iter_mut().zip(head).for_each(|(action, head)| *action = head.tanh());
+        self.action_noise.perturb(&mut self.rng, action);
+        Ok(())
+    }
+
+    /// The episode ended: Ornstein–Uhlenbeck goes back to zero, the next action draws a new copy.
+    pub(super) fn end_episode(&mut self) {
+        self.action_noise.reset();
+        if let Some(perturbed) = &mut self.perturbed {
+            perturbed.params.clear();
+        }
+    }
+
+    /// After update number `updates`: compares a copy with the policy on the batch's observations when it is time.
+    pub(super) fn adapt(
+        &mut self,
+        actor: &Trained,
+        batch: &Batch,
+        updates: u64,
+        metrics: &mut Metrics,
+    ) -> Result<(), AgentError> {
+        let Some(perturbed) = &mut self.perturbed else { return Ok(()) };
+        if !updates.is_multiple_of(perturbed.config.adapt_every) {
+            return Ok(());
+        }
+        let plain = actor.params().to_vec()?;
+        let copy = perturb(&actor.mlps()[0], plain.clone(), perturbed.std, &mut self.rng);
+        let distance = tch::no_grad(|| {
+            let act = |params: &[f32]| actor.forward(0, &Tensor::from_slice(params), &batch.obs).tanh();
+            (act(&plain) - act(&copy)).square().mean(None).sqrt().f_double_value(&[])
+        })?;
+        let factor = perturbed.config.factor;
+        perturbed.std *= if distance < perturbed.config.delta { factor } else { 1.0 / factor };
+        metrics.add("train/parameter_noise_distance", distance);
+        metrics.add("train/parameter_noise_std", perturbed.std);
+        Ok(())
+    }
+
+    /// Everything that changes, under `exploration/…`.
+    pub(super) fn save(&self, state: &mut State) {
+        state.put("streams/exploration", &self.rng);
+        self.action_noise.save(state, "exploration/action_noise");
+        if let Some(Perturbed { std, params, .. }) = &self.perturbed {
+            state.put_f64("exploration/std", &[1], &[*std]);
+            state.put("exploration/drawn", &params.len());
+            state.put_f32("exploration/params", &[params.len()], params);
+        }
+    }
+
+    /// Takes back what `save` wrote.
+    pub(super) fn load(&mut self, state: &State) -> Result<(), AgentError> {
+        self.rng = state.get("streams/exploration")?;
+        self.action_noise.load(state, "exploration/action_noise")?;
+        if let Some(perturbed) = &mut self.perturbed {
+            perturbed.std = state.f64("exploration/std", &[1])?[0];
+            let drawn = state.get("exploration/drawn")?;
+            perturbed.params = state.f32("exploration/params", &[drawn])?.to_vec();
+        }
+        Ok(())
+    }
+}
+
+/// `params` with N(0, std²) added to every weight and bias, LayerNorm's left as they are.
+fn perturb(mlp: &Mlp, mut params: Vec<f32>, std: f64, rng: &mut StreamRng) -> Vec<f32> {
+    for layer in &mlp.layers {
+        for param in &mut params[layer.start..layer.scale()] {
+            let draw: f64 = StandardNormal.sample(rng);
+            *param += (std * draw) as f32;
+        }
+    }
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Streams, actor_critic::testing};
+
+    #[test]
+    fn perturbation_has_its_deviation_and_spares_layer_norm() {
+        let net = testing::networks().swap_remove(1).0;
+        let policy = testing::policy(&net, 40, 3);
+        let plain = policy.params().to_vec().unwrap();
+        let moved = perturb(&policy.mlps()[0], plain.clone(), 0.2, &mut Streams::new(1).rng("perturb"));
+        let (mut sum, mut count) = (0.0, 0);
+        for layer in &policy.mlps()[0].layers {
+            for i in layer.start..layer.end() {
+                let change = f64::from(moved[i] - plain[i]);
+                match i < layer.scale() {
+                    true => (sum, count) = (sum + change * change, count + 1),
+                    false => assert_eq!(change, 0.0),
+                }
+            }
+        }
+        // The estimate of a variance from n normal draws has relative deviation √(2/n); four of those.
+        assert!((sum / f64::from(count) / 0.04 - 1.0).abs() < 4.0 * (2.0 / f64::from(count)).sqrt());
+    }
+
+    #[test]
+    fn the_deviation_settles_where_actions_move_by_delta() {
+        let net = testing::networks().swap_remove(0).0;
+        let policy = testing::policy(&net, 5, 3);
+        let noise = ParameterNoise { delta: 0.1, initial_std: 0.5, factor: 1.1, adapt_every: 1 };
+        let config = Td3Config { parameter_noise: Some(noise), ..Td3Config::default() };
+        let device = tch::Device::Cpu;
+        let setup = Setup { obs_dim: 5, act_dim: 3, streams: Streams::new(2), device, threads: 1 };
+        let mut explorer = Explorer::new(&config, &policy, &setup);
+        let (batch, mut metrics) = (testing::batch(64, 5, 3), Metrics::default());
+        for update in 0..200 {
+            if update == 100 {
+                metrics = Metrics::default();
+            }
+            explorer.adapt(&policy, &batch, update, &mut metrics).unwrap();
+        }
+        let (name, distance) = metrics.drain().swap_remove(0);
+        assert_eq!(name, "train/parameter_noise_distance");
+        assert!((distance - 0.1).abs() < 0.02, "{distance}");
+    }
+}
