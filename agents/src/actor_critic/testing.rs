@@ -18,6 +18,7 @@ pub(crate) fn numbers(count: usize, name: &str) -> Vec<f32> {
 
 /// A batch of random numbers with random weights.
 pub(crate) fn batch(size: usize, obs_dim: usize, act_dim: usize) -> Batch {
+    tch::set_num_threads(1); // small products: more threads would only wait for each other
     let mut batch = Batch::new(size, obs_dim, act_dim, 1, 0.99);
     let fill = |tensor: &mut Tensor, name: &str| {
         let values = Tensor::from_slice(&numbers(tensor.numel(), name)).view_as(tensor);
