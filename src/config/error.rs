@@ -1,0 +1,64 @@
+//! A config's fault shown where it was written.
+
+use std::fmt;
+
+use super::node::Span;
+
+/// The texts a config was put together from: its file, then each override of the command line.
+#[derive(Debug, Default)]
+pub(crate) struct Sources(Vec<(String, String)>);
+
+impl Sources {
+    /// Adds a text under the name errors show; returns its number.
+    pub(crate) fn add(&mut self, label: impl Into<String>, text: impl Into<String>) -> usize {
+        self.0.push((label.into(), text.into()));
+        self.0.len() - 1
+    }
+
+    /// An error at a place of one of the texts.
+    pub(crate) fn error(&self, span: Span, problem: impl Into<String>, help: Option<String>) -> ConfigError {
+        let (label, text) = self.0.get(span.source).cloned().unwrap_or_default();
+        let line = span.line.max(1);
+        let snippet = text.lines().nth(line - 1).unwrap_or_default().trim_end().to_owned();
+        let column = span.column.max(1);
+        let room = snippet.chars().count().saturating_sub(column - 1).max(1);
+        ConfigError { label, line, column, width: span.width.clamp(1, room), snippet, problem: problem.into(), help }
+    }
+}
+
+/// What is wrong with a config: file, line, column, the line itself, what was expected and the nearest valid name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    label: String,
+    line: usize,
+    column: usize,
+    width: usize,
+    snippet: String,
+    problem: String,
+    help: Option<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}:{}:{}: {}", self.label, self.line, self.column, self.problem)?;
+        let gutter = " ".repeat(self.line.to_string().len());
+        writeln!(f, " {} | {}", self.line, self.snippet)?;
+        write!(f, " {gutter} | {}{}", " ".repeat(self.column - 1), "^".repeat(self.width))?;
+        match &self.help {
+            Some(help) => write!(f, "\n {gutter} = {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The candidate nearest to `name`, if one is near enough to be meant.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

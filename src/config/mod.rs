@@ -1,0 +1,196 @@
+//! A run's config: what a YAML file may say, read strictly.
+//!
+//! File and command line become one tree of values with places ([`node`]), which is held against the JSON Schema
+//! ([`check`]) before serde turns it into [`Config`]; garde's ranges come last. Every fault is shown where it was written.
+
+mod check;
+mod env;
+mod error;
+mod node;
+mod overrides;
+mod schema;
+mod words;
+
+use std::path::Path;
+
+use garde::Validate;
+use liprl_agents::AgentConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use env::EnvConfig;
+pub use error::ConfigError;
+pub use overrides::Override;
+pub use schema::schema;
+
+use check::Checker;
+use error::Sources;
+use node::{Node, Span};
+
+/// One training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct Config {
+    /// The task: an id such as `Hopper-v5`, or `{id: …}` with the task's options beside it.
+    pub env: EnvConfig,
+    /// Environment steps of training.
+    #[garde(range(min = 1))]
+    pub steps: u64,
+    /// Root of every random number of the run. Default `0`.
+    #[serde(default)]
+    pub seed: u64,
+    /// libtorch and worker threads of this run. Default `1`.
+    #[serde(default = "default_threads")]
+    #[garde(range(min = 1, max = 1024))]
+    pub threads: usize,
+    /// Where the networks live: `cpu`, `cuda` or `cuda:N`. Default `cpu`.
+    #[serde(default = "default_device")]
+    #[schemars(regex(pattern = "^(cpu|cuda(:[0-9]+)?)$"))]
+    #[garde(custom(is_device))]
+    pub device: String,
+    /// The learner: `kind` and that kind's own keys.
+    #[garde(dive)]
+    pub agent: AgentConfig,
+    /// Greedy evaluation on separate environments.
+    #[serde(default)]
+    #[garde(dive)]
+    pub eval: EvalConfig,
+    /// Complete states to resume from.
+    #[serde(default)]
+    #[garde(dive)]
+    pub checkpoint: CheckpointConfig,
+    /// Metrics and TensorBoard.
+    #[serde(default)]
+    #[garde(dive)]
+    pub log: LogConfig,
+    /// Training ends early once an evaluation's mean return reaches this. Default: never.
+    #[serde(default)]
+    pub stop_at_return: Option<f64>,
+}
+
+/// Greedy evaluation on separate environments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvalConfig {
+    /// Environment steps between evaluations. Default `10_000`.
+    #[garde(range(min = 1))]
+    pub every: u64,
+    /// Episodes of one evaluation. Default `10`.
+    #[garde(range(min = 1))]
+    pub episodes: u32,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self { every: 10_000, episodes: 10 }
+    }
+}
+
+/// Complete states to resume from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Environment steps between checkpoints. Default `50_000`.
+    #[garde(range(min = 1))]
+    pub every: u64,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { every: 50_000 }
+    }
+}
+
+/// Metrics and TensorBoard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct LogConfig {
+    /// Environment steps between logging events. Default `1000`.
+    #[garde(range(min = 1))]
+    pub every: u64,
+    /// Write TensorBoard event files. Default `true`.
+    pub tensorboard: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { every: 1000, tensorboard: true }
+    }
+}
+
+fn default_threads() -> usize {
+    1
+}
+
+fn default_device() -> String {
+    "cpu".to_owned()
+}
+
+fn is_device(name: &str, _: &()) -> garde::Result {
+    let index = name.strip_prefix("cuda:").is_some_and(|index| index.parse::<u32>().is_ok());
+    let known = index || ["cpu", "cuda"].contains(&name);
+    if known { Ok(()) } else { Err(garde::Error::new(format!("the text `{name}`, expected cpu, cuda or cuda:N"))) }
+}
+
+impl Config {
+    /// Reads a file and puts the command line's overrides over it. Builds nothing.
+    pub fn load(path: &Path, overrides: &[Override]) -> Result<Self, LoadError> {
+        let text = fs_err::read_to_string(path)?;
+        Ok(Self::parse(&path.display().to_string(), &text, overrides)?)
+    }
+
+    /// The same from a text; `label` stands for the file in error messages.
+    pub fn parse(label: &str, text: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let mut sources = Sources::default();
+        let source = sources.add(label, text);
+        let mut tree = node::parse(text, source).map_err(|fault| sources.error(fault.span, fault.problem, None))?;
+        for value in overrides {
+            value.apply(&mut tree, &mut sources)?;
+        }
+        let schema = schema();
+        Checker { root: &schema, sources: &sources }.check(&tree, &schema, "")?;
+        let config: Self = serde_json::from_value(tree.to_json())
+            .map_err(|error| sources.error(tree.span, error.to_string(), None))?;
+        config.validate().map_err(|report| range_error(&report, &tree, &sources))?;
+        Ok(config)
+    }
+
+    /// The config with every default written out, as the run folder keeps it.
+    pub fn to_yaml(&self) -> Result<String, serde_saphyr::ser::Error> {
+        serde_saphyr::to_string(self)
+    }
+}
+
+/// A config that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// What it says is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// garde's first complaint at the place of the value it is about.
+fn range_error(report: &garde::Report, tree: &Node, sources: &Sources) -> ConfigError {
+    let Some((path, error)) = report.iter().next() else { return sources.error(tree.span, "out of range", None) };
+    // garde counts the single field of an enum's variant as index 0; the tree has no such level.
+    let path = path.to_string().replace("[0]", "");
+    let span = place(tree, &path).unwrap_or(tree.span);
+    sources.error(span, format!("`{path}` is {error}"), None)
+}
+
+/// The place of the value under a dotted path, or of the nearest parent that was written.
+fn place(tree: &Node, path: &str) -> Option<Span> {
+    let mut node = tree;
+    for part in path.split('.') {
+        match node.get(part) {
+            Some(child) => node = child,
+            None => break,
+        }
+    }
+    (!std::ptr::eq(node, tree)).then_some(node.span)
+}

@@ -1,0 +1,209 @@
+//! YAML as a tree in which every key and value knows where it was written.
+//!
+//! The whole of serde-saphyr's reading side is [`parse`]: a change of YAML library changes this file.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Spanned, options::DuplicateKeyPolicy, options::NonFiniteFloatPolicy};
+
+/// Where something was written: a source's number, and 1-based line and column in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Index into [`super::Sources`].
+    pub source: usize,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// Characters to underline.
+    pub width: usize,
+}
+
+/// A key of a mapping.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    /// Its text.
+    pub name: String,
+    /// Its place.
+    pub span: Span,
+}
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// What it is.
+    pub value: Value,
+    /// Its place.
+    pub span: Span,
+}
+
+/// YAML's core types. Whole floats (`1e6`) are integers, so that counts may be written with an exponent.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// `null`, `~` or nothing.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole or broken number.
+    Number(serde_json::Number),
+    /// Text.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping in file order.
+    Map(Vec<(Key, Node)>),
+}
+
+/// A text that is no YAML, or repeats a key.
+#[derive(Debug)]
+pub(crate) struct SyntaxError {
+    /// Where, if known.
+    pub span: Span,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// Reads one YAML document. `source` is stamped into every span.
+pub(crate) fn parse(text: &str, source: usize) -> Result<Node, SyntaxError> {
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    let mut root: Node = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let span = error.location().map_or(Span { line: 1, column: 1, width: 1, source }, |at| Span {
+            source,
+            line: at.line() as usize,
+            column: at.column() as usize,
+            width: 1,
+        });
+        let message = error.to_string();
+        // The library appends the place, and to some messages advice for its callers after a semicolon.
+        let problem =
+            message.split(" at line ").next().and_then(|text| text.split("; use ").next()).unwrap_or(&message);
+        SyntaxError { span, problem: problem.to_owned() }
+    })?;
+    root.finish(source)?;
+    Ok(root)
+}
+
+impl Node {
+    /// The value under a key, if this is a mapping that has it.
+    pub(crate) fn get(&self, name: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// The same without places.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(flag) => (*flag).into(),
+            Value::Number(number) => number.clone().into(),
+            Value::Text(text) => text.clone().into(),
+            Value::List(items) => items.iter().map(Node::to_json).collect(),
+            Value::Map(entries) => entries.iter().map(|(key, node)| (key.name.clone(), node.to_json())).collect(),
+        }
+    }
+
+    /// Stamps the source and refuses repeated keys.
+    fn finish(&mut self, source: usize) -> Result<(), SyntaxError> {
+        self.span.source = source;
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().try_for_each(|item| item.finish(source)),
+            Value::Map(entries) => {
+                for index in 0..entries.len() {
+                    let (before, rest) = entries.split_at_mut(index);
+                    let (key, node) = &mut rest[0];
+                    key.span.source = source;
+                    if let Some((first, _)) = before.iter().find(|(earlier, _)| earlier.name == key.name) {
+                        let problem = format!("the key `{}` was already given on line {}", key.name, first.span.line);
+                        return Err(SyntaxError { span: key.span, problem });
+                    }
+                    node.finish(source)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn span<T>(spanned: &Spanned<T>) -> Span {
+    let at = spanned.referenced;
+    Span { source: 0, line: at.line() as usize, column: at.column() as usize, width: at.span().len() as usize }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Self { span: span(&spanned), value: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        /// Beyond 2⁵³ a float no longer names one whole number.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if value.fract() == 0.0 && value.abs() <= EXACT {
+            return Ok(Value::Number((value as i64).into()));
+        }
+        let number = serde_json::Number::from_f64(value);
+        number.map(Value::Number).ok_or_else(|| E::custom("expected a finite number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Vec::new();
+        while let Some(key) = entries.next_key::<Spanned<String>>()? {
+            let key = Key { span: span(&key), name: key.value };
+            map.push((key, entries.next_value()?));
+        }
+        Ok(Value::Map(map))
+    }
+}

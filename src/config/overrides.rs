@@ -1,0 +1,78 @@
+//! `--set key.path=value`, and the flags that stand for one.
+
+use super::error::{ConfigError, Sources};
+use super::node::{Key, Node, Span, Value, parse};
+
+/// One value from the command line that replaces or adds to the file's.
+#[derive(Clone, Debug)]
+pub struct Override {
+    /// The flag as typed, for error messages.
+    label: String,
+    /// The argument as typed.
+    text: String,
+    /// The path for a flag that stands for one key; `None` when the text itself is `path=value`.
+    path: Option<&'static str>,
+}
+
+impl Override {
+    /// `--set key.path=value`.
+    pub fn set(text: &str) -> Self {
+        Self { label: "--set".to_owned(), text: text.to_owned(), path: None }
+    }
+
+    /// A flag such as `--seed 3`, which is `--set seed=3`.
+    pub fn flag(path: &'static str, value: impl ToString) -> Self {
+        Self { label: format!("--{path}"), text: value.to_string(), path: Some(path) }
+    }
+
+    /// Puts the value into the tree, making mappings on the way.
+    pub(super) fn apply(&self, root: &mut Node, sources: &mut Sources) -> Result<(), ConfigError> {
+        let source = sources.add(&self.label, &self.text);
+        let (path, before) = match (self.path, self.text.split_once('=')) {
+            (Some(path), _) => (path, 0),
+            (None, Some((path, _))) => (path, path.len() + 1),
+            (None, None) => {
+                let span = Span { source, line: 1, column: 1, width: self.text.chars().count() };
+                return Err(sources.error(span, "expected key.path=value", None));
+            }
+        };
+        // Blanks in the path's place keep the columns of what was typed.
+        let indent = " ".repeat(self.text[..before].chars().count());
+        let value = parse(&format!("{indent}{}", &self.text[before..]), source)
+            .map_err(|error| sources.error(error.span, error.problem, None))?;
+        let mut names = Vec::new();
+        let mut column = 1;
+        for name in path.split('.') {
+            let span = Span { source, line: 1, column, width: name.chars().count() };
+            if name.is_empty() {
+                return Err(sources.error(span, "a path is names joined by single dots", None));
+            }
+            names.push((name, span));
+            column += span.width + 1;
+        }
+        insert(root, &names, value);
+        Ok(())
+    }
+}
+
+/// Puts a value under a path of names. An environment given by its id alone opens up into `{id: …}`; anything else that
+/// is no mapping is replaced by one.
+fn insert(node: &mut Node, path: &[(&str, Span)], value: Node) {
+    let [(name, span), rest @ ..] = path else {
+        *node = value;
+        return;
+    };
+    let mut entries = match std::mem::replace(&mut node.value, Value::Null) {
+        Value::Map(entries) => entries,
+        id @ Value::Text(_) => {
+            vec![(Key { name: "id".to_owned(), span: node.span }, Node { value: id, span: node.span })]
+        }
+        _ => Vec::new(),
+    };
+    let index = entries.iter().position(|(key, _)| key.name == *name).unwrap_or_else(|| {
+        entries.push((Key { name: (*name).to_owned(), span: *span }, Node { value: Value::Null, span: *span }));
+        entries.len() - 1
+    });
+    insert(&mut entries[index].1, rest, value);
+    node.value = Value::Map(entries);
+}
