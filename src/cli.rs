@@ -1,0 +1,104 @@
+//! The command line's words.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Reinforcement and imitation learning in which the Lipschitz constant is a first-class setting.
+#[derive(Debug, Parser)]
+#[command(name = "liprl", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The program's commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train an agent as a config file says
+    Train(TrainArgs),
+    /// Run a trained policy greedily and report its returns
+    Eval(EvalArgs),
+    /// Draw learning curves of run folders
+    Plot(PlotArgs),
+    /// List the environments, their spaces and options
+    Envs {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of config files, for editors
+    Schema,
+    /// Check a config file, build its environment and agent, and print it with every default
+    Check(ConfigArgs),
+}
+
+/// A config file and what the command line puts over it.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// A YAML file, or a run folder (its config.yaml)
+    pub config: PathBuf,
+    /// Replace one value, by the YAML's path: --set agent.gamma=0.98
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// Root of every random number: `seed`
+    #[arg(long)]
+    pub seed: Option<String>,
+    /// Environment steps: `steps`
+    #[arg(long)]
+    pub steps: Option<String>,
+    /// cpu, cuda or cuda:N: `device`
+    #[arg(long)]
+    pub device: Option<String>,
+    /// libtorch and worker threads: `threads`
+    #[arg(long)]
+    pub threads: Option<String>,
+}
+
+/// Arguments of `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Run folder to write [default: runs/<config's folder>/<config's name>/seed-<n>]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Go on from the run folder's newest checkpoint
+    #[arg(long)]
+    pub resume: bool,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Arguments of `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// A run folder (its best checkpoint), a checkpoint folder or an exported policy file
+    pub run: PathBuf,
+    /// Episodes to run
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub episodes: u32,
+    /// Seed of the episodes
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `plot`.
+#[derive(Debug, Args)]
+pub struct PlotArgs {
+    /// Run folders
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The picture to write: .png or .svg
+    #[arg(long, value_name = "FILE.{png,svg}")]
+    pub out: PathBuf,
+    /// The metric to draw
+    #[arg(long, default_value = "eval/return_mean")]
+    pub metric: String,
+}

@@ -1,0 +1,38 @@
+//! The commands, one file each.
+
+mod check;
+mod envs;
+mod eval;
+mod plot;
+mod schema;
+mod train;
+
+pub use check::check;
+pub use envs::envs;
+pub use eval::eval;
+pub use plot::plot;
+pub use schema::schema;
+pub use train::train;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use crate::cli::ConfigArgs;
+use crate::config::{Config, LoadError, Override};
+
+/// Prints a command's result. A reader that has had enough (`| head`) is no fault.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// The config a command line describes.
+fn load(args: &ConfigArgs) -> Result<Config, LoadError> {
+    let path = if args.config.is_dir() { args.config.join("config.yaml") } else { args.config.clone() };
+    let mut overrides: Vec<Override> = args.sets.iter().map(|text| Override::set(text)).collect();
+    let flags = [("seed", &args.seed), ("steps", &args.steps), ("device", &args.device), ("threads", &args.threads)];
+    overrides.extend(flags.into_iter().filter_map(|(name, value)| Some(Override::flag(name, value.as_ref()?))));
+    Config::load(&path, &overrides)
+}

@@ -1,0 +1,54 @@
+//! The `liprl` program as a library: config, training loop, run folder, command line.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod panics;
+pub mod rollout;
+pub mod saved;
+pub mod task;
+pub mod train;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// A wrong use of the command line: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// Runs one command. Exit codes: 0 done, 1 failed, 2 bad usage or config, 130 and 143 stopped by a signal.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(help) => {
+            // Nothing to do if even the message cannot be printed.
+            let _ = help.print();
+            return ExitCode::from(help.exit_code() as u8);
+        }
+    };
+    let outcome = panics::caught(|| run(cli.command)).unwrap_or_else(|panic| Err(panic.into()));
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Train(args) => commands::train(&args),
+        Command::Eval(args) => commands::eval(&args),
+        Command::Plot(args) => commands::plot(&args),
+        Command::Envs { json } => commands::envs(json),
+        Command::Schema => commands::schema(),
+        Command::Check(args) => commands::check(&args),
+    }
+}
+
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<Usage>() || cause.is::<config::LoadError>())
+}

@@ -1,0 +1,73 @@
+//! Greedy episodes: what `eval`, `record` and the evaluations of training run.
+
+use liprl_agents::AgentError;
+use liprl_envs::Step;
+
+use crate::task::{Task, TaskError};
+
+/// Something that chooses the action it thinks best.
+pub trait Actor {
+    /// Writes an action in `[-1, 1]`.
+    fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
+}
+
+impl Actor for dyn liprl_agents::Agent {
+    fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
+        liprl_agents::Agent::act_greedy(self, obs, action)
+    }
+}
+
+/// What one episode came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Episode {
+    /// Sum of rewards.
+    pub total: f64,
+    /// Steps taken.
+    pub length: u32,
+}
+
+/// Runs one episode from a seed. `watch` sees the task after its reset (with no step) and after each step.
+pub fn episode<A: Actor + ?Sized>(
+    task: &mut Task,
+    actor: &mut A,
+    seed: u64,
+    mut watch: impl FnMut(&Task, Option<&Step>),
+) -> Result<Episode, TaskError> {
+    let (mut obs, mut action) = (vec![0.0; task.obs_dim()], vec![0.0; task.act_dim()]);
+    let mut episode = Episode { total: 0.0, length: 0 };
+    task.reset(Some(seed), &mut obs)?;
+    watch(task, None);
+    loop {
+        actor.act_greedy(&obs, &mut action)?;
+        let step = task.step(&action, &mut obs)?;
+        episode.total += step.reward;
+        episode.length += 1;
+        watch(task, Some(&step));
+        if step.done() {
+            return Ok(episode);
+        }
+    }
+}
+
+/// Mean and spread of several episodes.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Summary {
+    /// Mean return.
+    pub return_mean: f64,
+    /// Standard deviation of the returns (of the sample: divided by n − 1; 0 for one episode).
+    pub return_std: f64,
+    /// Mean length in steps.
+    pub length_mean: f64,
+}
+
+impl Summary {
+    /// Of at least one episode.
+    pub fn of(episodes: &[Episode]) -> Self {
+        let n = episodes.len() as f64;
+        let return_mean = episodes.iter().map(|episode| episode.total).sum::<f64>() / n;
+        let squares: f64 = episodes.iter().map(|episode| (episode.total - return_mean).powi(2)).sum();
+        let return_std = if episodes.len() > 1 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
+        let length_mean = episodes.iter().map(|episode| f64::from(episode.length)).sum::<f64>() / n;
+        Self { return_mean, return_std, length_mean }
+    }
+}

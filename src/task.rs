@@ -1,0 +1,136 @@
+//! An environment in an agent's coordinates: the only place where actions are scaled and numbers change their width.
+
+use liprl_agents::AgentError;
+use liprl_envs::{Env, EnvError, Options, Step};
+
+use crate::config::EnvConfig;
+
+/// A step or an act that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The environment failed.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// The agent failed.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// An action dimension without bounds cannot be scaled to.
+    #[error("{id}: action {index} has no finite bounds; agents act in [-1, 1] and need them")]
+    Unbounded {
+        /// The environment.
+        id: String,
+        /// Which coordinate.
+        index: usize,
+    },
+    /// A NaN or infinite number between agent and environment.
+    #[error("{id}: {what} is not finite ({value}) at coordinate {index}")]
+    NonFinite {
+        /// The environment.
+        id: String,
+        /// Observation, action or reward.
+        what: &'static str,
+        /// The number.
+        value: f64,
+        /// Which coordinate.
+        index: usize,
+    },
+}
+
+/// An environment that takes f32 actions in `[-1, 1]` and gives f32 observations, all finite.
+pub struct Task {
+    env: Box<dyn Env>,
+    centre: Vec<f64>,
+    half_width: Vec<f64>,
+    /// The last observation as the environment gave it.
+    obs: Vec<f64>,
+    /// The last action in the environment's units.
+    action: Vec<f64>,
+}
+
+impl Task {
+    /// Makes the environment a config names.
+    pub fn new(config: &EnvConfig) -> Result<Self, TaskError> {
+        let env = config.make()?;
+        let space = env.action_space();
+        let bounds = || space.low.iter().zip(&space.high);
+        if let Some(index) = bounds().position(|(low, high)| !(low.is_finite() && high.is_finite())) {
+            return Err(TaskError::Unbounded { id: config.id.clone(), index });
+        }
+        let centre: Vec<f64> = bounds().map(|(low, high)| 0.5 * (low + high)).collect();
+        let half_width = bounds().map(|(low, high)| 0.5 * (high - low)).collect();
+        let (obs, action) = (vec![0.0; env.observation_space().dim()], vec![0.0; centre.len()]);
+        Ok(Self { env, centre, half_width, obs, action })
+    }
+
+    /// Numbers in an observation.
+    pub fn obs_dim(&self) -> usize {
+        self.obs.len()
+    }
+
+    /// Numbers in an action.
+    pub fn act_dim(&self) -> usize {
+        self.action.len()
+    }
+
+    /// The environment itself.
+    pub fn env(&self) -> &dyn Env {
+        &*self.env
+    }
+
+    /// The last observation in f64.
+    pub fn raw_obs(&self) -> &[f64] {
+        &self.obs
+    }
+
+    /// The last action in the environment's units.
+    pub fn raw_action(&self) -> &[f64] {
+        &self.action
+    }
+
+    /// Starts an episode.
+    pub fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), TaskError> {
+        self.env.reset(seed, &Options::new(), &mut self.obs)?;
+        self.observe(obs)
+    }
+
+    /// Takes an action in `[-1, 1]` and writes the observation that follows.
+    pub fn step(&mut self, action: &[f32], obs: &mut [f32]) -> Result<Step, TaskError> {
+        let scales = self.centre.iter().zip(&self.half_width);
+        for (index, ((raw, &x), (centre, half_width))) in self.action.iter_mut().zip(action).zip(scales).enumerate() {
+            if !x.is_finite() {
+                return Err(self.non_finite("action", x.into(), index));
+            }
+            *raw = centre + half_width * f64::from(x);
+        }
+        let step = self.env.step(&self.action, &mut self.obs)?;
+        if !step.reward.is_finite() {
+            return Err(self.non_finite("reward", step.reward, 0));
+        }
+        self.observe(obs)?;
+        Ok(step)
+    }
+
+    /// The environment's complete state.
+    pub fn save(&self) -> Vec<u8> {
+        self.env.save()
+    }
+
+    /// Takes back what `save` wrote.
+    pub fn restore(&mut self, state: &[u8]) -> Result<(), EnvError> {
+        self.env.restore(state)
+    }
+
+    fn observe(&self, obs: &mut [f32]) -> Result<(), TaskError> {
+        for (index, (narrow, &wide)) in obs.iter_mut().zip(&self.obs).enumerate() {
+            *narrow = wide as f32;
+            if !narrow.is_finite() {
+                return Err(self.non_finite("observation", wide, index));
+            }
+        }
+        Ok(())
+    }
+
+    fn non_finite(&self, what: &'static str, value: f64, index: usize) -> TaskError {
+        TaskError::NonFinite { id: self.env.spec().id.clone(), what, value, index }
+    }
+}

@@ -1,0 +1,262 @@
+//! The training loop: steps, logging events, evaluations, checkpoints, and what the run folder says at the end.
+
+use std::time::Instant;
+
+use liprl_logbook::{Checkpoints, HParam, Keep, Logger, LoggerOptions, RunFolder, Status, Summary};
+use serde_json::Value;
+
+use super::checkpoint::{self, SaveError};
+use super::folder::Start;
+use super::hparams::flatten;
+use super::progress::Progress;
+use super::session::Session;
+use super::signals::Signals;
+use crate::config::Config;
+use crate::panics;
+
+/// How a run ended, other than by a fault.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// All steps were taken, or the wanted return was reached.
+    Done,
+    /// A signal came; the exit code for it.
+    Stopped(u8),
+}
+
+/// A run that could not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("training stopped at step {step}: {reason}\n{advice}")]
+pub(super) struct Failure {
+    step: u64,
+    reason: String,
+    advice: String,
+}
+
+/// Trains in a folder, from the beginning or from its newest whole checkpoint.
+pub fn run(start: Start, quiet: bool) -> anyhow::Result<End> {
+    let signals = Signals::listen()?;
+    let mut run = match start {
+        Start::New(folder, session) => Run::new(folder, *session, quiet)?,
+        Start::Resume(folder, config) => Run::resume(folder, *config, quiet)?,
+        Start::Finished(_) => return Ok(End::Done),
+    };
+    run.write_summary(Status::Running)?;
+    let outcome = panics::caught(|| run.go(&signals)).unwrap_or_else(|panic| Err(panic.into()));
+    run.progress.end();
+    match outcome {
+        Ok(end) => {
+            run.end(if end == End::Done { Status::Done } else { Status::Stopped })?;
+            Ok(end)
+        }
+        Err(error) => {
+            let failure = run.failure(&error);
+            run.note(&failure.to_string());
+            run.end(Status::Failed { reason: failure.to_string() })?;
+            Err(failure.into())
+        }
+    }
+}
+
+struct Run {
+    folder: RunFolder,
+    session: Session,
+    logger: Logger,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    started: Instant,
+    /// Seconds of work before this process.
+    earlier_s: f64,
+    /// Where the rates of the next logging event are counted from.
+    mark: (Instant, u64, u64),
+    /// The newest checkpoint's step.
+    saved: Option<u64>,
+}
+
+impl Run {
+    fn new(folder: RunFolder, session: Session, quiet: bool) -> anyhow::Result<Self> {
+        let checkpoints = Checkpoints::open(&folder);
+        let mut logger = Logger::create(&folder, logs(&session.config));
+        logger.text(0, "config", &format!("```yaml\n{}```", session.config.to_yaml()?));
+        logger.hparams(&hparams(&session.config));
+        Ok(Self::at(folder, session, logger, checkpoints, quiet))
+    }
+
+    fn resume(folder: RunFolder, config: Config, quiet: bool) -> anyhow::Result<Self> {
+        let mut checkpoints = Checkpoints::open(&folder);
+        let Some(recovered) = checkpoints.latest_valid()? else {
+            let run = Self::new(folder, Session::new(config)?, quiet)?;
+            run.say("there is no checkpoint yet: starting from the beginning");
+            return Ok(run);
+        };
+        let (session, log, wall_s) = checkpoint::load(config, &recovered.checkpoint)?;
+        let logger = Logger::resume(&folder, &log, logs(&session.config));
+        let mut run = Self::at(folder, session, logger, checkpoints, quiet);
+        run.earlier_s = wall_s;
+        run.saved = Some(run.session.counters.step);
+        recovered.warnings.iter().for_each(|warning| run.say(&format!("warning: {warning}")));
+        run.say(&format!("resumed at step {}", run.session.counters.step));
+        Ok(run)
+    }
+
+    fn at(folder: RunFolder, session: Session, logger: Logger, checkpoints: Checkpoints, quiet: bool) -> Self {
+        let (now, step) = (Instant::now(), session.counters.step);
+        let progress = Progress::new(quiet, step, session.config.steps);
+        let mark = (now, step, session.agent.updates());
+        Self { folder, session, logger, checkpoints, progress, started: now, earlier_s: 0.0, mark, saved: None }
+    }
+
+    fn go(&mut self, signals: &Signals) -> anyhow::Result<End> {
+        let (steps, log, eval, checkpoint) = {
+            let config = &self.session.config;
+            (config.steps, config.log.every, config.eval.every, config.checkpoint.every)
+        };
+        while self.session.counters.step < steps {
+            self.session.advance()?;
+            let step = self.session.counters.step;
+            self.progress.step(step, steps, self.session.counters.last_return);
+            if step.is_multiple_of(log) {
+                self.log_event();
+            }
+            let best = if step.is_multiple_of(eval) || step == steps { self.evaluate()? } else { false };
+            let reached = self.target_reached();
+            let signal = signals.pending();
+            if best || step.is_multiple_of(checkpoint) || step == steps || reached || signal.is_some() {
+                self.save()?;
+            }
+            self.report_log_faults();
+            if reached {
+                self.say("the wanted return is reached");
+                return Ok(End::Done);
+            }
+            if let (Some(code), true) = (signal, step < steps) {
+                self.say(&format!("stopped by a signal at step {step}, after a checkpoint; go on with --resume"));
+                return Ok(End::Stopped(code));
+            }
+        }
+        Ok(End::Done)
+    }
+
+    /// Whether the evaluation of this very step meets `stop_at_return`.
+    fn target_reached(&self) -> bool {
+        let now = &self.session.counters;
+        match (self.session.config.stop_at_return, now.last_eval) {
+            (Some(target), Some((step, summary))) => step == now.step && summary.return_mean >= target,
+            _ => false,
+        }
+    }
+
+    fn log_event(&mut self) {
+        let (step, updates) = (self.session.counters.step, self.session.agent.updates());
+        let (since, first_step, first_update) = self.mark;
+        let seconds = since.elapsed().as_secs_f64().max(1e-9);
+        self.mark = (Instant::now(), step, updates);
+        let mut scalars = self.session.counters.metrics.drain();
+        scalars.push(("train/episodes".into(), self.session.counters.episodes as f64));
+        scalars.push(("perf/steps_per_s".into(), (step - first_step) as f64 / seconds));
+        scalars.push(("perf/updates_per_s".into(), updates.saturating_sub(first_update) as f64 / seconds));
+        let scalars: Vec<(&str, f64)> = scalars.iter().map(|(name, value)| (&**name, *value)).collect();
+        self.logger.scalars(step, self.wall_s(), &scalars);
+    }
+
+    /// Returns whether it is the best evaluation so far.
+    fn evaluate(&mut self) -> anyhow::Result<bool> {
+        let (summary, best) = self.session.evaluate()?;
+        let step = self.session.counters.step;
+        let scalars = [
+            ("eval/return_mean", summary.return_mean),
+            ("eval/return_std", summary.return_std),
+            ("eval/length_mean", summary.length_mean),
+        ];
+        self.logger.scalars(step, self.wall_s(), &scalars);
+        for (name, values) in self.session.agent.histograms()? {
+            self.logger.histogram(step, &name, &values);
+        }
+        self.logger.flush();
+        let (mean, std, length) = (summary.return_mean, summary.return_std, summary.length_mean);
+        let mark = if best { ", the best so far" } else { "" };
+        self.say(&format!("step {step}: evaluation return {mean:.1} ± {std:.1} over {length:.0} steps{mark}"));
+        self.write_summary(Status::Running)?;
+        Ok(best)
+    }
+
+    fn save(&mut self) -> Result<(), SaveError> {
+        let (step, wall_s) = (self.session.counters.step, self.wall_s());
+        let log = self.logger.position();
+        let mut writer = self.checkpoints.begin(step)?;
+        checkpoint::save(&mut self.session, &mut writer, log, wall_s)?;
+        let best = self.session.counters.best_eval.map(|(step, _)| step);
+        writer.commit(Keep { last: 2, best })?;
+        self.saved = Some(step);
+        Ok(())
+    }
+
+    fn report_log_faults(&mut self) {
+        for warning in self.logger.take_warnings() {
+            self.say(&format!("warning: {warning}"));
+        }
+    }
+
+    /// The last words in the logs and the summary.
+    fn end(&mut self, status: Status) -> anyhow::Result<()> {
+        self.logger.finish(&status);
+        self.report_log_faults();
+        self.write_summary(status)
+    }
+
+    fn write_summary(&self, status: Status) -> anyhow::Result<()> {
+        let now = &self.session.counters;
+        let seconds = self.wall_s();
+        self.folder.write_summary(&Summary {
+            status,
+            steps: now.step,
+            final_return: now.last_eval.map(|(_, summary)| summary.return_mean),
+            best_return: now.best_eval.map(|(_, summary)| summary.return_mean),
+            best_step: now.best_eval.map(|(step, _)| step),
+            seconds,
+            steps_per_second: now.step as f64 / seconds.max(1e-9),
+        })?;
+        Ok(())
+    }
+
+    fn failure(&self, error: &anyhow::Error) -> Failure {
+        let advice = match &self.saved {
+            Some(step) => format!(
+                "The last good checkpoint is that of step {step} in {}; --resume goes on from it.",
+                self.folder.checkpoints_path().display()
+            ),
+            None => "There is no checkpoint yet.".to_owned(),
+        };
+        Failure { step: self.session.counters.step, reason: format!("{error:#}"), advice }
+    }
+
+    fn wall_s(&self) -> f64 {
+        self.earlier_s + self.started.elapsed().as_secs_f64()
+    }
+
+    /// A line for the person at the terminal and for run.log.
+    fn say(&self, line: &str) {
+        self.progress.say(line);
+        self.note(line);
+    }
+
+    /// A line for run.log alone. A log that cannot be written stops nothing.
+    fn note(&self, line: &str) {
+        let _ = self.folder.append_log(line);
+    }
+}
+
+fn logs(config: &Config) -> LoggerOptions {
+    LoggerOptions { tensorboard: config.log.tensorboard, metrics: true }
+}
+
+fn hparams(config: &Config) -> Vec<(String, HParam)> {
+    let table = flatten(config).into_iter();
+    table
+        .map(|(path, value)| match value {
+            Value::Bool(flag) => (path, HParam::Bool(flag)),
+            Value::Number(number) => (path, HParam::Number(number.as_f64().unwrap_or(f64::NAN))),
+            Value::String(text) => (path, HParam::Text(text)),
+            other => (path, HParam::Text(other.to_string())),
+        })
+        .collect()
+}

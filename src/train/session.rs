@@ -1,0 +1,132 @@
+//! One run in memory: environment, agent, counters. `advance` is one environment step.
+
+use liprl_agents::{Agent, AgentError, Metrics, Setup, Streams, Transition};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::rollout::{self, Summary};
+use crate::task::{Task, TaskError};
+
+/// Everything of a run that changes as it goes on.
+pub struct Session {
+    /// What the run is.
+    pub config: Config,
+    /// Training's environment.
+    pub task: Task,
+    /// The learner.
+    pub agent: Box<dyn Agent>,
+    /// Counters and running episode.
+    pub counters: Counters,
+    streams: Streams,
+    eval_task: Task,
+    next_obs: Vec<f32>,
+    action: Vec<f32>,
+}
+
+/// The session's small state, as a checkpoint keeps it beside environment and agent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Counters {
+    /// Environment steps done.
+    pub step: u64,
+    /// Episodes finished.
+    pub episodes: u64,
+    /// Return of the running episode so far.
+    pub episode_return: f64,
+    /// Length of the running episode so far.
+    pub episode_length: u64,
+    /// Return of the episode finished last.
+    pub last_return: Option<f64>,
+    /// Observation the next action answers.
+    pub obs: Vec<f32>,
+    /// What was measured since the last logging event.
+    pub metrics: Metrics,
+    /// The latest evaluation, and its step.
+    pub last_eval: Option<(u64, Summary)>,
+    /// The best evaluation by mean return, and its step.
+    pub best_eval: Option<(u64, Summary)>,
+}
+
+impl Session {
+    /// Builds environment and agent and starts the first episode.
+    pub fn new(config: Config) -> Result<Self, TaskError> {
+        let streams = Streams::new(config.seed);
+        let (mut task, eval_task) = (Task::new(&config.env)?, Task::new(&config.env)?);
+        let agent = build_agent(&config, &task)?;
+        let mut obs = vec![0.0; task.obs_dim()];
+        task.reset(Some(streams.seed("env")), &mut obs)?;
+        let counters = Counters {
+            step: 0,
+            episodes: 0,
+            episode_return: 0.0,
+            episode_length: 0,
+            last_return: None,
+            obs,
+            metrics: Metrics::default(),
+            last_eval: None,
+            best_eval: None,
+        };
+        let (next_obs, action) = (vec![0.0; task.obs_dim()], vec![0.0; task.act_dim()]);
+        Ok(Self { config, task, agent, counters, streams, eval_task, next_obs, action })
+    }
+
+    /// One environment step and the learning due after it.
+    pub fn advance(&mut self) -> Result<(), TaskError> {
+        let now = &mut self.counters;
+        self.agent.act(&now.obs, &mut self.action)?;
+        let step = self.task.step(&self.action, &mut self.next_obs)?;
+        self.agent.observe(&Transition {
+            obs: &now.obs,
+            action: &self.action,
+            reward: step.reward as f32,
+            next_obs: &self.next_obs,
+            terminated: step.terminated,
+            truncated: step.truncated,
+        })?;
+        self.agent.update(&mut now.metrics)?;
+        now.step += 1;
+        now.episode_return += step.reward;
+        now.episode_length += 1;
+        if step.done() {
+            now.metrics.add("train/return_mean", now.episode_return);
+            now.metrics.add("train/length_mean", now.episode_length as f64);
+            now.last_return = Some(now.episode_return);
+            now.episodes += 1;
+            now.episode_return = 0.0;
+            now.episode_length = 0;
+            self.task.reset(None, &mut now.obs)?;
+        } else {
+            std::mem::swap(&mut now.obs, &mut self.next_obs);
+        }
+        Ok(())
+    }
+
+    /// Greedy episodes on an environment and seeds of their own. The seeds depend on the run's seed and the step
+    /// alone, so an evaluation leaves no trace in the run. Returns whether it is the best so far.
+    pub fn evaluate(&mut self) -> Result<(Summary, bool), TaskError> {
+        let first_seed = self.streams.seed(&format!("eval/{}", self.counters.step));
+        let episodes = (0..u64::from(self.config.eval.episodes))
+            .map(|index| {
+                rollout::episode(&mut self.eval_task, &mut *self.agent, first_seed.wrapping_add(index), |_, _| ())
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let summary = Summary::of(&episodes);
+        let now = &mut self.counters;
+        let best = now.best_eval.is_none_or(|(_, best)| summary.return_mean > best.return_mean);
+        now.last_eval = Some((now.step, summary));
+        if best {
+            now.best_eval = now.last_eval;
+        }
+        Ok((summary, best))
+    }
+}
+
+/// The agent a config describes, for the task's dimensions.
+pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, AgentError> {
+    config.agent.build(&Setup {
+        obs_dim: task.obs_dim(),
+        act_dim: task.act_dim(),
+        streams: Streams::new(config.seed),
+        device: tch::Device::Cpu,
+        threads: config.threads,
+    })
+}

@@ -1,0 +1,39 @@
+//! SIGINT and SIGTERM: the first asks for a checkpoint and an orderly end, the second ends at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// Which signal came, if any.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Signals {
+    received: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        let (signals, second) = (Self::default(), Arc::new(AtomicBool::new(false)));
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the shutdown is armed by the first signal and fires at the second.
+            signal_hook::flag::register_conditional_shutdown(signal, exit_code(signal).into(), Arc::clone(&second))?;
+            signal_hook::flag::register(signal, Arc::clone(&second))?;
+            signal_hook::flag::register_usize(signal, Arc::clone(&signals.received), signal as usize)?;
+        }
+        Ok(signals)
+    }
+
+    /// The exit code the signal that came asks for.
+    pub(super) fn pending(&self) -> Option<u8> {
+        match self.received.load(Ordering::Relaxed) {
+            0 => None,
+            signal => Some(exit_code(signal as i32)),
+        }
+    }
+}
+
+/// 128 + the signal's number, as shells report it.
+fn exit_code(signal: i32) -> u8 {
+    128 + signal as u8
+}

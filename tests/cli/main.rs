@@ -1,0 +1,8 @@
+//! The whole program, through its command line.
+
+// Test code fails by panicking.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod bad_configs;
+mod configs;
+mod support;
