@@ -4,6 +4,7 @@ pub mod actor_critic;
 mod agent;
 mod batch;
 pub mod count;
+pub mod demos;
 mod error;
 mod metrics;
 pub mod nets;

@@ -1,0 +1,113 @@
+//! One demonstrated episode.
+
+use std::collections::BTreeMap;
+
+use liprl_envs::Step;
+
+/// n steps, in the environment's own units. All two-dimensional arrays are row-major.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Episode {
+    /// Seed of the reset, where known.
+    pub seed: Option<u64>,
+    /// `[n + 1, O]`: the first is what `reset` returned.
+    pub observations: Vec<f64>,
+    /// `[n, A]`.
+    pub actions: Vec<f64>,
+    /// `[n]`.
+    pub rewards: Vec<f64>,
+    /// `[n]`: the task itself ended here.
+    pub terminations: Vec<bool>,
+    /// `[n]`: the episode was cut off here.
+    pub truncations: Vec<bool>,
+    /// Named quantities, `[n + 1]` (the first of the reset, NaN where it gave none) or `[n]`.
+    pub infos: BTreeMap<String, Vec<f64>>,
+}
+
+impl Episode {
+    /// An episode that begins with this observation and these infos of the reset.
+    pub fn begin(seed: Option<u64>, obs: &[f64], info: &[(&str, f64)]) -> Self {
+        let mut episode = Self { seed, observations: obs.to_vec(), ..Self::default() };
+        episode.note(info);
+        episode
+    }
+
+    /// Appends a step: the action taken, what it returned, and the observation and infos that followed.
+    pub fn push(&mut self, action: &[f64], step: &Step, obs: &[f64], info: &[(&str, f64)]) {
+        self.actions.extend_from_slice(action);
+        self.rewards.push(step.reward);
+        self.terminations.push(step.terminated);
+        self.truncations.push(step.truncated);
+        self.observations.extend_from_slice(obs);
+        self.note(info);
+    }
+
+    /// Row `len()` of the infos; a name that was missing before, or is now, has NaN there.
+    fn note(&mut self, info: &[(&str, f64)]) {
+        let rows = self.len();
+        for (name, value) in info {
+            let series = self.infos.entry((*name).to_owned()).or_default();
+            series.resize(rows, f64::NAN);
+            series.push(*value);
+        }
+        self.infos.values_mut().for_each(|series| series.resize(rows + 1, f64::NAN));
+    }
+
+    /// Steps, n.
+    pub fn len(&self) -> usize {
+        self.rewards.len()
+    }
+
+    /// Whether there is no step.
+    pub fn is_empty(&self) -> bool {
+        self.rewards.is_empty()
+    }
+
+    /// Numbers in an observation.
+    pub fn obs_dim(&self) -> usize {
+        self.observations.len() / (self.len() + 1)
+    }
+
+    /// Numbers in an action.
+    pub fn act_dim(&self) -> usize {
+        self.actions.len() / self.len().max(1)
+    }
+
+    /// The observation before step `i`; that after the last for `i = n`.
+    pub fn observation(&self, i: usize) -> &[f64] {
+        &self.observations[i * self.obs_dim()..][..self.obs_dim()]
+    }
+
+    /// The action of step `i`.
+    pub fn action(&self, i: usize) -> &[f64] {
+        &self.actions[i * self.act_dim()..][..self.act_dim()]
+    }
+
+    /// Lengths and finiteness; an error names the array.
+    pub(super) fn check(&self, obs_dim: usize, act_dim: usize) -> Result<(), String> {
+        let n = self.len();
+        if n == 0 {
+            return Err("rewards: has no step".into());
+        }
+        if obs_dim == 0 || act_dim == 0 {
+            return Err("observations or actions: have no coordinate".into());
+        }
+        for (name, data, rows, dim) in [
+            ("observations", &self.observations, n + 1, obs_dim),
+            ("actions", &self.actions, n, act_dim),
+            ("rewards", &self.rewards, n, 1),
+        ] {
+            if data.len() != rows * dim {
+                return Err(format!("{name}: has {} numbers, {rows} rows of {dim} are {}", data.len(), rows * dim));
+            }
+            if let Some(at) = data.iter().position(|x| !x.is_finite()) {
+                return Err(format!("{name}: is {} at row {}, coordinate {}", data[at], at / dim, at % dim));
+            }
+        }
+        for (name, marks) in [("terminations", &self.terminations), ("truncations", &self.truncations)] {
+            if marks.len() != n {
+                return Err(format!("{name}: has {} rows for {n} rewards", marks.len()));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! Reading typed arrays out of an HDF5 file that may be anything: every surprise becomes an error with its place.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use hdf5_pure::{DType, File, Group};
+
+use crate::AgentError;
+
+/// No filter that is read packs more than this many bytes into one: deflate's limit is 1032.
+const MAX_EXPANSION: u64 = 2048;
+
+/// Runs `work`, so that neither its problems nor a panic of the HDF5 crate on a damaged file leave without the path.
+pub(super) fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, String>) -> Result<T, AgentError> {
+    let problem = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(problem)) => problem,
+        Err(_) => "is damaged: the HDF5 reader gave up".into(),
+    };
+    Err(AgentError::BadDemonstrations { path: path.display().to_string(), problem })
+}
+
+/// An array of numbers with its shape.
+pub(super) struct Numbers {
+    pub(super) shape: Vec<usize>,
+    pub(super) data: Vec<f64>,
+}
+
+impl Numbers {
+    /// Number of rows and numbers in each, of an array that must have two dimensions.
+    pub(super) fn rows_of(&self, place: &str) -> Result<(usize, usize), String> {
+        match self.shape[..] {
+            [rows, dim] => Ok((rows, dim)),
+            _ => Err(format!("{place}: has shape {:?}, expected rows of numbers", self.shape)),
+        }
+    }
+
+    /// Number of values, of an array that must have one dimension.
+    pub(super) fn len_of(&self, place: &str) -> Result<usize, String> {
+        match self.shape[..] {
+            [len] => Ok(len),
+            _ => Err(format!("{place}: has shape {:?}, expected one number a step", self.shape)),
+        }
+    }
+}
+
+/// Floats, or integers where `integers` says that they may stand for them. Checked before reading, because the reader
+/// converts any number into any other without a word.
+pub(super) fn numbers(file: &File, group: &Group, name: &str, place: &str, integers: bool) -> Result<Numbers, String> {
+    let (dataset, dtype, shape) = open(file, group, name, place)?;
+    let float = matches!(dtype, DType::F32 | DType::F64);
+    let integer =
+        matches!(dtype, DType::I8 | DType::I16 | DType::I32 | DType::I64 | DType::U8 | DType::U16 | DType::U32);
+    if !(float || integer && integers) {
+        return Err(format!("{place}: has type {dtype}, expected f32 or f64"));
+    }
+    let data = dataset.read_f64().map_err(|error| format!("{place}: {error}"))?;
+    if data.len() != shape.iter().product::<usize>() {
+        return Err(format!("{place}: holds {} numbers, its shape {shape:?} says otherwise", data.len()));
+    }
+    Ok(Numbers { shape, data })
+}
+
+/// Booleans: h5py's enumeration of FALSE and TRUE, or integers that are 0 or 1.
+pub(super) fn booleans(file: &File, group: &Group, name: &str, place: &str) -> Result<Vec<bool>, String> {
+    let (dataset, dtype, shape) = open(file, group, name, place)?;
+    let values = match &dtype {
+        DType::Enum(names) if names == &["FALSE", "TRUE"] => dataset.read_raw().map_err(|error| error.to_string()),
+        DType::U8 | DType::I8 => dataset.read_raw().map_err(|error| error.to_string()),
+        _ => Err(format!("has type {dtype}, expected booleans")),
+    };
+    let values = values.map_err(|problem| format!("{place}: {problem}"))?;
+    if shape.len() != 1 || values.len() != shape[0] {
+        return Err(format!("{place}: has shape {shape:?}, expected one boolean a step"));
+    }
+    values
+        .iter()
+        .map(|&value| match value {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(format!("{place}: holds {value}, expected 0 or 1")),
+        })
+        .collect()
+}
+
+fn open(
+    file: &File,
+    group: &Group,
+    name: &str,
+    place: &str,
+) -> Result<(hdf5_pure::Dataset, DType, Vec<usize>), String> {
+    let wrap = |error: hdf5_pure::Error| format!("{place}: {error}");
+    if !group.datasets().map_err(wrap)?.iter().any(|known| known == name) {
+        let is_group = group.groups().map_err(wrap)?.iter().any(|known| known == name);
+        let problem = if is_group { "is a group; only spaces of one box are read" } else { "is missing" };
+        return Err(format!("{place}: {problem}"));
+    }
+    let dataset = group.dataset(name).map_err(wrap)?;
+    let (dtype, shape) = (dataset.dtype().map_err(wrap)?, dataset.shape().map_err(wrap)?);
+    // A damaged shape must not make us ask for more memory than the file could ever fill.
+    let size = shape.iter().try_fold(dataset.element_size().map_err(wrap)?, |size, &extent| size.checked_mul(extent));
+    let bound = file.file_size().saturating_mul(MAX_EXPANSION);
+    if size.is_none_or(|size| size > bound) {
+        return Err(format!("{place}: claims the shape {shape:?}, more than the file can hold"));
+    }
+    let shape = shape.iter().map(|&extent| extent as usize).collect();
+    Ok((dataset, dtype, shape))
+}

@@ -1,0 +1,146 @@
+//! From [`Demonstrations`] to a file, compressed, with the folder by which Minari finds it.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use fs_err as fs;
+use hdf5_pure::{AttrValue, Datatype, EnumTypeBuilder, FileBuilder, GroupBuilder, make_i8_type};
+
+use super::{
+    Demonstrations, Episode,
+    metadata::{self, Types},
+    read::METADATA_ATTRIBUTE,
+};
+
+/// Rows of a chunk: a chunk is what is compressed, and read, as one.
+const CHUNK_ROWS: u64 = 1024;
+/// Deflate's usual level.
+const LEVEL: u32 = 6;
+
+pub(super) fn write(demonstrations: &Demonstrations, path: &Path) -> Result<(), String> {
+    demonstrations.check(None)?;
+    let layout = Layout::of(path)?;
+    let types = Types {
+        observations: smallest_type(demonstrations, |episode| &episode.observations),
+        actions: smallest_type(demonstrations, |episode| &episode.actions),
+    };
+    let text = metadata::print(demonstrations, &layout.id, &types);
+    let bytes = encode(demonstrations, &types, &text).map_err(|error| error.to_string())?;
+    let io = |error: std::io::Error| error.to_string();
+    fs::create_dir_all(&layout.folder).map_err(io)?;
+    write_whole(path, &bytes).map_err(io)?;
+    write_whole(&layout.folder.join("metadata.json"), text.as_bytes()).map_err(io)?;
+    layout.link(path).map_err(io)
+}
+
+/// Where Minari's folder lies and what it calls the dataset.
+struct Layout {
+    /// `…/<id>/data`
+    folder: PathBuf,
+    id: String,
+}
+
+impl Layout {
+    fn of(path: &Path) -> Result<Self, String> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).ok_or("is not the name of a file")?;
+        if stem == "main_data" {
+            let dataset = parent.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+            return Ok(Self { folder: parent.to_owned(), id: versioned(dataset.unwrap_or("demonstrations")) });
+        }
+        let id = versioned(stem);
+        Ok(Self { folder: parent.join(&id).join("data"), id })
+    }
+
+    /// `main_data.hdf5` in the folder, unless the file itself is that.
+    fn link(&self, path: &Path) -> std::io::Result<()> {
+        let link = self.folder.join("main_data.hdf5");
+        let Some(name) = path.file_name().filter(|_| link != path) else { return Ok(()) };
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        #[cfg(unix)]
+        return fs_err::os::unix::fs::symlink(Path::new("../..").join(name), link);
+        #[cfg(not(unix))]
+        return fs::copy(path.with_file_name(name), link).map(drop);
+    }
+}
+
+/// A name in Minari's alphabet that ends in a version, as its ids must.
+fn versioned(name: &str) -> String {
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect();
+    let has_version =
+        name.rsplit_once("-v").is_some_and(|(_, v)| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit()));
+    if has_version { name } else { format!("{name}-v0") }
+}
+
+/// f32 where that loses nothing, in any episode.
+fn smallest_type(demonstrations: &Demonstrations, array: fn(&Episode) -> &[f64]) -> &'static str {
+    let exact = |x: &f64| f64::from(*x as f32) == *x;
+    if demonstrations.episodes.iter().flat_map(array).all(exact) { "float32" } else { "float64" }
+}
+
+fn encode(demonstrations: &Demonstrations, types: &Types, text: &str) -> Result<Vec<u8>, hdf5_pure::Error> {
+    // The type by which h5py knows NumPy's bool.
+    let boolean = EnumTypeBuilder::with_base(make_i8_type()).value("FALSE", 0).value("TRUE", 1).build()?;
+    let mut builder = FileBuilder::new();
+    builder.set_attr(METADATA_ATTRIBUTE, AttrValue::String(text.to_owned()));
+    for (i, episode) in demonstrations.episodes.iter().enumerate() {
+        let mut group = builder.create_group(&format!("episode_{i}"));
+        group.set_attr("id", AttrValue::I64(i as i64));
+        if let Some(seed) = episode.seed {
+            group.set_attr("seed", AttrValue::U64(seed));
+        }
+        group.set_attr("total_steps", AttrValue::I64(episode.len() as i64));
+        put(&mut group, "observations", &episode.observations, Some(episode.obs_dim()), types.observations);
+        put(&mut group, "actions", &episode.actions, Some(episode.act_dim()), types.actions);
+        put(&mut group, "rewards", &episode.rewards, None, "float64");
+        put_booleans(&mut group, "terminations", &episode.terminations, &boolean);
+        put_booleans(&mut group, "truncations", &episode.truncations, &boolean);
+        if !episode.infos.is_empty() {
+            let mut infos = group.create_group("infos");
+            for (name, series) in &episode.infos {
+                put(&mut infos, name, series, None, "float64");
+            }
+            group.add_group(infos.finish());
+        }
+        builder.add_group(group.finish());
+    }
+    builder.finish()
+}
+
+/// Adds a dataset of rows of `dim` numbers, or of numbers without it.
+fn put(group: &mut GroupBuilder, name: &str, data: &[f64], dim: Option<usize>, dtype: &str) {
+    let mut shape = vec![(data.len() / dim.unwrap_or(1)) as u64];
+    shape.extend(dim.map(|dim| dim as u64));
+    let mut chunk = shape.clone();
+    chunk[0] = chunk[0].clamp(1, CHUNK_ROWS);
+    let dataset = group.create_dataset(name);
+    if dtype == "float32" {
+        dataset.with_f32_data(&data.iter().map(|&x| x as f32).collect::<Vec<_>>());
+    } else {
+        dataset.with_f64_data(data);
+    }
+    dataset.with_shape(&shape).with_chunks(&chunk).with_shuffle().with_deflate(LEVEL);
+}
+
+fn put_booleans(group: &mut GroupBuilder, name: &str, data: &[bool], boolean: &Datatype) {
+    let bytes = data.iter().map(|&value| u8::from(value)).collect();
+    let dataset = group.create_dataset(name).with_raw_data(boolean.clone(), bytes, data.len() as u64);
+    dataset.with_chunks(&[(data.len() as u64).clamp(1, CHUNK_ROWS)]).with_deflate(LEVEL);
+}
+
+/// Writes beside the path and renames, so that nobody ever sees half a file.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)
+}
