@@ -1,9 +1,11 @@
 //! The simulator: every call of the `mujoco-rs` crate is in this file.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
-use mujoco_rs::prelude::{MjData, MjModel, MjtObjBase, MjtState};
+use mujoco_rs::logging::set_log_handler;
+use mujoco_rs::prelude::{MjData, MjLogMessage, MjModel, MjtLogLevel, MjtObjBase, MjtState};
 
 use crate::{BoxSpace, EnvError, Given};
 
@@ -189,6 +191,9 @@ static MODELS: Mutex<Vec<(PathBuf, Weak<MjModel>)>> = Mutex::new(Vec::new());
 
 fn shared_model(path: &Path) -> Result<Arc<MjModel>, String> {
     let mut models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
+    static LOG: Once = Once::new();
+    // SAFETY: nothing of MuJoCo runs yet, because everything here begins with a model, and this is the first.
+    LOG.call_once(|| unsafe { set_log_handler(report) });
     models.retain(|(_, model)| model.strong_count() > 0);
     if let Some(model) = models.iter().find(|(known, _)| known == path).and_then(|(_, model)| model.upgrade()) {
         return Ok(model);
@@ -197,4 +202,14 @@ fn shared_model(path: &Path) -> Result<Arc<MjModel>, String> {
     let model = Arc::new(model);
     models.push((path.to_owned(), Arc::downgrade(&model)));
     Ok(model)
+}
+
+/// MuJoCo's messages, which it would otherwise also append to a file in the current folder. Of models that use an
+/// attribute to be dropped, as Gymnasium's do, it complains at every loading; that is left out.
+fn report(message: &MjLogMessage) {
+    let grave = matches!(message.level(), MjtLogLevel::mjLOG_WARNING | MjtLogLevel::mjLOG_ERROR);
+    if grave && !message.subject().contains("is deprecated") {
+        // A closed stderr is no reason to stop.
+        let _ = writeln!(std::io::stderr(), "MuJoCo: {}", message.subject());
+    }
 }
