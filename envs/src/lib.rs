@@ -8,6 +8,8 @@ mod batched;
 mod classic;
 mod env;
 mod error;
+#[cfg(feature = "gymnasium-rs")]
+pub mod gymnasium_rs;
 mod mujoco;
 mod numpy_rng;
 mod options;

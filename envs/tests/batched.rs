@@ -1,5 +1,7 @@
 //! Batched stepping against the same environments stepped one by one.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+
 use liprl_envs::{BatchedEnv, Env, EnvError, NumpyRng, Options, make};
 
 const COUNT: usize = 5;

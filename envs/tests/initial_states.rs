@@ -1,5 +1,7 @@
 //! Where episodes start: the generator against NumPy bit for bit, and the states that it gives against Gymnasium.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+
 mod python;
 
 use liprl_envs::{NumpyRng, Options, make, registry};

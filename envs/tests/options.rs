@@ -1,5 +1,7 @@
 //! What is refused, and how it is said.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+
 use liprl_envs::{EnvError, OptionValue, Options, make, registry};
 use serde_json::{Value, json};
 

@@ -1,5 +1,7 @@
 //! Every task against Python's Gymnasium: same seed, same actions, all that `reset` and `step` return.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+
 mod python;
 
 use liprl_envs::{Env, NumpyRng, make};

@@ -1,5 +1,7 @@
 //! Saved states: a restored environment goes on exactly as the saved one, and a state that does not fit is refused.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+
 use std::num::NonZeroU32;
 
 use liprl_envs::wrappers::{AbsorbingState, ActionRepeat, ObservationNoise};

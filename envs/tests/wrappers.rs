@@ -1,5 +1,7 @@
 //! Wrappers around an environment whose every number is known.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+
 use std::num::NonZeroU32;
 
 use liprl_envs::wrappers::{AbsorbingState, ActionRepeat, ObservationNoise, TimeLimit};
