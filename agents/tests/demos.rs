@@ -372,6 +372,29 @@ proptest! {
     }
 }
 
+/// h5py's headers carry no checksums, so damage to them reaches further than damage to ours.
+#[test]
+fn a_damaged_file_of_minari_never_panics() {
+    let (folder, mut rng) = (tempfile::tempdir().unwrap(), Streams::new(1).rng("damage"));
+    python(folder.path(), &json!({"work": "make", "name": "pendulum-v0"}));
+    let path = folder.path().join("pendulum-v0/data/main_data.hdf5");
+    let bytes = std::fs::read(&path).unwrap();
+    let mut refused = 0;
+    for round in 0..500 {
+        let mut damaged = bytes.clone();
+        for _ in 0..=round % 20 {
+            let at = rng.random_range(0..damaged.len());
+            damaged[at] = if rng.random() { 255 } else { rng.random() };
+        }
+        if round % 5 == 0 {
+            damaged.truncate(rng.random_range(0..bytes.len()));
+        }
+        std::fs::write(&path, damaged).unwrap();
+        refused += usize::from(Demonstrations::read(&path, None).is_err());
+    }
+    assert!(refused >= 100, "at least what was cut short is noticed");
+}
+
 #[test]
 fn attributes_of_other_kinds_do_no_harm() {
     let (folder, mut builder) = (tempfile::tempdir().unwrap(), FileBuilder::new());

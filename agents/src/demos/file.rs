@@ -1,26 +1,9 @@
 //! Reading typed arrays out of an HDF5 file that may be anything: every surprise becomes an error with its place.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-};
-
 use hdf5_pure::{DType, File, Group};
-
-use crate::AgentError;
 
 /// No filter that is read packs more than this many bytes into one: deflate's limit is 1032.
 const MAX_EXPANSION: u64 = 2048;
-
-/// Runs `work`, so that neither its problems nor a panic of the HDF5 crate on a damaged file leave without the path.
-pub(super) fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, String>) -> Result<T, AgentError> {
-    let problem = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(problem)) => problem,
-        Err(_) => "is damaged: the HDF5 reader gave up".into(),
-    };
-    Err(AgentError::BadDemonstrations { path: path.display().to_string(), problem })
-}
 
 /// An array of numbers with its shape.
 pub(super) struct Numbers {

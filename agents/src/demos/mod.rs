@@ -88,16 +88,16 @@ impl Demonstrations {
     /// [`AgentError::BadDemonstrations`] naming file, episode and array. Damaged files give errors too, never a panic.
     pub fn read(path: impl AsRef<Path>, expected: Option<&DemoSpec<'_>>) -> Result<Self, AgentError> {
         let path = path.as_ref();
-        file::guarded(path, || read::read(path, expected))
+        read::read(path, expected).map_err(|problem| refused(path, problem))
     }
 
     /// Writes the file and its Minari folder, whole or not at all.
     ///
     /// # Errors
-    /// [`AgentError::BadDemonstrations`] for episodes that `read` would refuse, [`AgentError::Io`].
+    /// [`AgentError::BadDemonstrations`] for episodes that `read` would refuse, and where the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), AgentError> {
         let path = path.as_ref();
-        file::guarded(path, || write::write(self, path))
+        write::write(self, path).map_err(|problem| refused(path, problem))
     }
 
     /// Numbers in an observation; 0 without episodes.
@@ -153,4 +153,8 @@ impl Demonstrations {
         }
         Ok(())
     }
+}
+
+fn refused(path: &Path, problem: String) -> AgentError {
+    AgentError::BadDemonstrations { path: path.display().to_string(), problem }
 }
