@@ -73,15 +73,23 @@ pub struct Logger {
 impl Logger {
     /// The logs of a new run.
     pub fn create(folder: &RunFolder, options: LoggerOptions) -> Self {
-        Self::resume(folder, &LogPosition::default(), options)
+        Self::open(folder, &LogPosition::default(), options, Vec::new())
     }
 
     /// Goes on at `position`: what was logged after it is cut off, so that the logs come out as if the run had never been interrupted.
+    /// A run that was killed before its first checkpoint is resumed at the default position.
     pub fn resume(folder: &RunFolder, position: &LogPosition, options: LoggerOptions) -> Self {
-        let mut warnings = Vec::new();
+        let warnings = remove_later_event_files(folder.path(), position);
+        Self::open(folder, position, options, warnings)
+    }
+
+    fn open(folder: &RunFolder, position: &LogPosition, options: LoggerOptions, mut warnings: Vec<String>) -> Self {
         let mut warn = |warning: Option<String>| warnings.extend(warning);
-        let metrics = reopened(&folder.metrics_path(), position.metrics_bytes, whole_lines, &mut warn);
-        remove_later_event_files(folder.path(), position, &mut warn);
+        let path = folder.metrics_path();
+        // Also a log that is turned off is cut: its entries after the checkpoint are of steps to be taken again.
+        let metrics = (options.metrics || path.exists())
+            .then(|| reopened(&path, position.metrics_bytes, whole_lines, &mut warn))
+            .flatten();
         let mut events = match &position.events {
             Some(at) => reopened(&folder.path().join(&at.file), at.bytes, whole_records, &mut warn),
             None if options.tensorboard => new_event_file(folder.path(), &mut warn),
@@ -235,17 +243,16 @@ fn new_event_file(folder: &Path, warn: &mut impl FnMut(Option<String>)) -> Optio
     free.map_err(|e| warn(Some(format!("{e}; the run goes on without TensorBoard")))).ok()
 }
 
-/// Event files this program began after the checkpoint belong to steps that will be taken again.
-fn remove_later_event_files(folder: &Path, position: &LogPosition, warn: &mut impl FnMut(Option<String>)) {
+/// Event files this program began after the checkpoint belong to steps that will be taken again. The answer is what could not be removed.
+fn remove_later_event_files(folder: &Path, position: &LogPosition) -> Vec<String> {
     let kept = position.events.as_ref().map(|at| folder.join(&at.file));
     let ours = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("events.out.tfevents.") && name.ends_with(EVENT_SUFFIX)
     };
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|e| Some(e.ok()?.path()));
-    for path in entries.filter(ours).filter(|path| Some(path) != kept.as_ref()) {
-        warn(fs::remove_file(&path).err().map(|e| e.to_string()));
-    }
+    let later = entries.filter(ours).filter(|path| Some(path) != kept.as_ref());
+    later.filter_map(|path| fs::remove_file(&path).err()).map(|e| e.to_string()).collect()
 }
 
 fn encode_png(width: u32, height: u32, rgb: &[u8]) -> Result<Vec<u8>, String> {

@@ -16,7 +16,7 @@ const PICTURE: &str = "runs/demo/learning_curve.png";
 
 /// Runs the demonstration. A run that was finished is shown again; one that was interrupted goes on.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    setup::run(root, setup::Options { cuda: false, test: false })?;
+    setup::run(root, setup::Options { cuda: false, test: false, peers: false })?;
     println!("building liprl (the first time, libtorch's bindings take some minutes)");
     show(&mut cargo(root, &["build", "--release"]))?;
 

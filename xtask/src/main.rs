@@ -1,6 +1,7 @@
 //! `cargo xtask <command>`: everything around the program that a researcher would otherwise do by hand.
 //! It depends on no part of liprl, so it builds in seconds before libtorch and MuJoCo are there.
 
+mod bench;
 mod cache;
 mod demo;
 mod parts;
@@ -20,6 +21,7 @@ Usage: cargo xtask <command>
   setup [--cuda] [--test]  fetch libtorch, MuJoCo and its task models; --cuda takes the GPU build of
                            libtorch, --test adds the Python packages the tests compare with
   demo                     setup, build, train SAC on InvertedPendulum-v5 until it balances, show the result
+  bench                    time liprl and other libraries on the same work; the first time fetches those (7 GB)
   test                     setup --test, then formatting, lints and every test
 
 Set LIBTORCH, MUJOCO_DYNAMIC_LINK_DIR, LIPRL_MUJOCO_ASSETS or LIPRL_PYTHON to use your own installation
@@ -34,10 +36,12 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        ["setup", flags @ ..] if flags.iter().all(|flag| matches!(*flag, "--cuda" | "--test")) => {
-            setup::run(&root, setup::Options { cuda: flags.contains(&"--cuda"), test: flags.contains(&"--test") })
-        }
+        ["setup", flags @ ..] if flags.iter().all(|flag| matches!(*flag, "--cuda" | "--test")) => setup::run(
+            &root,
+            setup::Options { cuda: flags.contains(&"--cuda"), test: flags.contains(&"--test"), peers: false },
+        ),
         ["demo"] => demo::run(&root),
+        ["bench"] => bench::run(&root),
         ["test"] => suite::run(&root),
         _ => {
             eprintln!("error: `cargo xtask {}` is not a command\n\n{USAGE}", words.join(" "));

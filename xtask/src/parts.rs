@@ -16,6 +16,12 @@ pub(crate) const TEST_PACKAGES: &[&str] =
 /// What those are imported as.
 pub(crate) const TEST_MODULES: &[&str] = &["gymnasium", "mujoco", "tensorboard", "minari", "h5py"];
 
+/// The libraries `cargo xtask bench` races, on the same libtorch.
+pub(crate) const PEER_PACKAGES: &[&str] =
+    &["torch==2.11.0", "stable-baselines3==2.9.2", "sbx-rl==0.28.0", "gymnasium==1.4.0", "mujoco==3.17.0"];
+/// What those are imported as.
+pub(crate) const PEER_MODULES: &[&str] = &["torch", "stable_baselines3", "sbx", "gymnasium", "mujoco"];
+
 /// One folder of the cache, unpacked from wheels of the Python package index.
 pub(crate) struct Part {
     /// What messages call it.
@@ -192,6 +198,7 @@ mod tests {
         assert_eq!(LIBMUJOCO.wheels, [format!("mujoco=={MUJOCO}")]);
         assert!(LIBMUJOCO.folder.ends_with(MUJOCO) && LIBMUJOCO.take[0].ends_with(MUJOCO));
         assert_eq!(ASSETS.wheels, [ASSETS.folder.replace("-", "==")]);
+        assert!(PEER_PACKAGES.contains(&LIBTORCH_CPU.wheels[0]));
         assert!(TEST_PACKAGES.contains(&LIBMUJOCO.wheels[0]) && TEST_PACKAGES.contains(&ASSETS.wheels[0]));
     }
 

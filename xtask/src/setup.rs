@@ -6,7 +6,10 @@ use anyhow::{Result, bail};
 use fs_err as fs;
 
 use crate::cache::Cache;
-use crate::parts::{ASSETS, LIBMUJOCO, LIBTORCH, LIBTORCH_CPU, LIBTORCH_CUDA, Part, TEST_MODULES, TEST_PACKAGES};
+use crate::parts::{
+    ASSETS, LIBMUJOCO, LIBTORCH, LIBTORCH_CPU, LIBTORCH_CUDA, PEER_MODULES, PEER_PACKAGES, Part, TEST_MODULES,
+    TEST_PACKAGES,
+};
 use crate::process::own_installation;
 use crate::tools::{Tools, check_disk};
 use crate::venv::Venv;
@@ -20,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) cuda: bool,
     /// The Python packages the tests compare with.
     pub(crate) test: bool,
+    /// The libraries that `bench` races.
+    pub(crate) peers: bool,
 }
 
 /// Sets up the clone at `root`. What is there already is left alone.
@@ -52,6 +57,10 @@ pub(crate) fn run(root: &Path, options: Options) -> Result<()> {
                 link(&root.join(".deps/venv"), &folder)?;
             }
         }
+    }
+    if options.peers {
+        let folder = Venv::new("peers", PEER_PACKAGES, PEER_MODULES, 9_000).make(&cache, &tools)?;
+        link(&root.join(".deps/venv-peers"), &folder)?;
     }
     Ok(())
 }

@@ -102,7 +102,8 @@ impl Checkpoints {
     /// # Errors
     /// When there is none, or it is damaged.
     pub fn load(&self, step: u64) -> Result<Checkpoint, LogbookError> {
-        Checkpoint::open(self.root.join(folder_name(step)))
+        let found = committed(&self.root)?.into_iter().rev().find(|(s, _)| *s == step);
+        Checkpoint::open(found.map_or_else(|| self.root.join(folder_name(step)), |(_, path)| path))
     }
 }
 
@@ -186,3 +187,6 @@ fn committed(root: &Path) -> Result<Vec<(u64, PathBuf)>, LogbookError> {
     found.sort();
     Ok(found.into_iter().map(|(step, _, path)| (step, path)).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,9 +38,8 @@ impl<'a> CheckpointWriter<'a> {
                 disk::sync_folder(folder.parent().unwrap_or(folder))?;
             }
         }
-        if beside.exists() {
-            disk::remove(&beside)?;
-        }
+        // What a kill left half written or half removed.
+        remove_where(&root, |name| name.starts_with('.'))?;
         disk::create_folder(&beside)?;
         Ok(Self { checkpoints, step, beside: Some(beside), parts: BTreeMap::new() })
     }
@@ -108,19 +107,19 @@ impl<'a> CheckpointWriter<'a> {
         disk::rename(&beside, &place)?;
         self.beside = None;
         disk::sync_folder(&root)?;
-        self.tidy(&root, &place, keep)
+        self.tidy(&root, keep)
     }
 
     /// Removes what is no longer wanted: first checkpoints, then the shared parts that none of the others names.
-    fn tidy(&mut self, root: &Path, place: &Path, keep: Keep) -> Result<(), LogbookError> {
-        let up_to_here: BTreeSet<u64> =
-            committed(root)?.into_iter().map(|(s, _)| s).filter(|s| *s <= self.step).collect();
-        let mut kept: BTreeSet<u64> = up_to_here.iter().rev().take(keep.last.max(1)).copied().collect();
+    fn tidy(&mut self, root: &Path, keep: Keep) -> Result<(), LogbookError> {
+        let all = committed(root)?;
+        // Of two of one step, one has been replaced by the other, which comes after it.
+        let current: BTreeMap<u64, PathBuf> = all.iter().filter(|(step, _)| *step <= self.step).cloned().collect();
+        let mut kept: BTreeSet<u64> = current.keys().rev().take(keep.last.max(1)).copied().collect();
         kept.extend(keep.best);
         let mut named = BTreeSet::new();
-        for (step, path) in committed(root)? {
-            let replaced = path != place && step == self.step;
-            if replaced || step > self.step || !kept.contains(&step) {
+        for (step, path) in all {
+            if current.get(&step) != Some(&path) || !kept.contains(&step) {
                 // Under its own name a half removed checkpoint would pass for a damaged one.
                 let aside = root.join(format!(".{}", path.file_name().unwrap_or_default().to_string_lossy()));
                 disk::rename(&path, &aside)?;

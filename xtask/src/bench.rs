@@ -1,0 +1,97 @@
+//! `cargo xtask bench`: liprl and other libraries on the same work, alternately, written to docs/results/benchmarks.md.
+
+mod machine;
+mod table;
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::process::{cargo, show, show_and_keep, words};
+use crate::setup;
+use table::Sample;
+
+/// The page this writes.
+const PAGE: &str = "docs/results/benchmarks.md";
+
+/// liprl's program that prints one [`Sample`] per line, and the script that does so for others, for the same work.
+const OURS: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "sac"];
+const THEIRS: &str = "benches/peers/sac.py";
+
+/// The whole program on the same work; its speed is read from the metrics it logs.
+const END_TO_END: &[&str] = &["run", "--release", "--quiet", "--", "train", "configs/sac/half_cheetah.yaml"];
+const END_TO_END_RUN: &str = "target/bench-run";
+
+/// Criterion benches.
+const PARTS: &[&[&str]] = &[
+    &["bench", "--package", "liprl-agents", "--bench", "replay"],
+    &["bench", "--package", "liprl-envs", "--bench", "stepping"],
+];
+
+/// How often each side of a race runs: alternately, because a machine's speed drifts by the hour.
+const ROUNDS: usize = 3;
+
+/// Runs everything and writes the page.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    setup::run(root, setup::Options { cuda: false, test: false, peers: true })?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut samples = Vec::new();
+    for round in 1..=ROUNDS {
+        for threads in [1, 2].into_iter().filter(|threads| *threads <= cores) {
+            println!("\nround {round} of {ROUNDS}, threads: {threads}");
+            let count = threads.to_string();
+            samples.extend(measure(cargo(root, OURS).args(["--", "--threads", &count]))?);
+            samples.push(end_to_end(root, threads)?);
+            // SBX takes every core it may run on, so the number of threads is set by pinning.
+            let mut theirs = Command::new("taskset");
+            theirs.args(["--cpu-list", &format!("0-{}", threads - 1)]).current_dir(root);
+            theirs.arg(root.join(".deps/venv-peers/bin/python")).args([THEIRS, "--threads", &count]);
+            samples.extend(measure(&mut theirs)?);
+        }
+    }
+    let criterion = root.join("target/criterion-page");
+    crate::cache::remove(&criterion)?;
+    for part in PARTS {
+        let mut bench = cargo(root, part);
+        let (good, _) = show_and_keep(bench.env("CRITERION_HOME", &criterion))?;
+        if !good {
+            bail!("{} failed", words(&bench));
+        }
+    }
+    let page = format!(
+        "# Benchmarks\n\nMade by `cargo xtask bench`: {}.\n\n## Against other libraries\n\nPer second, the median of {ROUNDS} \
+         alternating rounds; each library in its own process, the others pinned to as many cores as threads.\n\n{}\n\
+         ## Parts\n\n{}",
+        machine::describe(root),
+        table::races(&samples),
+        table::criterion(&criterion)?
+    );
+    let file = root.join(PAGE);
+    fs::create_dir_all(root.join("docs/results"))?;
+    fs::write(&file, page)?;
+    println!("\n{}", file.display());
+    Ok(())
+}
+
+/// The samples among the lines a program prints.
+fn measure(command: &mut Command) -> Result<Vec<Sample>> {
+    let (good, lines) = show_and_keep(command)?;
+    let samples: Vec<Sample> = lines.iter().filter_map(|line| Sample::parse(line)).collect();
+    if !good || samples.is_empty() {
+        bail!("{} measured nothing", words(command));
+    }
+    Ok(samples)
+}
+
+/// Environment steps per second of `liprl train` with one update a step, once it learns.
+fn end_to_end(root: &Path, threads: usize) -> Result<Sample> {
+    let run = root.join(END_TO_END_RUN);
+    crate::cache::remove(&run)?;
+    let mut train = cargo(root, END_TO_END);
+    train.args(["--steps", "3000", "--quiet", "--threads", &threads.to_string(), "--out", END_TO_END_RUN]);
+    show(train.args(["--set", "agent.learning_starts=1000", "--set", "log.every=500", "--set", "eval.every=3000"]))?;
+    let metrics = fs::read_to_string(run.join("metrics.jsonl"))?;
+    Sample::of_run(&metrics, threads as u64).with_context(|| format!("{} logged no speed", words(&train)))
+}
