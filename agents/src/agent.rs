@@ -1,6 +1,6 @@
 //! What every learner is to the training loop.
 
-use crate::{AgentError, Metrics, Replay, State};
+use crate::{AgentError, Metrics, Policy, Replay, State};
 
 /// One environment step as an agent sees it. Actions are in the policy's coordinates, `[-1, 1]` per dimension;
 /// the training loop scales them to the environment's bounds.
@@ -42,6 +42,9 @@ pub trait Agent {
     /// Weights, actions, values for TensorBoard histograms, each under its metric name. Called at logging
     /// events only; changes no state.
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;
+
+    /// The policy that `act_greedy` follows, by itself.
+    fn policy(&self) -> Result<Policy, AgentError>;
 
     /// Everything but the replay contents: weights, optimiser, normalisers, random streams, counters.
     fn save(&self) -> Result<State, AgentError>;

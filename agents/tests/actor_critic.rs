@@ -1,7 +1,7 @@
 //! Whole agents: exact resume, the same result on any number of threads and by autograd, the metrics their pages list.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
-use liprl_agents::{Agent, AgentConfig, Metrics, Setup, State, Streams, Transition};
+use liprl_agents::{Agent, AgentConfig, Metrics, Policy, Setup, State, Streams, Transition};
 use serde_json::json;
 use tch::Device;
 
@@ -132,6 +132,28 @@ fn acting_greedily_changes_nothing() {
         agent.act_greedy(&[0.3; OBS], &mut second).unwrap();
         assert_eq!(first, second);
         assert_eq!(agent.save().unwrap(), before);
+    }
+}
+
+#[test]
+fn an_exported_policy_acts_as_its_agent_does() {
+    for config in variants() {
+        let mut agent = build(config, 1);
+        World::new().run(&mut *agent, 60, &mut Metrics::default());
+        let mut exported = agent.policy().unwrap();
+        exported.about_mut().insert("env".into(), json!("World-v0"));
+        let bytes = exported.to_bytes().unwrap();
+        let mut policy = Policy::load(&bytes).unwrap();
+        assert_eq!(policy.about()["env"], "World-v0");
+        let (mut by_agent, mut by_policy) = ([0.0; ACT], [0.0; ACT]);
+        for i in 0..10 {
+            let obs = [0.3 * i as f32, -0.1, 0.2, 1.0 - 0.2 * i as f32];
+            agent.act_greedy(&obs, &mut by_agent).unwrap();
+            policy.act(&obs, &mut by_policy).unwrap();
+            assert_eq!(by_agent, by_policy);
+        }
+        assert!(policy.act(&[0.0; OBS + 1], &mut by_policy).unwrap_err().to_string().contains("the task has (5, 2)"));
+        assert!(Policy::load(&bytes[..bytes.len() / 2]).is_err());
     }
 }
 

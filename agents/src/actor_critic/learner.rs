@@ -24,6 +24,9 @@ pub trait Learner {
     /// Updates done.
     fn updates(&self) -> u64;
 
+    /// The policy's network; its first A outputs, through tanh, are the greedy action.
+    fn actor(&self) -> &Trained;
+
     /// Parameters by metric name, for histograms.
     fn histograms(&self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;
 

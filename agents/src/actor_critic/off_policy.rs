@@ -4,8 +4,8 @@ use rand::RngExt;
 
 use super::{Learner, NormaliseConfig, PriorityConfig, SacConfig, Td3Config};
 use crate::{
-    Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Replay, ReplayConfig, RunningNormaliser, Setup, State,
-    StreamRng, Transition, batch::f32_slice_mut,
+    Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
+    Setup, State, StreamRng, Transition, batch::f32_slice_mut,
 };
 
 /// What to keep and when to learn.
@@ -89,10 +89,7 @@ impl OffPolicy {
             batch: Batch::new(batch_size, obs_dim, act_dim, n_step, gamma),
             sampling: setup.streams.rng("replay"),
             warm_up: setup.streams.rng("warm-up"),
-            normaliser: schedule.normalise.map(|config| {
-                let options = NormaliserOptions { clip: config.clip, ..NormaliserOptions::default() };
-                RunningNormaliser::new(obs_dim, options)
-            }),
+            normaliser: schedule.normalise.map(|config| RunningNormaliser::new(obs_dim, options(config))),
             seen: Vec::new(),
             steps: 0,
             schedule,
@@ -107,6 +104,10 @@ impl OffPolicy {
             normaliser.apply(&mut self.seen);
         }
     }
+}
+
+fn options(config: NormaliseConfig) -> NormaliserOptions {
+    NormaliserOptions { clip: config.clip, ..NormaliserOptions::default() }
 }
 
 impl Agent for OffPolicy {
@@ -156,6 +157,12 @@ impl Agent for OffPolicy {
 
     fn updates(&self) -> u64 {
         self.learner.updates()
+    }
+
+    fn policy(&self) -> Result<Policy, AgentError> {
+        let actor = self.learner.actor();
+        let normaliser = self.normaliser.clone().zip(self.schedule.normalise.map(options));
+        Ok(Policy::new(&actor.mlps()[0], actor.params().to_vec()?, self.replay.config().act_dim, normaliser))
     }
 
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {

@@ -283,6 +283,10 @@ impl Learner for Sac {
         self.updates
     }
 
+    fn actor(&self) -> &Trained {
+        &self.actor
+    }
+
     fn histograms(&self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
         super::learner::histograms(&[("actor", &self.actor), ("critic", &self.critics)])
     }

@@ -276,6 +276,10 @@ impl Learner for Td3 {
         self.updates
     }
 
+    fn actor(&self) -> &Trained {
+        &self.actor
+    }
+
     fn histograms(&self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
         histograms(&[("actor", &self.actor), ("critic", &self.critics)])
     }

@@ -1,0 +1,137 @@
+//! SAC's gradient update (17 observations, 6 actions, nets 256-256, batch 256, sampling included) against the floor of its matrix
+//! products alone, in alternation, and one observation through the policy. One JSON object a line.
+//!
+//! `cargo bench -p liprl-agents --bench sac -- [--threads N] [--updates N] [--repeats N]`
+
+use std::{env, error::Error, hint::black_box, time::Instant};
+
+use liprl_agents::{Agent, AgentConfig, Metrics, Setup, Streams, Transition};
+use rand::RngExt;
+use serde_json::json;
+use tch::{Device, Kind, Tensor};
+
+const OBS: usize = 17;
+const ACT: usize = 6;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let threads = argument("--threads", 1)?;
+    let (updates, repeats) = (argument("--updates", 300)?, argument("--repeats", 5)?);
+    let mut agent = agent(threads)?;
+    let floor = Floor::new(256, 256);
+    let mut metrics = Metrics::default();
+    let (mut update_rates, mut floor_rates) = (Vec::new(), Vec::new());
+    for repeat in 0..=repeats {
+        let start = Instant::now();
+        for _ in 0..updates {
+            agent.update(&mut metrics)?;
+        }
+        let update_rate = updates as f64 / start.elapsed().as_secs_f64();
+        tch::set_num_threads(i32::try_from(threads)?);
+        let start = Instant::now();
+        (0..updates).for_each(|_| floor.run());
+        let floor_rate = updates as f64 / start.elapsed().as_secs_f64();
+        tch::set_num_threads(1);
+        // The first round warms caches and clocks up.
+        if repeat > 0 {
+            update_rates.push(update_rate);
+            floor_rates.push(floor_rate);
+        }
+    }
+    let ratios: Vec<f64> = update_rates.iter().zip(&floor_rates).map(|(update, floor)| update / floor).collect();
+    report("updates_per_s", threads, update_rates);
+    report("matrix_products_alone_per_s", threads, floor_rates);
+    report("share_of_floor", threads, ratios);
+
+    let (obs, mut action) = ([0.1; OBS], [0.0; ACT]);
+    let times = (0..=repeats).map(|_| {
+        let start = Instant::now();
+        (0..1000).try_for_each(|_| agent.act(black_box(&obs), black_box(&mut action)))?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    });
+    report("act_us", threads, times.collect::<Result<_, Box<dyn Error>>>()?);
+    Ok(())
+}
+
+fn argument(name: &str, default: usize) -> Result<usize, Box<dyn Error>> {
+    let mut arguments = env::args().skip_while(|argument| argument != name).skip(1);
+    Ok(arguments.next().map(|value| value.parse()).transpose()?.unwrap_or(default))
+}
+
+fn report(what: &str, threads: usize, mut values: Vec<f64>) {
+    values.sort_by(f64::total_cmp);
+    let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
+    println!(
+        "{}",
+        json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max})
+    );
+}
+
+fn agent(threads: usize) -> Result<Box<dyn Agent>, Box<dyn Error>> {
+    let config: AgentConfig =
+        serde_json::from_value(json!({"kind": "sac", "buffer_size": 100_000, "learning_starts": 1}))?;
+    let streams = Streams::new(0);
+    let mut agent = config.build(&Setup { obs_dim: OBS, act_dim: ACT, streams, device: Device::Cpu, threads })?;
+    let mut rng = streams.rng("bench");
+    for step in 0..20_000 {
+        let mut numbers = [0.0f32; 2 * OBS + ACT + 1];
+        numbers.iter_mut().for_each(|number| *number = rng.random_range(-1.0..1.0));
+        let (obs, rest) = numbers.split_at(OBS);
+        let (next_obs, rest) = rest.split_at(OBS);
+        let (terminated, truncated) = (false, step % 1000 == 999);
+        agent.observe(&Transition { obs, action: &rest[..ACT], reward: rest[ACT], next_obs, terminated, truncated })?;
+    }
+    Ok(agent)
+}
+
+/// Every matrix product of one update, on operands laid out as the update has them.
+struct Floor {
+    products: Vec<[Tensor; 3]>,
+}
+
+impl Floor {
+    fn new(batch: i64, hidden: i64) -> Self {
+        let (obs, act) = (OBS as i64, ACT as i64);
+        let mut floor = Self { products: Vec::new() };
+        let (policy, critic) = ([obs, hidden, hidden, 2 * act], [obs + act, hidden, hidden, 1]);
+        floor.forward(batch, &policy); // at the next observations
+        (0..2).for_each(|_| floor.forward(batch, &critic)); // target critics
+        (0..2).for_each(|_| floor.forward(batch, &critic));
+        (0..2).for_each(|_| floor.backward(batch, &critic, true));
+        floor.forward(batch, &policy);
+        (0..2).for_each(|_| floor.forward(batch, &critic)); // at the policy's actions
+        (0..2).for_each(|_| floor.backward(batch, &critic, false));
+        (0..2).for_each(|_| floor.product(batch, hidden, act, false, false)); // to the action
+        floor.backward(batch, &policy, true);
+        floor
+    }
+
+    fn forward(&mut self, batch: i64, sizes: &[i64]) {
+        sizes.windows(2).for_each(|size| self.product(batch, size[0], size[1], false, true));
+    }
+
+    fn backward(&mut self, batch: i64, sizes: &[i64], weights: bool) {
+        for (layer, size) in sizes.windows(2).enumerate().rev() {
+            if weights {
+                self.product(size[1], batch, size[0], true, false);
+            }
+            if layer > 0 {
+                self.product(batch, size[1], size[0], false, false);
+            }
+        }
+    }
+
+    /// `[m, k] × [k, n]`, each operand transposed in memory or not.
+    fn product(&mut self, m: i64, k: i64, n: i64, left: bool, right: bool) {
+        let operand = |rows, columns, transposed| match transposed {
+            true => Tensor::ones([columns, rows], (Kind::Float, Device::Cpu)).tr(),
+            false => Tensor::ones([rows, columns], (Kind::Float, Device::Cpu)),
+        };
+        self.products.push([operand(m, k, left), operand(k, n, right), operand(m, n, false)]);
+    }
+
+    fn run(&self) {
+        for [a, b, out] in &self.products {
+            let _ = a.mm_out(out, b);
+        }
+    }
+}
