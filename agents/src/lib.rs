@@ -5,6 +5,7 @@ mod agent;
 mod batch;
 pub mod count;
 pub mod demos;
+pub mod device;
 mod error;
 mod metrics;
 pub mod nets;

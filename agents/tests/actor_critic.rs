@@ -122,7 +122,7 @@ fn threads_change_nothing_but_rounding() {
 }
 
 #[test]
-fn acting_greedily_changes_nothing() {
+fn acting_greedily_and_looking_change_nothing() {
     for config in variants() {
         let mut agent = build(config, 1);
         World::new().run(&mut *agent, 60, &mut Metrics::default());
@@ -131,6 +131,8 @@ fn acting_greedily_changes_nothing() {
         agent.act_greedy(&[0.3; OBS], &mut first).unwrap();
         agent.act_greedy(&[0.3; OBS], &mut second).unwrap();
         assert_eq!(first, second);
+        let histograms = agent.histograms().unwrap();
+        assert!(histograms.iter().any(|(name, values)| name == "values/critic_0" && values.len() == 32));
         assert_eq!(agent.save().unwrap(), before);
     }
 }

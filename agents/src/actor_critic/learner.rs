@@ -27,8 +27,8 @@ pub trait Learner {
     /// The policy's network; its first A outputs, through tanh, are the greedy action.
     fn actor(&self) -> &Trained;
 
-    /// Parameters by metric name, for histograms.
-    fn histograms(&self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;
+    /// The critics, each of (s, a).
+    fn critics(&self) -> &Trained;
 
     /// Everything that changes.
     fn save(&self, state: &mut State) -> Result<(), AgentError>;
@@ -114,13 +114,4 @@ pub(super) fn leaf(params: &Tensor) -> Tensor {
 /// An error naming `what` where `value` is NaN or infinite.
 pub(super) fn finite(what: &str, value: f64, updates: u64) -> Result<(), AgentError> {
     if value.is_finite() { Ok(()) } else { Err(AgentError::NonFinite { what: what.to_owned(), value, updates }) }
-}
-
-/// Every parameter of these networks under `weights/<prefix>/…`.
-pub(super) fn histograms(networks: &[(&str, &Trained)]) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-    let mut all = Vec::new();
-    for (prefix, trained) in networks {
-        all.extend(trained.named()?.into_iter().map(|(name, values)| (format!("weights/{prefix}/{name}"), values)));
-    }
-    Ok(all)
 }

@@ -16,7 +16,7 @@ mod td3;
 mod td3_config;
 pub mod temperature;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use config::{ActionNoise, CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
 pub use learner::Learner;

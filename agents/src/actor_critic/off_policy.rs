@@ -1,8 +1,12 @@
 //! An agent out of a learner: a replay buffer, uniformly random first steps, and rounds of updates at their times.
 
 use rand::RngExt;
+use tch::Tensor;
 
-use super::{Learner, NormaliseConfig, PriorityConfig, SacConfig, Td3Config};
+use super::{
+    Learner, NormaliseConfig, PriorityConfig, SacConfig, Td3Config,
+    learner::{OnDevice, values},
+};
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
     Setup, State, StreamRng, Transition, batch::f32_slice_mut,
@@ -96,6 +100,15 @@ impl OffPolicy {
         })
     }
 
+    /// Turns the batch's observations into what the learner sees.
+    fn normalise_batch(&mut self) -> Result<(), AgentError> {
+        if let Some(normaliser) = &self.normaliser {
+            normaliser.apply(f32_slice_mut(&mut self.batch.obs)?);
+            normaliser.apply(f32_slice_mut(&mut self.batch.next_obs)?);
+        }
+        Ok(())
+    }
+
     /// `obs` as the learner sees it, in `self.seen`.
     fn look(&mut self, obs: &[f32]) {
         self.seen.clear();
@@ -143,10 +156,7 @@ impl Agent for OffPolicy {
         }
         for _ in 0..updates {
             self.replay.sample(&mut self.sampling, &mut self.batch)?;
-            if let Some(normaliser) = &self.normaliser {
-                normaliser.apply(f32_slice_mut(&mut self.batch.obs)?);
-                normaliser.apply(f32_slice_mut(&mut self.batch.next_obs)?);
-            }
+            self.normalise_batch()?;
             self.learner.update(&self.batch, metrics)?;
             if self.schedule.priorities.is_some() {
                 self.replay.update_priorities(&self.batch.index, &self.learner.errors())?;
@@ -166,7 +176,28 @@ impl Agent for OffPolicy {
     }
 
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-        self.learner.histograms()
+        let mut all = Vec::new();
+        for (network, trained) in [("actor", self.learner.actor()), ("critic", self.learner.critics())] {
+            all.extend(
+                trained.named()?.into_iter().map(|(name, values)| (format!("weights/{network}/{name}"), values)),
+            );
+        }
+        if self.replay.is_empty() {
+            return Ok(all);
+        }
+        // The batch that the next update would draw, from a copy of the stream: looking changes nothing.
+        self.replay.sample(&mut self.sampling.clone(), &mut self.batch)?;
+        self.normalise_batch()?;
+        let on = OnDevice::of(&self.batch, self.learner.critics().params().tensor().device())?;
+        let critics = self.learner.critics();
+        let values = tch::no_grad(|| values(critics, critics.params().tensor(), &on.obs, &on.action))?;
+        let numbers =
+            |tensor: &Tensor| Ok::<_, AgentError>(Vec::try_from(tensor.f_to(tch::Device::Cpu)?.f_flatten(0, -1)?)?);
+        all.push(("actions/replayed".to_owned(), numbers(&on.action)?));
+        for (index, values) in values.iter().enumerate() {
+            all.push((format!("values/critic_{index}"), numbers(values)?));
+        }
+        Ok(all)
     }
 
     fn save(&self) -> Result<State, AgentError> {

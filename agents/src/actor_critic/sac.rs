@@ -287,8 +287,8 @@ impl Learner for Sac {
         &self.actor
     }
 
-    fn histograms(&self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-        super::learner::histograms(&[("actor", &self.actor), ("critic", &self.critics)])
+    fn critics(&self) -> &Trained {
+        &self.critics
     }
 
     fn save(&self, state: &mut State) -> Result<(), AgentError> {

@@ -24,7 +24,7 @@ use super::{
     batch::Rows,
     critic::{self, CriticRows, CriticSums},
     explore::Explorer,
-    learner::{Acting, Learner, OnDevice, finite, gradient, histograms, leaf, values},
+    learner::{Acting, Learner, OnDevice, finite, gradient, leaf, values},
 };
 use crate::{
     AgentError, Batch, Metrics, Setup, State, StreamRng,
@@ -280,8 +280,8 @@ impl Learner for Td3 {
         &self.actor
     }
 
-    fn histograms(&self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-        histograms(&[("actor", &self.actor), ("critic", &self.critics)])
+    fn critics(&self) -> &Trained {
+        &self.critics
     }
 
     fn save(&self, state: &mut State) -> Result<(), AgentError> {

@@ -66,3 +66,56 @@ pub fn head_gradient(
 fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// log π of one action dimension by the change of variables in f64, valid while 1 − tanh² u has digits.
+    fn log_prob(mean: f64, log_std: f64, noise: f64) -> f64 {
+        let (std, u) = (log_std.exp(), mean + log_std.exp() * noise);
+        let density = (-0.5 * ((u - mean) / std).powi(2)).exp() / (std * (2.0 * std::f64::consts::PI).sqrt());
+        (density / (1.0 - u.tanh().powi(2))).ln()
+    }
+
+    #[test]
+    fn log_probability_is_the_change_of_variables() {
+        for (mean, log_std, noise) in [(0.0, 0.0, 0.0), (0.7, -1.0, 1.3), (-2.0, 0.5, -0.8), (1.0, -3.0, 2.0)] {
+            let (head, noise32) = ([mean as f32, log_std as f32], [noise as f32]);
+            let (mut action, mut by_hand) = ([0.0], [0.0]);
+            sample_rows(&head, &noise32, 1, &mut action, &mut by_hand);
+            let (_, autograd) =
+                sample(&Tensor::from_slice(&head).view([1, 2]), &Tensor::from_slice(&noise32).view([1, 1]));
+            let expected = log_prob(mean, log_std, noise);
+            assert!(
+                (f64::from(by_hand[0]) - expected).abs() < 1e-5 * expected.abs().max(1.0),
+                "{by_hand:?} {expected}"
+            );
+            assert!((autograd.double_value(&[0]) - expected).abs() < 1e-5 * expected.abs().max(1.0));
+            assert!((f64::from(action[0]) - (mean + log_std.exp() * noise).tanh()).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn saturated_actions_keep_a_finite_and_right_log_probability() {
+        // At u = ±30, log(1 − tanh² u) = 2 log 2 − 60 to every digit, while 1 − a² is 0 even in f64.
+        for sign in [1.0f32, -1.0] {
+            let (mut action, mut log_prob) = ([0.0], [0.0]);
+            sample_rows(&[30.0 * sign, 0.0], &[0.0], 1, &mut action, &mut log_prob);
+            let expected = -HALF_LOG_2PI + 60.0 - 2.0 * LN_2;
+            assert_eq!(action[0], sign);
+            assert!((log_prob[0] - expected).abs() < 1e-4, "{log_prob:?} {expected}");
+        }
+    }
+
+    #[test]
+    fn deviations_are_clamped_and_then_have_no_gradient() {
+        let (mut action, mut log_prob, mut gradient) = ([0.0], [0.0], [0.0; 2]);
+        let (head, noise) = ([0.3, 5.0], [0.1]);
+        sample_rows(&head, &noise, 1, &mut action, &mut log_prob);
+        assert!((action[0] - (0.3 + 2f32.exp() * 0.1).tanh()).abs() < 1e-6);
+        head_gradient(&head, &noise, &action, &[1.0], 0.5, 1, &mut gradient);
+        assert_eq!(gradient[1], 0.0);
+        assert!(gradient[0] != 0.0);
+    }
+}

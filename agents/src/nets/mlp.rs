@@ -133,3 +133,78 @@ impl Mlp {
         x
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+    use crate::{
+        actor_critic::testing::{networks, numbers},
+        nets::Single,
+    };
+
+    #[test]
+    fn autograd_equals_finite_differences_in_f64() {
+        for (net, _, _) in networks() {
+            let mlp = Mlp::new(3, &[7, 5], 2, net.activation, net.layer_norm, net.init);
+            let params = Tensor::from_slice(&numbers(mlp.len(), "finite differences")).to_kind(Kind::Double);
+            let x = Tensor::from_slice(&numbers(4 * 3, "inputs")).view([4, 3]).to_kind(Kind::Double);
+            let loss = |params: &Tensor| mlp.forward(params, &x).square().sum(None);
+            let leaf = params.detach().set_requires_grad(true);
+            let gradient = Tensor::run_backward(&[loss(&leaf)], &[&leaf], false, false).swap_remove(0);
+            for i in 0..mlp.len() as i64 {
+                let moved = |by: f64| {
+                    let moved = params.copy();
+                    let _ = moved.narrow(0, i, 1).g_add_scalar_(by);
+                    loss(&moved).double_value(&[])
+                };
+                let (h, expected) = (1e-6, gradient.double_value(&[i]));
+                let difference = (moved(h) - moved(-h)) / (2.0 * h);
+                assert!(
+                    (difference - expected).abs() < 1e-5 * expected.abs().max(1.0),
+                    "{net:?} {i}: {difference} {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_network_worked_out_by_hand() {
+        // 1 → 2 → 1: hidden = relu([2x + 1, −x]), y = 3 h₁ + 4 h₂ − 5.
+        let mlp = Mlp::new(1, &[2], 1, Activation::Relu, false, Init::Uniform);
+        let params = [2.0, -1.0, 1.0, 0.0, 3.0, 4.0, -5.0f32];
+        for (x, y) in [(1.0, 4.0), (-2.0, 3.0), (-0.25, -2.5)] {
+            assert_eq!(Single::new(&mlp).forward(&params, &[x]), [y]);
+            assert_eq!(
+                mlp.forward(&Tensor::from_slice(&params), &Tensor::from_slice(&[x]).view([1, 1])).double_value(&[0, 0]),
+                f64::from(y)
+            );
+        }
+    }
+
+    #[test]
+    fn one_observation_gives_what_a_batch_gives() {
+        for (net, _, _) in networks() {
+            let mlp = Mlp::new(19, &[40, 33], 5, net.activation, net.layer_norm, net.init);
+            let (params, x) = (numbers(mlp.len(), "single"), numbers(19, "observation"));
+            let batch = mlp.forward(&Tensor::from_slice(&params), &Tensor::from_slice(&x).view([1, 19]));
+            crate::actor_critic::testing::assert_gradient(
+                Single::new(&mlp).forward(&params, &x),
+                &batch.flatten(0, -1),
+            );
+        }
+    }
+
+    #[test]
+    fn names_cover_the_flat_buffer_without_a_gap() {
+        let mlp = Mlp::new(3, &[7, 5], 2, Activation::Relu, true, Init::Uniform);
+        let mut end = 0;
+        for (name, start, shape) in mlp.named() {
+            assert_eq!(start, end, "{name}");
+            end += shape.iter().product::<usize>();
+        }
+        assert_eq!(end, mlp.len());
+        assert_eq!(mlp.len(), (3 * 7 + 3 * 7) + (7 * 5 + 3 * 5) + (5 * 2 + 2));
+    }
+}
