@@ -90,17 +90,12 @@ fn summarise(step: u64, mut values: Vec<f64>, band: Band) -> Point {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, path::PathBuf};
+    use std::path::PathBuf;
 
     use super::*;
 
     fn run(series: &[(u64, f64)]) -> Run {
-        Run {
-            folder: PathBuf::new(),
-            variant: PathBuf::new(),
-            series: series.iter().copied().collect(),
-            names: BTreeSet::new(),
-        }
+        Run { folder: PathBuf::new(), variant: PathBuf::new(), series: series.iter().copied().collect() }
     }
 
     #[test]

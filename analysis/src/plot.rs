@@ -7,6 +7,7 @@ use std::{
 };
 
 use fs_err as fs;
+use rayon::prelude::*;
 
 use crate::{AnalysisError, Band, Curve, Figure, Run, Warning, find_runs};
 
@@ -24,30 +25,28 @@ pub struct PlotReport {
 }
 
 /// Draws `metric` of every run at or below `paths` into `out` (.png or .svg), one curve for each folder of
-/// seeds, and writes the same numbers to a .csv beside it.
+/// `seed-<n>` and each run of another name, and writes the same numbers to a .csv beside it.
 pub fn plot(paths: &[PathBuf], metric: &str, band: Band, out: &Path) -> Result<PlotReport, AnalysisError> {
     if !matches!(out.extension().and_then(|ending| ending.to_str()), Some("png" | "svg")) {
         return Err(AnalysisError::UnknownFormat { path: out.to_path_buf() });
     }
-    let mut warnings = Vec::new();
-    let runs = find_runs(paths)?
-        .iter()
-        .map(|folder| Run::read(folder, metric, &mut warnings))
-        .collect::<Result<Vec<_>, _>>()?;
+    let read = find_runs(paths)?.par_iter().map(|folder| Run::read(folder, metric)).collect::<Result<Vec<_>, _>>()?;
+    let (runs, warnings): (Vec<Run>, Vec<Vec<Warning>>) = read.into_iter().unzip();
+    let warnings = warnings.concat();
     let mut variants: BTreeMap<&Path, Vec<&Run>> = BTreeMap::new();
     for run in runs.iter().filter(|run| !run.series.is_empty()) {
         variants.entry(&run.variant).or_default().push(run);
     }
     if variants.is_empty() {
-        let known: BTreeSet<String> = runs.iter().flat_map(|run| run.names.iter().cloned()).collect();
-        return Err(AnalysisError::NoSuchMetric { metric: metric.to_owned(), known: known.into_iter().collect() });
+        let known = Run::names(&runs)?.into_iter().collect();
+        return Err(AnalysisError::NoSuchMetric { metric: metric.to_owned(), known });
     }
     let labels = labels(&variants.keys().copied().collect::<Vec<_>>());
     let curves: Vec<Curve> =
         variants.values().zip(labels).map(|(runs, label)| Curve::from_runs(label, runs, band)).collect();
     let figure = Figure {
         title: title(&variants.keys().copied().collect::<Vec<_>>()),
-        caption: band.caption().to_owned(),
+        caption: if curves.iter().all(|curve| curve.seeds == 1) { "one run each" } else { band.caption() }.to_owned(),
         y_label: metric.to_owned(),
         curves: curves.clone(),
         references: Vec::new(),

@@ -1,12 +1,12 @@
-//! Reads what `analysis` needs of a run folder: the metrics, line by line.
+//! Reads what `analysis` needs of run folders: one metric of each.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
 use fs_err as fs;
+use liprl_logbook::{metric_names, read_series};
 
 use crate::AnalysisError;
 
@@ -15,12 +15,10 @@ use crate::AnalysisError;
 pub struct Run {
     /// The run folder.
     pub folder: PathBuf,
-    /// The folder that holds this variant's seeds.
+    /// The folder whose runs are summarised as one curve, see [`variant`].
     pub variant: PathBuf,
-    /// Environment step → value, the last line winning where a step was logged twice.
+    /// Environment step → value, the last line winning where a step was logged twice; values that were not finite are left out.
     pub series: BTreeMap<u64, f64>,
-    /// Every metric name the file holds.
-    pub names: BTreeSet<String>,
 }
 
 /// Something that was skipped while reading.
@@ -30,43 +28,37 @@ pub struct Warning {
     pub path: PathBuf,
     /// Line in it, from 1.
     pub line: usize,
-    /// What was wrong.
-    pub problem: String,
 }
 
 impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}: skipped: {}", self.path.display(), self.line, self.problem)
+        write!(f, "{}:{}: a damaged line is skipped", self.path.display(), self.line)
     }
 }
 
 impl Run {
-    /// Reads one metric of the run in `folder`. Damaged lines are skipped and added to `warnings`.
-    pub fn read(folder: &Path, metric: &str, warnings: &mut Vec<Warning>) -> Result<Self, AnalysisError> {
-        let path = folder.join("metrics.jsonl");
-        let mut reader = BufReader::new(fs::File::open(&path)?);
-        let (mut series, mut names) = (BTreeMap::new(), BTreeSet::new());
-        let (mut bytes, mut line) = (Vec::new(), 0);
-        loop {
-            bytes.clear();
-            line += 1;
-            if reader.read_until(b'\n', &mut bytes)? == 0 {
-                break;
-            }
-            match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes) {
-                Ok(event) => {
-                    let step = event.get("step").and_then(serde_json::Value::as_u64);
-                    if let (Some(step), Some(value)) = (step, event.get(metric).and_then(serde_json::Value::as_f64)) {
-                        series.insert(step, value);
-                    }
-                    names.extend(event.into_iter().map(|(name, _)| name).filter(|name| name.contains('/')));
-                }
-                Err(error) => warnings.push(Warning { path: path.clone(), line, problem: error.to_string() }),
-            }
-        }
-        let variant = folder.parent().unwrap_or(folder).to_path_buf();
-        Ok(Self { folder: folder.to_path_buf(), variant, series, names })
+    /// Reads one metric of the run in `folder`, and names the lines that had to be skipped.
+    pub fn read(folder: &Path, metric: &str) -> Result<(Self, Vec<Warning>), AnalysisError> {
+        let path = folder.join(METRICS);
+        let read = read_series(&path, metric)?;
+        let warnings = read.damaged_lines.iter().map(|&line| Warning { path: path.clone(), line }).collect();
+        let series = read.steps.into_iter().zip(read.values).filter(|(_, value)| value.is_finite()).collect();
+        Ok((Self { folder: folder.to_path_buf(), variant: variant(folder), series }, warnings))
     }
+
+    /// Every metric the runs hold.
+    pub(crate) fn names(runs: &[Self]) -> Result<BTreeSet<String>, AnalysisError> {
+        let each = runs.iter().map(|run| Ok(metric_names(run.folder.join(METRICS))?));
+        Ok(each.collect::<Result<Vec<_>, AnalysisError>>()?.into_iter().flatten().collect())
+    }
+}
+
+const METRICS: &str = "metrics.jsonl";
+
+/// The folder around `seed-<n>`. A run of any other name is a variant by itself: its neighbours may be anything.
+fn variant(folder: &Path) -> PathBuf {
+    let is_seed = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("seed-"));
+    folder.parent().filter(|_| is_seed).unwrap_or(folder).to_path_buf()
 }
 
 /// Every run folder at or below the given paths, in order of path.
@@ -74,14 +66,15 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalysisError> {
     let mut found = BTreeSet::new();
     let mut todo: Vec<PathBuf> = paths.to_vec();
     while let Some(folder) = todo.pop() {
-        if folder.join("metrics.jsonl").is_file() {
+        if folder.join(METRICS).is_file() {
             found.insert(folder);
             continue;
         }
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             // `file_type` does not follow links, so a link cannot lead round in a circle.
-            if entry.file_type()?.is_dir() {
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            if entry.file_type()?.is_dir() && !hidden {
                 todo.push(entry.path());
             }
         }
@@ -103,12 +96,18 @@ mod tests {
         let text = "{\"step\":10,\"eval/return_mean\":1.5}\n{\"step\":20,\"eval/ret\n\
                     {\"step\":30,\"train/x\":1}\n{\"step\":40,\"eval/return_mean\":null}\n{\"step\":50,\"eval/return_mean\":-2}\n";
         fs::write(folder.path().join("metrics.jsonl"), text).unwrap();
-        let mut warnings = Vec::new();
-        let run = Run::read(folder.path(), "eval/return_mean", &mut warnings).unwrap();
+        let (run, warnings) = Run::read(folder.path(), "eval/return_mean").unwrap();
         assert_eq!(run.series, BTreeMap::from([(10, 1.5), (50, -2.0)]));
         assert_eq!(warnings.len(), 1);
         assert_eq!(warnings[0].line, 2);
-        assert!(run.names.contains("train/x"));
+        assert!(warnings[0].to_string().ends_with("metrics.jsonl:2: a damaged line is skipped"));
+        assert!(Run::names(&[run]).unwrap().into_iter().eq(["eval/return_mean", "train/x"].map(String::from)));
+    }
+
+    #[test]
+    fn only_seeds_are_summarised_together() {
+        assert_eq!(variant(Path::new("runs/hopper/sac/seed-3")), Path::new("runs/hopper/sac"));
+        assert_eq!(variant(Path::new("runs/first-try")), Path::new("runs/first-try"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `metrics.jsonl`: one JSON object per logging event, `{"step": …, "wall_s": …, "<name>": …}`. A number that is not finite is `null`.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -61,6 +62,21 @@ pub fn read_series(path: impl AsRef<Path>, metric: &str) -> std::io::Result<Seri
         }
     }
     Ok(series)
+}
+
+/// The metrics a `metrics.jsonl` holds, in no order; damaged lines are passed over.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn metric_names(path: impl AsRef<Path>) -> std::io::Result<HashSet<String>> {
+    let mut names = HashSet::new();
+    for line in BufReader::new(fs::File::open(path.as_ref())?).split(b'\n') {
+        let event: Option<HashMap<String, IgnoredAny>> = serde_json::from_slice(&line?).ok();
+        names.extend(
+            event.into_iter().flatten().map(|(name, _)| name).filter(|name| name != "step" && name != "wall_s"),
+        );
+    }
+    Ok(names)
 }
 
 struct Point {
@@ -130,6 +146,7 @@ mod tests {
         assert_eq!((series.values[0], series.values[2]), (1.0, 1e300));
         assert!(series.values[1].is_nan());
         assert_eq!(series.damaged_lines, [2, 3, 5]);
+        assert_eq!(metric_names(&path).unwrap(), HashSet::from(["a".to_owned(), "b".to_owned()]));
         assert!(read_series(folder.path().join("none"), "a").unwrap_err().to_string().contains("none"));
     }
 
