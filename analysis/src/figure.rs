@@ -73,6 +73,17 @@ impl Figure {
         }
     }
 
+    /// The last step, in its unit, and the vertical range, with margins (to the right for the last number); none for a
+    /// flat line, whose range the library chooses better.
+    fn extent(&self) -> Option<(f64, f64, f64)> {
+        let points = || self.curves.iter().flat_map(|curve| &curve.points);
+        let edges = points().flat_map(|point| [point.low, point.high]).chain(self.references.iter().map(|line| line.y));
+        let (low, high) = edges.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), y| (l.min(y), h.max(y)));
+        let margin = 0.04 * (high - low);
+        let last = 1.02 * points().map(|point| point.step).max()? as f64 / self.step_unit().0;
+        (margin > 0.0 && margin.is_finite() && last > 0.0).then_some((last, low - margin, high + margin))
+    }
+
     fn layout(&self) -> Layout {
         let layout = Layout::auto_from_plots(&self.plots())
             .with_title(&self.title)
@@ -84,6 +95,10 @@ impl Figure {
             .with_legend_box(false)
             .with_width(760.0)
             .with_height(520.0);
+        let layout = match self.extent() {
+            Some((last, low, high)) => layout.with_x_axis_max(last).with_y_axis_min(low).with_y_axis_max(high),
+            None => layout,
+        };
         self.references.iter().fold(layout, |layout, reference| {
             layout.with_reference_line(ReferenceLine::horizontal(reference.y).with_label(&reference.label))
         })
