@@ -20,6 +20,11 @@ pub enum Command {
     Train(TrainArgs),
     /// Run a trained policy greedily and report its returns
     Eval(EvalArgs),
+    /// Record a trained policy's episodes as demonstrations
+    Record(RecordArgs),
+    /// Look at recorded demonstrations
+    #[command(subcommand)]
+    Demos(DemosCommand),
     /// Draw learning curves of run folders
     Plot(PlotArgs),
     /// List the environments, their spaces and options
@@ -87,6 +92,32 @@ pub struct EvalArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// A run folder (its best checkpoint), a checkpoint folder or an exported policy file
+    pub run: PathBuf,
+    /// Episodes to record
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub episodes: u32,
+    /// The HDF5 file to write, in Minari's layout
+    #[arg(long, value_name = "FILE.hdf5")]
+    pub out: PathBuf,
+    /// Seed of the episodes
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// What can be done with demonstrations.
+#[derive(Debug, Subcommand)]
+pub enum DemosCommand {
+    /// Print a file's episodes, lengths and returns
+    Inspect {
+        /// An HDF5 file in Minari's layout
+        file: PathBuf,
+    },
 }
 
 /// Arguments of `plot`.

@@ -42,6 +42,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Train(args) => commands::train(&args),
         Command::Eval(args) => commands::eval(&args),
+        Command::Record(args) => commands::record(&args),
+        Command::Demos(args) => commands::demos(&args),
         Command::Plot(args) => commands::plot(&args),
         Command::Envs { json } => commands::envs(json),
         Command::Schema => commands::schema(),

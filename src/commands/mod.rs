@@ -1,16 +1,20 @@
 //! The commands, one file each.
 
 mod check;
+mod demos;
 mod envs;
 mod eval;
 mod plot;
+mod record;
 mod schema;
 mod train;
 
 pub use check::check;
+pub use demos::demos;
 pub use envs::envs;
 pub use eval::eval;
 pub use plot::plot;
+pub use record::record;
 pub use schema::schema;
 pub use train::train;
 
