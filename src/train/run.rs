@@ -221,7 +221,7 @@ impl Run {
     fn failure(&self, error: &anyhow::Error) -> Failure {
         let advice = match &self.saved {
             Some(step) => format!(
-                "The last good checkpoint is that of step {step} in {}; --resume goes on from it.",
+                "The last good checkpoint is that of step {step} in {}; --resume goes on from it once the cause is gone.",
                 self.folder.checkpoints_path().display()
             ),
             None => "There is no checkpoint yet.".to_owned(),

@@ -1,5 +1,6 @@
 //! The shipped configs, and what a config resolves to.
 
+use crate::runs::train_through;
 use crate::support::{finish, liprl, root, yaml_files};
 
 #[test]
@@ -10,6 +11,19 @@ fn every_shipped_config_builds() {
         let path = file.to_str().expect("UTF-8");
         let (code, _, stderr) = finish(liprl(["check", path]));
         assert_eq!(code, 0, "{path}:\n{stderr}");
+    }
+}
+
+#[test]
+fn shipped_configs_train() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["sac/hopper", "sac/mountain_car_continuous", "td3/half_cheetah", "td3/inverted_pendulum"] {
+        let (config, out) = (root().join(format!("configs/{name}.yaml")), folder.path().join(name));
+        let sets = ["agent.learning_starts=100", "agent.batch_size=16", "eval.every=150", "eval.episodes=1"];
+        let more = sets.iter().flat_map(|set| ["--set", set]).chain(["--steps", "300", "--quiet"]);
+        train_through(&config, &out, &more.collect::<Vec<_>>());
+        let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).expect("metrics");
+        assert_eq!(metrics.matches("eval/return_mean").count(), 2, "{name}:\n{metrics}");
     }
 }
 

@@ -4,5 +4,9 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod bad_configs;
+mod commands;
 mod configs;
+mod resume;
+mod runs;
 mod support;
+mod train;

@@ -1,0 +1,137 @@
+//! A run that was killed, stopped, damaged or extended and then resumed equals one that never was.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::Read;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::runs::{
+    SMALL, assert_same_traces, newest_step, signal, small_agent, start, summary, train, train_through,
+    wait_for_checkpoints, write_config,
+};
+use crate::support::finish;
+
+#[test]
+fn a_sac_run_killed_at_random_moments_equals_one_never_killed() {
+    killed_equals_whole("sac");
+}
+
+#[test]
+fn a_td3_run_killed_at_random_moments_equals_one_never_killed() {
+    killed_equals_whole("td3");
+}
+
+fn killed_equals_whole(kind: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent(kind)));
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    let began = Instant::now();
+    train_through(&config, &whole, &[]);
+    let duration = began.elapsed();
+    let mut resumed_midway = 0;
+    for kill in 0.. {
+        let mut child = start(train(&config, &killed, &["--resume"]));
+        // A process gets at most two fifths of the time a whole run takes, so several are needed; after ten all of it.
+        let share = if kill < 10 { random_fraction() * 0.4 } else { 1e6 };
+        let deadline = Instant::now() + duration.mul_f64(share);
+        while child.try_wait().expect("the child can be asked").is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // SIGKILL; an error only says that it has ended already.
+        let _ = child.kill();
+        let status = child.wait().expect("the child ends");
+        let mut words = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut words).expect("UTF-8");
+        resumed_midway += u32::from(words.contains("resumed at step"));
+        if status.success() {
+            break;
+        }
+        assert_eq!(status.code(), None, "killed, not failed: {words}");
+    }
+    assert!(resumed_midway > 0, "no kill fell between a checkpoint and the end");
+    assert_same_traces(&whole, &killed);
+}
+
+/// In [0, 1), different in every run of the test.
+fn random_fraction() -> f64 {
+    (RandomState::new().hash_one(0) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[test]
+fn signals_stop_after_a_checkpoint_and_the_run_goes_on_from_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("sac")));
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    train_through(&config, &whole, &[]);
+    for (name, step, code) in [("TERM", 150, 143), ("INT", 1050, 130)] {
+        let mut child = start(train(&config, &stopped, &["--resume"]));
+        wait_for_checkpoints(&stopped, step);
+        signal(&child, name);
+        assert_eq!(child.wait().expect("the child ends").code(), Some(code), "SIG{name}");
+        assert_eq!(summary(&stopped)["status"], "stopped");
+    }
+    let stopped_at = summary(&stopped)["steps"].as_u64().expect("a number");
+    let words = train_through(&config, &stopped, &["--resume"]);
+    assert!(words.contains(&format!("resumed at step {stopped_at}\n")), "{words}");
+    assert_eq!(summary(&stopped)["status"], "done");
+    assert_same_traces(&whole, &stopped);
+}
+
+#[test]
+fn damaged_checkpoints_are_passed_over_and_the_run_comes_out_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("sac")));
+    let (whole, damaged) = (folder.path().join("whole"), folder.path().join("damaged"));
+    train_through(&config, &whole, &[]);
+    let flip = |path: &Path| {
+        let mut bytes = std::fs::read(path).expect("the part is there");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(path, bytes).expect("written");
+    };
+    let truncate = |path: &Path| {
+        let file = std::fs::File::options().write(true).open(path).expect("the part is there");
+        file.set_len(file.metadata().expect("a length").len() / 2).expect("truncated");
+    };
+    let stop_and_harm = |part: &str, harm: &dyn Fn(&Path)| {
+        let mut child = start(train(&config, &damaged, &["--resume"]));
+        wait_for_checkpoints(&damaged, newest_step(&damaged) + 450);
+        signal(&child, "TERM");
+        assert_eq!(child.wait().expect("the child ends").code(), Some(143));
+        harm(&damaged.join(format!("checkpoints/step_{:09}/{part}", newest_step(&damaged))));
+    };
+    stop_and_harm("agent.safetensors", &truncate);
+    stop_and_harm("env.bin", &flip);
+    let words = train_through(&config, &damaged, &["--resume"]);
+    assert!(words.contains("passed over") && words.contains("env.bin"), "{words}");
+    assert_same_traces(&whole, &damaged);
+}
+
+#[test]
+fn more_steps_extend_a_run_as_if_it_had_been_longer_from_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("td3")));
+    let (whole, extended) = (folder.path().join("whole"), folder.path().join("extended"));
+    train_through(&config, &whole, &[]);
+    train_through(&config, &extended, &["--steps", "1200"]);
+    let words = train_through(&config, &extended, &["--steps", "1200", "--resume"]);
+    assert!(words.contains("done already, at step 1200"), "{words}");
+    train_through(&config, &extended, &["--resume"]);
+    assert_same_traces(&whole, &extended);
+}
+
+#[test]
+fn an_old_run_is_neither_overwritten_nor_resumed_with_another_config() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("sac")));
+    let run = folder.path().join("run");
+    train_through(&config, &run, &["--steps", "300"]);
+    let before = std::fs::read(run.join("summary.json")).expect("a summary");
+    let (code, _, stderr) = finish(train(&config, &run, &["--steps", "300"]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("--resume") && stderr.contains("--out"), "{stderr}");
+    let (code, _, stderr) = finish(train(&config, &run, &["--resume", "--set", "agent.gamma=0.9"]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("`agent.gamma`: 0.99, not 0.9"), "{stderr}");
+    assert_eq!(before, std::fs::read(run.join("summary.json")).expect("a summary"), "a refusal changes nothing");
+}

@@ -1,0 +1,146 @@
+//! Small runs to try things on, and what they left behind.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use liprl_logbook::{Checkpoints, RunFolder};
+use serde_json::Value;
+
+use crate::support::{finish, liprl, root};
+
+/// A run of a second or two: small networks, a replay that wraps around, logs and checkpoints at odd intervals.
+pub(crate) const SMALL: &str = "
+env: Pendulum-v1
+steps: 2400
+eval: {every: 400, episodes: 2}
+checkpoint: {every: 150}
+log: {every: 70}
+";
+
+/// Settings of the small run's agent.
+pub(crate) fn small_agent(kind: &str) -> String {
+    let noise = match kind {
+        "td3" => "  action_noise: {kind: ornstein_uhlenbeck}\n  parameter_noise: {}\n",
+        _ => "",
+    };
+    format!(
+        "agent:
+  kind: {kind}
+  learning_starts: 200
+  batch_size: 32
+  buffer_size: 1000
+  n_step: 3
+  actor: &net {{hidden: [32, 32]}}
+  critic: *net
+  normalise_observations: {{}}
+  priorities: {{}}
+{noise}"
+    )
+}
+
+/// A config file in a folder.
+pub(crate) fn write_config(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("small.yaml");
+    std::fs::write(&path, text).expect("the config is written");
+    path
+}
+
+/// `liprl train` of a config into a folder.
+pub(crate) fn train(config: &Path, out: &Path, more: &[&str]) -> Command {
+    let paths = [config.as_os_str(), "--out".as_ref(), out.as_os_str()];
+    liprl(["train".as_ref()].into_iter().chain(paths).chain(more.iter().map(|arg| arg.as_ref())))
+}
+
+/// Trains to the end, which must be a good one.
+pub(crate) fn train_through(config: &Path, out: &Path, more: &[&str]) -> String {
+    let (code, _, stderr) = finish(train(config, out, more));
+    assert_eq!(code, 0, "{stderr}");
+    stderr
+}
+
+/// Starts a training in the background.
+pub(crate) fn start(mut command: Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+}
+
+/// Waits until a run has committed a checkpoint of this step or a later one.
+pub(crate) fn wait_for_checkpoints(run: &Path, least_step: u64) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while newest_step(run) < least_step {
+        assert!(Instant::now() < deadline, "no checkpoint of step {least_step} in {}", run.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The step of the newest checkpoint, 0 without one.
+pub(crate) fn newest_step(run: &Path) -> u64 {
+    let entries = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
+    let steps = entries.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("step_")?.parse().ok());
+    steps.max().unwrap_or(0)
+}
+
+/// Sends a signal by name.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status();
+    assert!(status.expect("a shell").success());
+}
+
+/// `summary.json`.
+pub(crate) fn summary(run: &Path) -> Value {
+    let text = std::fs::read_to_string(run.join("summary.json")).expect("summary.json");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// Everything a run left that must not depend on interruptions: the newest checkpoint's parts (weights, optimiser,
+/// replay, environment, counters), the metrics and TensorBoard's numbers; clock readings are left out.
+pub(crate) fn traces(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut traces = BTreeMap::new();
+    let folder = RunFolder::open(run).expect("a run folder");
+    let newest = Checkpoints::open(&folder).latest_valid().expect("checkpoints").expect("a checkpoint").checkpoint;
+    for name in newest.names() {
+        let mut bytes = newest.get(name).expect("a part");
+        if name == "session.json" {
+            let mut session: Value = serde_json::from_slice(&bytes).expect("JSON");
+            let session = session.as_object_mut().expect("an object");
+            assert!(session.remove("wall_s").is_some() && session.remove("log").is_some());
+            bytes = serde_json::to_vec(session).expect("JSON");
+        }
+        traces.insert(format!("checkpoint/{name}"), bytes);
+    }
+    let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).expect("metrics.jsonl");
+    for (number, line) in metrics.lines().enumerate() {
+        let mut event: serde_json::Map<String, Value> = serde_json::from_str(line).expect("a whole line");
+        event.retain(|name, _| name != "wall_s" && !name.starts_with("perf/"));
+        traces.insert(format!("metrics/{number:05}"), serde_json::to_vec(&event).expect("JSON"));
+    }
+    traces.insert("tensorboard".to_owned(), tensorboard(run));
+    traces
+}
+
+/// The Python that setup made, or LIPRL_PYTHON.
+pub(crate) fn python() -> PathBuf {
+    let python = std::env::var_os("LIPRL_PYTHON").map_or_else(|| root().join(".deps/venv/bin/python"), PathBuf::from);
+    assert!(python.exists(), "{} is missing: run `cargo xtask setup --test`", python.display());
+    python
+}
+
+/// Scalars and histograms as the real TensorBoard reads them.
+fn tensorboard(run: &Path) -> Vec<u8> {
+    let script = root().join("tests/cli/read_events.py");
+    let output = Command::new(python()).arg(script).arg(run).output().expect("python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout.len() > 1000, "TensorBoard found next to nothing in {}", run.display());
+    output.stdout
+}
+
+/// Asserts that two runs left the same.
+pub(crate) fn assert_same_traces(one: &Path, other: &Path) {
+    let (one, other) = (traces(one), traces(other));
+    let names = |traces: &BTreeMap<String, Vec<u8>>| traces.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&one), names(&other));
+    for (name, bytes) in &one {
+        assert!(*bytes == other[name], "{name} differs");
+    }
+}
