@@ -1,8 +1,7 @@
-"""Soft actor-critic in Stable-Baselines3 and SBX, timed on the work of `agents/benches/sac.rs`.
+"""Times SAC's gradient updates in Stable-Baselines3 and SBX on the work of `cargo bench -p liprl-agents --bench sac`:
+17 observations, 6 actions, nets 256-256, batch 256, sampling included. One JSON object a line.
 
-HalfCheetah-v5 (17 observations, 6 actions), two hidden layers of 256, batches of 256: gradient updates per second on
-a filled buffer, and environment steps per second with one update a step. One JSON object per measurement. SBX uses
-every core it may run on, so pin the process to as many as `--threads` says; `cargo xtask bench` does.
+SBX (JAX) has no thread setting: it uses the cores it may run on, so pin the whole script (`taskset -c 0,1`).
 """
 
 import argparse
@@ -10,53 +9,60 @@ import json
 import statistics
 import time
 
-BATCH = 256
-WARM_UP = 1000  # environment steps before learning starts
+import gymnasium
+import numpy as np
+
+OBSERVATIONS, ACTIONS = 17, 6
 
 
-def stable_baselines3(threads):
-    import torch
-    from stable_baselines3 import SAC
+class Noise(gymnasium.Env):
+    """A task of the right shape that costs nothing: only updates are timed."""
 
-    torch.set_num_threads(threads)
-    return SAC("MlpPolicy", "HalfCheetah-v5", batch_size=BATCH, learning_starts=WARM_UP, device="cpu", seed=0)
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (OBSERVATIONS,), np.float64)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.np_random.uniform(-1.0, 1.0, OBSERVATIONS), {}
+
+    def step(self, action):
+        return self.np_random.uniform(-1.0, 1.0, OBSERVATIONS), float(self.np_random.uniform(-1.0, 1.0)), False, False, {}
 
 
-def sbx(threads):
-    from sbx import SAC
+def learner(library, threads):
+    if library == "sb3":
+        import torch
+        from stable_baselines3 import SAC
 
-    return SAC("MlpPolicy", "HalfCheetah-v5", batch_size=BATCH, learning_starts=WARM_UP, seed=0)
+        torch.set_num_threads(threads)
+        options = {"device": "cpu"}
+    else:
+        from sbx import SAC
 
-
-def rates(work, amount, repeats):
-    """The amount of work per second in each of several goes, after one that warms up and compiles."""
-    work(amount)
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work(amount)
-        seconds.append(time.perf_counter() - start)
-    return [amount / second for second in seconds]
+        options = {}
+    task = gymnasium.wrappers.TimeLimit(Noise(), 1000)
+    return SAC("MlpPolicy", task, batch_size=256, learning_starts=1000, buffer_size=100_000,
+               policy_kwargs={"net_arch": [256, 256]}, **options)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--updates", type=int, default=200)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--updates", type=int, default=300)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", choices=["sb3", "sbx"])
     arguments = parser.parse_args()
-    for library, make in [("Stable-Baselines3", stable_baselines3), ("SBX", sbx)]:
-        model = make(arguments.threads)
-        model.learn(WARM_UP + 100)
-        measurements = {
-            "updates_per_s": lambda n: model.train(gradient_steps=n, batch_size=BATCH),
-            "steps_per_s_end_to_end": lambda n: model.learn(n, reset_num_timesteps=False),
-        }
-        for what, work in measurements.items():
-            values = rates(work, arguments.updates, arguments.repeats)
-            row = {"library": library, "what": what, "threads": arguments.threads}
-            row |= {"median": round(statistics.median(values), 1), "min": round(min(values), 1), "max": round(max(values), 1)}
-            print(json.dumps(row), flush=True)
+    for library in [arguments.only] if arguments.only else ["sb3", "sbx"]:
+        model = learner(library, arguments.threads)
+        model.learn(1300)  # fills the buffer and compiles what is compiled
+        model.train(gradient_steps=arguments.updates, batch_size=256)
+        rates = []
+        for _ in range(arguments.repeats):
+            start = time.perf_counter()
+            model.train(gradient_steps=arguments.updates, batch_size=256)
+            rates.append(arguments.updates / (time.perf_counter() - start))
+        print(json.dumps({"library": library, "what": "updates_per_s", "threads": arguments.threads,
+                          "median": statistics.median(rates), "min": min(rates), "max": max(rates)}), flush=True)
 
 
 if __name__ == "__main__":
