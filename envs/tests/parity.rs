@@ -4,6 +4,8 @@
 
 mod python;
 
+use std::cell::Cell;
+
 use liprl_envs::{Env, NumpyRng, make};
 use python::Python;
 use serde_json::{Value, json};
@@ -11,6 +13,11 @@ use serde_json::{Value, json};
 const TOLERANCE: f64 = 1e-10;
 const SEEDS: [u64; 3] = [0, 7, 12_345_678_901];
 const STEPS: usize = 200;
+
+thread_local! {
+    /// Numbers this test compared, and the largest difference among them: docs/results/environments.md quotes both.
+    static SEEN: Cell<(usize, f64)> = const { Cell::new((0, 0.0)) };
+}
 
 /// Random actions, beyond the bounds too: both sides pass actions to the simulator as they are.
 fn random_actions(env: &dyn Env, seed: u64, scale: f64) -> Vec<Vec<f64>> {
@@ -79,6 +86,8 @@ fn parse_bound(text: &Value) -> f64 {
 
 /// Equal to 1e-10, relative where the number is large.
 fn same(ours: f64, theirs: f64, what: &str, at: &str) {
+    let (count, largest) = SEEN.get();
+    SEEN.set((count + 1, largest.max((ours - theirs).abs() / theirs.abs().max(1.0))));
     assert!(
         (ours - theirs).abs() <= TOLERANCE * theirs.abs().max(1.0),
         "{at}: {what} {ours} where Gymnasium has {theirs}"
@@ -119,6 +128,8 @@ fn check(id: &str, terminates: bool, others: &[Value]) {
     // A short time limit, and small actions, which keep walkers up for longer.
     let (terminated, truncated) = compare(&mut python, id, &json!({"max_episode_steps": 9}), 3, 0.1);
     assert!(truncated >= STEPS / 9 - terminated, "{id} truncated {truncated} times");
+    let (count, largest) = SEEN.get();
+    println!("| {id} | {} | {count} | {largest:.1e} |", others.len() + 2);
 }
 
 macro_rules! parity {
