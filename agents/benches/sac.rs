@@ -85,13 +85,15 @@ fn agent(threads: usize) -> Result<Box<dyn Agent>, Box<dyn Error>> {
 
 /// Every matrix product of one update, on operands laid out as the update has them.
 struct Floor {
+    /// (m, k, n, whether the left and right operands are transposed in memory).
+    shapes: Vec<(i64, i64, i64, bool, bool)>,
     products: Vec<[Tensor; 3]>,
 }
 
 impl Floor {
     fn new(batch: i64, hidden: i64) -> Self {
         let (obs, act) = (OBS as i64, ACT as i64);
-        let mut floor = Self { products: Vec::new() };
+        let mut floor = Self { shapes: Vec::new(), products: Vec::new() };
         let (policy, critic) = ([obs, hidden, hidden, 2 * act], [obs + act, hidden, hidden, 1]);
         floor.forward(batch, &policy); // at the next observations
         (0..2).for_each(|_| floor.forward(batch, &critic)); // target critics
@@ -120,13 +122,21 @@ impl Floor {
         }
     }
 
-    /// `[m, k] × [k, n]`, each operand transposed in memory or not.
+    /// `[m, k] × [k, n]`, each operand transposed in memory or not. Products of one shape share their operands, which thus stay in
+    /// the cache: the floor is not to look slower than it is.
     fn product(&mut self, m: i64, k: i64, n: i64, left: bool, right: bool) {
-        let operand = |rows, columns, transposed| match transposed {
-            true => Tensor::ones([columns, rows], (Kind::Float, Device::Cpu)).tr(),
-            false => Tensor::ones([rows, columns], (Kind::Float, Device::Cpu)),
-        };
-        self.products.push([operand(m, k, left), operand(k, n, right), operand(m, n, false)]);
+        let shape = (m, k, n, left, right);
+        if let Some(known) = self.shapes.iter().position(|known| *known == shape) {
+            let same = self.products[known].each_ref().map(Tensor::shallow_clone);
+            self.products.push(same);
+        } else {
+            let operand = |rows, columns, transposed| match transposed {
+                true => Tensor::ones([columns, rows], (Kind::Float, Device::Cpu)).tr(),
+                false => Tensor::ones([rows, columns], (Kind::Float, Device::Cpu)),
+            };
+            self.products.push([operand(m, k, left), operand(k, n, right), operand(m, n, false)]);
+        }
+        self.shapes.push(shape);
     }
 
     fn run(&self) {
