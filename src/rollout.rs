@@ -17,6 +17,12 @@ impl Actor for dyn liprl_agents::Agent {
     }
 }
 
+impl Actor for liprl_agents::Policy {
+    fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
+        self.act(obs, action)
+    }
+}
+
 /// What one episode came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Episode {

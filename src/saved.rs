@@ -2,31 +2,42 @@
 
 use std::path::{Path, PathBuf};
 
-use liprl_agents::{Agent, State};
+use anyhow::Context;
+use liprl_agents::{Policy, State};
 use liprl_logbook::{Checkpoint, Checkpoints, RunFolder};
 
 use crate::Usage;
-use crate::config::Config;
+use crate::config::{Config, EnvConfig};
 use crate::task::Task;
-use crate::train::{AGENT, build_agent, set_threads};
+use crate::train::{AGENT, POLICY, build_agent, set_threads};
 
 /// A policy and the task it was trained on.
 pub struct Saved {
     /// The task.
     pub task: Task,
     /// The policy.
-    pub agent: Box<dyn Agent>,
-    /// The config of its run.
-    pub config: Config,
-    /// The checkpoint it comes from.
+    pub policy: Policy,
+    /// What the task was made from.
+    pub env: EnvConfig,
+    /// The kind of agent that learnt it.
+    pub agent: String,
+    /// The config of its run as YAML, where the run is at hand.
+    pub config: Option<String>,
+    /// The checkpoint or file it comes from.
     pub origin: PathBuf,
     /// Environment steps it was trained for.
     pub step: u64,
 }
 
 impl Saved {
-    /// Loads the best checkpoint of a run folder (the newest where there was no evaluation), or the checkpoint named.
+    /// Loads the best checkpoint of a run folder (the newest where there was no evaluation), the checkpoint named, or a
+    /// policy file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        set_threads(1);
+        if path.is_file() {
+            let bytes = fs_err::read(path)?;
+            return Self::of(&bytes, path, None);
+        }
         let (folder, checkpoint) = if path.join("config.yaml").is_file() {
             let folder = RunFolder::open(path)?;
             let checkpoint = newest_or_best(&folder)?;
@@ -35,15 +46,33 @@ impl Saved {
             (RunFolder::open(run)?, Checkpoint::open(path)?)
         } else {
             let path = path.display();
-            return Err(Usage(format!("{path} is neither a run folder nor one of its checkpoints")).into());
+            return Err(Usage(format!("{path} is neither a run folder, nor a checkpoint, nor a policy file")).into());
         };
-        let config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
-        set_threads(config.threads);
-        let task = Task::new(&config.env)?;
-        let mut agent = build_agent(&config, &task)?;
-        agent.load(&State::from_bytes(&checkpoint.get(AGENT)?)?)?;
-        Ok(Self { task, agent, config, origin: checkpoint.path().to_owned(), step: checkpoint.step() })
+        let config = folder.config()?;
+        Self::of(&policy_bytes(&folder, &checkpoint)?, checkpoint.path(), Some(config))
     }
+
+    fn of(bytes: &[u8], origin: &Path, config: Option<String>) -> anyhow::Result<Self> {
+        let policy = Policy::load(bytes).with_context(|| origin.display().to_string())?;
+        let about = policy.about();
+        let env = about.get("env").cloned().unwrap_or_default();
+        let env: EnvConfig =
+            serde_json::from_value(env).with_context(|| format!("{} does not name its task", origin.display()))?;
+        let agent = about.get("agent").and_then(|kind| kind.as_str()).unwrap_or("unknown").to_owned();
+        let step = about.get("step").and_then(serde_json::Value::as_u64).unwrap_or_default();
+        Ok(Self { task: Task::new(&env)?, policy, env, agent, config, origin: origin.to_owned(), step })
+    }
+}
+
+/// The checkpoint's policy file; made from the agent's state where an earlier version left none.
+fn policy_bytes(folder: &RunFolder, checkpoint: &Checkpoint) -> anyhow::Result<Vec<u8>> {
+    if checkpoint.names().any(|name| name == POLICY) {
+        return Ok(checkpoint.get(POLICY)?);
+    }
+    let config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
+    let mut agent = build_agent(&config, &Task::new(&config.env)?)?;
+    agent.load(&State::from_bytes(&checkpoint.get(AGENT)?)?)?;
+    Ok(crate::train::policy(&*agent, &config, checkpoint.step())?.to_bytes()?)
 }
 
 fn newest_or_best(folder: &RunFolder) -> anyhow::Result<Checkpoint> {

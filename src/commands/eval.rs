@@ -10,14 +10,14 @@ use crate::saved::Saved;
 
 /// Runs a policy greedily and reports its returns.
 pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
-    let Saved { mut task, mut agent, config, origin, step } = Saved::open(&args.run)?;
+    let Saved { mut task, mut policy, env, origin, step, .. } = Saved::open(&args.run)?;
     let episodes = (0..u64::from(args.episodes))
-        .map(|index| rollout::episode(&mut task, &mut *agent, args.seed.wrapping_add(index), |_, _| ()))
+        .map(|index| rollout::episode(&mut task, &mut policy, args.seed.wrapping_add(index), |_, _| ()))
         .collect::<Result<Vec<_>, _>>()?;
     let summary = Summary::of(&episodes);
     if args.json {
         let report = json!({
-            "env": config.env,
+            "env": env,
             "policy": origin,
             "step": step,
             "seed": args.seed,
@@ -30,7 +30,7 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     }
     super::print(&format!(
         "{}: return {:.1} ± {:.1} over {} episodes of {:.0} steps ({})\n",
-        config.env.id,
+        env.id,
         summary.return_mean,
         summary.return_std,
         args.episodes,

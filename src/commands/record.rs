@@ -15,12 +15,12 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     if args.out.exists() {
         return Err(Usage(format!("{} is there already; choose another name", args.out.display())).into());
     }
-    let Saved { mut task, mut agent, config, origin, step } = Saved::open(&args.run)?;
+    let Saved { mut task, mut policy, env: env_config, agent, config, origin, step } = Saved::open(&args.run)?;
     let mut episodes = Vec::new();
     for index in 0..u64::from(args.episodes) {
         let seed = args.seed.wrapping_add(index);
         let mut recorded = Episode::default();
-        rollout::episode(&mut task, &mut *agent, seed, |task, step| match step {
+        rollout::episode(&mut task, &mut policy, seed, |task, step| match step {
             None => recorded = Episode::begin(Some(seed), task.raw_obs(), task.env().info()),
             Some(step) => recorded.push(task.raw_action(), step, task.raw_obs(), task.env().info()),
         })?;
@@ -38,11 +38,11 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     };
     let summary = demonstrations.summary();
     let extra = &mut demonstrations.meta.extra;
-    extra.insert("algorithm_name".to_owned(), serde_json::to_value(&config.agent)?["kind"].clone());
+    extra.insert("algorithm_name".to_owned(), json!(agent));
     extra.insert("program".to_owned(), json!(concat!("liprl ", env!("CARGO_PKG_VERSION"))));
     extra.insert("checkpoint".to_owned(), json!(origin));
     extra.insert("checkpoint_step".to_owned(), json!(step));
-    extra.insert("config".to_owned(), json!(config.to_yaml()?));
+    extra.insert("config".to_owned(), json!(config));
     extra.insert("return_mean".to_owned(), json!(summary.return_mean));
     extra.insert("return_std".to_owned(), json!(summary.return_std));
     demonstrations.write(&args.out)?;
@@ -50,7 +50,7 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         "{}: {} episodes of {}, return {:.1} ± {:.1}\n",
         args.out.display(),
         args.episodes,
-        config.env.id,
+        env_config.id,
         summary.return_mean,
         summary.return_std
     ))

@@ -1,6 +1,6 @@
 //! A session to and from a checkpoint, exact to the bit.
 
-use liprl_agents::{AgentError, ArrayData, State};
+use liprl_agents::{Agent, AgentError, ArrayData, Policy, State};
 use liprl_logbook::{Checkpoint, CheckpointWriter, LogPosition, LogbookError};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,8 @@ use crate::task::TaskError;
 
 /// The agent's part of a checkpoint.
 pub const AGENT: &str = "agent.safetensors";
+/// The policy alone, which `eval` and `record` also take by itself.
+pub const POLICY: &str = "policy.safetensors";
 const ENV: &str = "env.bin";
 const SESSION: &str = "session.json";
 
@@ -51,6 +53,8 @@ pub(super) fn save(
     let agent = session.agent.save()?;
     refuse_non_finite(&agent, session.agent.updates())?;
     writer.put(AGENT, &agent.to_bytes()?)?;
+    let policy = policy(&*session.agent, &session.config, session.counters.step)?;
+    writer.put(POLICY, &policy.to_bytes()?)?;
     writer.put(ENV, &session.task.save())?;
     let saved = Saved { counters: session.counters.clone(), log, wall_s };
     writer.put(SESSION, &serde_json::to_vec_pretty(&saved)?)?;
@@ -61,6 +65,17 @@ pub(super) fn save(
         }
     }
     Ok(())
+}
+
+/// The agent's policy, with what it needs to be run without its run folder: task, kind of agent, seed, steps.
+pub fn policy(agent: &dyn Agent, config: &Config, step: u64) -> Result<Policy, AgentError> {
+    let mut policy = agent.policy()?;
+    let config = serde_json::to_value(config).unwrap_or_default();
+    let facts = [("env", &config["env"]), ("agent", &config["agent"]["kind"]), ("seed", &config["seed"])];
+    for (name, value) in facts.into_iter().chain([("step", &step.into())]) {
+        policy.about_mut().insert(name.to_owned(), value.clone());
+    }
+    Ok(policy)
 }
 
 /// The session as it was, with where its logs and clock stood.

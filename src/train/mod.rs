@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 
-pub use checkpoint::AGENT;
+pub use checkpoint::{AGENT, POLICY, policy};
 pub use folder::{Start, open};
 pub use run::{End, run};
 pub use session::{Counters, Session, build_agent};

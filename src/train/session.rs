@@ -1,5 +1,6 @@
 //! One run in memory: environment, agent, counters. `advance` is one environment step.
 
+use liprl_agents::device::parse_device;
 use liprl_agents::{Agent, AgentError, Metrics, Setup, Streams, Transition};
 use serde::{Deserialize, Serialize};
 
@@ -126,7 +127,7 @@ pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, Agent
         obs_dim: task.obs_dim(),
         act_dim: task.act_dim(),
         streams: Streams::new(config.seed),
-        device: tch::Device::Cpu,
+        device: parse_device(&config.device)?,
         threads: config.threads,
     })
 }

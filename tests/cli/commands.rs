@@ -88,6 +88,14 @@ fn eval_takes_a_checkpoint_and_refuses_what_is_none() {
         finish(liprl(["eval", text(&run.join("checkpoints/step_000000900")), "--episodes", "1"]));
     assert_eq!(code, 0, "{stderr}");
     assert!(words.starts_with("Pendulum-v1: return ") && words.contains("step_000000900"), "{words}");
+    let policy = folder.path().join("policy.safetensors");
+    std::fs::copy(run.join("checkpoints/step_000000900/policy.safetensors"), &policy).expect("copied");
+    let (code, same, stderr) = finish(liprl(["eval", text(&policy), "--episodes", "1"]));
+    assert_eq!(
+        (code, same.split(" (").next()),
+        (0, words.split(" (").next()),
+        "a policy file runs by itself: {stderr}"
+    );
     let (code, _, stderr) = finish(liprl(["eval", text(folder.path())]));
     assert!(code == 2 && stderr.contains("neither a run folder"), "{stderr}");
 }
