@@ -6,6 +6,7 @@
 mod bad_configs;
 mod commands;
 mod configs;
+mod demos;
 mod resume;
 mod runs;
 mod support;
