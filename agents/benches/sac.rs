@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p liprl-agents --bench sac -- [--threads N] [--updates N] [--repeats N]`
 
-use std::{env, error::Error, hint::black_box, time::Instant};
+use std::{env, error::Error, hint::black_box, io::Write, time::Instant};
 
 use liprl_agents::{Agent, AgentConfig, Metrics, Setup, Streams, Transition};
 use rand::RngExt;
@@ -38,9 +38,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let ratios: Vec<f64> = update_rates.iter().zip(&floor_rates).map(|(update, floor)| update / floor).collect();
-    report("updates_per_s", threads, update_rates);
-    report("matrix_products_alone_per_s", threads, floor_rates);
-    report("share_of_floor", threads, ratios);
+    report("updates_per_s", threads, update_rates)?;
+    report("matrix_products_alone_per_s", threads, floor_rates)?;
+    report("share_of_floor", threads, ratios)?;
 
     let (obs, mut action) = ([0.1; OBS], [0.0; ACT]);
     let times = (0..=repeats).map(|_| {
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         (0..1000).try_for_each(|_| agent.act(black_box(&obs), black_box(&mut action)))?;
         Ok(start.elapsed().as_secs_f64() * 1e3)
     });
-    report("act_us", threads, times.collect::<Result<_, Box<dyn Error>>>()?);
+    report("act_us", threads, times.collect::<Result<_, Box<dyn Error>>>()?)?;
     Ok(())
 }
 
@@ -57,7 +57,7 @@ fn argument(name: &str, default: usize) -> Result<usize, Box<dyn Error>> {
     Ok(arguments.next().map(|value| value.parse()).transpose()?.unwrap_or(default))
 }
 
-fn report(what: &str, threads: usize, mut values: Vec<f64>) {
+fn report(what: &str, threads: usize, mut values: Vec<f64>) -> std::io::Result<()> {
     values.sort_by(f64::total_cmp);
     let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
     println!(
