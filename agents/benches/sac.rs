@@ -60,10 +60,8 @@ fn argument(name: &str, default: usize) -> Result<usize, Box<dyn Error>> {
 fn report(what: &str, threads: usize, mut values: Vec<f64>) -> std::io::Result<()> {
     values.sort_by(f64::total_cmp);
     let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
-    println!(
-        "{}",
-        json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max})
-    );
+    let line = json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
+    writeln!(std::io::stdout(), "{line}")
 }
 
 fn agent(threads: usize) -> Result<Box<dyn Agent>, Box<dyn Error>> {
