@@ -61,7 +61,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         }
     }
     let page = format!(
-        "# Benchmarks\n\nMade by `cargo xtask bench`: {}.\n\n## Against other libraries\n\nPer second, the median of {ROUNDS} \
+        "# Benchmarks\n\nMade by `cargo xtask bench`: {}.\n\n## Against other libraries\n\nThe median of {ROUNDS} \
          alternating rounds; each library in its own process, the others pinned to as many cores as threads.\n\n{}\n\
          ## Parts\n\n{}",
         machine::describe(root),
