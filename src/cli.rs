@@ -132,4 +132,14 @@ pub struct PlotArgs {
     /// The metric to draw
     #[arg(long, default_value = "eval/return_mean")]
     pub metric: String,
+    /// A horizontal line, such as an expert's return: --line expert=9359.5
+    #[arg(long = "line", value_name = "NAME=VALUE", value_parser = reference)]
+    pub lines: Vec<(String, f64)>,
+}
+
+/// A line's name and height.
+fn reference(text: &str) -> Result<(String, f64), String> {
+    let (name, value) = text.rsplit_once('=').ok_or("expected NAME=VALUE")?;
+    let value: f64 = value.trim().parse().map_err(|_| format!("`{value}` is not a number"))?;
+    if value.is_finite() { Ok((name.trim().to_owned(), value)) } else { Err(format!("`{value}` is not finite")) }
 }

@@ -1,6 +1,11 @@
 //! An environment in an agent's coordinates: the only place where actions are scaled and numbers change their width.
 
-use liprl_agents::AgentError;
+use std::path::Path;
+
+use liprl_agents::{
+    AgentError,
+    demos::{DemoSpec, Demonstrations},
+};
 use liprl_envs::{Env, EnvError, Options, Step};
 
 use crate::config::EnvConfig;
@@ -108,6 +113,23 @@ impl Task {
         }
         self.observe(obs)?;
         Ok(step)
+    }
+
+    /// Demonstrations of this task, with their actions brought to `[-1, 1]` (beyond it where a demonstrator left the bounds).
+    ///
+    /// # Errors
+    /// [`AgentError::BadDemonstrations`] for a file that cannot be read, or is of another task or shape.
+    pub fn demonstrations(&self, path: &Path) -> Result<Demonstrations, AgentError> {
+        let spec = DemoSpec { env_id: &self.env.spec().id, obs_dim: self.obs_dim(), act_dim: self.act_dim() };
+        let mut demonstrations = Demonstrations::read(path, Some(&spec))?;
+        for episode in &mut demonstrations.episodes {
+            for action in episode.actions.chunks_exact_mut(self.centre.len()) {
+                for ((x, centre), half_width) in action.iter_mut().zip(&self.centre).zip(&self.half_width) {
+                    *x = (*x - centre) / half_width;
+                }
+            }
+        }
+        Ok(demonstrations)
     }
 
     /// The environment's complete state.

@@ -20,6 +20,15 @@ pub struct Transition<'a> {
     pub truncated: bool,
 }
 
+/// Some of the pairs that greedy episodes went through. Arrays are flat and row-major.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Visited {
+    /// Observations, `[R, O]`.
+    pub obs: Vec<f32>,
+    /// Actions taken there, `[R, A]`, in `[-1, 1]`.
+    pub action: Vec<f32>,
+}
+
 /// A learner. The loop calls `act`, steps the environment, calls `observe`, then `update`; everything random
 /// inside comes from the agent's own streams, which `save` includes.
 pub trait Agent {
@@ -42,6 +51,10 @@ pub trait Agent {
     /// Weights, actions, values for TensorBoard histograms, each under its metric name. Called at logging
     /// events only; changes no state.
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;
+
+    /// What is too dear to measure at every step (Lipschitz constants, bounds), under its metric names, at an evaluation whose episodes
+    /// went through `visited`. Changes no state.
+    fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError>;
 
     /// The policy that `act_greedy` follows, by itself.
     fn policy(&self) -> Result<Policy, AgentError>;

@@ -110,6 +110,18 @@ impl RunningNormaliser {
         }
     }
 
+    /// Coordinate `i` standardised but not clipped, and the slope 1 / std of doing so.
+    pub fn affine(&self, i: usize, x: f32) -> (f32, f32) {
+        let i = i % self.dim();
+        (((f64::from(x) - self.mean[i]) * self.scale[i]) as f32, self.scale[i] as f32)
+    }
+
+    /// The same moments for each of `dim` coordinates, of a normaliser that has one for all.
+    pub fn broadcast(&self, dim: usize) -> Self {
+        let repeat = |numbers: &[f64]| numbers.iter().copied().cycle().take(dim).collect();
+        Self { mean: repeat(&self.mean), m2: repeat(&self.m2), scale: repeat(&self.scale), ..*self }
+    }
+
     /// Writes the moments under `name`.
     pub fn save(&self, state: &mut State, name: &str) {
         state.put(format!("{name}/count"), &self.count);

@@ -4,9 +4,13 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use std::path::Path;
+
 use crate::{
     Agent, AgentError, Streams,
-    actor_critic::{OffPolicy, Sac, SacConfig, Td3, Td3Config},
+    actor_critic::{Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
+    demos::Demonstrations,
+    gail::{GailConfig, Imitation, PolicyConfig},
 };
 
 /// The `agent:` part of a config: `kind` and that kind's own keys.
@@ -17,6 +21,8 @@ pub enum AgentConfig {
     Sac(#[garde(dive)] SacConfig),
     /// TD3, or DDPG by its switches.
     Td3(#[garde(dive)] Td3Config),
+    /// Off-policy GAIL: imitation with a learned, Lipschitz-regularised reward.
+    Gail(#[garde(dive)] Box<GailConfig>),
 }
 
 /// What an agent is built for and on.
@@ -34,10 +40,41 @@ pub struct Setup {
     pub threads: usize,
 }
 
+/// What an imitator is given besides.
+#[derive(Clone, Debug)]
+pub struct Lesson {
+    /// What `AgentConfig::demonstrations` names, its actions brought to `[-1, 1]`.
+    pub demonstrations: Option<Demonstrations>,
+    /// Whether the task can end an episode by itself.
+    pub can_terminate: bool,
+}
+
+impl Lesson {
+    /// Nothing, for learners that do not imitate.
+    pub const NONE: Self = Self { demonstrations: None, can_terminate: true };
+}
+
 impl AgentConfig {
+    /// The demonstrations it needs, for the caller to read: actions are scaled where the environment is known.
+    pub fn demonstrations(&self) -> Option<&Path> {
+        match self {
+            Self::Gail(config) => config.demonstrations.as_deref(),
+            Self::Sac(_) | Self::Td3(_) => None,
+        }
+    }
+
     /// The learner this config describes.
-    pub fn build(&self, setup: &Setup) -> Result<Box<dyn Agent>, AgentError> {
+    pub fn build(&self, setup: &Setup, lesson: &Lesson) -> Result<Box<dyn Agent>, AgentError> {
         Ok(match self {
+            Self::Gail(config) => {
+                let schedule = config.schedule();
+                let learner: Box<dyn Learner> = match &config.policy {
+                    PolicyConfig::Td3(config) => Box::new(Td3::new(config, setup)?),
+                    PolicyConfig::Sac(config) => Box::new(Sac::new(config, setup)?),
+                };
+                let rewards = Box::new(Imitation::new(config, &schedule, lesson, setup)?);
+                Box::new(OffPolicy::with_rewards(rewards, learner, schedule, setup)?)
+            }
             Self::Sac(config) => Box::new(OffPolicy::new(Box::new(Sac::new(config, setup)?), config.into(), setup)?),
             Self::Td3(config) => Box::new(OffPolicy::new(Box::new(Td3::new(config, setup)?), config.into(), setup)?),
         })

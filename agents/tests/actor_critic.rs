@@ -1,7 +1,7 @@
 //! Whole agents: exact resume, the same result on any number of threads and by autograd, the metrics their pages list.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
-use liprl_agents::{Agent, AgentConfig, Metrics, Policy, Setup, State, Streams, Transition};
+use liprl_agents::{Lesson, Agent, AgentConfig, Metrics, Policy, Setup, State, Streams, Transition};
 use serde_json::json;
 use tch::Device;
 
@@ -11,7 +11,7 @@ const ACT: usize = 2;
 fn build(config: serde_json::Value, threads: usize) -> Box<dyn Agent> {
     let config: AgentConfig = serde_json::from_value(config).unwrap();
     let setup = Setup { obs_dim: OBS, act_dim: ACT, streams: Streams::new(11), device: Device::Cpu, threads };
-    config.build(&setup).unwrap()
+    config.build(&setup, &Lesson::NONE).unwrap()
 }
 
 /// A small deterministic world: what an agent experiences depends on its actions only.

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
-use liprl_agents::{Agent, AgentConfig, Metrics, Setup, Streams, Transition};
+use liprl_agents::{Lesson, Agent, AgentConfig, Metrics, Setup, Streams, Transition};
 use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
@@ -11,7 +11,7 @@ use tch::Device;
 fn build(mut config: Value, extra: Value, obs_dim: usize) -> Box<dyn Agent> {
     config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     let config: AgentConfig = serde_json::from_value(config).unwrap();
-    config.build(&Setup { obs_dim, act_dim: 1, streams: Streams::new(1), device: Device::Cpu, threads: 1 }).unwrap()
+    config.build(&Setup { obs_dim, act_dim: 1, streams: Streams::new(1), device: Device::Cpu, threads: 1 }, &Lesson::NONE).unwrap()
 }
 
 /// Values of the replayed pairs after learning the chain 0 → 1 → 0 …, which pays 1 on leaving 0 and 2 on leaving 1 whatever the

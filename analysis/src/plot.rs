@@ -9,7 +9,7 @@ use std::{
 use fs_err as fs;
 use rayon::prelude::*;
 
-use crate::{AnalysisError, Band, Curve, Figure, Run, Warning, find_runs};
+use crate::{AnalysisError, Band, Curve, Figure, Line, Run, Warning, find_runs};
 
 /// What was drawn and what was skipped on the way.
 #[derive(Clone, Debug)]
@@ -25,8 +25,15 @@ pub struct PlotReport {
 }
 
 /// Draws `metric` of every run at or below `paths` into `out` (.png or .svg), one curve for each folder of
-/// `seed-<n>` and each run of another name, and writes the same numbers to a .csv beside it.
-pub fn plot(paths: &[PathBuf], metric: &str, band: Band, out: &Path) -> Result<PlotReport, AnalysisError> {
+/// `seed-<n>` and each run of another name, with these horizontal lines across it, and writes the curves' numbers to a .csv
+/// beside it.
+pub fn plot(
+    paths: &[PathBuf],
+    metric: &str,
+    band: Band,
+    references: Vec<Line>,
+    out: &Path,
+) -> Result<PlotReport, AnalysisError> {
     if !matches!(out.extension().and_then(|ending| ending.to_str()), Some("png" | "svg")) {
         return Err(AnalysisError::UnknownFormat { path: out.to_path_buf() });
     }
@@ -49,7 +56,7 @@ pub fn plot(paths: &[PathBuf], metric: &str, band: Band, out: &Path) -> Result<P
         caption: if curves.iter().all(|curve| curve.seeds == 1) { "one run each" } else { band.caption() }.to_owned(),
         y_label: metric.to_owned(),
         curves: curves.clone(),
-        references: Vec::new(),
+        references,
     };
     figure.write(out)?;
     let table = out.with_extension("csv");
@@ -119,7 +126,7 @@ mod tests {
         }
         for ending in ["png", "svg"] {
             let out = root.path().join(format!("curve.{ending}"));
-            let report = plot(&[root.path().join("hopper")], "eval/return_mean", Band::MeanStd, &out).unwrap();
+            let report = plot(&[root.path().join("hopper")], "eval/return_mean", Band::MeanStd, vec![Line { label: "expert".into(), y: 950.0 }], &out).unwrap();
             assert_eq!(report.curves.iter().map(|curve| curve.label.as_str()).collect::<Vec<_>>(), ["sac", "td3"]);
             assert!(report.warnings.is_empty());
             let bytes = fs::read(&out).unwrap();
@@ -147,9 +154,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write_run(root.path(), "v/seed-0", 0.0);
         let error =
-            plot(&[root.path().into()], "eval/retrun", Band::default(), &root.path().join("x.png")).unwrap_err();
+            plot(&[root.path().into()], "eval/retrun", Band::default(), Vec::new(), &root.path().join("x.png")).unwrap_err();
         assert!(error.to_string().contains("eval/return_mean"), "{error}");
-        let error = plot(&[root.path().into()], "eval/return_mean", Band::default(), Path::new("x.gif")).unwrap_err();
+        let error = plot(&[root.path().into()], "eval/return_mean", Band::default(), Vec::new(), Path::new("x.gif")).unwrap_err();
         assert!(error.to_string().contains(".png or .svg"), "{error}");
     }
 }

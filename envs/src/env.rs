@@ -58,6 +58,12 @@ pub trait Env: Send {
     /// Advances by one control step and writes the observation that follows.
     fn step(&mut self, action: &[f64], obs: &mut [f64]) -> Result<Step, EnvError>;
 
+    /// Whether a step can ever be `terminated`. False promises that episodes end by time limits alone; an environment that does not know
+    /// says true.
+    fn can_terminate(&self) -> bool {
+        true
+    }
+
     /// Named quantities of the last reset or step: Gymnasium's `info` (reward terms, positions).
     fn info(&self) -> &[(&'static str, f64)];
 

@@ -160,14 +160,15 @@ impl Run {
 
     /// Returns whether it is the best evaluation so far.
     fn evaluate(&mut self) -> anyhow::Result<bool> {
-        let (summary, best) = self.session.evaluate()?;
+        let (summary, best, diagnostics) = self.session.evaluate()?;
         let step = self.session.counters.step;
         let scalars = [
             ("eval/return_mean", summary.return_mean),
             ("eval/return_std", summary.return_std),
             ("eval/length_mean", summary.length_mean),
         ];
-        self.logger.scalars(step, self.wall_s(), &scalars);
+        let scalars = scalars.into_iter().chain(diagnostics.iter().map(|(name, value)| (&**name, *value)));
+        self.logger.scalars(step, self.wall_s(), &scalars.collect::<Vec<_>>());
         for (name, values) in self.session.agent.histograms()? {
             self.logger.histogram(step, &name, &values);
         }

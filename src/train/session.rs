@@ -1,7 +1,7 @@
 //! One run in memory: environment, agent, counters. `advance` is one environment step.
 
 use liprl_agents::device::parse_device;
-use liprl_agents::{Agent, AgentError, Metrics, Setup, Streams, Transition};
+use liprl_agents::{Agent, AgentError, Lesson, Metrics, Setup, Streams, Transition, Visited};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -102,14 +102,16 @@ impl Session {
     }
 
     /// Greedy episodes on an environment and seeds of their own. The seeds depend on the run's seed and the step
-    /// alone, so an evaluation leaves no trace in the run. Returns whether it is the best so far.
-    pub fn evaluate(&mut self) -> Result<(Summary, bool), TaskError> {
+    /// alone, so an evaluation leaves no trace in the run. Returns whether it is the best so far, and what the agent measures on the
+    /// pairs visited.
+    pub fn evaluate(&mut self) -> Result<(Summary, bool, Vec<(String, f64)>), TaskError> {
         let first_seed = self.streams.seed(&format!("eval/{}", self.counters.step));
+        let mut recorder = Recorder { agent: &mut *self.agent, visited: Visited::default(), calls: 0 };
         let episodes = (0..u64::from(self.config.eval.episodes))
-            .map(|index| {
-                rollout::episode(&mut self.eval_task, &mut *self.agent, first_seed.wrapping_add(index), |_, _| ())
-            })
+            .map(|index| rollout::episode(&mut self.eval_task, &mut recorder, first_seed.wrapping_add(index), |_, _| ()))
             .collect::<Result<Vec<_>, _>>()?;
+        let visited = recorder.visited;
+        let diagnostics = self.agent.diagnose(&visited)?;
         let summary = Summary::of(&episodes);
         let now = &mut self.counters;
         let best = now.best_eval.is_none_or(|(_, best)| summary.return_mean > best.return_mean);
@@ -117,17 +119,42 @@ impl Session {
         if best {
             now.best_eval = now.last_eval;
         }
-        Ok((summary, best))
+        Ok((summary, best, diagnostics))
     }
 }
 
-/// The agent a config describes, for the task's dimensions.
+/// Keeps every tenth pair that an evaluation goes through, for the agent to measure things at.
+struct Recorder<'a> {
+    agent: &'a mut dyn Agent,
+    visited: Visited,
+    calls: usize,
+}
+
+/// Steps from one kept pair to the next.
+const STRIDE: usize = 10;
+
+impl rollout::Actor for Recorder<'_> {
+    fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
+        self.agent.act_greedy(obs, action)?;
+        if self.calls.is_multiple_of(STRIDE) {
+            self.visited.obs.extend_from_slice(obs);
+            self.visited.action.extend_from_slice(action);
+        }
+        self.calls += 1;
+        Ok(())
+    }
+}
+
+/// The agent a config describes, for the task's dimensions, with the demonstrations it asks for.
 pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, AgentError> {
-    config.agent.build(&Setup {
+    let demonstrations = config.agent.demonstrations().map(|path| task.demonstrations(path)).transpose()?;
+    let lesson = Lesson { demonstrations, can_terminate: task.env().can_terminate() };
+    let setup = Setup {
         obs_dim: task.obs_dim(),
         act_dim: task.act_dim(),
         streams: Streams::new(config.seed),
         device: parse_device(&config.device)?,
         threads: config.threads,
-    })
+    };
+    config.agent.build(&setup, &lesson)
 }

@@ -1,17 +1,90 @@
 //! The shipped configs, and what a config resolves to.
 
+use std::path::Path;
+
+use serde_json::Value;
+
 use crate::runs::train_through;
 use crate::support::{finish, liprl, root, yaml_files};
 
 #[test]
 fn every_shipped_config_builds() {
+    let folder = tempfile::tempdir().expect("a folder");
     let files = yaml_files(&root().join("configs"));
     assert!(!files.is_empty());
-    for file in files {
+    for file in files.into_iter().filter(|file| !is_sweep(file)) {
+        let demonstrations = demonstrations_of(&file, folder.path());
+        let sets = demonstrations.iter().flat_map(|set| ["--set", set]);
         let path = file.to_str().expect("UTF-8");
-        let (code, _, stderr) = finish(liprl(["check", path]));
+        let (code, _, stderr) = finish(liprl(["check", path].into_iter().chain(sets)));
         assert_eq!(code, 0, "{path}:\n{stderr}");
     }
+}
+
+#[test]
+fn every_run_of_a_shipped_sweep_builds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in yaml_files(&root().join("configs")).into_iter().filter(|file| is_sweep(file)) {
+        let sweep = read_yaml(&file);
+        let base = file.parent().expect("a folder").join(sweep["base"].as_str().expect("a path"));
+        let runs = runs_of(&sweep);
+        assert!(runs.len() > 1, "{}: a sweep of one", file.display());
+        for run in runs {
+            let sets = run.iter().chain(&demonstrations_of(&base, folder.path())).cloned().collect::<Vec<_>>();
+            let args = ["check", base.to_str().expect("UTF-8")].map(str::to_owned);
+            let sets = sets.into_iter().flat_map(|set| ["--set".to_owned(), set]);
+            let (code, _, stderr) = finish(liprl(args.into_iter().chain(sets)));
+            assert_eq!(code, 0, "{}, {run:?}:\n{stderr}", file.display());
+        }
+    }
+}
+
+fn is_sweep(file: &Path) -> bool {
+    file.components().any(|part| ["ablations", "sweeps"].iter().any(|name| part.as_os_str() == *name))
+}
+
+fn read_yaml(file: &Path) -> Value {
+    serde_saphyr::from_str(&std::fs::read_to_string(file).expect("a file")).expect("YAML")
+}
+
+/// The overrides of each run: the grid of `axes`, each with every row of `zip`.
+fn runs_of(sweep: &Value) -> Vec<Vec<String>> {
+    let lists = |part: &str| -> Vec<(String, Vec<Value>)> {
+        let axes = sweep[part].as_object().cloned().unwrap_or_default().into_iter();
+        axes.map(|(path, values)| (path, values.as_array().expect("a list").clone())).collect()
+    };
+    let set = |path: &str, value: &Value| format!("{path}={value}");
+    let rows = lists("zip");
+    let count = rows.first().map_or(1, |(_, values)| values.len());
+    assert!(rows.iter().all(|(_, values)| values.len() == count), "zipped lists differ in length");
+    let mut runs: Vec<Vec<String>> =
+        (0..count).map(|i| rows.iter().map(|(path, values)| set(path, &values[i])).collect()).collect();
+    for (path, values) in lists("axes") {
+        let with = |run: &Vec<String>, value| run.iter().cloned().chain([set(&path, value)]).collect();
+        runs = runs.iter().flat_map(|run| values.iter().map(|value| with(run, value)).collect::<Vec<_>>()).collect();
+    }
+    runs
+}
+
+/// Where a config names demonstrations that are not shipped, the override that names some: an untrained policy's.
+fn demonstrations_of(config: &Path, folder: &Path) -> Option<String> {
+    let config = read_yaml(config);
+    let named = config["agent"]["demonstrations"].as_str()?;
+    if root().join(named).exists() {
+        return None;
+    }
+    let own = folder.join(Path::new(named).file_name().expect("a name"));
+    if !own.exists() {
+        let (sac, run) = (folder.join("sac.yaml"), own.with_extension("run"));
+        let text = format!("env: {}\nsteps: 20\nagent: {{kind: sac}}\neval: {{episodes: 1}}\n", config["env"]);
+        std::fs::write(&sac, text).expect("written");
+        train_through(&sac, &run, &["--quiet"]);
+        // An untrained policy falls soon: enough episodes for a batch of the discriminator at one step in twenty.
+        let args = ["record", run.to_str().expect("UTF-8"), "--episodes", "100", "--out", own.to_str().expect("UTF-8")];
+        let (code, _, stderr) = finish(liprl(args));
+        assert_eq!(code, 0, "{stderr}");
+    }
+    Some(format!("agent.demonstrations={}", own.display()))
 }
 
 #[test]
@@ -24,6 +97,41 @@ fn shipped_configs_train() {
         train_through(&config, &out, &more.collect::<Vec<_>>());
         let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).expect("metrics");
         assert_eq!(metrics.matches("eval/return_mean").count(), 2, "{name}:\n{metrics}");
+    }
+}
+
+#[test]
+fn a_shipped_imitation_trains() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, out) = (root().join("configs/liayn/inverted_double_pendulum.yaml"), folder.path().join("run"));
+    let sets = ["eval.every=50", "eval.episodes=2", "log.every=50"];
+    let more = sets.iter().flat_map(|set| ["--set", set]).chain(["--steps", "100", "--quiet"]);
+    train_through(&config, &out, &more.collect::<Vec<_>>());
+    let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).expect("metrics");
+    for name in ["eval/return_mean", "train/discriminator_loss", "train/gradient_penalty", "lipschitz/penalised_gradient_norm"] {
+        assert_eq!(metrics.matches(name).count(), 2, "{name}:\n{metrics}");
+    }
+}
+
+#[test]
+fn demonstrations_that_do_not_fit_are_refused_before_training() {
+    let config = "configs/liayn/half_cheetah.yaml";
+    for (set, words) in [
+        ("agent.demonstrations=demos/inverted_pendulum.hdf5", "holds demonstrations of InvertedPendulum-v5, expected HalfCheetah-v5"),
+        ("agent.demonstrations=demos/nowhere.hdf5", "demos/nowhere.hdf5"),
+        ("agent.demonstrations=null", "agent.demonstrations: is missing"),
+        ("agent.episodes=11", "agent.episodes: 11 are asked for, the demonstrations have 10"),
+        ("agent.keep_every=500", "a batch of the discriminator takes 64"),
+        ("agent.absorbing=value", "agent.absorbing: this task never ends an episode"),
+        ("agent.policy.critic_head={kind: quantile}", "twin: false"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("run");
+        let (code, _, stderr) =
+            finish(liprl(["train", config, "--out", out.to_str().expect("UTF-8"), "--set", set]));
+        assert!(code == 1 || code == 2, "{set}: {code}");
+        assert!(stderr.contains(words), "{set}:\n{stderr}");
+        assert!(!out.join("metrics.jsonl").exists(), "{set}: training had begun");
     }
 }
 

@@ -6,24 +6,29 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::runs::{
-    SMALL, assert_same_traces, newest_step, signal, small_agent, start, summary, train, train_through,
+    SMALL, SMALL_IMITATION, assert_same_traces, newest_step, signal, small_agent, start, summary, train, train_through,
     wait_for_checkpoints, write_config,
 };
 use crate::support::finish;
 
 #[test]
 fn a_sac_run_killed_at_random_moments_equals_one_never_killed() {
-    killed_equals_whole("sac");
+    killed_equals_whole(&format!("{SMALL}{}", small_agent("sac")));
 }
 
 #[test]
 fn a_td3_run_killed_at_random_moments_equals_one_never_killed() {
-    killed_equals_whole("td3");
+    killed_equals_whole(&format!("{SMALL}{}", small_agent("td3")));
 }
 
-fn killed_equals_whole(kind: &str) {
+#[test]
+fn an_imitation_killed_at_random_moments_equals_one_never_killed() {
+    killed_equals_whole(SMALL_IMITATION);
+}
+
+fn killed_equals_whole(config: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent(kind)));
+    let config = write_config(folder.path(), config);
     let whole = folder.path().join("whole");
     train_through(&config, &whole, &[]);
     // A process ends before its kill only where this one was kept from running for most of a run: then once more.

@@ -40,6 +40,35 @@ pub(crate) fn small_agent(kind: &str) -> String {
     )
 }
 
+/// A small imitation of the shipped pendulum, with a good deal switched on.
+pub(crate) const SMALL_IMITATION: &str = "
+env: InvertedDoublePendulum-v5
+steps: 2400
+eval: {every: 400, episodes: 2}
+checkpoint: {every: 150}
+log: {every: 70}
+agent:
+  kind: gail
+  demonstrations: demos/inverted_double_pendulum.hdf5
+  policy:
+    kind: td3
+    n_step: 3
+    batch_size: 16
+    buffer_size: 1000
+    learning_starts: 100
+    update_every: 4
+    actor: &net {hidden: [16, 16]}
+    critic: *net
+    action_noise: {kind: ornstein_uhlenbeck}
+    parameter_noise: {}
+    normalise_observations: {}
+    normalise_returns: {pop_art: true}
+    priorities: {}
+  discriminator: {hidden: [16, 16], batch_size: 16, steps: 2, standardise: true, expert_labels: {uniform: {low: 0.7, high: 1.2}}}
+  shaping: {kind: purple, target: 1}
+  warm_start: {updates: 50}
+";
+
 /// A config file in a folder.
 pub(crate) fn write_config(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("small.yaml");

@@ -180,10 +180,16 @@ pub struct NormaliseConfig {
     /// Standardised observations are clipped to ± this. Default `5`.
     #[garde(range(min = 0.1))]
     pub clip: f64,
+    /// Variances below this count as this. Default `1e-8`.
+    #[garde(range(min = 1e-12))]
+    pub variance_floor: f64,
+    /// One mean and one deviation for all coordinates together, as the authors' code of arXiv 2006.16785 has it. Default `false`.
+    #[garde(skip)]
+    pub scalar: bool,
 }
 
 impl Default for NormaliseConfig {
     fn default() -> Self {
-        Self { clip: 5.0 }
+        Self { clip: 5.0, variance_floor: 1e-8, scalar: false }
     }
 }

@@ -39,19 +39,19 @@ pub trait Learner {
 
 /// The policy network for one observation at a time, on the CPU wherever it trains.
 #[derive(Debug)]
-pub(super) struct Acting {
+pub(crate) struct Acting {
     single: Single,
     /// A copy of the parameters where they live on another device; empty when it has to be fetched.
     copy: Vec<f32>,
 }
 
 impl Acting {
-    pub(super) fn new(actor: &Trained) -> Self {
+    pub(crate) fn new(actor: &Trained) -> Self {
         Self { single: Single::new(&actor.mlps()[0]), copy: Vec::new() }
     }
 
     /// The network's output at `obs`.
-    pub(super) fn head(&mut self, actor: &Trained, obs: &[f32]) -> Result<&[f32], AgentError> {
+    pub(crate) fn head(&mut self, actor: &Trained, obs: &[f32]) -> Result<&[f32], AgentError> {
         if actor.params().tensor().device() == tch::Device::Cpu {
             return Ok(self.single.forward(actor.params().slice(), obs));
         }
@@ -62,23 +62,23 @@ impl Acting {
     }
 
     /// The parameters changed.
-    pub(super) fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self) {
         self.copy.clear();
     }
 }
 
 /// A batch's tensors on a learner's device.
-pub(super) struct OnDevice {
-    pub(super) obs: Tensor,
-    pub(super) action: Tensor,
-    pub(super) reward: Tensor,
-    pub(super) discount: Tensor,
-    pub(super) next_obs: Tensor,
-    pub(super) weight: Tensor,
+pub(crate) struct OnDevice {
+    pub(crate) obs: Tensor,
+    pub(crate) action: Tensor,
+    pub(crate) reward: Tensor,
+    pub(crate) discount: Tensor,
+    pub(crate) next_obs: Tensor,
+    pub(crate) weight: Tensor,
 }
 
 impl OnDevice {
-    pub(super) fn of(batch: &Batch, device: tch::Device) -> Result<Self, AgentError> {
+    pub(crate) fn of(batch: &Batch, device: tch::Device) -> Result<Self, AgentError> {
         Ok(Self {
             obs: batch.obs.f_to(device)?,
             action: batch.action.f_to(device)?,
@@ -91,7 +91,7 @@ impl OnDevice {
 }
 
 /// Each critic's values `[B]` at (`obs`, `action`), by autograd over `params`.
-pub(super) fn values(
+pub(crate) fn values(
     critics: &Trained,
     params: &Tensor,
     obs: &Tensor,
@@ -102,16 +102,16 @@ pub(super) fn values(
 }
 
 /// The gradient of `loss` with respect to a flat buffer's leaf.
-pub(super) fn gradient(loss: &Tensor, leaf: &Tensor) -> Result<Tensor, AgentError> {
+pub(crate) fn gradient(loss: &Tensor, leaf: &Tensor) -> Result<Tensor, AgentError> {
     Ok(Tensor::f_run_backward(&[loss], &[leaf], false, false)?.swap_remove(0))
 }
 
 /// A leaf of the autograd graph on these parameters' memory.
-pub(super) fn leaf(params: &Tensor) -> Tensor {
+pub(crate) fn leaf(params: &Tensor) -> Tensor {
     params.detach().set_requires_grad(true)
 }
 
 /// An error naming `what` where `value` is NaN or infinite.
-pub(super) fn finite(what: &str, value: f64, updates: u64) -> Result<(), AgentError> {
+pub(crate) fn finite(what: &str, value: f64, updates: u64) -> Result<(), AgentError> {
     if value.is_finite() { Ok(()) } else { Err(AgentError::NonFinite { what: what.to_owned(), value, updates }) }
 }

@@ -4,12 +4,12 @@ use rand::RngExt;
 use tch::Tensor;
 
 use super::{
-    Learner, NormaliseConfig, PriorityConfig, SacConfig, Td3Config,
+    Learner, NormaliseConfig, PriorityConfig, Rewards, SacConfig, Td3Config,
     learner::{OnDevice, values},
 };
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
-    Setup, State, StreamRng, Transition, batch::f32_slice_mut,
+    Setup, State, StreamRng, Transition, Visited, WindowBatch, batch::f32_slice_mut,
 };
 
 /// What to keep and when to learn.
@@ -73,29 +73,72 @@ pub struct OffPolicy {
     learner: Box<dyn Learner>,
     schedule: Schedule,
     replay: Replay,
-    batch: Batch,
+    drawn: Drawn,
     sampling: StreamRng,
     warm_up: StreamRng,
     normaliser: Option<RunningNormaliser>,
     /// One observation, standardised.
     seen: Vec<f32>,
     steps: u64,
+    /// Whether the first action has been asked for.
+    begun: bool,
+}
+
+/// An update's transitions.
+enum Drawn {
+    /// With the rewards that were stored.
+    Stored(Batch),
+    /// With rewards found when they are drawn.
+    Rewarded { window: Box<WindowBatch>, rewards: Box<dyn Rewards> },
+}
+
+impl Drawn {
+    fn batch(&mut self) -> &mut Batch {
+        match self {
+            Self::Stored(batch) => batch,
+            Self::Rewarded { window, .. } => &mut window.batch,
+        }
+    }
 }
 
 impl OffPolicy {
-    /// An agent that has seen nothing yet.
+    /// An agent that has seen nothing yet and learns from the environment's rewards.
     pub fn new(learner: Box<dyn Learner>, schedule: Schedule, setup: &Setup) -> Result<Self, AgentError> {
+        let Schedule { batch_size, n_step, gamma, .. } = schedule;
+        let batch = Batch::new(batch_size, setup.obs_dim, setup.act_dim, n_step, gamma);
+        Self::drawing(Drawn::Stored(batch), learner, schedule, setup)
+    }
+
+    /// An agent that learns from these rewards instead.
+    pub fn with_rewards(
+        rewards: Box<dyn Rewards>,
+        learner: Box<dyn Learner>,
+        schedule: Schedule,
+        setup: &Setup,
+    ) -> Result<Self, AgentError> {
+        let Schedule { batch_size, n_step, gamma, .. } = schedule;
+        let window = Box::new(WindowBatch::new(batch_size, setup.obs_dim, setup.act_dim, n_step, gamma));
+        Self::drawing(Drawn::Rewarded { window, rewards }, learner, schedule, setup)
+    }
+
+    fn drawing(
+        drawn: Drawn,
+        learner: Box<dyn Learner>,
+        schedule: Schedule,
+        setup: &Setup,
+    ) -> Result<Self, AgentError> {
         let Setup { obs_dim, act_dim, .. } = *setup;
-        let Schedule { priorities, batch_size, n_step, gamma, .. } = schedule;
+        let Schedule { priorities, .. } = schedule;
         Ok(Self {
             learner,
+            drawn,
             replay: Replay::new(ReplayConfig { capacity: schedule.buffer_size, obs_dim, act_dim, priorities })?,
-            batch: Batch::new(batch_size, obs_dim, act_dim, n_step, gamma),
             sampling: setup.streams.rng("replay"),
             warm_up: setup.streams.rng("warm-up"),
-            normaliser: schedule.normalise.map(|config| RunningNormaliser::new(obs_dim, options(config))),
+            normaliser: schedule.normalise.map(|config| config.normaliser(obs_dim)),
             seen: Vec::new(),
             steps: 0,
+            begun: false,
             schedule,
         })
     }
@@ -103,8 +146,9 @@ impl OffPolicy {
     /// Turns the batch's observations into what the learner sees.
     fn normalise_batch(&mut self) -> Result<(), AgentError> {
         if let Some(normaliser) = &self.normaliser {
-            normaliser.apply(f32_slice_mut(&mut self.batch.obs)?);
-            normaliser.apply(f32_slice_mut(&mut self.batch.next_obs)?);
+            let batch = self.drawn.batch();
+            normaliser.apply(f32_slice_mut(&mut batch.obs)?);
+            normaliser.apply(f32_slice_mut(&mut batch.next_obs)?);
         }
         Ok(())
     }
@@ -119,12 +163,25 @@ impl OffPolicy {
     }
 }
 
-fn options(config: NormaliseConfig) -> NormaliserOptions {
-    NormaliserOptions { clip: config.clip, ..NormaliserOptions::default() }
+impl NormaliseConfig {
+    fn options(self) -> NormaliserOptions {
+        NormaliserOptions { clip: self.clip, variance_floor: self.variance_floor }
+    }
+
+    /// A normaliser of observations of `dim` numbers that has seen none.
+    fn normaliser(self, dim: usize) -> RunningNormaliser {
+        RunningNormaliser::new(if self.scalar { 1 } else { dim }, self.options())
+    }
 }
 
 impl Agent for OffPolicy {
     fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
+        if !self.begun {
+            self.begun = true;
+            if let Drawn::Rewarded { rewards, .. } = &mut self.drawn {
+                rewards.begin(&mut *self.learner, self.normaliser.as_mut())?;
+            }
+        }
         if self.steps < self.schedule.learning_starts {
             action.iter_mut().for_each(|action| *action = self.warm_up.random_range(-1.0..=1.0));
             return Ok(());
@@ -146,7 +203,10 @@ impl Agent for OffPolicy {
         if transition.terminated || transition.truncated {
             self.learner.end_episode();
         }
-        self.replay.push(transition, Flags::NONE)
+        match &mut self.drawn {
+            Drawn::Stored(_) => self.replay.push(transition, Flags::NONE),
+            Drawn::Rewarded { rewards, .. } => rewards.observe(transition, &mut self.replay),
+        }
     }
 
     fn update(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
@@ -155,11 +215,20 @@ impl Agent for OffPolicy {
             return Ok(());
         }
         for _ in 0..updates {
-            self.replay.sample(&mut self.sampling, &mut self.batch)?;
+            match &mut self.drawn {
+                Drawn::Stored(batch) => self.replay.sample(&mut self.sampling, batch)?,
+                Drawn::Rewarded { window, rewards } => {
+                    self.replay.sample_window(&mut self.sampling, window)?;
+                    rewards.relabel(window, metrics)?;
+                }
+            }
             self.normalise_batch()?;
-            self.learner.update(&self.batch, metrics)?;
+            self.learner.update(self.drawn.batch(), metrics)?;
             if self.schedule.priorities.is_some() {
-                self.replay.update_priorities(&self.batch.index, &self.learner.errors())?;
+                self.replay.update_priorities(&self.drawn.batch().index, &self.learner.errors())?;
+            }
+            if let Drawn::Rewarded { window, rewards } = &mut self.drawn {
+                rewards.learn(&self.replay, window, metrics)?;
             }
         }
         Ok(())
@@ -171,7 +240,8 @@ impl Agent for OffPolicy {
 
     fn policy(&self) -> Result<Policy, AgentError> {
         let actor = self.learner.actor();
-        let normaliser = self.normaliser.clone().zip(self.schedule.normalise.map(options));
+        let normaliser = self.normaliser.as_ref().map(|normaliser| normaliser.broadcast(self.replay.config().obs_dim));
+        let normaliser = normaliser.zip(self.schedule.normalise.map(NormaliseConfig::options));
         Ok(Policy::new(&actor.mlps()[0], actor.params().to_vec()?, self.replay.config().act_dim, normaliser))
     }
 
@@ -182,13 +252,16 @@ impl Agent for OffPolicy {
                 trained.named()?.into_iter().map(|(name, values)| (format!("weights/{network}/{name}"), values)),
             );
         }
+        if let Drawn::Rewarded { rewards, .. } = &mut self.drawn {
+            all.extend(rewards.histograms()?);
+        }
         if self.replay.is_empty() {
             return Ok(all);
         }
         // The batch that the next update would draw, from a copy of the stream: looking changes nothing.
-        self.replay.sample(&mut self.sampling.clone(), &mut self.batch)?;
+        self.replay.sample(&mut self.sampling.clone(), self.drawn.batch())?;
         self.normalise_batch()?;
-        let on = OnDevice::of(&self.batch, self.learner.critics().params().tensor().device())?;
+        let on = OnDevice::of(self.drawn.batch(), self.learner.critics().params().tensor().device())?;
         let critics = self.learner.critics();
         let values = tch::no_grad(|| values(critics, critics.params().tensor(), &on.obs, &on.action))?;
         let numbers =
@@ -200,12 +273,21 @@ impl Agent for OffPolicy {
         Ok(all)
     }
 
+    fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
+        let _ = visited;
+        Ok(Vec::new())
+    }
+
     fn save(&self) -> Result<State, AgentError> {
         let mut state = State::default();
         self.learner.save(&mut state)?;
         state.put("streams/replay", &self.sampling);
         state.put("streams/warm-up", &self.warm_up);
         state.put("steps", &self.steps);
+        state.put("begun", &self.begun);
+        if let Drawn::Rewarded { rewards, .. } = &self.drawn {
+            rewards.save(&mut state)?;
+        }
         if let Some(normaliser) = &self.normaliser {
             normaliser.save(&mut state, "normaliser");
         }
@@ -217,6 +299,11 @@ impl Agent for OffPolicy {
         self.sampling = state.get("streams/replay")?;
         self.warm_up = state.get("streams/warm-up")?;
         self.steps = state.get("steps")?;
+        // Checkpoints of earlier versions do not say; what begins only matters to agents they did not have.
+        self.begun = state.get("begun").unwrap_or(true);
+        if let Drawn::Rewarded { rewards, .. } = &mut self.drawn {
+            rewards.load(state)?;
+        }
         if let Some(normaliser) = &mut self.normaliser {
             normaliser.load(state, "normaliser")?;
         }

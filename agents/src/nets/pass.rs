@@ -35,7 +35,18 @@ impl Weights {
         self.backward[0].narrow(1, start as i64, count as i64)
     }
 
-    fn params(&self) -> &[f32] {
+    /// `out = x Wᵀ` for layer `layer`: x `[rows, inputs]`, out `[rows, outputs]`; no bias.
+    pub fn multiply(&self, layer: usize, x: &Tensor, out: &Buffer) -> Result<(), AgentError> {
+        multiply(x, &self.forward[layer], out)
+    }
+
+    /// `out = delta W` for layer `layer`: delta `[rows, outputs]`, out `[rows, inputs]`.
+    pub fn multiply_back(&self, layer: usize, delta: &Tensor, out: &Buffer) -> Result<(), AgentError> {
+        multiply(delta, &self.backward[layer], out)
+    }
+
+    /// The network's parameters.
+    pub fn params(&self) -> &[f32] {
         // SAFETY: a contiguous f32 CPU view whose memory the `Buffer` it came from shares with it; written only between passes.
         unsafe { std::slice::from_raw_parts(self.flat.data_ptr().cast(), self.flat.numel()) }
     }
@@ -70,6 +81,13 @@ impl Gradient {
     /// All of it, to change.
     pub fn slice_mut(&mut self) -> &mut [f32] {
         self.flat.slice_mut()
+    }
+
+    /// Adds `a b` (`[outputs, rows]` by `[rows, inputs]`) to the gradient of the first network's weight `layer`.
+    pub fn add_product(&mut self, layer: usize, a: &Tensor, b: &Tensor) -> Result<(), AgentError> {
+        let weight = &self.weights[0][layer];
+        let _ = weight.f_addmm_out(weight, a, b)?; // the handle it returns is the weight again
+        Ok(())
     }
 }
 

@@ -14,6 +14,9 @@ pub(super) trait Task: Send {
     /// A random initial state.
     fn initial(&self, rng: &mut NumpyRng, options: &Given) -> Result<State, EnvError>;
 
+    /// Whether `advance` can ever end an episode.
+    fn can_terminate(&self) -> bool;
+
     /// Advances the state; reward and termination.
     fn advance(&self, state: &mut State, action: &[f64]) -> (f64, bool);
 
@@ -63,6 +66,10 @@ impl Env for ClassicEnv {
 
     fn action_space(&self) -> &BoxSpace {
         &self.action_space
+    }
+
+    fn can_terminate(&self) -> bool {
+        self.task.can_terminate()
     }
 
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {

@@ -53,6 +53,10 @@ impl Task for MountainCar {
         Ok([rng.uniform(low, high), 0.0, 0.0])
     }
 
+    fn can_terminate(&self) -> bool {
+        true
+    }
+
     fn advance(&self, state: &mut State, action: &[f64]) -> (f64, bool) {
         let [position, velocity, stored] = *state;
         let stored = stored == 1.0;

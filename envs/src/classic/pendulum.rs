@@ -43,6 +43,10 @@ impl Task for Pendulum {
         Ok([rng.uniform(-angle, angle), rng.uniform(-speed, speed), 0.0])
     }
 
+    fn can_terminate(&self) -> bool {
+        false
+    }
+
     fn advance(&self, state: &mut State, action: &[f64]) -> (f64, bool) {
         let [angle, speed, _] = *state;
         let torque = action[0].clamp(-MAX_TORQUE, MAX_TORQUE);

@@ -101,6 +101,10 @@ impl Task for Ant {
         [x, y]
     }
 
+    fn can_terminate(&self) -> bool {
+        self.terminates
+    }
+
     fn reward(&self, sim: &Sim, [x, y]: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
         let healthy = (self.z_range.0..=self.z_range.1).contains(&sim.qpos()[2]);
         let forward = x * self.forward_weight;

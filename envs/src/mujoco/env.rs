@@ -20,6 +20,9 @@ pub(super) trait Task: Send {
         [0.0; 2]
     }
 
+    /// Whether `reward` can ever end an episode.
+    fn can_terminate(&self) -> bool;
+
     /// Reward and termination after a step in which the tracked point moved with this velocity (metres per second).
     fn reward(&self, sim: &Sim, velocity: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool);
 
@@ -108,6 +111,10 @@ impl Env for MujocoEnv {
 
     fn action_space(&self) -> &BoxSpace {
         &self.action_space
+    }
+
+    fn can_terminate(&self) -> bool {
+        self.task.can_terminate()
     }
 
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {

@@ -53,6 +53,10 @@ impl Task for HalfCheetah {
         [sim.qpos()[0], 0.0]
     }
 
+    fn can_terminate(&self) -> bool {
+        false
+    }
+
     fn reward(&self, sim: &Sim, [x_velocity, _]: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
         let forward = self.forward_weight * x_velocity;
         let ctrl = self.ctrl_weight * sum_of_squares(action);

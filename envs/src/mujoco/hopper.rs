@@ -86,6 +86,10 @@ impl Task for Hopper {
         [sim.qpos()[0], 0.0]
     }
 
+    fn can_terminate(&self) -> bool {
+        self.terminates
+    }
+
     fn reward(&self, sim: &Sim, [x_velocity, _]: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
         let healthy = self.healthy(sim);
         let forward = self.forward_weight * x_velocity;

@@ -150,6 +150,10 @@ impl Task for Humanoid {
         })
     }
 
+    fn can_terminate(&self) -> bool {
+        self.terminates
+    }
+
     fn reward(&self, sim: &Sim, [x, y]: [f64; 2], _action: &[f64], info: &mut Info) -> (f64, bool) {
         let healthy = inside(sim.qpos()[2], self.z_range);
         let forward = self.forward_weight * x;

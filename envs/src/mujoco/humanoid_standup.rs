@@ -74,6 +74,10 @@ impl Task for HumanoidStandup {
         self.observed.write(sim, obs);
     }
 
+    fn can_terminate(&self) -> bool {
+        false
+    }
+
     fn reward(&self, sim: &Sim, _velocity: [f64; 2], _action: &[f64], info: &mut Info) -> (f64, bool) {
         let up = sim.qpos()[2] / sim.timestep();
         let ctrl = self.ctrl_weight * sum_of_squares(sim.ctrl());

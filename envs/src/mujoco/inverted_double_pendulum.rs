@@ -39,6 +39,10 @@ impl Task for InvertedDoublePendulum {
         obs.push(sim.qfrc_constraint()[0].clamp(-10.0, 10.0));
     }
 
+    fn can_terminate(&self) -> bool {
+        true
+    }
+
     fn reward(&self, sim: &Sim, _velocity: [f64; 2], _action: &[f64], info: &mut Info) -> (f64, bool) {
         let [x, _, y] = sim.site(0);
         let (v1, v2) = (sim.qvel()[1], sim.qvel()[2]);

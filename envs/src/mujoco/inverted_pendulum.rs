@@ -31,6 +31,10 @@ impl Task for InvertedPendulum {
         obs.extend_from_slice(sim.qvel());
     }
 
+    fn can_terminate(&self) -> bool {
+        true
+    }
+
     fn reward(&self, sim: &Sim, _velocity: [f64; 2], _action: &[f64], info: &mut Info) -> (f64, bool) {
         let fallen = sim.qpos()[1].abs() > 0.2;
         let reward = if fallen { 0.0 } else { 1.0 };

@@ -63,6 +63,10 @@ impl Task for Pusher {
         }
     }
 
+    fn can_terminate(&self) -> bool {
+        false
+    }
+
     fn reward(&self, sim: &Sim, _velocity: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
         let object = sim.xpos()[self.object];
         let near = -difference(object, sim.xpos()[self.tip]).1 * self.near_weight;

@@ -56,6 +56,10 @@ impl Task for Reacher {
         obs.extend_from_slice(&difference(sim.xpos()[self.fingertip], sim.xpos()[self.target]).0[..2]);
     }
 
+    fn can_terminate(&self) -> bool {
+        false
+    }
+
     fn reward(&self, sim: &Sim, _velocity: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
         let (_, distance) = difference(sim.xpos()[self.fingertip], sim.xpos()[self.target]);
         let dist = -distance * self.dist_weight;

@@ -53,6 +53,10 @@ impl Task for Swimmer {
         [sim.qpos()[0], sim.qpos()[1]]
     }
 
+    fn can_terminate(&self) -> bool {
+        false
+    }
+
     fn reward(&self, sim: &Sim, [x, y]: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
         let forward = self.forward_weight * x;
         let ctrl = self.ctrl_weight * sum_of_squares(action);

@@ -70,6 +70,10 @@ impl Task for Walker2d {
         [sim.qpos()[0], 0.0]
     }
 
+    fn can_terminate(&self) -> bool {
+        self.terminates
+    }
+
     fn reward(&self, sim: &Sim, [x_velocity, _]: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
         let healthy = inside(sim.qpos()[1], self.z_range) && inside(sim.qpos()[2], self.angle_range);
         let forward = self.forward_weight * x_velocity;

@@ -60,6 +60,10 @@ impl Env for AbsorbingState {
         self.inner.action_space()
     }
 
+    fn can_terminate(&self) -> bool {
+        false
+    }
+
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
         let (own, indicator) = self.split(obs)?;
         self.inner.reset(seed, options, own)?;

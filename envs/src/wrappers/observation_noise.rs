@@ -40,6 +40,10 @@ impl Env for ObservationNoise {
         self.inner.action_space()
     }
 
+    fn can_terminate(&self) -> bool {
+        self.inner.can_terminate()
+    }
+
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
         self.inner.reset(seed, options, obs)?;
         if let Some(seed) = seed {

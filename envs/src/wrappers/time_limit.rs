@@ -34,6 +34,10 @@ impl Env for TimeLimit {
         self.inner.action_space()
     }
 
+    fn can_terminate(&self) -> bool {
+        self.inner.can_terminate()
+    }
+
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
         self.elapsed = 0;
         self.inner.reset(seed, options, obs)

@@ -1,0 +1,158 @@
+//! Off-policy GAIL on Hopper-v5 at the released defaults of arXiv 2006.16785 (every 2 steps 2 rounds, each one TD3 update on 10-step windows of
+//! 64 and one pass over 500 demonstrated transitions in batches of 64): environment steps per second, and what its parts take.
+//! One JSON object a line.
+//!
+//! `cargo bench -p liprl-agents --bench gail -- [--threads N] [--steps N] [--repeats N]`
+
+use std::{env, error::Error, io::Write, time::Instant};
+
+use liprl_agents::{
+    Agent, AgentConfig, Lesson, Metrics, Setup, Streams, Transition,
+    demos::{Demonstrations, Episode},
+};
+use liprl_envs::{Env, Options};
+use rand::RngExt;
+use serde_json::{Value, json};
+use tch::Device;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let threads = argument("--threads", 1)?;
+    let (steps, repeats) = (argument("--steps", 400)?, argument("--repeats", 5)?);
+    // The same work less one part at a time: what is missing is what the part takes.
+    let parts = [
+        ("steps_per_s", json!({})),
+        ("without_discriminator_steps_per_s", json!({"reward": {"kind": "constant", "value": 1.0}})),
+        ("without_penalty_steps_per_s", json!({"discriminator": {"gradient_penalty": {"scale": 0.0}}})),
+    ];
+    let mut worlds = Vec::new();
+    for (what, changes) in parts {
+        worlds.push((what, World::new(&changes, threads)?, Vec::new()));
+    }
+    for repeat in 0..=repeats {
+        for (_, world, rates) in &mut worlds {
+            let start = Instant::now();
+            (0..steps).try_for_each(|_| world.step())?;
+            let rate = steps as f64 / start.elapsed().as_secs_f64();
+            if repeat > 0 {
+                rates.push(rate); // the first round warms caches and clocks up
+            }
+        }
+    }
+    for (what, _, mut rates) in worlds {
+        rates.sort_by(f64::total_cmp);
+        let (min, median, max) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
+        let line = json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
+        writeln!(std::io::stdout(), "{line}")?;
+    }
+    Ok(())
+}
+
+fn argument(name: &str, default: usize) -> Outcome<usize> {
+    let mut arguments = env::args().skip_while(|argument| argument != name).skip(1);
+    Ok(arguments.next().map(|value| value.parse()).transpose()?.unwrap_or(default))
+}
+
+/// An agent and its environment.
+struct World {
+    env: Box<dyn Env>,
+    agent: Box<dyn Agent>,
+    metrics: Metrics,
+    wide: Vec<f64>,
+    obs: Vec<f32>,
+    next_obs: Vec<f32>,
+    action: Vec<f32>,
+}
+
+impl World {
+    fn new(changes: &Value, threads: usize) -> Outcome<Self> {
+        let mut env = liprl_envs::make("Hopper-v5", &Options::new())?;
+        let (obs_dim, act_dim) = (env.observation_space().dim(), env.action_space().dim());
+        let mut config = released();
+        merge(&mut config, changes);
+        let config: AgentConfig = serde_json::from_value(config)?;
+        let setup = Setup { obs_dim, act_dim, streams: Streams::new(0), device: Device::Cpu, threads };
+        let lesson = Lesson { demonstrations: Some(demonstrations(obs_dim, act_dim)), can_terminate: true };
+        let agent = config.build(&setup, &lesson)?;
+        let mut wide = vec![0.0; obs_dim];
+        env.reset(Some(0), &Options::new(), &mut wide)?;
+        let obs = wide.iter().map(|&x| x as f32).collect();
+        let (next_obs, action) = (vec![0.0; obs_dim], vec![0.0; act_dim]);
+        let mut world = Self { env, agent, metrics: Metrics::default(), wide, obs, next_obs, action };
+        // Windows as long as they get.
+        (0..200).try_for_each(|_| world.step())?;
+        Ok(world)
+    }
+
+    fn step(&mut self) -> Outcome<()> {
+        self.agent.act(&self.obs, &mut self.action)?;
+        let action: Vec<f64> = self.action.iter().map(|&x| f64::from(x)).collect();
+        let step = self.env.step(&action, &mut self.wide)?;
+        self.next_obs.iter_mut().zip(&self.wide).for_each(|(narrow, &wide)| *narrow = wide as f32);
+        self.agent.observe(&Transition {
+            obs: &self.obs,
+            action: &self.action,
+            reward: step.reward as f32,
+            next_obs: &self.next_obs,
+            terminated: step.terminated,
+            truncated: step.truncated,
+        })?;
+        self.agent.update(&mut self.metrics)?;
+        if step.done() {
+            self.env.reset(None, &Options::new(), &mut self.wide)?;
+            self.obs.iter_mut().zip(&self.wide).for_each(|(narrow, &wide)| *narrow = wide as f32);
+        } else {
+            std::mem::swap(&mut self.obs, &mut self.next_obs);
+        }
+        Ok(())
+    }
+}
+
+/// configs/liayn/hopper.yaml with the labels, the one-sided penalty and the schedule of the authors' release.
+fn released() -> Value {
+    let net = |hidden: [usize; 2]| {
+        json!({"hidden": hidden, "layer_norm": true, "init": {"orthogonal": {"output_gain": 0.01}}, "lr": 2.5e-4})
+    };
+    let mut actor = net([300, 200]);
+    actor["clip_norm"] = json!(40.0);
+    actor["lr_schedule"] = json!({"linear": {"updates": 10_000_000}});
+    json!({
+        "kind": "gail",
+        "policy": {
+            "kind": "td3", "gamma": 0.995, "n_step": 10, "batch_size": 64, "buffer_size": 100_000, "learning_starts": 0,
+            "update_every": 2, "updates": 2, "policy_delay": 2, "delay_counts": "rounds", "target_updates": "every_update",
+            "backup": {"soft": {"minimum_weight": 0.75}}, "critic_loss": "huber", "actor": actor, "critic": net([400, 300]),
+            "action_noise": {"kind": "ornstein_uhlenbeck"}, "parameter_noise": {"adapt_every": 2},
+            "normalise_observations": {"variance_floor": 0.01},
+        },
+        "discriminator": {
+            "expert_labels": {"uniform": {"low": 0.7, "high": 1.2}},
+            "gradient_penalty": {"sides": "one"},
+        },
+    })
+}
+
+fn merge(config: &mut Value, changes: &Value) {
+    match (config, changes) {
+        (Value::Object(config), Value::Object(changes)) => {
+            changes.iter().for_each(|(key, value)| merge(config.entry(key).or_insert(Value::Null), value));
+        }
+        (config, changes) => *config = changes.clone(),
+    }
+}
+
+/// Ten episodes of 1000 steps: what they hold does not matter to the clock.
+fn demonstrations(obs_dim: usize, act_dim: usize) -> Demonstrations {
+    let mut rng = Streams::new(1).rng("demonstrations");
+    let mut numbers = |count: usize| (0..count).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>();
+    let episodes = (0..10).map(|_| Episode {
+        observations: numbers(1001 * obs_dim),
+        actions: numbers(1000 * act_dim),
+        rewards: vec![1.0; 1000],
+        terminations: vec![false; 1000],
+        truncations: (0..1000).map(|t| t == 999).collect(),
+        ..Episode::default()
+    });
+    Demonstrations { episodes: episodes.collect(), ..Demonstrations::default() }
+}

@@ -1,0 +1,32 @@
+//! What an agent with a reward of its own is to `OffPolicy`: something that judges replayed transitions when they are drawn.
+
+use super::Learner;
+use crate::{AgentError, Metrics, Replay, RunningNormaliser, State, Transition, WindowBatch};
+
+/// A reward other than the environment's, which may learn too.
+pub trait Rewards {
+    /// Called once, before the first action of a run: a start for the learner (a clone). `normaliser` is what its observations go through.
+    fn begin(
+        &mut self,
+        learner: &mut dyn Learner,
+        normaliser: Option<&mut RunningNormaliser>,
+    ) -> Result<(), AgentError>;
+
+    /// Puts a transition into the buffer, marked as `relabel` wants it.
+    fn observe(&mut self, transition: &Transition<'_>, replay: &mut Replay) -> Result<(), AgentError>;
+
+    /// Replaces the returns of `window.batch` by those of its own rewards; changes discounts where terminations are worth something.
+    fn relabel(&mut self, window: &mut WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError>;
+
+    /// Learning due after each update of the learner; `window` is what that update was on.
+    fn learn(&mut self, replay: &Replay, window: &WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError>;
+
+    /// Weights for TensorBoard; changes no state.
+    fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;
+
+    /// Everything that changes.
+    fn save(&self, state: &mut State) -> Result<(), AgentError>;
+
+    /// Takes back what `save` wrote.
+    fn load(&mut self, state: &State) -> Result<(), AgentError>;
+}

@@ -1,0 +1,144 @@
+//! Settings of off-policy GAIL. Source unless another is named: Blondé, Strasser & Kalousis 2020 (arXiv 2006.16785) and its authors' code.
+
+use std::path::PathBuf;
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{discriminator_config::DiscriminatorConfig, reference::Reference};
+use crate::{
+    actor_critic::{SacConfig, Schedule, Td3Config},
+    cloning::CloningConfig,
+    count,
+    shaping::ShapingConfig,
+};
+
+/// Off-policy generative adversarial imitation: an actor–critic learns from replay, on rewards that a discriminator between its own
+/// transitions and demonstrated ones gives at the moment of sampling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct GailConfig {
+    /// What is imitated: a Minari or D4RL HDF5 file, or a Minari dataset's folder. Needed unless the reward is `environment` or
+    /// `constant`.
+    pub demonstrations: Option<PathBuf>,
+    /// Episodes used of it, the first ones. Default: all.
+    #[garde(inner(range(min = 1)))]
+    pub episodes: Option<usize>,
+    /// Of each episode every n-th step is used, from a random first one. Default `20`; 1 uses all.
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1))]
+    pub keep_every: usize,
+    /// The learner that imitates. Default `{kind: td3}` with TD3's defaults.
+    #[garde(dive)]
+    pub policy: PolicyConfig,
+    /// What tells demonstrated transitions from the policy's.
+    #[garde(dive)]
+    pub discriminator: DiscriminatorConfig,
+    /// How its output becomes a reward. Default `{kind: minimax}`.
+    #[garde(dive)]
+    pub reward: RewardConfig,
+    /// What is done to the reward before the policy learns from it. Default: nothing.
+    #[garde(dive)]
+    pub shaping: Option<ShapingConfig>,
+    /// What becomes of an episode that the task ended. Default: `value` where the task can end an episode, else `off`.
+    pub absorbing: Option<Absorbing>,
+    /// Behaviour cloning of the demonstrations before the first step. Default: none.
+    #[garde(dive)]
+    pub warm_start: Option<CloningConfig>,
+    /// Ways of the authors' code that change numbers: `true` for all of them, or one by one. Default `false`.
+    pub reference: Reference,
+}
+
+impl Default for GailConfig {
+    fn default() -> Self {
+        Self {
+            demonstrations: None,
+            episodes: None,
+            keep_every: 20,
+            policy: PolicyConfig::Td3(Td3Config::default()),
+            discriminator: DiscriminatorConfig::default(),
+            reward: RewardConfig::Minimax,
+            shaping: None,
+            absorbing: None,
+            warm_start: None,
+            reference: Reference::default(),
+        }
+    }
+}
+
+/// The actor–critic under the learned reward; its own settings say how often it learns, from how much, discounted how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum PolicyConfig {
+    /// TD3, or DDPG by its switches.
+    Td3(#[garde(dive)] Td3Config),
+    /// Soft actor–critic.
+    Sac(#[garde(dive)] SacConfig),
+}
+
+impl GailConfig {
+    /// When the policy learns, and from how much.
+    pub fn schedule(&self) -> Schedule {
+        let mut schedule: Schedule = match &self.policy {
+            PolicyConfig::Td3(config) => config.into(),
+            PolicyConfig::Sac(config) => config.into(),
+        };
+        if self.reference.quirks().scalar_moments
+            && let Some(normalise) = &mut schedule.normalise
+        {
+            normalise.scalar = true;
+        }
+        schedule
+    }
+}
+
+/// The reward of a transition, from the discriminator's logit x (large for demonstrated ones) where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub enum RewardConfig {
+    /// −log(1 − σ(x) + 1e-8): from 0 to 18.42, never negative (GAIL's; the paper's).
+    Minimax,
+    /// log σ(x): never positive.
+    NonSaturating,
+    /// log σ(x) − log(1 − σ(x)) = x (Fu et al. 2018; DAC's).
+    Airl,
+    /// Random expert distillation (Wang et al. 2019): near 1 where a predictor trained on the demonstrations is right, towards 0
+    /// elsewhere. The discriminator is not trained.
+    Red(#[garde(dive)] super::red::RedConfig),
+    /// The environment's own, to test everything but imitation.
+    Environment,
+    /// The same for every transition: what survival alone is worth, a control.
+    Constant {
+        /// That reward.
+        value: f64,
+    },
+}
+
+impl RewardConfig {
+    /// Whether the discriminator gives it, and has to be trained.
+    pub fn from_logits(&self) -> bool {
+        matches!(self, Self::Minimax | Self::NonSaturating | Self::Airl)
+    }
+
+    /// Whether demonstrations are needed.
+    pub fn imitates(&self) -> bool {
+        !matches!(self, Self::Environment | Self::Constant { .. })
+    }
+}
+
+/// What becomes of an episode that the task ended, whose reward would otherwise stop: an imitator rewarded at each step would learn to
+/// survive, one punished at each step to end it, whatever the demonstrations do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Absorbing {
+    /// The next state is worth nothing.
+    Off,
+    /// The next state is the absorbing one (Kostrikov et al. 2019), which leads to itself for ever: it is worth r(absorbing)/(1 − γ), in closed
+    /// form from the reward of the moment. The discriminator sees one absorbing transition for each ended episode, on both sides.
+    Value,
+    /// As the authors' code: a copy of the last transition, rewarded as the absorbing one, is stored and is worth that reward alone.
+    Reference,
+}

@@ -1,0 +1,543 @@
+//! The discriminator: its logits, their input gradients, and one gradient step on classification loss plus gradient penalty.
+//!
+//! On a CPU, for ReLU and LeakyReLU, the step is written out (the penalty's double backward in closed form, `lipschitz::InputGradient`); otherwise
+//! it is autograd, which is also its specification.
+
+use std::collections::BTreeMap;
+
+use tch::{Device, Kind, Tensor};
+
+use super::{
+    discriminator_config::{ClassificationLoss, DiscriminatorConfig},
+    loss::{Classification, Vitals},
+};
+use crate::{
+    AgentError, State, StreamRng,
+    actor_critic::learner::{finite, gradient, leaf},
+    lipschitz::{InputGradient, SpectralNorm},
+    nets::{Buffer, Gradient, Mlp, Pass, Team, Weights},
+    optim::Trained,
+};
+
+/// Added to a squared norm, so that its root has a gradient at zero.
+const NORM_FLOOR: f64 = 1e-24;
+
+/// The network and what its steps need.
+#[derive(Debug)]
+pub(super) struct Discriminator {
+    config: DiscriminatorConfig,
+    trained: Trained,
+    spectral: Option<SpectralNorm>,
+    /// The parameters in use: the learnt ones, spectrally normalised where that is asked for.
+    effective: Buffer,
+    weights: Weights,
+    by_hand: Option<ByHand>,
+    /// Buffers for logits of so many rows, and for their input gradients.
+    scorers: BTreeMap<usize, (Buffer, Pass)>,
+    gradients: BTreeMap<usize, (Buffer, InputGradient)>,
+    /// Logits found on another device.
+    elsewhere: Vec<f32>,
+    team: Team,
+    steps: u64,
+}
+
+/// Buffers of the hand-written step.
+#[derive(Debug)]
+struct ByHand {
+    x: Buffer,
+    pass: Pass,
+    points: Buffer,
+    input_gradient: InputGradient,
+    gradient: Gradient,
+}
+
+/// One step's data; rows are `[B, I]`, squashed, of the policy first and the demonstrations then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StepData<'a> {
+    /// `[2 B, I]`.
+    pub(super) rows: &'a [f32],
+    /// Labels of the policy's rows, `[B]`.
+    pub(super) policy_labels: &'a [f32],
+    /// Labels of the demonstrated rows, `[B]`.
+    pub(super) expert_labels: &'a [f32],
+    /// Weights of the demonstrated rows, `[B]`.
+    pub(super) expert_weights: &'a [f32],
+    /// Points of the penalty, squashed, `[B, I]`.
+    pub(super) points: &'a [f32],
+    /// ∂(squashed)/∂(raw) at those points, `[B, I]`.
+    pub(super) slopes: &'a [f32],
+}
+
+/// What one step measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Measured {
+    /// The classification.
+    pub(super) vitals: Vitals,
+    /// λ · mean φ.
+    pub(super) penalty: f64,
+    /// Mean ‖∇D‖ at the penalty's points.
+    pub(super) norm: f64,
+    /// Share of them above k.
+    pub(super) above: f64,
+    /// Global norm of the parameters' gradient.
+    pub(super) grad_norm: f64,
+}
+
+impl Discriminator {
+    /// First weights (and, for spectral normalisation, singular vectors) from `rng`; rows have `width` numbers.
+    pub(super) fn new(
+        config: &DiscriminatorConfig,
+        width: usize,
+        device: Device,
+        rng: &mut StreamRng,
+    ) -> Result<Self, AgentError> {
+        let net = config.network();
+        let mlp = Mlp::new(width, &net.hidden, 1, net.activation, false, net.init);
+        let trained = Trained::new(vec![mlp.clone()], (&net).into(), device, rng)?;
+        let hidden = 0..mlp.layers.len() - 1;
+        let spectral = config.spectral_norm.then(|| SpectralNorm::new(&mlp, hidden, 1.0, rng));
+        let effective = Buffer::zeros_on(&[mlp.len()], device)?;
+        let batch = config.batch_size;
+        let by_hand = match (device, InputGradient::new(&mlp, batch)?) {
+            (Device::Cpu, Some(input_gradient)) => Some(ByHand {
+                x: Buffer::zeros(&[2 * batch, width])?,
+                pass: Pass::new(&mlp, 2 * batch)?,
+                points: Buffer::zeros(&[batch, width])?,
+                input_gradient,
+                gradient: Gradient::new(&[&mlp])?,
+            }),
+            _ => None,
+        };
+        let mut discriminator = Self {
+            weights: Weights::new(&mlp, &effective, 0),
+            config: config.clone(),
+            trained,
+            spectral,
+            effective,
+            by_hand,
+            scorers: BTreeMap::new(),
+            gradients: BTreeMap::new(),
+            elsewhere: Vec::new(),
+            team: Team::new(1)?,
+            steps: 0,
+        };
+        discriminator.refresh(true)?;
+        Ok(discriminator)
+    }
+
+    /// Numbers in a row.
+    pub(super) fn width(&self) -> usize {
+        self.trained.mlps()[0].inputs()
+    }
+
+    /// The network, with the parameters it is used with.
+    pub(super) fn network(&self) -> Result<(&Mlp, Vec<f32>), AgentError> {
+        Ok((&self.trained.mlps()[0], self.effective.to_vec()?))
+    }
+
+    /// What is learnt, for histograms.
+    pub(super) fn trained(&self) -> &Trained {
+        &self.trained
+    }
+
+    /// Logits of squashed rows, `[R, I]` to `[R]`.
+    pub(super) fn logits(&mut self, rows: &[f32]) -> Result<&[f32], AgentError> {
+        let (mlp, width) = (&self.trained.mlps()[0], self.width());
+        let count = rows.len() / width;
+        if self.effective.tensor().device() != Device::Cpu {
+            let x = Tensor::f_from_slice(rows)?.f_view([count as i64, width as i64])?;
+            self.elsewhere = Vec::try_from(tch::no_grad(|| self.forward(&x))?.f_to(Device::Cpu)?)?;
+            return Ok(&self.elsewhere);
+        }
+        if let std::collections::btree_map::Entry::Vacant(entry) = self.scorers.entry(count) {
+            entry.insert((Buffer::zeros(&[count, width])?, Pass::new(mlp, count)?));
+        }
+        let Some((x, pass)) = self.scorers.get_mut(&count) else { return Ok(&[]) };
+        x.slice_mut().copy_from_slice(rows);
+        pass.forward(&self.weights, x.tensor())
+    }
+
+    /// Logits by autograd, `[R, I]` on any device to `[R]`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor, AgentError> {
+        let x = x.f_to(self.effective.tensor().device())?;
+        Ok(self.trained.forward(0, self.effective.tensor(), &x).f_squeeze_dim(-1)?)
+    }
+
+    /// ‖∇D‖₂ with respect to raw rows, `[R]`, at squashed rows `[R, I]` with ∂(squashed)/∂(raw) `[R, I]`.
+    pub(super) fn gradient_norms(&mut self, rows: &[f32], slopes: &[f32]) -> Result<Vec<f32>, AgentError> {
+        let width = self.width();
+        let count = rows.len() / width;
+        if !self.gradients.contains_key(&count)
+            && self.by_hand.is_some()
+            && let Some(pass) = InputGradient::new(&self.trained.mlps()[0], count)?
+        {
+            self.gradients.insert(count, (Buffer::zeros(&[count, width])?, pass));
+        }
+        let gradient = match self.gradients.get_mut(&count) {
+            Some((x, pass)) => {
+                x.slice_mut().copy_from_slice(rows);
+                pass.run(&self.weights, x.tensor())?.to_vec()
+            }
+            None => {
+                let x = leaf(&Tensor::f_from_slice(rows)?.f_view([count as i64, width as i64])?);
+                let sum = self.forward(&x)?.f_sum(Kind::Float)?;
+                Vec::try_from(gradient(&sum, &x)?.f_flatten(0, -1)?)?
+            }
+        };
+        Ok(row_norms(&gradient, slopes, width).map(|norm| norm as f32).collect())
+    }
+
+    /// One gradient step.
+    pub(super) fn step(&mut self, data: &StepData<'_>) -> Result<Measured, AgentError> {
+        let measured = match self.by_hand {
+            Some(_) => self.step_by_hand(data)?,
+            None => self.step_autograd(data)?,
+        };
+        self.steps += 1;
+        finite("the discriminator's loss", measured.vitals.loss + measured.penalty, self.steps)?;
+        self.refresh(true)?;
+        Ok(measured)
+    }
+
+    fn classification<'a>(&self, data: &StepData<'a>) -> Classification<'a> {
+        Classification {
+            loss: self.config.loss,
+            entropy: self.config.entropy,
+            policy_labels: data.policy_labels,
+            expert_labels: data.expert_labels,
+            expert_weights: data.expert_weights,
+        }
+    }
+
+    fn step_by_hand(&mut self, data: &StepData<'_>) -> Result<Measured, AgentError> {
+        let classification = self.classification(data);
+        let mut measured = Measured::default();
+        let Some(ByHand { x, pass, points, input_gradient, gradient }) = &mut self.by_hand else { return Ok(measured) };
+        let (batch, width) = (self.config.batch_size, x.slice().len() / (2 * self.config.batch_size));
+        x.slice_mut().copy_from_slice(data.rows);
+        pass.forward(&self.weights, x.tensor())?;
+        let (logits, slopes) = pass.output_and_gradient();
+        let ((policy, expert), (policy_slopes, expert_slopes)) = (logits.split_at(batch), slopes.split_at_mut(batch));
+        measured.vitals = classification.by_hand(policy, expert, policy_slopes, expert_slopes);
+        pass.backward(&self.weights, x.tensor(), Some((gradient, 0)))?;
+        let penalty = self.config.gradient_penalty;
+        if penalty.scale > 0.0 {
+            points.slice_mut().copy_from_slice(data.points);
+            input_gradient.run(&self.weights, points.tensor())?;
+            let (g, outer) = input_gradient.gradient_and_outer();
+            let share = penalty.scale / batch as f64;
+            for (row, norm) in row_norms(g, data.slopes, width).enumerate() {
+                let (value, derivative) = penalty.phi(norm);
+                measured.penalty += share * value;
+                measured.norm += norm / batch as f64;
+                measured.above += f64::from(u8::from(norm > penalty.target)) / batch as f64;
+                // v = λ/B φ′ ∂‖J g‖/∂g = λ/B φ′ J² g / ‖J g‖, J the diagonal of slopes.
+                let factor = (share * derivative / norm.max(NORM_FLOOR.sqrt())) as f32;
+                let range = row * width..(row + 1) * width;
+                for ((v, g), slope) in outer[range.clone()].iter_mut().zip(&g[range.clone()]).zip(&data.slopes[range]) {
+                    *v = factor * slope * slope * g;
+                }
+            }
+            input_gradient.backward(&self.weights, gradient)?;
+        }
+        if let Some(spectral) = &self.spectral {
+            spectral.pull_back(self.effective.slice(), gradient.slice_mut());
+        }
+        measured.grad_norm = self.trained.step(&self.team, &mut [gradient], None)?;
+        Ok(measured)
+    }
+
+    /// The loss with its penalty by autograd over `params`, the learnt ones, in their own float type.
+    fn loss_autograd(&self, data: &StepData<'_>, params: &Tensor) -> Result<(Tensor, Measured), AgentError> {
+        let (batch, width) = (self.config.batch_size as i64, self.width() as i64);
+        let on = |numbers: &[f32]| {
+            let tensor = Tensor::f_from_slice(numbers)?.f_view([-1, width])?;
+            tensor.f_to_device(params.device())?.f_to_kind(params.kind())
+        };
+        let effective = match &self.spectral {
+            Some(spectral) => spectral.forward(params)?,
+            None => params.shallow_clone(),
+        };
+        let forward = |x: &Tensor| self.trained.forward(0, &effective, x).f_squeeze_dim(-1);
+        let logits = forward(&on(data.rows)?)?;
+        let (policy, expert) = (logits.f_narrow(0, 0, batch)?, logits.f_narrow(0, batch, batch)?);
+        let mut loss = self.classification(data).autograd(&policy, &expert);
+        let mut measured = Measured::default();
+        let read = |tensor: &Tensor| Vec::<f32>::try_from(tensor.f_detach()?.f_to_kind(Kind::Float)?.f_to(Device::Cpu)?);
+        let (policy, expert, mut unused) = (read(&policy)?, read(&expert)?, vec![0.0; 2 * batch as usize]);
+        let (a, b) = unused.split_at_mut(batch as usize);
+        measured.vitals = self.classification(data).by_hand(&policy, &expert, a, b);
+        let penalty = self.config.gradient_penalty;
+        if penalty.scale > 0.0 {
+            let points = on(data.points)?.set_requires_grad(true);
+            let sum = forward(&points)?.f_sum(points.kind())?;
+            let g = Tensor::f_run_backward(&[&sum], &[&points], true, true)?.swap_remove(0) * on(data.slopes)?;
+            let norm = (g.square().f_sum_dim_intlist(1, false, None::<Kind>)? + NORM_FLOOR).sqrt();
+            let excess = &norm - penalty.target;
+            let excess = match penalty.sides {
+                super::discriminator_config::Sides::Two => excess,
+                super::discriminator_config::Sides::One => excess.relu(),
+            };
+            let term = excess.square().mean(None) * penalty.scale;
+            measured.penalty = term.f_double_value(&[])?;
+            measured.norm = norm.mean(None).f_double_value(&[])?;
+            measured.above = norm.gt(penalty.target).f_to_kind(Kind::Double)?.mean(None).f_double_value(&[])?;
+            loss += term;
+        }
+        Ok((loss, measured))
+    }
+
+    /// The specification of `step_by_hand`, on any device and for any activation.
+    fn step_autograd(&mut self, data: &StepData<'_>) -> Result<Measured, AgentError> {
+        let params = leaf(self.trained.params().tensor());
+        let (loss, mut measured) = self.loss_autograd(data, &params)?;
+        measured.grad_norm = self.trained.step_tensor(&gradient(&loss, &params)?)?;
+        Ok(measured)
+    }
+
+    /// Brings the parameters in use up to date; with `iterate`, after a round of power iteration.
+    fn refresh(&mut self, iterate: bool) -> Result<(), AgentError> {
+        match (&mut self.spectral, self.effective.tensor().device()) {
+            (None, _) => {
+                let _ = self.effective.tensor().shallow_clone().f_copy_(self.trained.params().tensor())?;
+            }
+            (Some(spectral), Device::Cpu) => {
+                let params = self.trained.params().slice();
+                if iterate {
+                    spectral.iterate(params);
+                }
+                spectral.apply(params, self.effective.slice_mut());
+            }
+            (Some(spectral), _) => {
+                let params = self.trained.params().to_vec()?;
+                if iterate {
+                    spectral.iterate(&params);
+                }
+                let mut effective = vec![0.0; params.len()];
+                spectral.apply(&params, &mut effective);
+                self.effective.fill_from(&effective)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that changes.
+    pub(super) fn save(&self, state: &mut State) -> Result<(), AgentError> {
+        self.trained.save("discriminator", state)?;
+        if let Some(spectral) = &self.spectral {
+            spectral.save("discriminator/spectral", state);
+        }
+        state.put("discriminator/steps", &self.steps);
+        Ok(())
+    }
+
+    /// Takes back what `save` wrote.
+    pub(super) fn load(&mut self, state: &State) -> Result<(), AgentError> {
+        self.trained.load("discriminator", state)?;
+        if let Some(spectral) = &mut self.spectral {
+            spectral.load("discriminator/spectral", state)?;
+        }
+        self.steps = state.get("discriminator/steps")?;
+        self.refresh(false)
+    }
+}
+
+impl DiscriminatorConfig {
+    /// Settings that do not go together.
+    pub(super) fn check(&self) -> Result<(), AgentError> {
+        let bad = |setting: &str, problem: &str| {
+            Err(AgentError::BadConfig { setting: format!("agent.discriminator.{setting}"), problem: problem.into() })
+        };
+        for (name, labels) in [("expert_labels", self.expert_labels), ("policy_labels", self.policy_labels)] {
+            if let super::discriminator_config::Labels::Uniform { low, high } = labels
+                && low > high
+            {
+                return bad(name, "`low` is above `high`; exchange them");
+            }
+            let unlabelled = matches!(self.loss, ClassificationLoss::PositiveUnlabelled { .. });
+            if unlabelled && labels != super::discriminator_config::Labels::Exact {
+                return bad(name, "the positive–unlabelled loss has labels of its own; leave this out");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// ‖J g‖₂ of each row, J the diagonal of `slopes`.
+fn row_norms<'a>(g: &'a [f32], slopes: &'a [f32], width: usize) -> impl Iterator<Item = f64> + 'a {
+    g.chunks_exact(width).zip(slopes.chunks_exact(width)).map(|(g, slopes)| {
+        g.iter().zip(slopes).map(|(g, slope)| f64::from(g * slope).powi(2)).sum::<f64>().sqrt()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Streams,
+        actor_critic::testing::{assert_close, assert_gradient, numbers},
+        gail::discriminator_config::{GradientPenalty, Sides},
+        nets::Activation,
+    };
+
+    const B: usize = 19;
+    const WIDTH: usize = 6;
+
+    struct Numbers {
+        rows: Vec<f32>,
+        labels: Vec<f32>,
+        weights: Vec<f32>,
+        points: Vec<f32>,
+        slopes: Vec<f32>,
+    }
+
+    impl Numbers {
+        fn new() -> Self {
+            let slopes = numbers(B * WIDTH, "slopes").iter().map(|&x| if x > 1.0 { 0.0 } else { 0.5 + x.abs() }).collect();
+            Self {
+                rows: numbers(2 * B * WIDTH, "rows"),
+                labels: numbers(B, "labels").iter().map(|x| x.abs().min(1.2)).collect(),
+                weights: numbers(B, "weights").iter().map(|x| x.abs()).collect(),
+                points: numbers(B * WIDTH, "points"),
+                slopes,
+            }
+        }
+
+        fn data(&self) -> StepData<'_> {
+            StepData {
+                rows: &self.rows,
+                policy_labels: &self.labels,
+                expert_labels: &self.labels,
+                expert_weights: &self.weights,
+                points: &self.points,
+                slopes: &self.slopes,
+            }
+        }
+    }
+
+    fn configs() -> Vec<DiscriminatorConfig> {
+        let init = crate::nets::Init::Orthogonal { output_gain: 1.0 };
+        let base = DiscriminatorConfig { hidden: vec![17, 13], batch_size: B, init, entropy: 0.1, ..Default::default() };
+        let penalty = |scale, sides| GradientPenalty { scale, sides, target: 0.4, ..Default::default() };
+        vec![
+            DiscriminatorConfig { gradient_penalty: penalty(10.0, Sides::Two), ..base.clone() },
+            DiscriminatorConfig { gradient_penalty: penalty(3.0, Sides::One), activation: Activation::Relu, ..base.clone() },
+            DiscriminatorConfig { gradient_penalty: penalty(2.0, Sides::Two), spectral_norm: false, ..base.clone() },
+            DiscriminatorConfig { gradient_penalty: penalty(0.0, Sides::Two), ..base },
+        ]
+    }
+
+    fn discriminator(config: &DiscriminatorConfig) -> Discriminator {
+        Discriminator::new(config, WIDTH, Device::Cpu, &mut Streams::new(5).rng("discriminator")).unwrap()
+    }
+
+    #[test]
+    fn steps_by_hand_are_those_by_autograd() {
+        let numbers = Numbers::new();
+        for config in configs() {
+            let (mut by_hand, mut autograd) = (discriminator(&config), discriminator(&config));
+            for _ in 0..3 {
+                let params = leaf(by_hand.trained.params().tensor());
+                let (loss, _) = by_hand.loss_autograd(&numbers.data(), &params).unwrap();
+                let expected = gradient(&loss, &params).unwrap();
+                let a = by_hand.step(&numbers.data()).unwrap();
+                // `Trained::step` leaves the gradient where it was.
+                assert_gradient(by_hand.by_hand.as_ref().unwrap().gradient.slice(), &expected);
+                let b = autograd.step_autograd(&numbers.data()).unwrap();
+                autograd.refresh(true).unwrap();
+                assert_close(a.vitals.loss + a.penalty, loss.double_value(&[]));
+                for (a, b) in [(a.penalty, b.penalty), (a.norm, b.norm), (a.above, b.above), (a.grad_norm, b.grad_norm)] {
+                    assert!((a - b).abs() <= 1e-3 * b.abs().max(0.1), "{a} and {b}");
+                }
+            }
+        }
+    }
+
+    /// The penalty's loss in f64 against finite differences of the logit alone: no autograd, no closed form.
+    #[test]
+    fn the_penalty_is_that_of_finite_differences() {
+        let (numbers, config) = (Numbers::new(), configs().swap_remove(0));
+        let discriminator = discriminator(&config);
+        let (mlp, params) = discriminator.network().unwrap();
+        let params = Tensor::from_slice(&params).to_kind(Kind::Double);
+        let logit = |x: &[f64]| {
+            mlp.forward(&params, &Tensor::from_slice(x).view([1, WIDTH as i64])).double_value(&[0, 0])
+        };
+        let mut expected = 0.0;
+        for (point, slopes) in numbers.points.chunks_exact(WIDTH).zip(numbers.slopes.chunks_exact(WIDTH)) {
+            let point: Vec<f64> = point.iter().map(|&x| f64::from(x)).collect();
+            let squares: f64 = (0..WIDTH)
+                .map(|i| {
+                    let at = |h: f64| {
+                        let mut moved = point.clone();
+                        moved[i] += h;
+                        logit(&moved)
+                    };
+                    ((at(1e-6) - at(-1e-6)) / 2e-6 * f64::from(slopes[i])).powi(2)
+                })
+                .sum();
+            expected += config.gradient_penalty.phi(squares.sqrt()).0;
+        }
+        expected *= config.gradient_penalty.scale / B as f64;
+        let (_, measured) =
+            discriminator.loss_autograd(&numbers.data(), &leaf(discriminator.trained.params().tensor())).unwrap();
+        assert!((measured.penalty - expected).abs() < 1e-5 * expected, "{} and {expected}", measured.penalty);
+    }
+
+    #[test]
+    fn gradient_norms_by_hand_equal_autograd() {
+        let numbers = Numbers::new();
+        let mut piecewise = discriminator(&configs()[0]);
+        let by_hand = piecewise.gradient_norms(&numbers.points, &numbers.slopes).unwrap();
+        piecewise.by_hand = None;
+        piecewise.gradients.clear();
+        let autograd = piecewise.gradient_norms(&numbers.points, &numbers.slopes).unwrap();
+        assert_gradient(&by_hand, &Tensor::from_slice(&autograd));
+    }
+
+    #[test]
+    fn it_learns_the_log_ratio_of_two_gaussians() {
+        // Policy N(−1, 1), demonstrated N(1, 1) in each of one coordinate: the best logit is log p_e / p_p = 2 x.
+        let config = DiscriminatorConfig {
+            hidden: vec![32],
+            batch_size: 512,
+            lr: 3e-3,
+            entropy: 0.0,
+            spectral_norm: false,
+            gradient_penalty: GradientPenalty { scale: 0.0, ..Default::default() },
+            ..Default::default()
+        };
+        let mut discriminator = Discriminator::new(&config, 1, Device::Cpu, &mut Streams::new(8).rng("gaussians")).unwrap();
+        for step in 0..600 {
+            let mut rows = numbers(1024, &format!("gaussians {step}"));
+            rows[..512].iter_mut().for_each(|x| *x -= 1.0);
+            rows[512..].iter_mut().for_each(|x| *x += 1.0);
+            let data = StepData {
+                rows: &rows,
+                policy_labels: &[0.0; 512],
+                expert_labels: &[1.0; 512],
+                expert_weights: &[1.0; 512],
+                points: &[],
+                slopes: &[],
+            };
+            discriminator.step(&data).unwrap();
+        }
+        for x in [-1.5f32, -0.5, 0.0, 0.5, 1.5] {
+            let logit = discriminator.logits(&[x]).unwrap()[0];
+            assert!((logit - 2.0 * x).abs() < 0.35, "{logit} at {x}");
+        }
+    }
+
+    #[test]
+    fn a_restored_discriminator_goes_on_like_the_saved_one() {
+        let (numbers, config) = (Numbers::new(), configs().swap_remove(0));
+        let mut saved = discriminator(&config);
+        saved.step(&numbers.data()).unwrap();
+        let mut state = State::default();
+        saved.save(&mut state).unwrap();
+        let mut loaded = Discriminator::new(&config, WIDTH, Device::Cpu, &mut Streams::new(6).rng("other")).unwrap();
+        loaded.load(&state).unwrap();
+        assert_eq!(saved.step(&numbers.data()).unwrap(), loaded.step(&numbers.data()).unwrap());
+        assert_eq!(saved.effective.slice(), loaded.effective.slice());
+    }
+}

@@ -1,0 +1,184 @@
+//! Transitions as the discriminator takes them: two halves, a state and an action or next state, each with an indicator behind it where
+//! absorbing states are told apart.
+//!
+//! A *raw* row holds the transition's own numbers. What the network takes has its states standardised (if asked for) and clipped, and
+//! the gradients that matter are with respect to raw rows: a coordinate beyond the clip contributes none.
+
+use super::discriminator_config::{DiscriminatorConfig, DiscriminatorInput};
+use crate::{Flags, RunningNormaliser};
+
+/// The layout of a row and what is done to it.
+#[derive(Clone, Debug)]
+pub(super) struct Encoder {
+    obs_dim: usize,
+    act_dim: usize,
+    input: DiscriminatorInput,
+    /// Whether each half ends with an indicator.
+    indicators: bool,
+    clip: f32,
+}
+
+/// One transition to be encoded, in the environment's units but for actions, which are in `[-1, 1]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    /// s, `[O]`.
+    pub(super) obs: &'a [f32],
+    /// a, `[A]`.
+    pub(super) action: &'a [f32],
+    /// s′, `[O]`.
+    pub(super) next_obs: &'a [f32],
+    /// Which of the states is absorbing.
+    pub(super) flags: Flags,
+}
+
+impl Encoder {
+    /// Rows of these transitions; `indicators` where absorbing states are told apart.
+    pub(super) fn new(config: &DiscriminatorConfig, obs_dim: usize, act_dim: usize, indicators: bool) -> Self {
+        Self { obs_dim, act_dim, input: config.input, indicators, clip: config.clip as f32 }
+    }
+
+    /// Numbers in a row.
+    pub(super) fn width(&self) -> usize {
+        let second = self.second();
+        second + self.second_dim() + usize::from(self.indicators)
+    }
+
+    /// Where the second half starts.
+    pub(super) fn second(&self) -> usize {
+        self.obs_dim + usize::from(self.indicators)
+    }
+
+    fn second_dim(&self) -> usize {
+        match self.input {
+            DiscriminatorInput::StateAction => self.act_dim,
+            DiscriminatorInput::StateState => self.obs_dim,
+        }
+    }
+
+    /// Writes a transition's raw row. An absorbing state is zeros with indicator 1, and so is the action there.
+    pub(super) fn encode(&self, seen: Seen<'_>, row: &mut [f32]) {
+        let (first, second) = row.split_at_mut(self.second());
+        let absorbed = seen.flags.contains(Flags::OBS_ABSORBING);
+        let (numbers, absorbed_next) = match self.input {
+            DiscriminatorInput::StateAction => (seen.action, absorbed),
+            DiscriminatorInput::StateState => (seen.next_obs, seen.flags.contains(Flags::NEXT_ABSORBING)),
+        };
+        self.half(seen.obs, absorbed, first);
+        self.half(numbers, absorbed_next, second);
+    }
+
+    fn half(&self, numbers: &[f32], absorbing: bool, half: &mut [f32]) {
+        let (own, indicator) = half.split_at_mut(numbers.len());
+        match absorbing && self.indicators {
+            true => own.fill(0.0),
+            false => own.copy_from_slice(numbers),
+        }
+        indicator.fill(f32::from(absorbing));
+    }
+
+    /// The absorbing transition's raw row.
+    pub(super) fn encode_absorbing(&self, row: &mut [f32]) {
+        let second = self.second();
+        for (start, dim) in [(0, self.obs_dim), (second, self.second_dim())] {
+            row[start..start + dim].fill(0.0);
+            row[start + dim..start + dim + usize::from(self.indicators)].fill(1.0);
+        }
+    }
+
+    /// Turns raw rows into what the network takes, in place.
+    pub(super) fn squash(&self, normaliser: Option<&RunningNormaliser>, rows: &mut [f32]) {
+        for row in rows.chunks_exact_mut(self.width()) {
+            for start in self.states() {
+                let absorbed = self.indicators && row[start + self.obs_dim] == 1.0;
+                let state = &mut row[start..start + self.obs_dim];
+                if let Some(normaliser) = normaliser.filter(|_| !absorbed) {
+                    normaliser.apply(state);
+                }
+                state.iter_mut().for_each(|x| *x = x.clamp(-self.clip, self.clip));
+            }
+        }
+    }
+
+    /// ∂(what the network takes)/∂(raw), coordinate by coordinate, at these raw rows.
+    pub(super) fn slopes(&self, normaliser: Option<&RunningNormaliser>, raw: &[f32], slopes: &mut [f32]) {
+        let width = self.width();
+        for (row, slopes) in raw.chunks_exact(width).zip(slopes.chunks_exact_mut(width)) {
+            slopes.fill(1.0);
+            for start in self.states() {
+                for i in 0..self.obs_dim {
+                    let (x, slope) = match normaliser {
+                        Some(normaliser) => normaliser.affine(i, row[start + i]),
+                        None => (row[start + i], 1.0),
+                    };
+                    slopes[start + i] = if x.abs() <= self.clip { slope } else { 0.0 };
+                }
+            }
+        }
+    }
+
+    /// Where states start in a row.
+    fn states(&self) -> impl Iterator<Item = usize> + use<> {
+        let second = matches!(self.input, DiscriminatorInput::StateState).then_some(self.second());
+        std::iter::once(0).chain(second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NormaliserOptions;
+
+    fn encoder(input: DiscriminatorInput, indicators: bool) -> Encoder {
+        Encoder::new(&DiscriminatorConfig { input, ..Default::default() }, 2, 1, indicators)
+    }
+
+    const SEEN: Seen<'_> = Seen { obs: &[1.0, -7.0], action: &[0.5], next_obs: &[2.0, 2.0], flags: Flags::NONE };
+
+    #[test]
+    fn rows_hold_both_halves_and_their_indicators() {
+        let mut row = [9.0; 6];
+        let encoder_sa = encoder(DiscriminatorInput::StateAction, true);
+        encoder_sa.encode(SEEN, &mut row[..5]);
+        assert_eq!(row[..5], [1.0, -7.0, 0.0, 0.5, 0.0]);
+        encoder_sa.encode(Seen { flags: Flags::OBS_ABSORBING, ..SEEN }, &mut row[..5]);
+        assert_eq!(row[..5], [0.0, 0.0, 1.0, 0.0, 1.0]);
+        // Its last own action is no absorbing one: only the next state is.
+        encoder_sa.encode(Seen { flags: Flags::NEXT_ABSORBING, ..SEEN }, &mut row[..5]);
+        assert_eq!(row[..5], [1.0, -7.0, 0.0, 0.5, 0.0]);
+        let encoder_ss = encoder(DiscriminatorInput::StateState, true);
+        encoder_ss.encode(Seen { flags: Flags::NEXT_ABSORBING, ..SEEN }, &mut row);
+        assert_eq!(row, [1.0, -7.0, 0.0, 0.0, 0.0, 1.0]);
+        encoder_ss.encode_absorbing(&mut row);
+        assert_eq!(row, [0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
+        let plain = encoder(DiscriminatorInput::StateAction, false);
+        plain.encode(SEEN, &mut row[..3]);
+        assert_eq!((plain.width(), &row[..3]), (3, &[1.0, -7.0, 0.5][..]));
+    }
+
+    #[test]
+    fn squashing_and_its_slopes_agree_with_finite_differences() {
+        let mut normaliser = RunningNormaliser::new(2, NormaliserOptions { clip: f64::INFINITY, variance_floor: 1e-8 });
+        normaliser.update(&[0.0, 0.0, 4.0, 1.0]); // means 2 and 0.5, deviations 2 and 0.5
+        for input in [DiscriminatorInput::StateAction, DiscriminatorInput::StateState] {
+            for moments in [None, Some(&normaliser)] {
+                let encoder = encoder(input, true);
+                let mut raw = vec![0.0; encoder.width()];
+                encoder.encode(SEEN, &mut raw);
+                let mut slopes = vec![0.0; raw.len()];
+                encoder.slopes(moments, &raw, &mut slopes);
+                for (i, slope) in slopes.iter().enumerate() {
+                    let at = |change: f32| {
+                        let mut row = raw.clone();
+                        row[i] += change;
+                        encoder.squash(moments, &mut row);
+                        row[i]
+                    };
+                    let h = 1.0 / 64.0;
+                    assert!((slope - (at(h) - at(-h)) / (2.0 * h)).abs() < 1e-4, "{input:?}, coordinate {i}: {slope}");
+                }
+                // −7 is beyond the clip of 5, as it is and standardised (−15).
+                assert_eq!(slopes[1], 0.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Off-policy GAIL's rewards: what replayed windows are worth under every setting, terminations, exact resume, the metrics its page lists.
+#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+
+use liprl_agents::{
+    Agent, AgentConfig, AgentError, Flags, Lesson, Metrics, Replay, ReplayConfig, Setup, State, Streams, Transition,
+    WindowBatch,
+    actor_critic::Rewards,
+    demos::{Demonstrations, Episode},
+    gail::{GailConfig, Imitation},
+};
+use serde_json::{Value, json};
+use tch::Device;
+
+const OBS: usize = 3;
+const ACT: usize = 2;
+const GAMMA: f64 = 0.9;
+
+fn setup() -> Setup {
+    Setup { obs_dim: OBS, act_dim: ACT, streams: Streams::new(3), device: Device::Cpu, threads: 1 }
+}
+
+/// Numbers in [-1, 1] that look random, the same for the same place.
+fn number(i: usize) -> f64 {
+    ((i as f64 + 1.0) * 12.9898).sin()
+}
+
+/// Episodes of 30 steps near observation 1, the last of which is ended by the task in every second one.
+fn demonstrations() -> Demonstrations {
+    let episodes = (0..4).map(|e| Episode {
+        observations: (0..31 * OBS).map(|i| 1.0 + 0.1 * number(i + 1000 * e)).collect(),
+        actions: (0..30 * ACT).map(|i| 0.5 * number(i + 500 * e)).collect(),
+        rewards: vec![1.0; 30],
+        terminations: (0..30).map(|t| e % 2 == 0 && t == 29).collect(),
+        truncations: (0..30).map(|t| e % 2 == 1 && t == 29).collect(),
+        ..Episode::default()
+    });
+    Demonstrations { episodes: episodes.collect(), ..Demonstrations::default() }
+}
+
+fn lesson(can_terminate: bool) -> Lesson {
+    Lesson { demonstrations: Some(demonstrations()), can_terminate }
+}
+
+fn merge(config: &mut Value, more: &Value) {
+    match (config, more) {
+        (Value::Object(config), Value::Object(more)) => {
+            for (key, value) in more {
+                merge(config.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (config, more) => *config = more.clone(),
+    }
+}
+
+fn config(more: Value) -> Value {
+    let mut config = json!({
+        "keep_every": 2,
+        "policy": {"kind": "td3", "gamma": GAMMA, "n_step": 10, "batch_size": 8, "buffer_size": 1000, "learning_starts": 12,
+            "actor": {"hidden": [16]}, "critic": {"hidden": [16]}, "update_every": 2, "updates": 2},
+        "discriminator": {"hidden": [12, 11], "batch_size": 8},
+    });
+    merge(&mut config, &more);
+    config
+}
+
+fn imitation(more: Value, can_terminate: bool) -> Result<Imitation, AgentError> {
+    let config: GailConfig = serde_json::from_value(config(more)).unwrap();
+    Imitation::new(&config, &config.schedule(), &lesson(can_terminate), &setup())
+}
+
+/// A replay of episodes of these lengths, `true` for those the task ended; the last one goes on.
+fn fill(imitation: &mut Imitation, episodes: &[(usize, bool)], rest: usize) -> Replay {
+    let priorities = None;
+    let mut replay = Replay::new(ReplayConfig { capacity: 1000, obs_dim: OBS, act_dim: ACT, priorities }).unwrap();
+    let steps = episodes.iter().flat_map(|&(len, ended)| (0..len).map(move |t| (t + 1 == len, ended)));
+    for (i, (last, ended)) in steps.chain((0..rest).map(|_| (false, false))).enumerate() {
+        let numbers: Vec<f32> = (0..2 * OBS + ACT).map(|k| number(i * 20 + k) as f32).collect();
+        let (obs, rest) = numbers.split_at(OBS);
+        let (action, next_obs) = rest.split_at(ACT);
+        let (terminated, truncated) = (last && ended, last && !ended);
+        let reward = number(7 * i) as f32;
+        imitation.observe(&Transition { obs, action, reward, next_obs, terminated, truncated }, &mut replay).unwrap();
+    }
+    replay
+}
+
+/// The windows that start at these rows, relabelled.
+fn windows(imitation: &mut Imitation, replay: &Replay, starts: &[u32], n: usize) -> WindowBatch {
+    let mut window = WindowBatch::new(starts.len(), OBS, ACT, n, GAMMA);
+    // Draw until every window starts where it is wanted: sampling is the only way to whole windows.
+    let mut rng = Streams::new(1).rng("windows");
+    let mut singles = Vec::new();
+    for &start in starts {
+        let mut single = WindowBatch::new(1, OBS, ACT, n, GAMMA);
+        while single.batch.index[0] != start || single.batch.reward.double_value(&[0]) == 0.0 {
+            replay.sample_window(&mut rng, &mut single).unwrap();
+        }
+        singles.push(single);
+    }
+    let stack = |of: &dyn Fn(&WindowBatch) -> tch::Tensor| tch::Tensor::cat(&singles.iter().map(of).collect::<Vec<_>>(), 0);
+    window.obs = stack(&|w| w.obs.shallow_clone());
+    window.action = stack(&|w| w.action.shallow_clone());
+    window.reward = stack(&|w| w.reward.shallow_clone());
+    window.next_obs = stack(&|w| w.next_obs.shallow_clone());
+    window.mask = stack(&|w| w.mask.shallow_clone());
+    window.batch.discount = stack(&|w| w.batch.discount.shallow_clone());
+    window.flags = singles.iter().flat_map(|w| w.flags.clone()).collect();
+    window.batch.flags = singles.iter().flat_map(|w| w.batch.flags.clone()).collect();
+    imitation.relabel(&mut window, &mut Metrics::default()).unwrap();
+    window
+}
+
+fn read(tensor: &tch::Tensor) -> Vec<f64> {
+    Vec::try_from(tensor.to_kind(tch::Kind::Double).flatten(0, -1)).unwrap()
+}
+
+/// Σ_{k<m} γᵏ.
+fn sum(m: i32) -> f64 {
+    (1.0 - GAMMA.powi(m)) / (1.0 - GAMMA)
+}
+
+fn assert_all_close(a: &[f64], b: &[f64]) {
+    assert_eq!(a.len(), b.len());
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{i}: {a} and {b}");
+    }
+}
+
+/// The page's table: n = 10, an episode ended at row 14 of 30. Rows 5, 6, 10, 14 and 25 begin windows of 10, 9, 5, 1 and 5 steps.
+const STARTS: [u32; 5] = [5, 6, 10, 14, 25];
+const LENGTHS: [i32; 5] = [10, 9, 5, 1, 5];
+
+#[test]
+fn windows_end_with_the_episode_and_in_the_authors_way_one_of_them_goes_on() {
+    for (quirk, discounts) in [(false, [0.0, 0.0, 0.0, 0.0, GAMMA.powi(5)]), (true, [GAMMA.powi(10), 0.0, 0.0, 0.0, GAMMA.powi(5)])] {
+        let reward = json!({"kind": "constant", "value": 2.0});
+        let more = json!({"reward": reward, "absorbing": "off", "reference": {"open_last_step": quirk}});
+        let mut imitation = imitation(more, true).unwrap();
+        let replay = fill(&mut imitation, &[(15, true)], 15);
+        let window = windows(&mut imitation, &replay, &STARTS, 10);
+        assert_all_close(&read(&window.batch.discount), &discounts);
+        assert_all_close(&read(&window.batch.reward), &LENGTHS.map(|m| 2.0 * sum(m)));
+    }
+}
+
+#[test]
+fn an_absorbing_state_makes_ending_worth_what_going_on_is() {
+    // With the same reward everywhere, absorbing state included, every return is r / (1 − γ): neither lost nor gained by ending.
+    let more = json!({"reward": {"kind": "constant", "value": 2.0}, "absorbing": "value"});
+    let mut imitation = imitation(more, true).unwrap();
+    let replay = fill(&mut imitation, &[(15, true)], 15);
+    assert_eq!(replay.len(), 30, "absorbing transitions are not stored");
+    let window = windows(&mut imitation, &replay, &STARTS, 10);
+    let value = 2.0 / (1.0 - GAMMA);
+    let whole: Vec<f64> =
+        read(&window.batch.reward).iter().zip(read(&window.batch.discount)).map(|(r, d)| r + d * value).collect();
+    assert_all_close(&whole, &[value; 5]);
+}
+
+#[test]
+fn time_limits_go_on_unless_the_authors_way_is_asked_for() {
+    for (quirk, discount) in [(false, GAMMA.powi(5)), (true, 0.0)] {
+        let more = json!({"reward": {"kind": "environment"}, "absorbing": "value", "reference": {"timeouts_terminate": quirk}});
+        let mut imitation = imitation(more, true).unwrap();
+        let replay = fill(&mut imitation, &[(15, false)], 15);
+        let window = windows(&mut imitation, &replay, &[10], 10);
+        assert_all_close(&read(&window.batch.discount), &[discount]);
+        let rewards: f64 = (10..15).map(|i| number(7 * i) * GAMMA.powi(i as i32 - 10)).sum();
+        assert_all_close(&read(&window.batch.reward), &[rewards]);
+    }
+}
+
+#[test]
+fn the_authors_absorbing_copy_is_stored_after_the_last_step_and_only_there() {
+    let mut imitation = imitation(json!({"absorbing": "reference"}), true).unwrap();
+    let replay = fill(&mut imitation, &[(4, true), (3, false)], 2);
+    assert_eq!(replay.len(), 10);
+    let rows: Vec<_> = replay.rows().collect();
+    let absorbing: Vec<usize> = (0..10).filter(|&i| rows[i].flags.contains(Flags::OBS_ABSORBING)).collect();
+    assert_eq!(absorbing, [4]);
+    // The critic sees the last real transition again, the discriminator the absorbing one.
+    assert_eq!((rows[3].obs, rows[3].action), (rows[4].obs, rows[4].action));
+    assert!(rows[3].flags.contains(Flags::TERMINATED) && rows[4].flags.contains(Flags::TERMINATED));
+    let window = windows(&mut imitation, &replay, &[3, 4], 5);
+    let returns = read(&window.batch.reward);
+    assert!((returns[0] - returns[1]).abs() > 1e-6, "each has a reward of its own");
+    assert_eq!(read(&window.batch.discount), [0.0, 0.0]);
+}
+
+#[test]
+fn rewards_are_those_of_the_discriminator_at_the_moment_of_sampling() {
+    let mut imitation = imitation(json!({"absorbing": "value"}), true).unwrap();
+    let replay = fill(&mut imitation, &[(15, true)], 15);
+    let before = read(&windows(&mut imitation, &replay, &STARTS, 10).batch.reward);
+    let again = read(&windows(&mut imitation, &replay, &STARTS, 10).batch.reward);
+    assert_eq!(before, again);
+    // Untrained, with a head of gain 0.01, D is near ½ everywhere: r = log 2, here and in the absorbing state.
+    let expected: Vec<f64> = LENGTHS
+        .iter()
+        .zip(STARTS)
+        .map(|(&m, start)| f64::ln(2.0) * if start < 15 { 1.0 / (1.0 - GAMMA) } else { sum(m) })
+        .collect();
+    for (a, b) in before.iter().zip(&expected) {
+        assert!((a / b - 1.0).abs() < 0.05, "{a} and {b}");
+    }
+    let window = windows(&mut imitation, &replay, &STARTS, 10);
+    imitation.learn(&replay, &window, &mut Metrics::default()).unwrap();
+    assert!(before != read(&windows(&mut imitation, &replay, &STARTS, 10).batch.reward));
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_a_remedy() {
+    let refused = |more: Value, can_terminate| imitation(more, can_terminate).err().unwrap().to_string();
+    assert!(refused(json!({"absorbing": "value"}), false).starts_with("agent.absorbing: this task never ends"));
+    assert!(refused(json!({"policy": {"gamma": 1.0}}), true).contains("lower gamma"));
+    let labels = json!({"uniform": {"low": 1.2, "high": 0.7}});
+    assert!(refused(json!({"discriminator": {"expert_labels": labels}}), true).contains("`low` is above `high`"));
+    assert!(refused(json!({"discriminator": {"batch_size": 64}}), true).contains("a batch of the discriminator takes 64"));
+    assert!(refused(json!({"episodes": 9}), true).contains("the demonstrations have 4"));
+    let config: GailConfig = serde_json::from_value(config(json!({}))).unwrap();
+    let nothing = Imitation::new(&config, &config.schedule(), &Lesson::NONE, &setup()).err().unwrap().to_string();
+    assert!(nothing.starts_with("agent.demonstrations: is missing"), "{nothing}");
+    // A task that never ends is fine as long as nobody asks for an absorbing state.
+    assert!(imitation(json!({}), false).is_ok());
+}
+
+fn agent(more: Value) -> Box<dyn Agent> {
+    let mut all = config(more);
+    all["kind"] = json!("gail");
+    let config: AgentConfig = serde_json::from_value(all).unwrap();
+    config.build(&setup(), &lesson(true)).unwrap()
+}
+
+/// Everything that has state, in a few combinations.
+fn variants() -> Vec<Value> {
+    let labels = json!({"uniform": {"low": 0.7, "high": 1.2}});
+    let everything = json!({
+        "policy": {"parameter_noise": {}, "action_noise": {"kind": "ornstein_uhlenbeck"}, "normalise_observations": {}, "priorities": {},
+            "normalise_returns": {"pop_art": true}},
+        "discriminator": {"standardise": true, "expert_labels": labels, "fresh_rows": true},
+        "shaping": {"kind": "purple", "target": 0.1}, "warm_start": {"updates": 20}});
+    let sac = json!({"policy": null, "reward": {"kind": "airl"}, "shaping": {"kind": "gradient", "target": 0.01}});
+    let mut sac_config = sac;
+    sac_config["policy"] = json!({"kind": "sac", "gamma": GAMMA, "n_step": 3, "batch_size": 8, "learning_starts": 12,
+        "actor": {"hidden": [16]}, "critic": {"hidden": [16]}});
+    let quantile = json!({"policy": {"twin": false, "critic_head": {"kind": "quantile", "quantiles": 7}}, "reference": true,
+        "discriminator": {"loss": {"positive_unlabelled": {"prior": 0.5, "slack": 0.0}}, "input": "state_state"}});
+    let red = json!({"reward": {"kind": "red", "epochs": 3}});
+    vec![everything, sac_config, quantile, red]
+}
+
+/// Lets an agent act in a made-up world from step `from` to `to`.
+fn run(agent: &mut dyn Agent, from: usize, to: usize, metrics: &mut Metrics) -> Vec<f32> {
+    let mut actions = Vec::new();
+    let mut action = [0.0; ACT];
+    for step in from..to {
+        let obs: Vec<f32> = (0..OBS).map(|i| number(step * OBS + i) as f32).collect();
+        let next_obs: Vec<f32> = (0..OBS).map(|i| number((step + 1) * OBS + i) as f32).collect();
+        agent.act(&obs, &mut action).unwrap();
+        actions.extend_from_slice(&action);
+        let (terminated, truncated) = (step % 17 == 16, step % 23 == 22 && step % 17 != 16);
+        let reward = number(step) as f32;
+        let transition = Transition { obs: &obs, action: &action, reward, next_obs: &next_obs, terminated, truncated };
+        agent.observe(&transition).unwrap();
+        agent.update(metrics).unwrap();
+    }
+    actions
+}
+
+#[test]
+fn a_restored_agent_goes_on_as_if_never_stopped() {
+    for variant in variants() {
+        let mut whole = agent(variant.clone());
+        run(&mut *whole, 0, 50, &mut Metrics::default());
+        let state = State::from_bytes(&whole.save().unwrap().to_bytes().unwrap()).unwrap();
+        let mut resumed = agent(variant.clone());
+        resumed.load(&state).unwrap();
+        for ((_, from), (_, to)) in whole.replays().into_iter().zip(resumed.replays()) {
+            to.load_meta(&from.save_meta()).unwrap();
+            for (chunk, _) in from.chunks() {
+                to.restore_chunk(chunk, &from.chunk_bytes(chunk)).unwrap();
+            }
+        }
+        let (mut a, mut b) = (Metrics::default(), Metrics::default());
+        assert_eq!(run(&mut *whole, 50, 90, &mut a), run(&mut *resumed, 50, 90, &mut b), "{variant}");
+        assert_eq!(whole.save().unwrap().to_bytes().unwrap(), resumed.save().unwrap().to_bytes().unwrap());
+        assert_eq!(a.drain(), b.drain());
+    }
+}
+
+#[test]
+fn every_metric_is_on_a_page_and_every_one_on_the_page_is_logged() {
+    let page = include_str!("../src/gail/imitation.rs");
+    let listed: Vec<&str> = (page.lines().take_while(|line| line.starts_with("//!")))
+        .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next())
+        .collect();
+    let mut metrics = Metrics::default();
+    run(&mut *agent(json!({})), 0, 40, &mut metrics);
+    let logged: Vec<String> = metrics.drain().into_iter().map(|(name, _)| name.into_owned()).collect();
+    let missing: Vec<_> = listed.iter().filter(|name| !logged.iter().any(|logged| logged == *name)).collect();
+    assert!(listed.len() > 8 && missing.is_empty(), "not logged: {missing:?}");
+    let policy = ["critic", "actor", "q_mean"];
+    let unlisted: Vec<_> = (logged.iter())
+        .filter(|name| !listed.contains(&name.as_str()) && !policy.iter().any(|part| name.contains(part)))
+        .collect();
+    assert!(unlisted.is_empty(), "not on the page: {unlisted:?}");
+}
