@@ -102,16 +102,16 @@ pub(super) fn values(
 }
 
 /// The gradient of `loss` with respect to a flat buffer's leaf.
-pub(super) fn gradient(loss: &Tensor, leaf: &Tensor) -> Result<Tensor, AgentError> {
+pub(crate) fn gradient(loss: &Tensor, leaf: &Tensor) -> Result<Tensor, AgentError> {
     Ok(Tensor::f_run_backward(&[loss], &[leaf], false, false)?.swap_remove(0))
 }
 
 /// A leaf of the autograd graph on these parameters' memory.
-pub(super) fn leaf(params: &Tensor) -> Tensor {
+pub(crate) fn leaf(params: &Tensor) -> Tensor {
     params.detach().set_requires_grad(true)
 }
 
 /// An error naming `what` where `value` is NaN or infinite.
-pub(super) fn finite(what: &str, value: f64, updates: u64) -> Result<(), AgentError> {
+pub(crate) fn finite(what: &str, value: f64, updates: u64) -> Result<(), AgentError> {
     if value.is_finite() { Ok(()) } else { Err(AgentError::NonFinite { what: what.to_owned(), value, updates }) }
 }

@@ -20,6 +20,7 @@ pub(crate) mod testing;
 
 pub use config::{ActionNoise, CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
 pub use learner::Learner;
+pub(crate) use learner::{finite, gradient, leaf};
 pub use off_policy::{OffPolicy, Schedule};
 pub use sac::Sac;
 pub use sac_config::{SacConfig, Temperature};
