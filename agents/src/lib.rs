@@ -17,6 +17,7 @@ mod registry;
 pub mod regression;
 pub mod replay;
 mod rng;
+pub mod shaping;
 mod state;
 
 pub use agent::{Agent, Transition};
