@@ -4,13 +4,15 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Constant, ConstantConfig, Potential, PotentialConfig, Shaping};
+use super::{Constant, ConstantConfig, Gradient, GradientConfig, Potential, PotentialConfig, Shaping};
 use crate::{AgentError, Setup};
 
 /// A `shaping:` part of a config: `kind` and that kind's own keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ShapingConfig {
+    /// κ r with κ from the reward's own gradient.
+    Gradient(#[garde(dive)] GradientConfig),
     /// κ r with a fixed κ.
     Constant(#[garde(dive)] ConstantConfig),
     /// r + γ Φ(s') − Φ(s).
@@ -22,6 +24,7 @@ impl ShapingConfig {
     /// states after terminations.
     pub fn build(&self, setup: &Setup, gamma: f64, _: bool) -> Result<Box<dyn Shaping>, AgentError> {
         Ok(match self {
+            Self::Gradient(config) => Box::new(Gradient::new(config)),
             Self::Constant(config) => Box::new(Constant::new(*config)),
             Self::Potential(config) => Box::new(Potential::new(config, setup.obs_dim, gamma)?),
         })
@@ -45,6 +48,7 @@ mod tests {
     fn every_kind_is_read_with_its_defaults_and_built() {
         let setup = Setup { obs_dim: 3, act_dim: 2, streams: Streams::new(1), device: tch::Device::Cpu, threads: 1 };
         for value in [
+            json!({"kind": "gradient"}),
             json!({"kind": "constant", "factor": 0.5}),
             json!({"kind": "potential", "function": {"linear": [{"coordinate": 0, "weight": 1.0}]}}),
             json!({"kind": "potential", "function": {"quadratic": [{"coordinate": 2, "weight": 1.0, "centre": 0.5}]}}),

@@ -3,14 +3,26 @@
 //! | file | what |
 //! | --- | --- |
 //! | `config` | the kinds a config can name, and how each is built |
+//! | `gradient` | r̃ = κ r with κ from the reward's own gradient |
 //! | `constant` | r̃ = κ r with a fixed κ |
 //! | `potential` | r̃ = r + γ Φ(s') − Φ(s) (Ng et al. 1999) |
+//! | `kappa` | from penalties to κ, for `gradient` |
+//! | `running_std` | the running deviation κ is scaled by |
 //!
 //! A shaping of your own is one file that implements [`Shaping`] and one variant of [`ShapingConfig`].
+//!
+//! | metric | meaning |
+//! | --- | --- |
+//! | `lipschitz/kappa_mean` | mean of κ over the rows of a call, with `gradient` |
+//! | `lipschitz/kappa_min` | smallest κ of a call |
+//! | `lipschitz/kappa_floor_share` | share of the rows whose κ is the floor |
 
 mod config;
 mod constant;
+mod gradient;
+mod kappa;
 mod potential;
+mod running_std;
 #[cfg(test)]
 mod testing;
 
@@ -18,7 +30,10 @@ use tch::Tensor;
 
 pub use config::ShapingConfig;
 pub use constant::{Constant, ConstantConfig};
+pub use gradient::{Gradient, GradientConfig};
+pub use kappa::KappaOptions;
 pub use potential::{LinearTerm, Potential, PotentialConfig, PotentialFunction, QuadraticTerm};
+pub(crate) use running_std::RunningStd;
 
 use crate::{AgentError, Flags, Metrics, State};
 
