@@ -3,25 +3,30 @@
 //! | file | what |
 //! | --- | --- |
 //! | `config` | the kinds a config can name, and how each is built |
+//! | `purple` | r̃ = κ r with κ from the forward model's gradient (arXiv 2006.16785's pessimistic preconditioning) |
 //! | `gradient` | r̃ = κ r with κ from the reward's own gradient |
 //! | `constant` | r̃ = κ r with a fixed κ |
 //! | `potential` | r̃ = r + γ Φ(s') − Φ(s) (Ng et al. 1999) |
-//! | `kappa` | from penalties to κ, for `gradient` |
+//! | `kappa` | from penalties to κ, for `purple` and `gradient` |
 //! | `running_std` | the running deviation κ is scaled by |
+//! | `forward` | the forward model f̂(s, a) ≈ s' and the norm of its gradient |
 //!
 //! A shaping of your own is one file that implements [`Shaping`] and one variant of [`ShapingConfig`].
 //!
 //! | metric | meaning |
 //! | --- | --- |
-//! | `lipschitz/kappa_mean` | mean of κ over the rows of a call, with `gradient` |
+//! | `lipschitz/kappa_mean` | mean of κ over the rows of a call, with `purple` and `gradient` |
 //! | `lipschitz/kappa_min` | smallest κ of a call |
 //! | `lipschitz/kappa_floor_share` | share of the rows whose κ is the floor |
+//! | `train/forward_model_loss` | squared error of f̂, mean over rows and coordinates, with `purple` |
 
 mod config;
 mod constant;
+mod forward;
 mod gradient;
 mod kappa;
 mod potential;
+mod purple;
 mod running_std;
 #[cfg(test)]
 mod testing;
@@ -30,9 +35,11 @@ use tch::Tensor;
 
 pub use config::ShapingConfig;
 pub use constant::{Constant, ConstantConfig};
+pub use forward::{ForwardModel, ForwardModelConfig};
 pub use gradient::{Gradient, GradientConfig};
 pub use kappa::KappaOptions;
 pub use potential::{LinearTerm, Potential, PotentialConfig, PotentialFunction, QuadraticTerm};
+pub use purple::{Purple, PurpleConfig};
 pub(crate) use running_std::RunningStd;
 
 use crate::{AgentError, Flags, Metrics, State};
