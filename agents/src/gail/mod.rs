@@ -1,0 +1,3 @@
+//! Rewards learnt from demonstrations.
+
+pub mod red;
