@@ -17,6 +17,7 @@ mod normaliser;
 pub mod optim;
 mod policy;
 mod registry;
+pub mod regression;
 pub mod replay;
 mod rng;
 pub mod shaping;

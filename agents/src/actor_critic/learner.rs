@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::{AgentError, Batch, Metrics, State, nets::Single, optim::Trained};
+use crate::{AgentError, Batch, Metrics, State, StreamRng, cloning::CloningConfig, nets::Single, optim::Trained};
 
 /// An actor–critic without a replay buffer. Observations come normalised, actions are in `[-1, 1]`.
 pub trait Learner {
@@ -29,6 +29,16 @@ pub trait Learner {
 
     /// The critics, each of (s, a).
     fn critics(&self) -> &Trained;
+
+    /// Fits the policy to actions `[E, A]` in `[-1, 1]` at observations `[E, O]` as it sees them (behaviour cloning); targets that
+    /// follow it start again as its copies. Returns the loss it ends with; see `cloning` for both.
+    fn clone_policy(
+        &mut self,
+        obs: &Tensor,
+        action: &Tensor,
+        config: &CloningConfig,
+        rng: &mut StreamRng,
+    ) -> Result<f64, AgentError>;
 
     /// Everything that changes.
     fn save(&self, state: &mut State) -> Result<(), AgentError>;

@@ -21,6 +21,7 @@ pub(crate) mod testing;
 
 pub use config::{ActionNoise, CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
 pub use learner::Learner;
+pub(crate) use learner::{finite, gradient, leaf};
 pub use off_policy::{OffPolicy, Schedule};
 pub use rewards::Rewards;
 pub use sac::Sac;

@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     AgentError, Batch, Metrics, Setup, State, StreamRng,
+    cloning::{self, CloningConfig},
     nets::{Gradient, Mlp, Team, gaussian},
     optim::{Target, Trained},
 };
@@ -289,6 +290,18 @@ impl Learner for Sac {
 
     fn critics(&self) -> &Trained {
         &self.critics
+    }
+
+    fn clone_policy(
+        &mut self,
+        obs: &Tensor,
+        action: &Tensor,
+        config: &CloningConfig,
+        rng: &mut StreamRng,
+    ) -> Result<f64, AgentError> {
+        let loss = cloning::fit(&mut self.actor, cloning::Head::Gaussian, obs, action, config, rng)?;
+        self.acting.refresh();
+        Ok(loss)
     }
 
     fn save(&self, state: &mut State) -> Result<(), AgentError> {

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     AgentError, Batch, Metrics, Setup, State, StreamRng,
+    cloning::{self, CloningConfig},
     nets::{Gradient, Mlp, Team},
     optim::{Target, Trained},
 };
@@ -282,6 +283,20 @@ impl Learner for Td3 {
 
     fn critics(&self) -> &Trained {
         &self.critics
+    }
+
+    fn clone_policy(
+        &mut self,
+        obs: &Tensor,
+        action: &Tensor,
+        config: &CloningConfig,
+        rng: &mut StreamRng,
+    ) -> Result<f64, AgentError> {
+        let loss = cloning::fit(&mut self.actor, cloning::Head::Deterministic, obs, action, config, rng)?;
+        self.actor_target.params.fill_from(&self.actor.params().to_vec()?)?;
+        self.explorer.end_episode();
+        self.acting.refresh();
+        Ok(loss)
     }
 
     fn save(&self, state: &mut State) -> Result<(), AgentError> {

@@ -95,7 +95,7 @@ impl GailConfig {
 }
 
 /// The reward of a transition, from the discriminator's logit x (large for demonstrated ones) where nothing else is said.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub enum RewardConfig {

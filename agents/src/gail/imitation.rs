@@ -37,8 +37,9 @@ use crate::{
     shaping::{self, Shaping, Steps},
 };
 
-/// The name of the shaping's state.
+/// The names of the shaping's and of random expert distillation's states.
 const SHAPING: &str = "shaping";
+const RED: &str = "red";
 
 /// Rewards by comparison with demonstrations.
 pub struct Imitation {
@@ -118,7 +119,7 @@ impl Imitation {
             RewardConfig::Red(red) => {
                 let mut rows = expert_rows.clone();
                 encoder.squash(None, &mut rows);
-                Source::Red(Box::new(Red::new(red, &rows, encoder.width(), setup)?))
+                Source::Red(Box::new(Red::new(red, &tensor(&rows, encoder.width())?, setup)?))
             }
             RewardConfig::Minimax | RewardConfig::NonSaturating | RewardConfig::Airl => {
                 let discriminator = Discriminator::new(&config.discriminator, encoder.width(), setup.device, &mut rng)?;
@@ -166,10 +167,11 @@ impl Imitation {
                 encode_window(&self.encoder, window, windows)?;
                 self.encoder.encode_absorbing(absorbing);
                 rows.clone_from(raw);
-                self.encoder.squash(self.normaliser.as_ref(), rows);
+                let normaliser = self.normaliser.as_ref().filter(|_| matches!(self.source, Source::Discriminator(_)));
+                self.encoder.squash(normaliser, rows);
                 match &mut self.source {
                     Source::Red(red) => {
-                        rewards.extend_from_slice(red.rewards(rows)?);
+                        rewards.extend(red.reward(&tensor(rows, width)?)?);
                         return Ok(rewards.pop().unwrap_or(0.0));
                     }
                     Source::Discriminator(discriminator) => discriminator.logits(rows)?,
@@ -376,7 +378,7 @@ impl Rewards for Imitation {
     fn save(&self, state: &mut State) -> Result<(), AgentError> {
         match &self.source {
             Source::Discriminator(discriminator) => discriminator.save(state)?,
-            Source::Red(red) => red.save(state)?,
+            Source::Red(red) => red.save(RED, state)?,
             Source::Environment | Source::Constant(_) => {}
         }
         if let Some(normaliser) = &self.normaliser {
@@ -393,7 +395,7 @@ impl Rewards for Imitation {
     fn load(&mut self, state: &State) -> Result<(), AgentError> {
         match &mut self.source {
             Source::Discriminator(discriminator) => discriminator.load(state)?,
-            Source::Red(red) => red.load(state)?,
+            Source::Red(red) => red.load(RED, state)?,
             Source::Environment | Source::Constant(_) => {}
         }
         if let Some(normaliser) = &mut self.normaliser {
@@ -457,6 +459,11 @@ impl GailConfig {
     }
 }
 
+/// Rows as a tensor, `[R, I]`.
+fn tensor(rows: &[f32], width: usize) -> Result<Tensor, AgentError> {
+    Ok(Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?)
+}
+
 fn encode_window(encoder: &Encoder, window: &mut WindowBatch, rows: &mut [f32]) -> Result<(), AgentError> {
     let (obs, action) = (f32_slice_mut(&mut window.obs)?, f32_slice_mut(&mut window.action)?);
     let next_obs = f32_slice_mut(&mut window.next_obs)?;
@@ -490,7 +497,8 @@ fn gradient_norms(
             }
             Ok(norms)
         }
-        Source::Red(red) => red.gradient_norms(&rows[..len]),
+        // RED's rows are clipped but never standardised, and its gradient is with respect to clipped rows.
+        Source::Red(red) => red.gradient_norms(&tensor(&rows[..len], encoder.width())?),
         Source::Environment => Err(AgentError::BadConfig {
             setting: "agent.shaping".into(),
             problem: "the environment's reward has no gradient to shape by; choose another shaping or a learned reward".into(),

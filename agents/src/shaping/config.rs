@@ -1,0 +1,86 @@
+//! Every kind of shaping a config can name.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Constant, ConstantConfig, Gradient, GradientConfig, Potential, PotentialConfig, Purple, PurpleConfig, Shaping,
+};
+use crate::{AgentError, Setup};
+
+/// A `shaping:` part of a config: `kind` and that kind's own keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ShapingConfig {
+    /// κ r with κ from the gradient of a learnt forward model (PURPLE).
+    Purple(#[garde(dive)] PurpleConfig),
+    /// κ r with κ from the reward's own gradient.
+    Gradient(#[garde(dive)] GradientConfig),
+    /// κ r with a fixed κ.
+    Constant(#[garde(dive)] ConstantConfig),
+    /// r + γ Φ(s') − Φ(s).
+    Potential(#[garde(dive)] PotentialConfig),
+}
+
+impl ShapingConfig {
+    /// The shaping this config describes, for an agent that discounts by `gamma` and, where `absorbing`, goes on in absorbing
+    /// states after terminations.
+    pub fn build(&self, setup: &Setup, gamma: f64, absorbing: bool) -> Result<Box<dyn Shaping>, AgentError> {
+        Ok(match self {
+            Self::Purple(config) => Box::new(Purple::new(config, setup, absorbing)?),
+            Self::Gradient(config) => Box::new(Gradient::new(config)),
+            Self::Constant(config) => Box::new(Constant::new(*config)),
+            Self::Potential(config) => Box::new(Potential::new(config, setup.obs_dim, gamma)?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+    use crate::Streams;
+
+    fn read(value: serde_json::Value) -> Result<ShapingConfig, String> {
+        let config: ShapingConfig = from_value(value).map_err(|error| error.to_string())?;
+        config.validate().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn every_kind_is_read_with_its_defaults_and_built() {
+        let setup = Setup { obs_dim: 3, act_dim: 2, streams: Streams::new(1), device: tch::Device::Cpu, threads: 1 };
+        for value in [
+            json!({"kind": "purple"}),
+            json!({"kind": "purple", "target": 7.0, "per_call": true, "forward_model": {"lr": 1e-3}}),
+            json!({"kind": "gradient"}),
+            json!({"kind": "constant", "factor": 0.5}),
+            json!({"kind": "potential", "function": {"linear": [{"coordinate": 0, "weight": 1.0}]}}),
+            json!({"kind": "potential", "function": {"quadratic": [{"coordinate": 2, "weight": 1.0, "centre": 0.5}]}}),
+        ] {
+            let config = read(value).unwrap();
+            assert_eq!(read(serde_json::to_value(&config).unwrap()).unwrap(), config);
+            config.build(&setup, 0.99, true).unwrap();
+        }
+        let beyond = json!({"kind": "potential", "function": {"linear": [{"coordinate": 3, "weight": 1.0}]}});
+        let error = read(beyond).unwrap().build(&setup, 0.99, false).err().unwrap();
+        assert!(error.to_string().contains("3 numbers"), "{error}");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (value, word) in [
+            (json!({"kind": "purple", "taget": 7.0}), "taget"),
+            (json!({"kind": "purple", "floor": 1.5}), "floor"),
+            (json!({"kind": "constant", "factor": 0.0}), "factor"),
+            (json!({"kind": "constant"}), "factor"),
+            (json!({"kind": "potential", "function": {"linear": []}}), "function"),
+            (json!({"kind": "green"}), "green"),
+        ] {
+            let error = read(value).unwrap_err();
+            assert!(error.contains(word), "{word}: {error}");
+        }
+    }
+}
