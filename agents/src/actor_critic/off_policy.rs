@@ -3,10 +3,7 @@
 use rand::RngExt;
 use tch::Tensor;
 
-use super::{
-    Learner, NormaliseConfig, PriorityConfig, SacConfig, Td3Config,
-    learner::{OnDevice, values},
-};
+use super::{Learner, NormaliseConfig, PriorityConfig, SacConfig, Td3Config, learner::OnDevice};
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
     Setup, State, StreamRng, Transition, batch::f32_slice_mut,
@@ -189,8 +186,7 @@ impl Agent for OffPolicy {
         self.replay.sample(&mut self.sampling.clone(), &mut self.batch)?;
         self.normalise_batch()?;
         let on = OnDevice::of(&self.batch, self.learner.critics().params().tensor().device())?;
-        let critics = self.learner.critics();
-        let values = tch::no_grad(|| values(critics, critics.params().tensor(), &on.obs, &on.action))?;
+        let values = tch::no_grad(|| self.learner.values(&on.obs, &on.action))?;
         let numbers =
             |tensor: &Tensor| Ok::<_, AgentError>(Vec::try_from(tensor.f_to(tch::Device::Cpu)?.f_flatten(0, -1)?)?);
         all.push(("actions/replayed".to_owned(), numbers(&on.action)?));

@@ -5,7 +5,10 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::{ActionNoise, CriticLoss, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
+use super::{
+    CriticHead, ReturnsConfig,
+    config::{ActionNoise, CriticLoss, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig},
+};
 use crate::count;
 
 /// Twin delayed deep deterministic policy gradient. DDPG is `twin: false, policy_delay: 1, target_noise: 0`.
@@ -48,6 +51,10 @@ pub struct Td3Config {
     pub policy_delay: u64,
     /// Two critics rather than one. Default `true` [F].
     pub twin: bool,
+    /// What each critic puts out: its value, or a distribution of returns, which takes `twin: false`. Default
+    /// `{kind: scalar}` [F].
+    #[garde(dive, custom(has_one_critic(self.twin)))]
+    pub critic_head: CriticHead,
     /// How two target critics make one value. Default `minimum` [F].
     #[garde(dive)]
     pub backup: Backup,
@@ -57,7 +64,7 @@ pub struct Td3Config {
     /// That noise is clipped to ± this. Default `0.5` [F].
     #[garde(range(min = 0.0))]
     pub target_noise_clip: f64,
-    /// Loss of each critic. Default `squared` [F].
+    /// Loss of each scalar critic. Default `squared` [F].
     pub critic_loss: CriticLoss,
     /// The policy's network.
     #[garde(dive)]
@@ -74,6 +81,9 @@ pub struct Td3Config {
     /// Standardise observations by running moments. Default: none.
     #[garde(dive)]
     pub normalise_observations: Option<NormaliseConfig>,
+    /// Normalise what scalar critics learn by its running moments, with Pop-Art or without. Default: none.
+    #[garde(dive, custom(has_scalar_critics(self.critic_head)))]
+    pub normalise_returns: Option<ReturnsConfig>,
     /// Prioritised replay. Default: none, sampling is uniform.
     #[garde(dive)]
     pub priorities: Option<PriorityConfig>,
@@ -92,6 +102,7 @@ impl Default for Td3Config {
             tau: 0.005,
             policy_delay: 2,
             twin: true,
+            critic_head: CriticHead::Scalar,
             backup: Backup::Minimum,
             target_noise: 0.2,
             target_noise_clip: 0.5,
@@ -101,8 +112,29 @@ impl Default for Td3Config {
             action_noise: ActionNoise::Gaussian { std: 0.1 },
             parameter_noise: None,
             normalise_observations: None,
+            normalise_returns: None,
             priorities: None,
         }
+    }
+}
+
+fn has_one_critic(twin: bool) -> impl FnOnce(&CriticHead, &()) -> garde::Result {
+    move |head, _| match head {
+        CriticHead::Categorical(_) | CriticHead::Quantile(_) if twin => Err(garde::Error::new(format!(
+            "{}, which takes one critic: put `twin: false` beside it, or take the scalar head",
+            head.name()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn has_scalar_critics(head: CriticHead) -> impl FnOnce(&Option<ReturnsConfig>, &()) -> garde::Result {
+    move |returns, _| match head {
+        CriticHead::Categorical(_) | CriticHead::Quantile(_) if returns.is_some() => Err(garde::Error::new(format!(
+            "for scalar critics, and `critic_head` is {}: leave one of the two out",
+            head.name()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -129,5 +161,32 @@ impl Backup {
             Self::Minimum => 1.0,
             Self::Soft { minimum_weight } => minimum_weight,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actor_critic::{CategoricalConfig, QuantileConfig};
+
+    #[test]
+    fn settings_that_exclude_one_another_are_refused_with_a_remedy() {
+        let categorical = |v_max| CategoricalConfig { atoms: 51, v_min: 0.0, v_max, clamp: None };
+        let heads = [CriticHead::Categorical(categorical(1.0)), CriticHead::Quantile(QuantileConfig::default())];
+        let complaint =
+            |config: &Td3Config| config.validate().map_or_else(|report| report.to_string(), |()| String::new());
+        for critic_head in heads {
+            let mut config = Td3Config { critic_head, ..Td3Config::default() };
+            let text = complaint(&config);
+            assert!(text.contains("critic_head") && text.contains("put `twin: false`"), "{text}");
+            config.twin = false;
+            assert_eq!(complaint(&config), "");
+            config.normalise_returns = Some(ReturnsConfig::default());
+            let text = complaint(&config);
+            assert!(text.contains("normalise_returns") && text.contains(critic_head.name()), "{text}");
+        }
+        let critic_head = CriticHead::Categorical(categorical(0.0));
+        let text = complaint(&Td3Config { critic_head, twin: false, ..Td3Config::default() });
+        assert!(text.contains("v_max") && text.contains("more than `v_min`, which is 0"), "{text}");
     }
 }
