@@ -74,12 +74,12 @@ fn variants() -> Vec<serde_json::Value> {
         small(
             "td3",
             json!({"twin": false, "critic_head": {"kind": "categorical", "v_min": -10, "v_max": 0, "clamp": 0.01}, "n_step": 3,
-                "priorities": {}}),
+                "priorities": {}, "target_updates": "every_update"}),
         ),
         small(
             "td3",
             json!({"twin": false, "critic_head": {"kind": "quantile", "quantiles": 12, "reference_tiling": true}, "priorities": {},
-                "updates": 2, "update_every": 2}),
+                "updates": 2, "update_every": 2, "delay_counts": "rounds"}),
         ),
         small("td3", json!({"normalise_returns": {"rate": 0.05}, "priorities": {}, "n_step": 2})),
         small("sac", json!({"normalise_returns": {"pop_art": false}, "priorities": {}})),

@@ -67,7 +67,8 @@ fn values_of_a_two_state_chain_are_those_worked_out_by_hand() {
     let td3 = json!({"kind": "td3", "policy_delay": 2});
     let ddpg = json!({"kind": "td3", "twin": false, "policy_delay": 1, "target_noise": 0.0});
     let long = json!({"kind": "td3", "n_step": 3, "critic_loss": "huber"});
-    for config in [sac, td3, ddpg, long] {
+    let rounds = json!({"kind": "td3", "updates": 2, "update_every": 2, "delay_counts": "rounds", "target_updates": "every_update"});
+    for config in [sac, td3, ddpg, long, rounds] {
         assert_values(&config, 1.0);
     }
 }

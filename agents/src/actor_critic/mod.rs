@@ -32,4 +32,4 @@ pub use returns::ReturnsConfig;
 pub use sac::Sac;
 pub use sac_config::{SacConfig, Temperature};
 pub use td3::Td3;
-pub use td3_config::{Backup, Td3Config};
+pub use td3_config::{Backup, DelayCounts, TargetUpdates, Td3Config};

@@ -1,9 +1,10 @@
 //! Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018, arXiv 1802.09477, algorithm 1), and by its switches
 //! deep deterministic policy gradient (Lillicrap et al. 2016). One update does, in this order: critics; then, every
-//! `policy_delay` updates, actor and targets.
+//! `policy_delay` updates (or rounds), actor and targets.
 //!
 //! Differs from the authors' code in: the soft minimum, one critic, distributional critics, normalised returns, the Huber loss, n-step
-//! targets, gradient clipping, schedules, importance weights, Ornstein–Uhlenbeck and parameter noise: all off by default.
+//! targets, gradient clipping, schedules, importance weights, delays counted in rounds, targets that move in every update,
+//! Ornstein–Uhlenbeck and parameter noise: all off by default.
 //!
 //! | metric | meaning |
 //! | --- | --- |
@@ -24,7 +25,7 @@ use rand_distr::{Distribution as _, StandardNormal};
 use tch::{Device, Tensor};
 
 use super::{
-    NetworkConfig, Td3Config,
+    NetworkConfig, TargetUpdates, Td3Config,
     config::validated,
     critic::CriticRows,
     distribution::Distribution,
@@ -210,8 +211,8 @@ impl Learner for Td3 {
             let draw: f32 = StandardNormal.sample(&mut self.noise);
             *noise = (std * draw).clamp(-clip, clip);
         }
-        let delayed = (self.updates + 1).is_multiple_of(self.config.policy_delay);
-        let moves = Moves { actor: delayed, targets: delayed };
+        let actor = self.config.actor_learns(self.updates);
+        let moves = Moves { actor, targets: actor || self.config.target_updates == TargetUpdates::EveryUpdate };
         let measured = match self.device {
             Device::Cpu => self.update_rows(batch, moves)?,
             _ => self.update_autograd(batch, moves)?,
@@ -294,7 +295,7 @@ mod tests {
     use crate::{
         Streams,
         actor_critic::{
-            Backup, CategoricalConfig, CriticHead, QuantileConfig, ReturnsConfig,
+            Backup, CategoricalConfig, CriticHead, DelayCounts, QuantileConfig, ReturnsConfig,
             testing::{self, assert_nearly},
         },
     };
@@ -349,6 +350,29 @@ mod tests {
             for (net, _, _) in testing::networks() {
                 let (actor, critic) = (net.clone(), net);
                 compare(&Td3Config { actor, critic, critic_head, twin: false, tau: 0.1, ..Td3Config::default() });
+            }
+        }
+    }
+
+    #[test]
+    fn the_actor_and_the_targets_move_when_they_are_due() {
+        // Delay 2 counted in rounds of two updates, and targets in every update or only with the actor.
+        for (target_updates, targets_move) in
+            [(TargetUpdates::Delayed, [1, 1, 0, 0, 1, 1]), (TargetUpdates::EveryUpdate, [1; 6])]
+        {
+            let delay_counts = DelayCounts::Rounds;
+            let config = Td3Config { updates: 2, delay_counts, target_updates, ..Td3Config::default() };
+            let mut td3 = Td3::new(&config, &setup()).unwrap();
+            let batch = testing::batch(16, 5, 3);
+            for (actor_moves, targets_move) in [1, 1, 0, 0, 1, 1].into_iter().zip(targets_move) {
+                let now = |td3: &Td3| {
+                    [td3.actor.params(), &td3.actor_target.params, &td3.critic_targets.params]
+                        .map(|p| p.to_vec().unwrap())
+                };
+                let before = now(&td3);
+                td3.update(&batch, &mut Metrics::default()).unwrap();
+                let moved = [0, 1, 2].map(|i| i32::from(now(&td3)[i] != before[i]));
+                assert_eq!(moved, [actor_moves, targets_move, targets_move]);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! TD3's settings, and DDPG's as its switches. Sources: [F] Fujimoto et al. 2018, "Addressing Function Approximation Error
-//! in Actor-Critic Methods" (arXiv 1802.09477), section 6.1; [C] its authors' code (TD3, 2020).
+//! in Actor-Critic Methods" (arXiv 1802.09477), section 6.1; [C] its authors' code (TD3, 2020); [L] the authors' code of
+//! arXiv 2006.16785.
 
 use garde::Validate;
 use schemars::JsonSchema;
@@ -45,10 +46,14 @@ pub struct Td3Config {
     /// Share of the networks that moves into the targets at each target update. Default `0.005` [F].
     #[garde(range(min = 0.0, max = 1.0))]
     pub tau: f64,
-    /// Critic updates to one update of the actor and the targets. Default `2` [F].
+    /// Critic updates to one update of the actor, or rounds to one in which it learns. Default `2` [F].
     #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub policy_delay: u64,
+    /// What `policy_delay` counts. Default `updates` [F].
+    pub delay_counts: DelayCounts,
+    /// When the target networks move. Default `delayed` [F].
+    pub target_updates: TargetUpdates,
     /// Two critics rather than one. Default `true` [F].
     pub twin: bool,
     /// What each critic puts out: its value, or a distribution of returns, which takes `twin: false`. Default
@@ -101,6 +106,8 @@ impl Default for Td3Config {
             updates: 1,
             tau: 0.005,
             policy_delay: 2,
+            delay_counts: DelayCounts::Updates,
+            target_updates: TargetUpdates::Delayed,
             twin: true,
             critic_head: CriticHead::Scalar,
             backup: Backup::Minimum,
@@ -138,6 +145,39 @@ fn has_scalar_critics(head: CriticHead) -> impl FnOnce(&Option<ReturnsConfig>, &
     }
 }
 
+impl Td3Config {
+    /// Whether the actor learns in the update after `done` others.
+    pub fn actor_learns(&self, done: u64) -> bool {
+        match self.delay_counts {
+            DelayCounts::Updates => (done + 1).is_multiple_of(self.policy_delay),
+            DelayCounts::Rounds => (done / self.updates).is_multiple_of(self.policy_delay),
+        }
+    }
+}
+
+/// The unit of the policy delay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DelayCounts {
+    /// Updates: the actor learns in the last of every `policy_delay` [F].
+    #[default]
+    Updates,
+    /// Rounds of `updates`: the actor learns in every update of the first of every `policy_delay` rounds, and in none of the
+    /// others [L].
+    Rounds,
+}
+
+/// When the target networks move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetUpdates {
+    /// When the actor learns [F], [C].
+    #[default]
+    Delayed,
+    /// In every update [L].
+    EveryUpdate,
+}
+
 /// One value from two target critics: w·min + (1 − w)·max.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -168,6 +208,22 @@ impl Backup {
 mod tests {
     use super::*;
     use crate::actor_critic::{CategoricalConfig, QuantileConfig};
+
+    fn learns(updates: u64, policy_delay: u64, delay_counts: DelayCounts) -> Vec<u8> {
+        let config = Td3Config { updates, policy_delay, delay_counts, ..Td3Config::default() };
+        (0..8).map(|done| u8::from(config.actor_learns(done))).collect()
+    }
+
+    #[test]
+    fn the_delay_counts_updates_or_rounds() {
+        assert_eq!(learns(1, 2, DelayCounts::Updates), [0, 1, 0, 1, 0, 1, 0, 1]);
+        assert_eq!(learns(4, 3, DelayCounts::Updates), [0, 0, 1, 0, 0, 1, 0, 0]);
+        assert_eq!(learns(2, 2, DelayCounts::Rounds), [1, 1, 0, 0, 1, 1, 0, 0]);
+        assert_eq!(learns(1, 3, DelayCounts::Rounds), [1, 0, 0, 1, 0, 0, 1, 0]);
+        for counts in [DelayCounts::Updates, DelayCounts::Rounds] {
+            assert_eq!(learns(2, 1, counts), [1; 8]);
+        }
+    }
 
     #[test]
     fn settings_that_exclude_one_another_are_refused_with_a_remedy() {
