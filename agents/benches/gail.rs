@@ -43,7 +43,8 @@ fn main() -> Outcome<()> {
     for (what, _, mut rates) in worlds {
         rates.sort_by(f64::total_cmp);
         let (min, median, max) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
-        let line = json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
+        let line =
+            json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
         writeln!(std::io::stdout(), "{line}")?;
     }
     Ok(())
@@ -111,9 +112,7 @@ impl World {
 
 /// configs/liayn/hopper.yaml with the labels, the one-sided penalty and the schedule of the authors' release.
 fn released() -> Value {
-    let net = |hidden: [usize; 2]| {
-        json!({"hidden": hidden, "layer_norm": true, "init": {"orthogonal": {"output_gain": 0.01}}, "lr": 2.5e-4})
-    };
+    let net = |hidden: [usize; 2]| json!({"hidden": hidden, "layer_norm": true, "init": {"orthogonal": {"output_gain": 0.01}}, "lr": 2.5e-4});
     let mut actor = net([300, 200]);
     actor["clip_norm"] = json!(40.0);
     actor["lr_schedule"] = json!({"linear": {"updates": 10_000_000}});

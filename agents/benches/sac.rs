@@ -5,7 +5,7 @@
 
 use std::{env, error::Error, hint::black_box, io::Write, time::Instant};
 
-use liprl_agents::{Lesson, Agent, AgentConfig, Metrics, Setup, Streams, Transition};
+use liprl_agents::{Agent, AgentConfig, Lesson, Metrics, Setup, Streams, Transition};
 use rand::RngExt;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -68,7 +68,8 @@ fn agent(threads: usize) -> Result<Box<dyn Agent>, Box<dyn Error>> {
     let config: AgentConfig =
         serde_json::from_value(json!({"kind": "sac", "buffer_size": 100_000, "learning_starts": 1}))?;
     let streams = Streams::new(0);
-    let mut agent = config.build(&Setup { obs_dim: OBS, act_dim: ACT, streams, device: Device::Cpu, threads }, &Lesson::NONE)?;
+    let mut agent =
+        config.build(&Setup { obs_dim: OBS, act_dim: ACT, streams, device: Device::Cpu, threads }, &Lesson::NONE)?;
     let mut rng = streams.rng("bench");
     for step in 0..20_000 {
         let mut numbers = [0.0f32; 2 * OBS + ACT + 1];

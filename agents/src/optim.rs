@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
     AgentError, State, StreamRng,
@@ -123,6 +123,11 @@ impl Trained {
     /// Room for a gradient.
     pub fn gradient(&self) -> Result<Gradient, AgentError> {
         Gradient::new(&self.mlps.iter().collect::<Vec<_>>())
+    }
+
+    /// Changes the last layers so that every output o becomes `factor` o + `shift`.
+    pub fn rescale_outputs(&mut self, factor: f64, shift: f64) -> Result<(), AgentError> {
+        rescale_outputs(&self.mlps, &mut self.params, factor, shift)
     }
 
     /// A target that starts as a copy.
@@ -261,6 +266,11 @@ impl Target {
         Ok(())
     }
 
+    /// Changes the last layers of these networks so that every output o becomes `factor` o + `shift`.
+    pub fn rescale_outputs(&mut self, mlps: &[Mlp], factor: f64, shift: f64) -> Result<(), AgentError> {
+        rescale_outputs(mlps, &mut self.params, factor, shift)
+    }
+
     /// Stores the parameters under `name`.
     pub fn save(&self, name: &str, state: &mut State) -> Result<(), AgentError> {
         save_flat(&self.params, name, state)
@@ -281,6 +291,26 @@ fn weights(mlps: &[Mlp], flat: &Buffer) -> Vec<Weights> {
             weights
         })
         .collect()
+}
+
+fn rescale_outputs(mlps: &[Mlp], params: &mut Buffer, factor: f64, shift: f64) -> Result<(), AgentError> {
+    let mut offset = 0;
+    for mlp in mlps {
+        let Some(last) = mlp.layers.last() else { continue };
+        for (range, shift) in [(last.start..last.bias(), 0.0), (last.bias()..last.scale(), shift)] {
+            let (start, len) = (offset + range.start, range.len());
+            if params.tensor().device() == Device::Cpu {
+                let part = &mut params.slice_mut()[start..start + len];
+                part.iter_mut().for_each(|p| *p = (factor * f64::from(*p) + shift) as f32);
+            } else {
+                let part = params.tensor().f_narrow(0, start as i64, len as i64)?;
+                let rescaled = part.f_to_kind(Kind::Double)? * factor + shift;
+                tch::no_grad(|| part.shallow_clone().f_copy_(&rescaled))?;
+            }
+        }
+        offset += mlp.len();
+    }
+    Ok(())
 }
 
 fn save_flat(buffer: &Buffer, name: &str, state: &mut State) -> Result<(), AgentError> {
@@ -332,7 +362,7 @@ impl Part<'_> {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Kind, nn, nn::OptimizerConfig};
+    use tch::{nn, nn::OptimizerConfig};
 
     use super::*;
     use crate::{

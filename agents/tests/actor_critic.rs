@@ -1,7 +1,7 @@
 //! Whole agents: exact resume, the same result on any number of threads and by autograd, the metrics their pages list.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
-use liprl_agents::{Lesson, Agent, AgentConfig, Metrics, Policy, Setup, State, Streams, Transition};
+use liprl_agents::{Agent, AgentConfig, Lesson, Metrics, Policy, Setup, State, Streams, Transition};
 use serde_json::json;
 use tch::Device;
 
@@ -71,6 +71,18 @@ fn variants() -> Vec<serde_json::Value> {
                 "parameter_noise": {"adapt_every": 3}, "n_step": 4, "backup": {"soft": {"minimum_weight": 0.75}},
                 "actor": {"hidden": [16], "layer_norm": true, "init": {"orthogonal": {"output_gain": 0.01}}, "clip_norm": 40}}),
         ),
+        small(
+            "td3",
+            json!({"twin": false, "critic_head": {"kind": "categorical", "v_min": -10, "v_max": 0, "clamp": 0.01}, "n_step": 3,
+                "priorities": {}, "target_updates": "every_update"}),
+        ),
+        small(
+            "td3",
+            json!({"twin": false, "critic_head": {"kind": "quantile", "quantiles": 12, "reference_tiling": true}, "priorities": {},
+                "updates": 2, "update_every": 2, "delay_counts": "rounds"}),
+        ),
+        small("td3", json!({"normalise_returns": {"rate": 0.05}, "priorities": {}, "n_step": 2})),
+        small("sac", json!({"normalise_returns": {"pop_art": false}, "priorities": {}})),
     ]
 }
 
@@ -185,6 +197,31 @@ fn a_value_that_is_not_finite_stops_the_update_and_names_the_loss() {
     assert!(result.unwrap_err().to_string().contains("critics' loss is not finite"));
 }
 
+#[test]
+fn settings_out_of_range_or_at_odds_are_refused_by_name() {
+    let head = |kind: &str| json!({"kind": kind, "v_min": 0, "v_max": 1});
+    for (extra, name, remedy) in [
+        (json!({"critic_head": head("categorical")}), "critic_head", "put `twin: false`"),
+        (json!({"critic_head": {"kind": "quantile"}}), "critic_head", "put `twin: false`"),
+        (
+            json!({"twin": false, "critic_head": head("categorical"), "normalise_returns": {}}),
+            "normalise_returns",
+            "leave one",
+        ),
+        (json!({"updates": 0}), "updates", "1"),
+    ] {
+        let config: AgentConfig = serde_json::from_value(small("td3", extra)).unwrap();
+        let streams = Streams::new(0);
+        let Err(error) = config
+            .build(&Setup { obs_dim: OBS, act_dim: ACT, streams, device: Device::Cpu, threads: 1 }, &Lesson::NONE)
+        else {
+            panic!("{config:?} was taken");
+        };
+        let error = error.to_string();
+        assert!(error.starts_with(name) && error.contains(remedy), "{error}");
+    }
+}
+
 /// The metrics in the table of a module's page.
 fn listed(source: &str) -> Vec<String> {
     let rows = source.lines().filter_map(|line| line.strip_prefix("//! | `"));
@@ -196,9 +233,8 @@ fn listed(source: &str) -> Vec<String> {
 #[test]
 fn every_metric_is_on_its_module_s_page() {
     let (sac, td3) = (include_str!("../src/actor_critic/sac.rs"), include_str!("../src/actor_critic/td3.rs"));
-    for (config, page) in
-        [(small("sac", json!({})), sac), (small("td3", json!({"parameter_noise": {"adapt_every": 2}})), td3)]
-    {
+    let optional = json!({"parameter_noise": {"adapt_every": 2}, "normalise_returns": {}});
+    for (config, page) in [(small("sac", json!({"normalise_returns": {}})), sac), (small("td3", optional), td3)] {
         let mut metrics = Metrics::default();
         World::new().run(&mut *build(config, 1), 60, &mut metrics);
         let mut emitted: Vec<String> = metrics.drain().into_iter().map(|(name, _)| name.into_owned()).collect();

@@ -97,7 +97,8 @@ fn windows(imitation: &mut Imitation, replay: &Replay, starts: &[u32], n: usize)
         }
         singles.push(single);
     }
-    let stack = |of: &dyn Fn(&WindowBatch) -> tch::Tensor| tch::Tensor::cat(&singles.iter().map(of).collect::<Vec<_>>(), 0);
+    let stack =
+        |of: &dyn Fn(&WindowBatch) -> tch::Tensor| tch::Tensor::cat(&singles.iter().map(of).collect::<Vec<_>>(), 0);
     window.obs = stack(&|w| w.obs.shallow_clone());
     window.action = stack(&|w| w.action.shallow_clone());
     window.reward = stack(&|w| w.reward.shallow_clone());
@@ -132,7 +133,9 @@ const LENGTHS: [i32; 5] = [10, 9, 5, 1, 5];
 
 #[test]
 fn windows_end_with_the_episode_and_in_the_authors_way_one_of_them_goes_on() {
-    for (quirk, discounts) in [(false, [0.0, 0.0, 0.0, 0.0, GAMMA.powi(5)]), (true, [GAMMA.powi(10), 0.0, 0.0, 0.0, GAMMA.powi(5)])] {
+    for (quirk, discounts) in
+        [(false, [0.0, 0.0, 0.0, 0.0, GAMMA.powi(5)]), (true, [GAMMA.powi(10), 0.0, 0.0, 0.0, GAMMA.powi(5)])]
+    {
         let reward = json!({"kind": "constant", "value": 2.0});
         let more = json!({"reward": reward, "absorbing": "off", "reference": {"open_last_step": quirk}});
         let mut imitation = imitation(more, true).unwrap();
@@ -215,7 +218,9 @@ fn what_cannot_work_is_refused_with_a_remedy() {
     assert!(refused(json!({"policy": {"gamma": 1.0}}), true).contains("lower gamma"));
     let labels = json!({"uniform": {"low": 1.2, "high": 0.7}});
     assert!(refused(json!({"discriminator": {"expert_labels": labels}}), true).contains("`low` is above `high`"));
-    assert!(refused(json!({"discriminator": {"batch_size": 64}}), true).contains("a batch of the discriminator takes 64"));
+    assert!(
+        refused(json!({"discriminator": {"batch_size": 64}}), true).contains("a batch of the discriminator takes 64")
+    );
     assert!(refused(json!({"episodes": 9}), true).contains("the demonstrations have 4"));
     let config: GailConfig = serde_json::from_value(config(json!({}))).unwrap();
     let nothing = Imitation::new(&config, &config.schedule(), &Lesson::NONE, &setup()).err().unwrap().to_string();

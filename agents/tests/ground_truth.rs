@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
-use liprl_agents::{Lesson, Agent, AgentConfig, Metrics, Setup, Streams, Transition};
+use liprl_agents::{Agent, AgentConfig, Lesson, Metrics, Setup, Streams, Transition};
 use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
@@ -11,12 +11,14 @@ use tch::Device;
 fn build(mut config: Value, extra: Value, obs_dim: usize) -> Box<dyn Agent> {
     config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     let config: AgentConfig = serde_json::from_value(config).unwrap();
-    config.build(&Setup { obs_dim, act_dim: 1, streams: Streams::new(1), device: Device::Cpu, threads: 1 }, &Lesson::NONE).unwrap()
+    config
+        .build(&Setup { obs_dim, act_dim: 1, streams: Streams::new(1), device: Device::Cpu, threads: 1 }, &Lesson::NONE)
+        .unwrap()
 }
 
-/// Values of the replayed pairs after learning the chain 0 → 1 → 0 …, which pays 1 on leaving 0 and 2 on leaving 1 whatever the
-/// action. `end` says what happens on leaving 1: nothing, a termination or a time limit.
-fn chain(config: Value, end: &str) -> Vec<f32> {
+/// Values of the replayed pairs after learning the chain 0 → 1 → 0 …, which pays `unit` on leaving 0 and twice that on leaving 1
+/// whatever the action. `end` says what happens on leaving 1: nothing, a termination or a time limit.
+fn chain(config: Value, end: &str, unit: f32) -> Vec<f32> {
     let net = json!({"hidden": [32], "lr": 3e-3});
     let shared = json!({"gamma": 0.5, "tau": 0.05, "batch_size": 32, "buffer_size": 1000, "learning_starts": 100, "actor": net, "critic": net});
     let mut agent = build(config, shared, 2);
@@ -27,7 +29,7 @@ fn chain(config: Value, end: &str) -> Vec<f32> {
         let mut action = [0.0];
         agent.act(&states[state], &mut action).unwrap();
         let (terminated, truncated) = (end == "terminated" && state == 1, end == "truncated" && state == 1);
-        let reward = 1.0 + state as f32;
+        let reward = unit * (1.0 + state as f32);
         agent
             .observe(&Transition {
                 obs: &states[state],
@@ -44,27 +46,63 @@ fn chain(config: Value, end: &str) -> Vec<f32> {
     histograms.into_iter().find(|(name, _)| name == "values/critic_0").unwrap().1
 }
 
+/// Holds the chain's values against those worked out by hand: V₀ = 1 + γ V₁ and V₁ = 2 + γ V₀ with γ = ½, so V₀ = 8/3 and
+/// V₁ = 10/3, in units of `unit`. A time limit changes neither; a termination makes V₁ = 2 and V₀ = 2.
+fn assert_values(config: &Value, unit: f32) {
+    for (end, expected) in
+        [("never", [8.0 / 3.0, 10.0 / 3.0]), ("truncated", [8.0 / 3.0, 10.0 / 3.0]), ("terminated", [2.0, 2.0])]
+    {
+        let values = chain(config.clone(), end, unit);
+        let near = |value: f32, expected: f64| (f64::from(value / unit) - expected).abs() < 0.05;
+        for value in &values {
+            assert!(expected.iter().any(|&expected| near(*value, expected)), "{end}: {value}, {config}");
+        }
+        for expected in expected {
+            assert!(values.iter().any(|&value| near(value, expected)), "{end}: none near {expected}, {config}");
+        }
+    }
+}
+
 #[test]
 fn values_of_a_two_state_chain_are_those_worked_out_by_hand() {
     let sac = json!({"kind": "sac", "temperature": {"kind": "fixed", "alpha": 0.0}});
     let td3 = json!({"kind": "td3", "policy_delay": 2});
     let ddpg = json!({"kind": "td3", "twin": false, "policy_delay": 1, "target_noise": 0.0});
     let long = json!({"kind": "td3", "n_step": 3, "critic_loss": "huber"});
-    // V₀ = 1 + γ V₁ and V₁ = 2 + γ V₀ with γ = ½: V₀ = 8/3, V₁ = 10/3. A time limit changes neither; a termination makes V₁ = 2, V₀ = 2.
-    for config in [sac, td3, ddpg, long] {
-        for (end, expected) in
-            [("never", [8.0 / 3.0, 10.0 / 3.0]), ("truncated", [8.0 / 3.0, 10.0 / 3.0]), ("terminated", [2.0, 2.0])]
-        {
-            let values = chain(config.clone(), end);
-            let near = |value: f32, expected: f64| (f64::from(value) - expected).abs() < 0.05;
-            for value in &values {
-                assert!(expected.iter().any(|&expected| near(*value, expected)), "{end}: {value}, {config}");
-            }
-            for expected in expected {
-                assert!(values.iter().any(|&value| near(value, expected)), "{end}: none near {expected}, {config}");
-            }
+    let rounds = json!({"kind": "td3", "updates": 2, "update_every": 2, "delay_counts": "rounds", "target_updates": "every_update"});
+    for config in [sac, td3, ddpg, long, rounds] {
+        assert_values(&config, 1.0);
+    }
+}
+
+#[test]
+fn distributional_critics_expect_the_chain_s_values() {
+    for n_step in [1, 3] {
+        for head in [
+            json!({"kind": "categorical", "v_min": 0, "v_max": 5}),
+            json!({"kind": "categorical", "v_min": -1, "v_max": 6, "atoms": 8}),
+            json!({"kind": "quantile", "quantiles": 10}),
+        ] {
+            assert_values(&json!({"kind": "td3", "twin": false, "critic_head": head, "n_step": n_step}), 1.0);
         }
     }
+}
+
+/// Large rewards are out of reach of plain critics in so few steps of Adam. Where they are small, Pop-Art would first have to unlearn
+/// random values that it keeps.
+#[test]
+fn normalised_critics_learn_the_chain_s_values_in_any_units() {
+    let sac = json!({"kind": "sac", "temperature": {"kind": "fixed", "alpha": 0.0}});
+    let (td3, ddpg) = (json!({"kind": "td3"}), json!({"kind": "td3", "twin": false, "n_step": 3}));
+    for config in [sac, td3, ddpg] {
+        for (pop_art, rate, unit) in [(true, 0.01, 1.0), (true, 0.01, 1e5), (false, 0.03, 1e5), (false, 0.03, 1e-3)] {
+            let mut config = config.clone();
+            config["normalise_returns"] = json!({"pop_art": pop_art, "rate": rate});
+            assert_values(&config, unit);
+        }
+    }
+    let plain = chain(json!({"kind": "td3"}), "never", 1e5);
+    assert!(plain.iter().all(|value| *value < 1e5), "{plain:?}");
 }
 
 /// x' = A x + B u, cost x·x + ρ u², discounted: a damped spring, pushed.

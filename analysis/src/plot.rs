@@ -126,7 +126,14 @@ mod tests {
         }
         for ending in ["png", "svg"] {
             let out = root.path().join(format!("curve.{ending}"));
-            let report = plot(&[root.path().join("hopper")], "eval/return_mean", Band::MeanStd, vec![Line { label: "expert".into(), y: 950.0 }], &out).unwrap();
+            let report = plot(
+                &[root.path().join("hopper")],
+                "eval/return_mean",
+                Band::MeanStd,
+                vec![Line { label: "expert".into(), y: 950.0 }],
+                &out,
+            )
+            .unwrap();
             assert_eq!(report.curves.iter().map(|curve| curve.label.as_str()).collect::<Vec<_>>(), ["sac", "td3"]);
             assert!(report.warnings.is_empty());
             let bytes = fs::read(&out).unwrap();
@@ -153,10 +160,11 @@ mod tests {
     fn an_unlogged_metric_names_those_that_were() {
         let root = tempfile::tempdir().unwrap();
         write_run(root.path(), "v/seed-0", 0.0);
-        let error =
-            plot(&[root.path().into()], "eval/retrun", Band::default(), Vec::new(), &root.path().join("x.png")).unwrap_err();
+        let error = plot(&[root.path().into()], "eval/retrun", Band::default(), Vec::new(), &root.path().join("x.png"))
+            .unwrap_err();
         assert!(error.to_string().contains("eval/return_mean"), "{error}");
-        let error = plot(&[root.path().into()], "eval/return_mean", Band::default(), Vec::new(), Path::new("x.gif")).unwrap_err();
+        let error = plot(&[root.path().into()], "eval/return_mean", Band::default(), Vec::new(), Path::new("x.gif"))
+            .unwrap_err();
         assert!(error.to_string().contains(".png or .svg"), "{error}");
     }
 }

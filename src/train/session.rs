@@ -108,7 +108,9 @@ impl Session {
         let first_seed = self.streams.seed(&format!("eval/{}", self.counters.step));
         let mut recorder = Recorder { agent: &mut *self.agent, visited: Visited::default(), calls: 0 };
         let episodes = (0..u64::from(self.config.eval.episodes))
-            .map(|index| rollout::episode(&mut self.eval_task, &mut recorder, first_seed.wrapping_add(index), |_, _| ()))
+            .map(|index| {
+                rollout::episode(&mut self.eval_task, &mut recorder, first_seed.wrapping_add(index), |_, _| ())
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let visited = recorder.visited;
         let diagnostics = self.agent.diagnose(&visited)?;

@@ -108,7 +108,9 @@ fn a_shipped_imitation_trains() {
     let more = sets.iter().flat_map(|set| ["--set", set]).chain(["--steps", "100", "--quiet"]);
     train_through(&config, &out, &more.collect::<Vec<_>>());
     let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).expect("metrics");
-    for name in ["eval/return_mean", "train/discriminator_loss", "train/gradient_penalty", "lipschitz/penalised_gradient_norm"] {
+    for name in
+        ["eval/return_mean", "train/discriminator_loss", "train/gradient_penalty", "lipschitz/penalised_gradient_norm"]
+    {
         assert_eq!(metrics.matches(name).count(), 2, "{name}:\n{metrics}");
     }
 }
@@ -117,7 +119,10 @@ fn a_shipped_imitation_trains() {
 fn demonstrations_that_do_not_fit_are_refused_before_training() {
     let config = "configs/liayn/half_cheetah.yaml";
     for (set, words) in [
-        ("agent.demonstrations=demos/inverted_pendulum.hdf5", "holds demonstrations of InvertedPendulum-v5, expected HalfCheetah-v5"),
+        (
+            "agent.demonstrations=demos/inverted_pendulum.hdf5",
+            "holds demonstrations of InvertedPendulum-v5, expected HalfCheetah-v5",
+        ),
         ("agent.demonstrations=demos/nowhere.hdf5", "demos/nowhere.hdf5"),
         ("agent.demonstrations=null", "agent.demonstrations: is missing"),
         ("agent.episodes=11", "agent.episodes: 11 are asked for, the demonstrations have 10"),
@@ -127,8 +132,7 @@ fn demonstrations_that_do_not_fit_are_refused_before_training() {
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let out = folder.path().join("run");
-        let (code, _, stderr) =
-            finish(liprl(["train", config, "--out", out.to_str().expect("UTF-8"), "--set", set]));
+        let (code, _, stderr) = finish(liprl(["train", config, "--out", out.to_str().expect("UTF-8"), "--set", set]));
         assert!(code == 1 || code == 2, "{set}: {code}");
         assert!(stderr.contains(words), "{set}:\n{stderr}");
         assert!(!out.join("metrics.jsonl").exists(), "{set}: training had begun");

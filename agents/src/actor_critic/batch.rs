@@ -21,6 +21,10 @@ pub struct Rows {
     pub next_obs: Buffer,
     /// Importance weights, `[rows]`.
     pub weight: Buffer,
+    /// n-step rewards of the whole batch, `[B]`.
+    pub batch_reward: Buffer,
+    /// Discounts of the whole batch, `[B]`.
+    pub batch_discount: Buffer,
 }
 
 impl Rows {
@@ -34,6 +38,8 @@ impl Rows {
             discount: part(&batch.discount)?,
             next_obs: part(&batch.next_obs)?,
             weight: part(&batch.weight)?,
+            batch_reward: Buffer::rows_of(&batch.reward, 0..batch.size())?,
+            batch_discount: Buffer::rows_of(&batch.discount, 0..batch.size())?,
             range,
         })
     }

@@ -5,9 +5,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    count,
+    AgentError, count,
     nets::{Activation, Init},
 };
+
+/// Refuses settings out of range or at odds with one another, by name.
+pub(super) fn validated(config: &impl Validate<Context = ()>) -> Result<(), AgentError> {
+    let Err(report) = config.validate() else { return Ok(()) };
+    let Some((path, error)) = report.iter().next() else { return Ok(()) };
+    // garde counts the single field of an enum's variant as index 0.
+    let setting = path.to_string().replace("[0]", "");
+    Err(AgentError::BadConfig { setting, problem: error.to_string() })
+}
 
 /// A multilayer perceptron and the Adam that trains it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]

@@ -4,11 +4,12 @@
 //! - target: y = R + γᵏ V(s') with R the n-step sum, γᵏ = 0 after a termination;
 //! - loss: L = Σⱼ mean(wᵢ ℓ(Qⱼ(sᵢ, aᵢ) − yᵢ)), ℓ squared (½ δ²) or Huber, wᵢ the replay's importance weights.
 //!
-//! First the autograd forms, any device; then `CriticRows`, the same by hand over a share of the batch.
+//! First the autograd forms, any device; then `CriticRows`, the same by hand over a share of the batch. There a critic may also put
+//! out a distribution of returns (`distribution`) or a normalised value (`returns`).
 
 use tch::Tensor;
 
-use super::{CriticLoss, batch::Rows};
+use super::{CriticLoss, batch::Rows, distribution::Distribution, returns::Units};
 use crate::{
     AgentError,
     nets::{Buffer, Gradient, Mlp, Pass, Weights},
@@ -72,11 +73,15 @@ pub struct CriticRows {
     proposed: Buffer,
     /// ∂/∂a of what the actor climbs, one for each critic; the first ends up as the sum.
     action_gradients: Vec<Buffer>,
+    /// What the outputs mean where they are not the value.
+    distribution: Option<Distribution>,
+    /// What the outputs of scalar critics stand for.
+    pub units: Units,
     /// The gradient of the loss, this member's part.
     pub gradient: Gradient,
-    /// y.
+    /// y in the outputs' units, `[rows]`, or a distribution's target, `[rows, N]`.
     pub target: Vec<f32>,
-    /// Mean over the critics of |δ|: the new priorities.
+    /// Mean over the critics of |δ| in units of reward, or a distribution's loss: the new priorities, `[rows]`.
     pub error: Vec<f32>,
 }
 
@@ -85,12 +90,12 @@ pub struct CriticRows {
 pub struct CriticSums {
     /// Of wᵢ ℓ, over rows and critics.
     pub loss: f64,
-    /// Of the first critic's values.
+    /// Of the first critic's values, in units of reward.
     pub value: f64,
 }
 
 impl CriticRows {
-    /// Buffers for `rows` rows.
+    /// Buffers for `rows` rows of critics with one output each.
     pub fn new(
         critics: &Trained,
         targets: &Target,
@@ -111,13 +116,27 @@ impl CriticRows {
             replayed: Buffer::zeros(&[rows, obs_dim + act_dim])?,
             proposed: Buffer::zeros(&[rows, obs_dim + act_dim])?,
             action_gradients: mlps.iter().map(|_| Buffer::zeros(&[rows, act_dim])).collect::<Result<_, _>>()?,
+            distribution: None,
+            units: Units::PLAIN,
             gradient: critics.gradient()?,
             target: vec![0.0; rows],
             error: vec![0.0; rows],
         })
     }
 
-    /// The backup of the target critics at (`obs`, `action`), left in `self.target`.
+    /// The same for one critic that puts out a distribution; `None` changes nothing.
+    pub fn distributional(mut self, distribution: Option<Distribution>) -> Self {
+        let outputs = distribution.as_ref().map_or(1, Distribution::outputs);
+        self.target.resize(self.error.len() * outputs, 0.0);
+        Self { distribution, ..self }
+    }
+
+    /// Whether there is one critic that puts out a distribution.
+    pub fn is_distributional(&self) -> bool {
+        self.distribution.is_some()
+    }
+
+    /// The backup of the target critics at (`obs`, `action`) in units of reward, left in `self.target`.
     pub fn back_up(&mut self, obs: &[f32], action: &[f32], minimum_weight: f32) -> Result<(), AgentError> {
         join(obs, action, self.obs_dim, self.act_dim, &mut self.proposed);
         self.target.copy_from_slice(self.passes[0].forward(&self.targets[0], self.proposed.tensor())?);
@@ -127,27 +146,47 @@ impl CriticRows {
                 *value = minimum_weight * value.min(*second) + (1.0 - minimum_weight) * value.max(*second);
             }
         }
+        if self.units != Units::PLAIN {
+            let Units { scale, shift } = self.units;
+            self.target.iter_mut().for_each(|value| *value = scale * *value + shift);
+        }
         Ok(())
     }
 
-    /// The loss of both critics at the replayed pairs against `self.target` and its gradient, for a batch of `batch` rows in all.
+    /// The target of a distribution, from the target critic at the next observations and `action`, left in `self.target`.
+    pub fn back_up_distribution(&mut self, rows: &Rows, action: &[f32]) -> Result<(), AgentError> {
+        let Some(distribution) = &self.distribution else { return Ok(()) };
+        join(rows.next_obs.slice(), action, self.obs_dim, self.act_dim, &mut self.proposed);
+        self.passes[0].forward(&self.targets[0], self.proposed.tensor())?;
+        let (outputs, scratch) = self.passes[0].output_and_gradient();
+        distribution.target_rows(outputs, rows, scratch, &mut self.target);
+        Ok(())
+    }
+
+    /// The loss of every critic at the replayed pairs against `self.target` and its gradient, for a batch of `batch` rows in all.
     pub fn regress(&mut self, rows: &Rows, kind: CriticLoss, batch: usize) -> Result<CriticSums, AgentError> {
         join(rows.obs.slice(), rows.action.slice(), self.obs_dim, self.act_dim, &mut self.replayed);
         let (mut sums, share, count) = (CriticSums::default(), 1.0 / batch as f32, self.passes.len() as f32);
+        let Units { scale, shift } = self.units;
         self.error.fill(0.0);
         for (index, pass) in self.passes.iter_mut().enumerate() {
             pass.forward(&self.weights[index], self.replayed.tensor())?;
             let (values, gradient) = pass.output_and_gradient();
-            let targets = self.target.iter().zip(rows.weight.slice()).zip(&mut self.error);
-            for ((value, gradient), ((target, weight), kept)) in values.iter().zip(gradient).zip(targets) {
-                let error = value - target;
-                let (loss, slope) = pointwise(kind, error);
-                sums.loss += f64::from(weight * loss);
-                *gradient = weight * slope * share;
-                *kept += error.abs() / count;
-            }
-            if index == 0 {
-                sums.value = values.iter().map(|&value| f64::from(value)).sum();
+            if let Some(distribution) = &self.distribution {
+                let pair = (values, &self.target[..]);
+                sums = distribution.regress_rows(pair, rows.weight.slice(), share, gradient, &mut self.error);
+            } else {
+                let targets = self.target.iter().zip(rows.weight.slice()).zip(&mut self.error);
+                for ((value, gradient), ((target, weight), kept)) in values.iter().zip(gradient).zip(targets) {
+                    let error = value - target;
+                    let (loss, slope) = pointwise(kind, error);
+                    sums.loss += f64::from(weight * loss);
+                    *gradient = weight * slope * share;
+                    *kept += error.abs() * (scale / count);
+                }
+                if index == 0 {
+                    sums.value = total(values, scale, shift);
+                }
             }
             pass.backward(&self.weights[index], self.replayed.tensor(), Some((&mut self.gradient, index)))?;
         }
@@ -155,7 +194,7 @@ impl CriticRows {
     }
 
     /// The smaller of the critics' values (or the first's, where `twin` is false) at (`obs`, `action`), summed over the rows, and
-    /// −∂/∂a of their mean over a batch of `batch` rows, `[rows, A]`: what an actor's loss needs.
+    /// −∂/∂a of their mean over a batch of `batch` rows, `[rows, A]`: what an actor's loss needs. All in units of reward.
     pub fn climb(
         &mut self,
         obs: &[f32],
@@ -168,11 +207,13 @@ impl CriticRows {
         for (pass, weights) in self.passes[..used].iter_mut().zip(&self.weights) {
             pass.forward(weights, self.proposed.tensor())?;
         }
-        let (share, mut sum) = (-1.0 / batch as f32, 0.0);
+        let Units { scale, shift } = self.units;
+        let (share, mut sum) = (-scale / batch as f32, 0.0);
         let (first, second) = self.passes[..used].split_at_mut(1);
         let (values, gradient) = first[0].output_and_gradient();
-        match second {
-            [second] => {
+        match (second, &self.distribution) {
+            (_, Some(distribution)) => sum = distribution.climb_rows(values, share, gradient),
+            ([second], None) => {
                 let (others, other_gradient) = second.output_and_gradient();
                 for (((value, gradient), other), other_gradient) in
                     values.iter().zip(gradient).zip(others).zip(other_gradient)
@@ -180,9 +221,10 @@ impl CriticRows {
                     sum += f64::from(value.min(*other));
                     (*gradient, *other_gradient) = if value <= other { (share, 0.0) } else { (0.0, share) };
                 }
+                sum = f64::from(scale) * sum + f64::from(shift) * values.len() as f64;
             }
-            _ => {
-                sum = values.iter().map(|&value| f64::from(value)).sum();
+            (_, None) => {
+                sum = total(values, scale, shift);
                 gradient.fill(share);
             }
         }
@@ -197,6 +239,12 @@ impl CriticRows {
         }
         Ok((sum, total[0].slice()))
     }
+}
+
+/// The sum of `scale` value + `shift`.
+fn total(values: &[f32], scale: f32, shift: f32) -> f64 {
+    let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+    f64::from(scale) * sum + f64::from(shift) * values.len() as f64
 }
 
 /// Rows of (s, a).

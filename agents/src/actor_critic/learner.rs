@@ -15,7 +15,8 @@ pub trait Learner {
     /// One gradient update on this batch; its metrics are added to `metrics`.
     fn update(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<(), AgentError>;
 
-    /// Of the last batch, each row's |δ| (mean over the critics), `[B]`: the priorities of prioritised replay.
+    /// Of the last batch, each row's priority in prioritised replay, `[B]`: |δ| in units of reward (mean over the critics), or a
+    /// distributional critic's loss.
     fn errors(&self) -> Vec<f32>;
 
     /// The episode ended: exploration starts anew.
@@ -39,6 +40,9 @@ pub trait Learner {
         config: &CloningConfig,
         rng: &mut StreamRng,
     ) -> Result<f64, AgentError>;
+
+    /// Each critic's values `[B]` at `obs [B, O]` and `action [B, A]` on the critics' device, in units of reward, by autograd.
+    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError>;
 
     /// Everything that changes.
     fn save(&self, state: &mut State) -> Result<(), AgentError>;
@@ -100,15 +104,25 @@ impl OnDevice {
     }
 }
 
-/// Each critic's values `[B]` at (`obs`, `action`), by autograd over `params`.
-pub(crate) fn values(
+/// Each critic's outputs `[B, N]` at (`obs`, `action`), by autograd over `params`.
+pub(super) fn outputs(
     critics: &Trained,
     params: &Tensor,
     obs: &Tensor,
     action: &Tensor,
 ) -> Result<Vec<Tensor>, AgentError> {
     let pairs = Tensor::f_cat(&[obs, action], 1)?;
-    (0..critics.mlps().len()).map(|index| Ok(critics.forward(index, params, &pairs).f_squeeze_dim(-1)?)).collect()
+    Ok((0..critics.mlps().len()).map(|index| critics.forward(index, params, &pairs)).collect())
+}
+
+/// The outputs `[B]` of critics that have one each, as `outputs`.
+pub(super) fn values(
+    critics: &Trained,
+    params: &Tensor,
+    obs: &Tensor,
+    action: &Tensor,
+) -> Result<Vec<Tensor>, AgentError> {
+    outputs(critics, params, obs, action)?.iter().map(|output| Ok(output.f_squeeze_dim(-1)?)).collect()
 }
 
 /// The gradient of `loss` with respect to a flat buffer's leaf.

@@ -1,15 +1,21 @@
 //! The actor–critics every agent stands on: SAC, and TD3 with DDPG as its switches.
 //!
-//! `critic`, `actor` and `temperature` hold the equations, each as autograd and by hand; `sac` and `td3` string them together
-//! into a `Learner`, which learns from batches; `off_policy` makes an agent of one by adding the replay buffer.
+//! `critic`, `actor` and `temperature` hold the equations, each as autograd and by hand; so do `categorical` and `quantile` for
+//! critics that put out a distribution. `returns` normalises what scalar critics learn. `sac` and `td3` string them together into
+//! a `Learner`, which learns from batches; `off_policy` makes an agent of one by adding the replay buffer.
 
 pub mod actor;
 pub mod batch;
+pub mod categorical;
 mod config;
 pub mod critic;
+pub mod distribution;
 mod explore;
+mod head;
 pub(crate) mod learner;
 mod off_policy;
+pub mod quantile;
+pub mod returns;
 mod rewards;
 mod sac;
 mod sac_config;
@@ -20,11 +26,13 @@ pub mod temperature;
 pub(crate) mod testing;
 
 pub use config::{ActionNoise, CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
+pub use head::{CategoricalConfig, CriticHead, QuantileConfig};
 pub use learner::Learner;
 pub(crate) use learner::{finite, gradient, leaf};
 pub use off_policy::{OffPolicy, Schedule};
+pub use returns::ReturnsConfig;
 pub use rewards::Rewards;
 pub use sac::Sac;
 pub use sac_config::{SacConfig, Temperature};
 pub use td3::Td3;
-pub use td3_config::{Backup, Td3Config};
+pub use td3_config::{Backup, DelayCounts, TargetUpdates, Td3Config};

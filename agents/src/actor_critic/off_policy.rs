@@ -3,10 +3,7 @@
 use rand::RngExt;
 use tch::Tensor;
 
-use super::{
-    Learner, NormaliseConfig, PriorityConfig, Rewards, SacConfig, Td3Config,
-    learner::{OnDevice, values},
-};
+use super::{Learner, NormaliseConfig, PriorityConfig, Rewards, SacConfig, Td3Config, learner::OnDevice};
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
     Setup, State, StreamRng, Transition, Visited, WindowBatch, batch::f32_slice_mut,
@@ -121,12 +118,7 @@ impl OffPolicy {
         Self::drawing(Drawn::Rewarded { window, rewards }, learner, schedule, setup)
     }
 
-    fn drawing(
-        drawn: Drawn,
-        learner: Box<dyn Learner>,
-        schedule: Schedule,
-        setup: &Setup,
-    ) -> Result<Self, AgentError> {
+    fn drawing(drawn: Drawn, learner: Box<dyn Learner>, schedule: Schedule, setup: &Setup) -> Result<Self, AgentError> {
         let Setup { obs_dim, act_dim, .. } = *setup;
         let Schedule { priorities, .. } = schedule;
         Ok(Self {
@@ -262,8 +254,7 @@ impl Agent for OffPolicy {
         self.replay.sample(&mut self.sampling.clone(), self.drawn.batch())?;
         self.normalise_batch()?;
         let on = OnDevice::of(self.drawn.batch(), self.learner.critics().params().tensor().device())?;
-        let critics = self.learner.critics();
-        let values = tch::no_grad(|| values(critics, critics.params().tensor(), &on.obs, &on.action))?;
+        let values = tch::no_grad(|| self.learner.values(&on.obs, &on.action))?;
         let numbers =
             |tensor: &Tensor| Ok::<_, AgentError>(Vec::try_from(tensor.f_to(tch::Device::Cpu)?.f_flatten(0, -1)?)?);
         all.push(("actions/replayed".to_owned(), numbers(&on.action)?));

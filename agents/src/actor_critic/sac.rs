@@ -4,27 +4,32 @@
 //! Differs from the authors' code (softlearning) in:
 //! 1. the order is fixed; there the three losses are evaluated in one graph call before any step is taken;
 //! 2. the target critics move in the same pass as the critics, which nothing in between can tell;
-//! 3. n-step targets, the Huber loss, gradient clipping, schedules, importance weights: all off by default.
+//! 3. n-step targets, normalised returns, the Huber loss, gradient clipping, schedules, importance weights: all off by default.
 //!
 //! | metric | meaning |
 //! | --- | --- |
-//! | `train/critic_loss` | Σⱼ mean(w ℓ(Qⱼ − y)) over the batch |
-//! | `train/q_mean` | mean of Q₁ at the replayed pairs |
+//! | `train/critic_loss` | Σⱼ mean(w ℓ(Qⱼ − y)) over the batch, of normalised values with `normalise_returns` |
+//! | `train/q_mean` | mean of Q₁ at the replayed pairs, in units of reward |
 //! | `train/critic_grad_norm` | global norm of the critics' gradient, before clipping |
 //! | `train/actor_loss` | mean(α log π − min Q) |
 //! | `train/actor_grad_norm` | global norm of the actor's gradient, before clipping |
 //! | `train/entropy` | −mean log π, in nats |
 //! | `train/alpha` | the temperature used in this update |
+//! | `train/return_mean_estimate` | μ, the running mean of the targets y, with `normalise_returns` |
+//! | `train/return_std_estimate` | σ, their running standard deviation, with `normalise_returns` |
+
+mod autograd;
+mod rows;
 
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Tensor};
 
 use super::{
     SacConfig,
-    actor::{self, ActorRows},
-    batch::Rows,
-    critic::{self, CriticRows, CriticSums},
-    learner::{Acting, Learner, OnDevice, finite, gradient, leaf, values},
+    config::validated,
+    critic::CriticRows,
+    learner::{Acting, Learner, finite, values},
+    returns::{Returns, Units},
     temperature::Tuner,
 };
 use crate::{
@@ -33,6 +38,8 @@ use crate::{
     nets::{Gradient, Mlp, Team, gaussian},
     optim::{Target, Trained},
 };
+
+use rows::Member;
 
 /// SAC's networks and the update that trains them.
 #[derive(Debug)]
@@ -43,6 +50,7 @@ pub struct Sac {
     actor: Trained,
     critics: Trained,
     targets: Target,
+    returns: Option<Returns>,
     tuner: Tuner,
     acting: Acting,
     exploration: StreamRng,
@@ -54,16 +62,6 @@ pub struct Sac {
     members: Vec<Member>,
     errors: Vec<f32>,
     updates: u64,
-}
-
-/// One team member's buffers.
-#[derive(Debug)]
-struct Member {
-    rows: Rows,
-    actor: ActorRows,
-    critics: CriticRows,
-    critic_sums: CriticSums,
-    actor_loss: f64,
 }
 
 /// What one update measured.
@@ -79,6 +77,7 @@ struct Measured {
 impl Sac {
     /// Networks with first weights from the run's streams.
     pub fn new(config: &SacConfig, setup: &Setup) -> Result<Self, AgentError> {
+        validated(config)?;
         let (obs_dim, act_dim) = (setup.obs_dim, setup.act_dim);
         let net = |net: &super::NetworkConfig, inputs, outputs| {
             Mlp::new(inputs, &net.hidden, outputs, net.activation, net.layer_norm, net.init)
@@ -93,6 +92,7 @@ impl Sac {
             targets: critics.target()?,
             actor,
             critics,
+            returns: config.normalise_returns.map(Returns::new),
             tuner: Tuner::new(&config.temperature),
             exploration: setup.streams.rng("exploration"),
             noise: setup.streams.rng("update"),
@@ -113,19 +113,9 @@ impl Sac {
         if bound {
             return Ok(());
         }
-        let obs_dim = batch.obs.size()[1] as usize;
         self.members = (self.team.shares(batch.size()).into_iter())
-            .map(|share| {
-                let weights = self.actor.weights().swap_remove(0);
-                Ok(Member {
-                    actor: ActorRows::new(&self.actor, weights, share.len(), self.act_dim)?,
-                    critics: CriticRows::new(&self.critics, &self.targets, share.len(), obs_dim, self.act_dim)?,
-                    rows: Rows::of(batch, share)?,
-                    critic_sums: CriticSums::default(),
-                    actor_loss: 0.0,
-                })
-            })
-            .collect::<Result<_, AgentError>>()?;
+            .map(|share| Member::new(&self.actor, &self.critics, &self.targets, batch, share))
+            .collect::<Result<_, _>>()?;
         Ok(())
     }
 
@@ -136,12 +126,24 @@ impl Sac {
         let (alpha, act_dim, loss) = (self.tuner.alpha() as f32, self.act_dim, self.config.critic_loss);
         let [next_noise, noise] = &self.draws;
         let team = &self.team;
-        team.run(&mut self.members, |member| member.critic(next_noise, alpha, act_dim, loss, rows))?;
+        if let Some(returns) = &mut self.returns {
+            let units = returns.units();
+            self.members.iter_mut().for_each(|member| member.critics.units = units);
+            team.run(&mut self.members, |member| member.target(next_noise, alpha, act_dim))?;
+            let mut all: Vec<&mut CriticRows> = self.members.iter_mut().map(|member| &mut member.critics).collect();
+            returns.normalise_rows(&mut all, &mut self.critics, &mut self.targets)?;
+            team.run(&mut self.members, |member| member.regress(loss, rows))?;
+        } else {
+            team.run(&mut self.members, |member| {
+                member.target(next_noise, alpha, act_dim)?;
+                member.regress(loss, rows)
+            })?;
+        }
         let mut gradients: Vec<&mut Gradient> =
             self.members.iter_mut().map(|member| &mut member.critics.gradient).collect();
         let targets = move_targets.then_some((&mut self.targets, self.config.tau));
         let critic_norm = self.critics.step(team, &mut gradients, targets)?;
-        team.run(&mut self.members, |member| member.actor(noise, alpha, act_dim, rows))?;
+        team.run(&mut self.members, |member| member.climb(noise, alpha, act_dim, rows))?;
         let mut gradients: Vec<&mut Gradient> =
             self.members.iter_mut().map(|member| &mut member.actor.gradient).collect();
         let actor_norm = self.actor.step(team, &mut gradients, None)?;
@@ -158,75 +160,15 @@ impl Sac {
         })
     }
 
-    /// The update by autograd, on any device: the specification of `update_rows`.
-    fn update_autograd(&mut self, batch: &Batch, move_targets: bool) -> Result<Measured, AgentError> {
-        let on = OnDevice::of(batch, self.device)?;
-        let rows = batch.size() as i64;
-        let draws =
-            |draws: &[f32]| Ok::<_, AgentError>(Tensor::f_from_slice(draws)?.f_view([rows, -1])?.f_to(self.device)?);
-        let (next_noise, noise) = (draws(&self.draws[0])?, draws(&self.draws[1])?);
-        let alpha = self.tuner.alpha();
-        let target = tch::no_grad(|| {
-            let head = self.actor.forward(0, self.actor.params().tensor(), &on.next_obs);
-            let (next_action, log_prob) = gaussian::sample(&head, &next_noise);
-            let next = values(&self.critics, self.targets.params.tensor(), &on.next_obs, &next_action)?;
-            Ok::<_, AgentError>(&on.reward + &on.discount * (critic::backup(&next, 1.0) - log_prob * alpha))
-        })?;
-
-        let critics = leaf(self.critics.params().tensor());
-        let replayed = values(&self.critics, &critics, &on.obs, &on.action)?;
-        let critic_loss = critic::loss(&replayed, &target, &on.weight, self.config.critic_loss);
-        let critic_norm = self.critics.step_tensor(&gradient(&critic_loss, &critics)?)?;
-        self.errors = critic::errors(&replayed, &target)?;
-
-        let policy = leaf(self.actor.params().tensor());
-        let (action, log_prob) = gaussian::sample(&self.actor.forward(0, &policy, &on.obs), &noise);
-        let proposed = values(&self.critics, self.critics.params().tensor(), &on.obs, &action)?;
-        let actor_loss = actor::soft_loss(alpha, &log_prob, &proposed);
-        let actor_norm = self.actor.step_tensor(&gradient(&actor_loss, &policy)?)?;
-
-        if move_targets {
-            self.targets.follow(self.critics.params(), self.config.tau)?;
-        }
-        let mean = |tensor: &Tensor| tensor.f_mean(None)?.f_double_value(&[]);
-        Ok(Measured {
-            critic_loss: mean(&critic_loss)?,
-            q_mean: mean(&replayed[0])?,
-            critic_norm,
-            actor_loss: mean(&actor_loss)?,
-            actor_norm,
-            log_prob: mean(&log_prob)?,
-        })
-    }
-}
-
-impl Member {
-    /// The critics' targets, loss and gradient over this member's rows.
-    fn critic(
-        &mut self,
-        noise: &[f32],
-        alpha: f32,
-        act_dim: usize,
-        loss: super::CriticLoss,
-        batch: usize,
-    ) -> Result<(), AgentError> {
-        let Self { rows, actor, critics, .. } = self;
-        actor.sample(&rows.next_obs, &noise[rows.range.start * act_dim..rows.range.end * act_dim])?;
-        critics.back_up(rows.next_obs.slice(), &actor.action, 1.0)?;
-        let next = actor.log_prob.iter().zip(rows.reward.slice()).zip(rows.discount.slice());
-        for (target, ((log_prob, reward), discount)) in critics.target.iter_mut().zip(next) {
-            *target = reward + discount * (*target - alpha * log_prob);
-        }
-        self.critic_sums = critics.regress(rows, loss, batch)?;
-        Ok(())
+    /// Each critic's values `[B]` in units of reward, by autograd over `params`.
+    fn values_of(&self, params: &Tensor, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
+        let units = self.units();
+        Ok(values(&self.critics, params, obs, action)?.iter().map(|outputs| units.values(outputs)).collect())
     }
 
-    /// The actor's loss and gradient over this member's rows.
-    fn actor(&mut self, noise: &[f32], alpha: f32, act_dim: usize, batch: usize) -> Result<(), AgentError> {
-        let Self { rows, actor, critics, .. } = self;
-        let noise = &noise[rows.range.start * act_dim..rows.range.end * act_dim];
-        self.actor_loss = actor.soft_gradient(critics, &rows.obs, noise, alpha, batch)?;
-        Ok(())
+    /// What the critics' outputs stand for.
+    fn units(&self) -> Units {
+        self.returns.as_ref().map_or(Units::PLAIN, Returns::units)
     }
 }
 
@@ -271,6 +213,10 @@ impl Learner for Sac {
         metrics.add("train/actor_grad_norm", measured.actor_norm);
         metrics.add("train/entropy", -measured.log_prob);
         metrics.add("train/alpha", alpha);
+        if let Some(returns) = &self.returns {
+            metrics.add("train/return_mean_estimate", returns.mean());
+            metrics.add("train/return_std_estimate", returns.std());
+        }
         Ok(())
     }
 
@@ -304,10 +250,17 @@ impl Learner for Sac {
         Ok(loss)
     }
 
+    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
+        self.values_of(self.critics.params().tensor(), obs, action)
+    }
+
     fn save(&self, state: &mut State) -> Result<(), AgentError> {
         self.actor.save("actor", state)?;
         self.critics.save("critic", state)?;
         self.targets.save("critic/target", state)?;
+        if let Some(returns) = &self.returns {
+            returns.save(state);
+        }
         self.tuner.save(state);
         state.put("streams/exploration", &self.exploration);
         state.put("streams/update", &self.noise);
@@ -319,6 +272,9 @@ impl Learner for Sac {
         self.actor.load("actor", state)?;
         self.critics.load("critic", state)?;
         self.targets.load("critic/target", state)?;
+        if let Some(returns) = &mut self.returns {
+            returns.load(state)?;
+        }
         self.tuner.load(state)?;
         self.exploration = state.get("streams/exploration")?;
         self.noise = state.get("streams/update")?;
@@ -333,27 +289,69 @@ mod tests {
     use super::*;
     use crate::{
         Streams,
-        actor_critic::testing::{self, assert_nearly},
+        actor_critic::{
+            ReturnsConfig, Temperature,
+            testing::{self, assert_close, assert_gradient, assert_nearly},
+        },
     };
+
+    fn setup() -> Setup {
+        Setup { obs_dim: 5, act_dim: 3, streams: Streams::new(5), device: Device::Cpu, threads: 2 }
+    }
+
+    fn compare(config: &SacConfig) {
+        let (mut by_hand, mut autograd) = (Sac::new(config, &setup()).unwrap(), Sac::new(config, &setup()).unwrap());
+        let batch = testing::batch(41, 5, 3);
+        for update in 0..4 {
+            for sac in [&mut by_hand, &mut autograd] {
+                sac.draws = ["next", "now"].map(|name| testing::numbers(41 * 3, &format!("{name} {update}")));
+            }
+            let a = by_hand.update_rows(&batch, update % 2 == 0).unwrap();
+            let b = autograd.update_autograd(&batch, update % 2 == 0).unwrap();
+            assert_nearly(&[a.critic_loss, a.q_mean, a.critic_norm], &[b.critic_loss, b.q_mean, b.critic_norm]);
+            assert_nearly(&[a.actor_loss, a.actor_norm, a.log_prob], &[b.actor_loss, b.actor_norm, b.log_prob]);
+            assert_nearly(&by_hand.errors, &autograd.errors);
+        }
+    }
 
     #[test]
     fn updates_by_hand_follow_those_by_autograd() {
-        for (net, loss, _) in testing::networks() {
-            let config =
-                SacConfig { actor: net.clone(), critic: net, critic_loss: loss, tau: 0.1, ..SacConfig::default() };
-            let setup = Setup { obs_dim: 5, act_dim: 3, streams: Streams::new(5), device: Device::Cpu, threads: 2 };
-            let (mut by_hand, mut autograd) = (Sac::new(&config, &setup).unwrap(), Sac::new(&config, &setup).unwrap());
-            let batch = testing::batch(41, 5, 3);
-            for update in 0..4 {
-                for sac in [&mut by_hand, &mut autograd] {
-                    sac.draws = ["next", "now"].map(|name| testing::numbers(41 * 3, &format!("{name} {update}")));
-                }
-                let a = by_hand.update_rows(&batch, update % 2 == 0).unwrap();
-                let b = autograd.update_autograd(&batch, update % 2 == 0).unwrap();
-                assert_nearly(&[a.critic_loss, a.q_mean, a.critic_norm], &[b.critic_loss, b.q_mean, b.critic_norm]);
-                assert_nearly(&[a.actor_loss, a.actor_norm, a.log_prob], &[b.actor_loss, b.actor_norm, b.log_prob]);
-                assert_nearly(&by_hand.errors, &autograd.errors);
+        for (net, critic_loss, _) in testing::networks() {
+            let (actor, critic) = (net.clone(), net);
+            let config = SacConfig { actor, critic, critic_loss, tau: 0.1, ..SacConfig::default() };
+            compare(&config);
+            for pop_art in [false, true] {
+                let returns = ReturnsConfig { pop_art, rate: 0.2, ..ReturnsConfig::default() };
+                compare(&SacConfig { normalise_returns: Some(returns), ..config.clone() });
             }
         }
+    }
+
+    /// Critics that stand for the same values in other units have the same targets, actor's loss and actor's step: the entropy
+    /// counts in units of reward.
+    #[test]
+    fn the_temperature_weighs_against_values_in_units_of_reward() {
+        let temperature = Temperature::Fixed { alpha: 0.7 };
+        // Critics that do not learn, so that the actor sees the same values in both.
+        let critic = crate::actor_critic::NetworkConfig { lr: 0.0, ..Default::default() };
+        let plain = SacConfig { temperature, critic, ..SacConfig::default() };
+        let returns = Some(ReturnsConfig { rate: 1.0, ..ReturnsConfig::default() });
+        let normalised = SacConfig { normalise_returns: returns, ..plain.clone() };
+        let (mut plain, mut normalised) =
+            (Sac::new(&plain, &setup()).unwrap(), Sac::new(&normalised, &setup()).unwrap());
+        let mut batch = testing::batch(41, 5, 3);
+        let _ = batch.reward.g_mul_scalar_(50.0).g_add_scalar_(20.0);
+        for update in 0..2 {
+            for sac in [&mut plain, &mut normalised] {
+                sac.draws = ["next", "now"].map(|name| testing::numbers(41 * 3, &format!("{name} {update}")));
+            }
+            let (a, b) = (plain.update_rows(&batch, true).unwrap(), normalised.update_rows(&batch, true).unwrap());
+            assert_close(a.actor_loss, b.actor_loss);
+            assert_close(a.actor_norm, b.actor_norm);
+            assert_close(a.q_mean, b.q_mean);
+            assert_gradient(&plain.errors, &Tensor::from_slice(&normalised.errors));
+        }
+        let units = normalised.units();
+        assert!(units.scale > 30.0 && units.shift > 10.0, "{units:?}");
     }
 }

@@ -5,7 +5,10 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::{CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, PriorityConfig};
+use super::{
+    ReturnsConfig,
+    config::{CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, PriorityConfig},
+};
 use crate::count;
 
 /// Soft actor–critic.
@@ -60,6 +63,9 @@ pub struct SacConfig {
     /// Standardise observations by running moments. Default: none.
     #[garde(dive)]
     pub normalise_observations: Option<NormaliseConfig>,
+    /// Normalise what the critics learn by its running moments, with Pop-Art or without. Default: none.
+    #[garde(dive)]
+    pub normalise_returns: Option<ReturnsConfig>,
     /// Prioritised replay. Default: none, sampling is uniform.
     #[garde(dive)]
     pub priorities: Option<PriorityConfig>,
@@ -82,6 +88,7 @@ impl Default for SacConfig {
             critic: NetworkConfig::default(),
             temperature: Temperature::default(),
             normalise_observations: None,
+            normalise_returns: None,
             priorities: None,
         }
     }

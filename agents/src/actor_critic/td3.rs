@@ -1,30 +1,37 @@
 //! Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018, arXiv 1802.09477, algorithm 1), and by its switches
 //! deep deterministic policy gradient (Lillicrap et al. 2016). One update does, in this order: critics; then, every
-//! `policy_delay` updates, actor and targets.
+//! `policy_delay` updates (or rounds), actor and targets.
 //!
-//! Differs from the authors' code in: the soft minimum, one critic, the Huber loss, n-step targets, gradient clipping, schedules,
-//! importance weights, Ornstein–Uhlenbeck and parameter noise: all off by default.
+//! Differs from the authors' code in: the soft minimum, one critic, distributional critics, normalised returns, the Huber loss, n-step
+//! targets, gradient clipping, schedules, importance weights, delays counted in rounds, targets that move in every update,
+//! Ornstein–Uhlenbeck and parameter noise: all off by default.
 //!
 //! | metric | meaning |
 //! | --- | --- |
-//! | `train/critic_loss` | Σⱼ mean(w ℓ(Qⱼ − y)) over the batch |
-//! | `train/q_mean` | mean of Q₁ at the replayed pairs |
+//! | `train/critic_loss` | Σⱼ mean(w ℓ(Qⱼ − y)) over the batch, of normalised values with `normalise_returns`; mean(w ℓ) of a distributional critic's loss |
+//! | `train/q_mean` | mean of Q₁ at the replayed pairs, in units of reward |
 //! | `train/critic_grad_norm` | global norm of the critics' gradient, before clipping |
 //! | `train/actor_loss` | −mean Q₁ at the policy's actions, when the actor learns |
 //! | `train/actor_grad_norm` | global norm of the actor's gradient, before clipping, when it learns |
+//! | `train/return_mean_estimate` | μ, the running mean of the targets y, with `normalise_returns` |
+//! | `train/return_std_estimate` | σ, their running standard deviation, with `normalise_returns` |
 //! | `train/parameter_noise_std` | standard deviation of the noise on the weights, with `parameter_noise` |
 //! | `train/parameter_noise_distance` | how far that moves the actions (root mean square), at each adaptation |
 
-use rand_distr::{Distribution, StandardNormal};
+mod autograd;
+mod rows;
+
+use rand_distr::{Distribution as _, StandardNormal};
 use tch::{Device, Tensor};
 
 use super::{
-    CriticLoss, NetworkConfig, Td3Config,
-    actor::{self, ActorRows},
-    batch::Rows,
-    critic::{self, CriticRows, CriticSums},
+    NetworkConfig, TargetUpdates, Td3Config,
+    config::validated,
+    critic::CriticRows,
+    distribution::Distribution,
     explore::Explorer,
-    learner::{Acting, Learner, OnDevice, finite, gradient, leaf, values},
+    learner::{Acting, Learner, finite, outputs},
+    returns::{Returns, Units},
 };
 use crate::{
     AgentError, Batch, Metrics, Setup, State, StreamRng,
@@ -32,6 +39,8 @@ use crate::{
     nets::{Gradient, Mlp, Team},
     optim::{Target, Trained},
 };
+
+use rows::{Member, Networks};
 
 /// TD3's networks and the update that trains them.
 #[derive(Debug)]
@@ -43,6 +52,9 @@ pub struct Td3 {
     actor_target: Target,
     critics: Trained,
     critic_targets: Target,
+    /// What the critic's outputs mean where they are not the value.
+    distribution: Option<Distribution>,
+    returns: Option<Returns>,
     acting: Acting,
     explorer: Explorer,
     noise: StreamRng,
@@ -55,17 +67,6 @@ pub struct Td3 {
     updates: u64,
 }
 
-/// One team member's buffers.
-#[derive(Debug)]
-struct Member {
-    rows: Rows,
-    actor: ActorRows,
-    target_actor: ActorRows,
-    critics: CriticRows,
-    critic_sums: CriticSums,
-    actor_loss: f64,
-}
-
 /// What one update measured.
 struct Measured {
     critic_loss: f64,
@@ -75,15 +76,23 @@ struct Measured {
     actor: Option<(f64, f64)>,
 }
 
+/// Which networks move in one update besides the critics.
+#[derive(Clone, Copy)]
+struct Moves {
+    actor: bool,
+    targets: bool,
+}
+
 impl Td3 {
-    /// Networks with first weights from the run's streams.
+    /// Networks with first weights from the run's streams. Settings that exclude one another are an error that names them.
     pub fn new(config: &Td3Config, setup: &Setup) -> Result<Self, AgentError> {
+        validated(config)?;
         let (obs_dim, act_dim) = (setup.obs_dim, setup.act_dim);
         let net = |net: &NetworkConfig, inputs, outputs| {
             Mlp::new(inputs, &net.hidden, outputs, net.activation, net.layer_norm, net.init)
         };
         let policy = net(&config.actor, obs_dim, act_dim);
-        let critic = net(&config.critic, obs_dim + act_dim, 1);
+        let critic = net(&config.critic, obs_dim + act_dim, config.critic_head.outputs());
         let mut init = setup.streams.rng("init");
         let actor = Trained::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
         let count = if config.twin { 2 } else { 1 };
@@ -95,6 +104,8 @@ impl Td3 {
             critic_targets: critics.target()?,
             actor,
             critics,
+            distribution: Distribution::new(config.critic_head),
+            returns: config.normalise_returns.map(Returns::new),
             noise: setup.streams.rng("update"),
             smoothing: Vec::new(),
             team: Team::new(setup.threads)?,
@@ -112,39 +123,50 @@ impl Td3 {
         if self.members.first().is_some_and(|member| member.rows.shares_memory_with(batch)) {
             return Ok(());
         }
-        let obs_dim = batch.obs.size()[1] as usize;
+        let networks = Networks {
+            actor: &self.actor,
+            actor_target: &self.actor_target,
+            critics: &self.critics,
+            critic_targets: &self.critic_targets,
+            distribution: self.distribution.as_ref(),
+        };
         self.members = (self.team.shares(batch.size()).into_iter())
-            .map(|share| {
-                let actor = |weights| ActorRows::new(&self.actor, weights, share.len(), self.act_dim);
-                Ok(Member {
-                    actor: actor(self.actor.weights().swap_remove(0))?,
-                    target_actor: actor(self.actor_target.weights(self.actor.mlps()).swap_remove(0))?,
-                    critics: CriticRows::new(&self.critics, &self.critic_targets, share.len(), obs_dim, self.act_dim)?,
-                    rows: Rows::of(batch, share)?,
-                    critic_sums: CriticSums::default(),
-                    actor_loss: 0.0,
-                })
-            })
-            .collect::<Result<_, AgentError>>()?;
+            .map(|share| Member::new(&networks, batch, share, self.act_dim))
+            .collect::<Result<_, _>>()?;
         Ok(())
     }
 
-    /// The update by hand, on a CPU. With `delayed`, the actor and the targets move too.
-    fn update_rows(&mut self, batch: &Batch, delayed: bool) -> Result<Measured, AgentError> {
+    /// The update by hand, on a CPU.
+    fn update_rows(&mut self, batch: &Batch, moves: Moves) -> Result<Measured, AgentError> {
         self.bind(batch)?;
         let (rows, tau, team, smoothing) = (batch.size(), self.config.tau, &self.team, &self.smoothing);
         let (loss, minimum_weight) = (self.config.critic_loss, self.config.backup.minimum_weight() as f32);
-        team.run(&mut self.members, |member| member.critic(smoothing, minimum_weight, loss, rows))?;
+        if let Some(returns) = &mut self.returns {
+            let units = returns.units();
+            self.members.iter_mut().for_each(|member| member.critics.units = units);
+            team.run(&mut self.members, |member| member.target(smoothing, minimum_weight, rows))?;
+            let mut all: Vec<&mut CriticRows> = self.members.iter_mut().map(|member| &mut member.critics).collect();
+            returns.normalise_rows(&mut all, &mut self.critics, &mut self.critic_targets)?;
+            team.run(&mut self.members, |member| member.regress(loss, rows))?;
+        } else {
+            team.run(&mut self.members, |member| {
+                member.target(smoothing, minimum_weight, rows)?;
+                member.regress(loss, rows)
+            })?;
+        }
         let mut gradients: Vec<&mut Gradient> =
             self.members.iter_mut().map(|member| &mut member.critics.gradient).collect();
         let critic_norm =
-            self.critics.step(team, &mut gradients, delayed.then_some((&mut self.critic_targets, tau)))?;
+            self.critics.step(team, &mut gradients, moves.targets.then_some((&mut self.critic_targets, tau)))?;
         let mut actor_norm = None;
-        if delayed {
-            team.run(&mut self.members, |member| member.actor(rows))?;
+        if moves.actor {
+            team.run(&mut self.members, |member| member.climb(rows))?;
             let mut gradients: Vec<&mut Gradient> =
                 self.members.iter_mut().map(|member| &mut member.actor.gradient).collect();
-            actor_norm = Some(self.actor.step(team, &mut gradients, Some((&mut self.actor_target, tau)))?);
+            let target = moves.targets.then_some((&mut self.actor_target, tau));
+            actor_norm = Some(self.actor.step(team, &mut gradients, target)?);
+        } else if moves.targets {
+            self.actor_target.follow(self.actor.params(), tau)?;
         }
         let mean = |of: fn(&Member) -> f64| self.members.iter().map(of).sum::<f64>() / rows as f64;
         self.errors.clear();
@@ -157,74 +179,18 @@ impl Td3 {
         })
     }
 
-    /// The update by autograd, on any device: the specification of `update_rows`.
-    fn update_autograd(&mut self, batch: &Batch, delayed: bool) -> Result<Measured, AgentError> {
-        let on = OnDevice::of(batch, self.device)?;
-        let smoothing = Tensor::f_from_slice(&self.smoothing)?.f_view([batch.size() as i64, -1])?.f_to(self.device)?;
-        let target = tch::no_grad(|| {
-            let action = self.actor.forward(0, self.actor_target.params.tensor(), &on.next_obs).tanh();
-            let action = (action + smoothing).clamp(-1.0, 1.0);
-            let next = values(&self.critics, self.critic_targets.params.tensor(), &on.next_obs, &action)?;
-            Ok::<_, AgentError>(&on.reward + &on.discount * critic::backup(&next, self.config.backup.minimum_weight()))
-        })?;
-
-        let critics = leaf(self.critics.params().tensor());
-        let replayed = values(&self.critics, &critics, &on.obs, &on.action)?;
-        let critic_loss = critic::loss(&replayed, &target, &on.weight, self.config.critic_loss);
-        let critic_norm = self.critics.step_tensor(&gradient(&critic_loss, &critics)?)?;
-        self.errors = critic::errors(&replayed, &target)?;
-
-        let mut measured = None;
-        if delayed {
-            let policy = leaf(self.actor.params().tensor());
-            let action = self.actor.forward(0, &policy, &on.obs).tanh();
-            let proposed = values(&self.critics, self.critics.params().tensor(), &on.obs, &action)?;
-            let actor_loss = actor::deterministic_loss(&proposed[0]);
-            let norm = self.actor.step_tensor(&gradient(&actor_loss, &policy)?)?;
-            measured = Some((actor_loss.f_double_value(&[])?, norm));
-            self.critic_targets.follow(self.critics.params(), self.config.tau)?;
-            self.actor_target.follow(self.actor.params(), self.config.tau)?;
-        }
-        Ok(Measured {
-            critic_loss: critic_loss.f_double_value(&[])?,
-            q_mean: replayed[0].f_mean(None)?.f_double_value(&[])?,
-            critic_norm,
-            actor: measured,
-        })
-    }
-}
-
-impl Member {
-    /// The critics' targets (smoothed target policy, backup), loss and gradient over this member's rows.
-    fn critic(
-        &mut self,
-        smoothing: &[f32],
-        minimum_weight: f32,
-        loss: CriticLoss,
-        batch: usize,
-    ) -> Result<(), AgentError> {
-        let Self { rows, target_actor, critics, .. } = self;
-        target_actor.act(&rows.next_obs)?;
-        let first = rows.range.start * smoothing.len() / batch;
-        target_actor
-            .action
-            .iter_mut()
-            .zip(&smoothing[first..])
-            .for_each(|(action, noise)| *action = (*action + noise).clamp(-1.0, 1.0));
-        critics.back_up(rows.next_obs.slice(), &target_actor.action, minimum_weight)?;
-        for ((target, reward), discount) in
-            critics.target.iter_mut().zip(rows.reward.slice()).zip(rows.discount.slice())
-        {
-            *target = reward + discount * *target;
-        }
-        self.critic_sums = critics.regress(rows, loss, batch)?;
-        Ok(())
+    /// Each critic's values `[B]` in units of reward, by autograd over `params`.
+    fn values_of(&self, params: &Tensor, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
+        let value = |outputs: &Tensor| match &self.distribution {
+            Some(distribution) => Ok(distribution.value(outputs)),
+            None => Ok(self.units().values(&outputs.f_squeeze_dim(-1)?)),
+        };
+        outputs(&self.critics, params, obs, action)?.iter().map(value).collect()
     }
 
-    /// The actor's loss and gradient over this member's rows.
-    fn actor(&mut self, batch: usize) -> Result<(), AgentError> {
-        self.actor_loss = self.actor.deterministic_gradient(&mut self.critics, &self.rows.obs, batch)?;
-        Ok(())
+    /// What the outputs of scalar critics stand for.
+    fn units(&self) -> Units {
+        self.returns.as_ref().map_or(Units::PLAIN, Returns::units)
     }
 }
 
@@ -246,10 +212,11 @@ impl Learner for Td3 {
             let draw: f32 = StandardNormal.sample(&mut self.noise);
             *noise = (std * draw).clamp(-clip, clip);
         }
-        let delayed = (self.updates + 1).is_multiple_of(self.config.policy_delay);
+        let actor = self.config.actor_learns(self.updates);
+        let moves = Moves { actor, targets: actor || self.config.target_updates == TargetUpdates::EveryUpdate };
         let measured = match self.device {
-            Device::Cpu => self.update_rows(batch, delayed)?,
-            _ => self.update_autograd(batch, delayed)?,
+            Device::Cpu => self.update_rows(batch, moves)?,
+            _ => self.update_autograd(batch, moves)?,
         };
         self.acting.refresh();
         self.updates += 1;
@@ -261,6 +228,10 @@ impl Learner for Td3 {
             finite("the actor's loss", loss, self.updates)?;
             metrics.add("train/actor_loss", loss);
             metrics.add("train/actor_grad_norm", norm);
+        }
+        if let Some(returns) = &self.returns {
+            metrics.add("train/return_mean_estimate", returns.mean());
+            metrics.add("train/return_std_estimate", returns.std());
         }
         self.explorer.adapt(&self.actor, batch, self.updates, metrics)
     }
@@ -299,11 +270,18 @@ impl Learner for Td3 {
         Ok(loss)
     }
 
+    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
+        self.values_of(self.critics.params().tensor(), obs, action)
+    }
+
     fn save(&self, state: &mut State) -> Result<(), AgentError> {
         self.actor.save("actor", state)?;
         self.actor_target.save("actor/target", state)?;
         self.critics.save("critic", state)?;
         self.critic_targets.save("critic/target", state)?;
+        if let Some(returns) = &self.returns {
+            returns.save(state);
+        }
         self.explorer.save(state);
         state.put("streams/update", &self.noise);
         state.put("updates", &self.updates);
@@ -315,6 +293,9 @@ impl Learner for Td3 {
         self.actor_target.load("actor/target", state)?;
         self.critics.load("critic", state)?;
         self.critic_targets.load("critic/target", state)?;
+        if let Some(returns) = &mut self.returns {
+            returns.load(state)?;
+        }
         self.explorer.load(state)?;
         self.noise = state.get("streams/update")?;
         self.updates = state.get("updates")?;
@@ -329,10 +310,35 @@ mod tests {
     use crate::{
         Streams,
         actor_critic::{
-            Backup,
+            Backup, CategoricalConfig, CriticHead, DelayCounts, QuantileConfig, ReturnsConfig,
             testing::{self, assert_nearly},
         },
     };
+
+    fn setup() -> Setup {
+        Setup { obs_dim: 5, act_dim: 3, streams: Streams::new(5), device: Device::Cpu, threads: 2 }
+    }
+
+    /// Four updates by hand and by autograd, the actor learning in every second one and the targets moving in three.
+    fn compare(config: &Td3Config) {
+        let (mut by_hand, mut autograd) = (Td3::new(config, &setup()).unwrap(), Td3::new(config, &setup()).unwrap());
+        let batch = testing::batch(41, 5, 3);
+        let _ = batch.discount.narrow(0, 3, 9).fill_(0.0);
+        for update in 0..4 {
+            for td3 in [&mut by_hand, &mut autograd] {
+                td3.smoothing = testing::numbers(41 * 3, &format!("smoothing {update}"));
+            }
+            let moves = Moves { actor: update % 2 == 0, targets: update != 3 };
+            let a = by_hand.update_rows(&batch, moves).unwrap();
+            let b = autograd.update_autograd(&batch, moves).unwrap();
+            assert_nearly(&[a.critic_loss, a.q_mean, a.critic_norm], &[b.critic_loss, b.q_mean, b.critic_norm]);
+            let (a, b) = (a.actor.unwrap_or_default(), b.actor.unwrap_or_default());
+            assert_nearly(&[a.0, a.1], &[b.0, b.1]);
+            assert_nearly(&by_hand.errors, &autograd.errors);
+            assert_nearly(by_hand.actor_target.params.slice(), autograd.actor_target.params.slice());
+            assert_nearly(by_hand.critic_targets.params.slice(), autograd.critic_targets.params.slice());
+        }
+    }
 
     #[test]
     fn updates_by_hand_follow_those_by_autograd() {
@@ -340,20 +346,56 @@ mod tests {
             let backup = Backup::Soft { minimum_weight: 0.75 };
             let (actor, critic, twin) = (net.clone(), net, count == 2);
             let config = Td3Config { actor, critic, critic_loss, backup, twin, tau: 0.1, ..Td3Config::default() };
-            let setup = Setup { obs_dim: 5, act_dim: 3, streams: Streams::new(5), device: Device::Cpu, threads: 2 };
-            let (mut by_hand, mut autograd) = (Td3::new(&config, &setup).unwrap(), Td3::new(&config, &setup).unwrap());
-            let batch = testing::batch(41, 5, 3);
-            for update in 0..4 {
-                for td3 in [&mut by_hand, &mut autograd] {
-                    td3.smoothing = testing::numbers(41 * 3, &format!("smoothing {update}"));
-                }
-                let a = by_hand.update_rows(&batch, update % 2 == 0).unwrap();
-                let b = autograd.update_autograd(&batch, update % 2 == 0).unwrap();
-                assert_nearly(&[a.critic_loss, a.q_mean, a.critic_norm], &[b.critic_loss, b.q_mean, b.critic_norm]);
-                let (a, b) = (a.actor.unwrap_or_default(), b.actor.unwrap_or_default());
-                assert_nearly(&[a.0, a.1], &[b.0, b.1]);
-                assert_nearly(&by_hand.errors, &autograd.errors);
+            compare(&config);
+            for pop_art in [false, true] {
+                let returns = ReturnsConfig { pop_art, rate: 0.2, ..ReturnsConfig::default() };
+                compare(&Td3Config { normalise_returns: Some(returns), ..config.clone() });
             }
         }
+    }
+
+    #[test]
+    fn distributional_updates_by_hand_follow_those_by_autograd() {
+        let categorical =
+            |clamp| CriticHead::Categorical(CategoricalConfig { atoms: 11, v_min: -2.0, v_max: 3.0, clamp });
+        let quantile = |reference_tiling| {
+            CriticHead::Quantile(QuantileConfig { quantiles: 21, reference_tiling, ..QuantileConfig::default() })
+        };
+        for critic_head in [categorical(None), categorical(Some(0.01)), quantile(false), quantile(true)] {
+            for (net, _, _) in testing::networks() {
+                let (actor, critic) = (net.clone(), net);
+                compare(&Td3Config { actor, critic, critic_head, twin: false, tau: 0.1, ..Td3Config::default() });
+            }
+        }
+    }
+
+    #[test]
+    fn the_actor_and_the_targets_move_when_they_are_due() {
+        // Delay 2 counted in rounds of two updates, and targets in every update or only with the actor.
+        for (target_updates, targets_move) in
+            [(TargetUpdates::Delayed, [1, 1, 0, 0, 1, 1]), (TargetUpdates::EveryUpdate, [1; 6])]
+        {
+            let delay_counts = DelayCounts::Rounds;
+            let config = Td3Config { updates: 2, delay_counts, target_updates, ..Td3Config::default() };
+            let mut td3 = Td3::new(&config, &setup()).unwrap();
+            let batch = testing::batch(16, 5, 3);
+            for (actor_moves, targets_move) in [1, 1, 0, 0, 1, 1].into_iter().zip(targets_move) {
+                let now = |td3: &Td3| {
+                    [td3.actor.params(), &td3.actor_target.params, &td3.critic_targets.params]
+                        .map(|p| p.to_vec().unwrap())
+                };
+                let before = now(&td3);
+                td3.update(&batch, &mut Metrics::default()).unwrap();
+                let moved = [0, 1, 2].map(|i| i32::from(now(&td3)[i] != before[i]));
+                assert_eq!(moved, [actor_moves, targets_move, targets_move]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_distributional_critic_with_a_twin_is_refused() {
+        let critic_head = CriticHead::Quantile(QuantileConfig::default());
+        let error = Td3::new(&Td3Config { critic_head, ..Td3Config::default() }, &setup()).unwrap_err().to_string();
+        assert!(error.starts_with("critic_head: quantile") && error.contains("put `twin: false`"), "{error}");
     }
 }

@@ -1,11 +1,15 @@
 //! TD3's settings, and DDPG's as its switches. Sources: [F] Fujimoto et al. 2018, "Addressing Function Approximation Error
-//! in Actor-Critic Methods" (arXiv 1802.09477), section 6.1; [C] its authors' code (TD3, 2020).
+//! in Actor-Critic Methods" (arXiv 1802.09477), section 6.1; [C] its authors' code (TD3, 2020); [L] the authors' code of
+//! arXiv 2006.16785.
 
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::{ActionNoise, CriticLoss, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
+use super::{
+    CriticHead, ReturnsConfig,
+    config::{ActionNoise, CriticLoss, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig},
+};
 use crate::count;
 
 /// Twin delayed deep deterministic policy gradient. DDPG is `twin: false, policy_delay: 1, target_noise: 0`.
@@ -42,12 +46,20 @@ pub struct Td3Config {
     /// Share of the networks that moves into the targets at each target update. Default `0.005` [F].
     #[garde(range(min = 0.0, max = 1.0))]
     pub tau: f64,
-    /// Critic updates to one update of the actor and the targets. Default `2` [F].
+    /// Critic updates to one update of the actor, or rounds to one in which it learns. Default `2` [F].
     #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub policy_delay: u64,
+    /// What `policy_delay` counts. Default `updates` [F].
+    pub delay_counts: DelayCounts,
+    /// When the target networks move. Default `delayed` [F].
+    pub target_updates: TargetUpdates,
     /// Two critics rather than one. Default `true` [F].
     pub twin: bool,
+    /// What each critic puts out: its value, or a distribution of returns, which takes `twin: false`. Default
+    /// `{kind: scalar}` [F].
+    #[garde(dive, custom(has_one_critic(self.twin)))]
+    pub critic_head: CriticHead,
     /// How two target critics make one value. Default `minimum` [F].
     #[garde(dive)]
     pub backup: Backup,
@@ -57,7 +69,7 @@ pub struct Td3Config {
     /// That noise is clipped to ± this. Default `0.5` [F].
     #[garde(range(min = 0.0))]
     pub target_noise_clip: f64,
-    /// Loss of each critic. Default `squared` [F].
+    /// Loss of each scalar critic. Default `squared` [F].
     pub critic_loss: CriticLoss,
     /// The policy's network.
     #[garde(dive)]
@@ -74,6 +86,9 @@ pub struct Td3Config {
     /// Standardise observations by running moments. Default: none.
     #[garde(dive)]
     pub normalise_observations: Option<NormaliseConfig>,
+    /// Normalise what scalar critics learn by its running moments, with Pop-Art or without. Default: none.
+    #[garde(dive, custom(has_scalar_critics(self.critic_head)))]
+    pub normalise_returns: Option<ReturnsConfig>,
     /// Prioritised replay. Default: none, sampling is uniform.
     #[garde(dive)]
     pub priorities: Option<PriorityConfig>,
@@ -91,7 +106,10 @@ impl Default for Td3Config {
             updates: 1,
             tau: 0.005,
             policy_delay: 2,
+            delay_counts: DelayCounts::Updates,
+            target_updates: TargetUpdates::Delayed,
             twin: true,
+            critic_head: CriticHead::Scalar,
             backup: Backup::Minimum,
             target_noise: 0.2,
             target_noise_clip: 0.5,
@@ -101,9 +119,63 @@ impl Default for Td3Config {
             action_noise: ActionNoise::Gaussian { std: 0.1 },
             parameter_noise: None,
             normalise_observations: None,
+            normalise_returns: None,
             priorities: None,
         }
     }
+}
+
+fn has_one_critic(twin: bool) -> impl FnOnce(&CriticHead, &()) -> garde::Result {
+    move |head, _| match head {
+        CriticHead::Categorical(_) | CriticHead::Quantile(_) if twin => Err(garde::Error::new(format!(
+            "{}, which takes one critic: put `twin: false` beside it, or take the scalar head",
+            head.name()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn has_scalar_critics(head: CriticHead) -> impl FnOnce(&Option<ReturnsConfig>, &()) -> garde::Result {
+    move |returns, _| match head {
+        CriticHead::Categorical(_) | CriticHead::Quantile(_) if returns.is_some() => Err(garde::Error::new(format!(
+            "for scalar critics, and `critic_head` is {}: leave one of the two out",
+            head.name()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+impl Td3Config {
+    /// Whether the actor learns in the update after `done` others.
+    pub fn actor_learns(&self, done: u64) -> bool {
+        match self.delay_counts {
+            DelayCounts::Updates => (done + 1).is_multiple_of(self.policy_delay),
+            DelayCounts::Rounds => (done / self.updates).is_multiple_of(self.policy_delay),
+        }
+    }
+}
+
+/// The unit of the policy delay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DelayCounts {
+    /// Updates: the actor learns in the last of every `policy_delay` [F].
+    #[default]
+    Updates,
+    /// Rounds of `updates`: the actor learns in every update of the first of every `policy_delay` rounds, and in none of the
+    /// others [L].
+    Rounds,
+}
+
+/// When the target networks move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetUpdates {
+    /// When the actor learns [F], [C].
+    #[default]
+    Delayed,
+    /// In every update [L].
+    EveryUpdate,
 }
 
 /// One value from two target critics: w·min + (1 − w)·max.
@@ -129,5 +201,48 @@ impl Backup {
             Self::Minimum => 1.0,
             Self::Soft { minimum_weight } => minimum_weight,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actor_critic::{CategoricalConfig, QuantileConfig};
+
+    fn learns(updates: u64, policy_delay: u64, delay_counts: DelayCounts) -> Vec<u8> {
+        let config = Td3Config { updates, policy_delay, delay_counts, ..Td3Config::default() };
+        (0..8).map(|done| u8::from(config.actor_learns(done))).collect()
+    }
+
+    #[test]
+    fn the_delay_counts_updates_or_rounds() {
+        assert_eq!(learns(1, 2, DelayCounts::Updates), [0, 1, 0, 1, 0, 1, 0, 1]);
+        assert_eq!(learns(4, 3, DelayCounts::Updates), [0, 0, 1, 0, 0, 1, 0, 0]);
+        assert_eq!(learns(2, 2, DelayCounts::Rounds), [1, 1, 0, 0, 1, 1, 0, 0]);
+        assert_eq!(learns(1, 3, DelayCounts::Rounds), [1, 0, 0, 1, 0, 0, 1, 0]);
+        for counts in [DelayCounts::Updates, DelayCounts::Rounds] {
+            assert_eq!(learns(2, 1, counts), [1; 8]);
+        }
+    }
+
+    #[test]
+    fn settings_that_exclude_one_another_are_refused_with_a_remedy() {
+        let categorical = |v_max| CategoricalConfig { atoms: 51, v_min: 0.0, v_max, clamp: None };
+        let heads = [CriticHead::Categorical(categorical(1.0)), CriticHead::Quantile(QuantileConfig::default())];
+        let complaint =
+            |config: &Td3Config| config.validate().map_or_else(|report| report.to_string(), |()| String::new());
+        for critic_head in heads {
+            let mut config = Td3Config { critic_head, ..Td3Config::default() };
+            let text = complaint(&config);
+            assert!(text.contains("critic_head") && text.contains("put `twin: false`"), "{text}");
+            config.twin = false;
+            assert_eq!(complaint(&config), "");
+            config.normalise_returns = Some(ReturnsConfig::default());
+            let text = complaint(&config);
+            assert!(text.contains("normalise_returns") && text.contains(critic_head.name()), "{text}");
+        }
+        let critic_head = CriticHead::Categorical(categorical(0.0));
+        let text = complaint(&Td3Config { critic_head, twin: false, ..Td3Config::default() });
+        assert!(text.contains("v_max") && text.contains("more than `v_min`, which is 0"), "{text}");
     }
 }

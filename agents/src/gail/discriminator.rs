@@ -263,7 +263,8 @@ impl Discriminator {
         let (policy, expert) = (logits.f_narrow(0, 0, batch)?, logits.f_narrow(0, batch, batch)?);
         let mut loss = self.classification(data).autograd(&policy, &expert);
         let mut measured = Measured::default();
-        let read = |tensor: &Tensor| Vec::<f32>::try_from(tensor.f_detach()?.f_to_kind(Kind::Float)?.f_to(Device::Cpu)?);
+        let read =
+            |tensor: &Tensor| Vec::<f32>::try_from(tensor.f_detach()?.f_to_kind(Kind::Float)?.f_to(Device::Cpu)?);
         let (policy, expert, mut unused) = (read(&policy)?, read(&expert)?, vec![0.0; 2 * batch as usize]);
         let (a, b) = unused.split_at_mut(batch as usize);
         measured.vitals = self.classification(data).by_hand(&policy, &expert, a, b);
@@ -365,9 +366,9 @@ impl DiscriminatorConfig {
 
 /// ‖J g‖₂ of each row, J the diagonal of `slopes`.
 fn row_norms<'a>(g: &'a [f32], slopes: &'a [f32], width: usize) -> impl Iterator<Item = f64> + 'a {
-    g.chunks_exact(width).zip(slopes.chunks_exact(width)).map(|(g, slopes)| {
-        g.iter().zip(slopes).map(|(g, slope)| f64::from(g * slope).powi(2)).sum::<f64>().sqrt()
-    })
+    g.chunks_exact(width)
+        .zip(slopes.chunks_exact(width))
+        .map(|(g, slopes)| g.iter().zip(slopes).map(|(g, slope)| f64::from(g * slope).powi(2)).sum::<f64>().sqrt())
 }
 
 #[cfg(test)]
@@ -393,7 +394,8 @@ mod tests {
 
     impl Numbers {
         fn new() -> Self {
-            let slopes = numbers(B * WIDTH, "slopes").iter().map(|&x| if x > 1.0 { 0.0 } else { 0.5 + x.abs() }).collect();
+            let slopes =
+                numbers(B * WIDTH, "slopes").iter().map(|&x| if x > 1.0 { 0.0 } else { 0.5 + x.abs() }).collect();
             Self {
                 rows: numbers(2 * B * WIDTH, "rows"),
                 labels: numbers(B, "labels").iter().map(|x| x.abs().min(1.2)).collect(),
@@ -417,11 +419,16 @@ mod tests {
 
     fn configs() -> Vec<DiscriminatorConfig> {
         let init = crate::nets::Init::Orthogonal { output_gain: 1.0 };
-        let base = DiscriminatorConfig { hidden: vec![17, 13], batch_size: B, init, entropy: 0.1, ..Default::default() };
+        let base =
+            DiscriminatorConfig { hidden: vec![17, 13], batch_size: B, init, entropy: 0.1, ..Default::default() };
         let penalty = |scale, sides| GradientPenalty { scale, sides, target: 0.4, ..Default::default() };
         vec![
             DiscriminatorConfig { gradient_penalty: penalty(10.0, Sides::Two), ..base.clone() },
-            DiscriminatorConfig { gradient_penalty: penalty(3.0, Sides::One), activation: Activation::Relu, ..base.clone() },
+            DiscriminatorConfig {
+                gradient_penalty: penalty(3.0, Sides::One),
+                activation: Activation::Relu,
+                ..base.clone()
+            },
             DiscriminatorConfig { gradient_penalty: penalty(2.0, Sides::Two), spectral_norm: false, ..base.clone() },
             DiscriminatorConfig { gradient_penalty: penalty(0.0, Sides::Two), ..base },
         ]
@@ -446,7 +453,8 @@ mod tests {
                 let b = autograd.step_autograd(&numbers.data()).unwrap();
                 autograd.refresh(true).unwrap();
                 assert_close(a.vitals.loss + a.penalty, loss.double_value(&[]));
-                for (a, b) in [(a.penalty, b.penalty), (a.norm, b.norm), (a.above, b.above), (a.grad_norm, b.grad_norm)] {
+                for (a, b) in [(a.penalty, b.penalty), (a.norm, b.norm), (a.above, b.above), (a.grad_norm, b.grad_norm)]
+                {
                     assert!((a - b).abs() <= 1e-3 * b.abs().max(0.1), "{a} and {b}");
                 }
             }
@@ -460,9 +468,8 @@ mod tests {
         let discriminator = discriminator(&config);
         let (mlp, params) = discriminator.network().unwrap();
         let params = Tensor::from_slice(&params).to_kind(Kind::Double);
-        let logit = |x: &[f64]| {
-            mlp.forward(&params, &Tensor::from_slice(x).view([1, WIDTH as i64])).double_value(&[0, 0])
-        };
+        let logit =
+            |x: &[f64]| mlp.forward(&params, &Tensor::from_slice(x).view([1, WIDTH as i64])).double_value(&[0, 0]);
         let mut expected = 0.0;
         for (point, slopes) in numbers.points.chunks_exact(WIDTH).zip(numbers.slopes.chunks_exact(WIDTH)) {
             let point: Vec<f64> = point.iter().map(|&x| f64::from(x)).collect();
@@ -507,7 +514,8 @@ mod tests {
             gradient_penalty: GradientPenalty { scale: 0.0, ..Default::default() },
             ..Default::default()
         };
-        let mut discriminator = Discriminator::new(&config, 1, Device::Cpu, &mut Streams::new(8).rng("gaussians")).unwrap();
+        let mut discriminator =
+            Discriminator::new(&config, 1, Device::Cpu, &mut Streams::new(8).rng("gaussians")).unwrap();
         for step in 0..600 {
             let mut rows = numbers(1024, &format!("gaussians {step}"));
             rows[..512].iter_mut().for_each(|x| *x -= 1.0);

@@ -151,10 +151,16 @@ mod tests {
         assert!(absorbing.iter().all(|&i| (kept.weight[i] - 0.05).abs() < 1e-9 && kept.obs[i] == 0.0));
         assert_eq!(kept.pairs().0.len(), 10);
         // Thinned: 99 real steps and the absorbing one are 100, of which the last is kept for the offset 19 alone.
-        let found = |lengths: &[usize]| (0..200).filter(|&seed| expert(lengths, true, 20, true, seed).len() > 4 && {
-            let expert = expert(lengths, true, 20, true, seed);
-            expert.flags.iter().any(|flags| flags.contains(Flags::OBS_ABSORBING))
-        }).count();
+        let found = |lengths: &[usize]| {
+            (0..200)
+                .filter(|&seed| {
+                    expert(lengths, true, 20, true, seed).len() > 4 && {
+                        let expert = expert(lengths, true, 20, true, seed);
+                        expert.flags.iter().any(|flags| flags.contains(Flags::OBS_ABSORBING))
+                    }
+                })
+                .count()
+        };
         // 200 draws with probability 1/20: 10 are expected, with a deviation of 3.
         assert!((1..=25).contains(&found(&[99])));
         assert_eq!(found(&[100]), 0);

@@ -30,8 +30,8 @@ use super::{
     reward,
 };
 use crate::{
-    AgentError, Flags, Lesson, Metrics, NormaliserOptions, Replay, RunningNormaliser, Setup, State, StreamRng, Transition,
-    WindowBatch,
+    AgentError, Flags, Lesson, Metrics, NormaliserOptions, Replay, RunningNormaliser, Setup, State, StreamRng,
+    Transition, WindowBatch,
     actor_critic::{Learner, Rewards, Schedule},
     batch::f32_slice_mut,
     shaping::{self, Shaping, Steps},
@@ -100,9 +100,13 @@ impl Imitation {
         let indicators = absorbing != Absorbing::Off;
         let encoder = Encoder::new(&config.discriminator, setup.obs_dim, setup.act_dim, indicators);
         let expert = match &lesson.demonstrations {
-            Some(demonstrations) => {
-                Expert::new(demonstrations, config, indicators, quirks.drop_absorbing, &mut setup.streams.rng("expert"))?
-            }
+            Some(demonstrations) => Expert::new(
+                demonstrations,
+                config,
+                indicators,
+                quirks.drop_absorbing,
+                &mut setup.streams.rng("expert"),
+            )?,
             None if config.reward.imitates() || config.warm_start.is_some() => {
                 let problem = "is missing: name the file of what is to be imitated".to_owned();
                 return Err(AgentError::BadConfig { setting: "agent.demonstrations".into(), problem });
@@ -450,10 +454,14 @@ impl GailConfig {
         });
         let bad = |problem: &str| AgentError::BadConfig { setting: "agent.absorbing".into(), problem: problem.into() };
         if chosen != Absorbing::Off && !lesson.can_terminate {
-            return Err(bad("this task never ends an episode, so there is no absorbing state; leave it out or write `off`"));
+            return Err(bad(
+                "this task never ends an episode, so there is no absorbing state; leave it out or write `off`",
+            ));
         }
         if chosen == Absorbing::Value && schedule.gamma >= 1.0 {
-            return Err(bad("with agent.policy.gamma 1 the absorbing state's value r/(1 − gamma) is infinite; lower gamma or write `off`"));
+            return Err(bad(
+                "with agent.policy.gamma 1 the absorbing state's value r/(1 − gamma) is infinite; lower gamma or write `off`",
+            ));
         }
         Ok(chosen)
     }
@@ -501,7 +509,8 @@ fn gradient_norms(
         Source::Red(red) => red.gradient_norms(&tensor(&rows[..len], encoder.width())?),
         Source::Environment => Err(AgentError::BadConfig {
             setting: "agent.shaping".into(),
-            problem: "the environment's reward has no gradient to shape by; choose another shaping or a learned reward".into(),
+            problem: "the environment's reward has no gradient to shape by; choose another shaping or a learned reward"
+                .into(),
         }),
         Source::Constant(_) => Ok(vec![0.0; count]),
     }
@@ -514,7 +523,13 @@ fn draw_labels(labels: Labels, exact: f32, count: usize, rng: &mut StreamRng, ou
         Labels::Exact => exact,
         Labels::Uniform { low, high } => rng.random_range(low..=high) as f32,
         Labels::Soft { alpha } => exact * (1.0 - alpha as f32) + 0.5 * alpha as f32,
-        Labels::Flip { probability } => if rng.random_bool(probability) { 1.0 - exact } else { exact },
+        Labels::Flip { probability } => {
+            if rng.random_bool(probability) {
+                1.0 - exact
+            } else {
+                exact
+            }
+        }
     }));
 }
 

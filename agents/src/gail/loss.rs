@@ -203,6 +203,8 @@ mod tests {
         assert_eq!((vitals.policy_logit, vitals.expert_logit), (-0.5, 1.0));
         // H(½) = ln 2; H(σ(1)) = softplus(1) − σ(1) = 1.313262 − 0.731059; H(σ(2)) = 2.126928 − 2 · 0.880797.
         assert!((vitals.entropy - (2.0 * 0.693_147 + 0.582_203 + 0.365_334) / 4.0).abs() < 1e-5);
-        assert!((f64::from(a[0]) - 0.25).abs() < 1e-7 && (f64::from(b[1]) - 0.5 * (0.880_797 - 1.0) / 2.0).abs() < 1e-6);
+        assert!(
+            (f64::from(a[0]) - 0.25).abs() < 1e-7 && (f64::from(b[1]) - 0.5 * (0.880_797 - 1.0) / 2.0).abs() < 1e-6
+        );
     }
 }

@@ -135,7 +135,9 @@ mod tests {
             let n = points.len() as f64;
             let mean = points.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
             let variance = points.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
-            assert!((mean - around).abs() < 4.0 * 3.0 / n.sqrt() && (variance / 9.0 - 1.0).abs() < 4.0 * (2.0 / n).sqrt());
+            assert!(
+                (mean - around).abs() < 4.0 * 3.0 / n.sqrt() && (variance / 9.0 - 1.0).abs() < 4.0 * (2.0 / n).sqrt()
+            );
         };
         spread(PenaltyKind::Dragan, 1.0);
         spread(PenaltyKind::Nagard, 0.0);

@@ -25,7 +25,9 @@ impl Reference {
     /// What is on.
     pub fn quirks(self) -> Quirks {
         match self {
-            Self::All(on) => Quirks { scalar_moments: on, open_last_step: on, timeouts_terminate: on, drop_absorbing: on },
+            Self::All(on) => {
+                Quirks { scalar_moments: on, open_last_step: on, timeouts_terminate: on, drop_absorbing: on }
+            }
             Self::Some(quirks) => quirks,
         }
     }

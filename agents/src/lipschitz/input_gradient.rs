@@ -69,7 +69,12 @@ impl InputGradient {
             let input = before.last().map_or(x, |before| before.out.tensor());
             weights.multiply(i, input, &rest[0].out)?;
             let layer = &self.mlp.layers[i];
-            kernels::bias_activate(rest[0].out.slice_mut(), &params[layer.bias()..layer.scale()], self.mlp.activation, &mut []);
+            kernels::bias_activate(
+                rest[0].out.slice_mut(),
+                &params[layer.bias()..layer.scale()],
+                self.mlp.activation,
+                &mut [],
+            );
         }
         let head = &self.mlp.layers[last];
         let head = &params[head.start..head.bias()];
@@ -180,7 +185,9 @@ mod tests {
         let flat: Vec<f64> = params.slice().iter().map(|&p| f64::from(p)).collect();
         let weight = |l: usize| {
             let layer = mlp.layers[l];
-            (0..layer.outputs).map(|o| flat[layer.start + o * layer.inputs..][..layer.inputs].to_vec()).collect::<Vec<_>>()
+            (0..layer.outputs)
+                .map(|o| flat[layer.start + o * layer.inputs..][..layer.inputs].to_vec())
+                .collect::<Vec<_>>()
         };
         let bias = |l: usize| flat[mlp.layers[l].bias()..mlp.layers[l].scale()].to_vec();
         let forward = |w: &[Vec<f64>], x: &[f64]| -> Vec<f64> {
@@ -224,9 +231,12 @@ mod tests {
 
     #[test]
     fn networks_without_the_closed_form_are_told_apart() {
-        for (activation, norm, outputs) in
-            [(Activation::Tanh, false, 1), (Activation::Swish, false, 1), (Activation::Relu, true, 1), (Activation::Relu, false, 2)]
-        {
+        for (activation, norm, outputs) in [
+            (Activation::Tanh, false, 1),
+            (Activation::Swish, false, 1),
+            (Activation::Relu, true, 1),
+            (Activation::Relu, false, 2),
+        ] {
             let mlp = Mlp::new(3, &[4], outputs, activation, norm, Init::Uniform);
             assert!(InputGradient::new(&mlp, 2).unwrap().is_none());
         }

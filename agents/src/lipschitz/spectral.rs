@@ -91,7 +91,8 @@ impl SpectralNorm {
         let (mut parts, mut end, len) = (Vec::new(), 0, params.numel() as i64);
         for Normalised { layer, u, v, .. } in &self.layers {
             let (start, bias) = (layer.start as i64, layer.bias() as i64);
-            let on = |vector: &[f32]| Tensor::f_from_slice(vector)?.f_to_device(params.device())?.f_to_kind(params.kind());
+            let on =
+                |vector: &[f32]| Tensor::f_from_slice(vector)?.f_to_device(params.device())?.f_to_kind(params.kind());
             let weight = params.f_narrow(0, start, bias - start)?;
             let matrix = weight.f_view([layer.outputs as i64, layer.inputs as i64])?;
             let sigma = on(u)?.f_dot(&matrix.f_mv(&on(v)?)?)?;
@@ -165,7 +166,10 @@ mod tests {
         }
         // Biases and the last layer are left alone.
         assert_eq!(effective[mlp.layers[2].start..], params[mlp.layers[2].start..]);
-        assert_eq!(effective[mlp.layers[0].bias()..mlp.layers[1].start], params[mlp.layers[0].bias()..mlp.layers[1].start]);
+        assert_eq!(
+            effective[mlp.layers[0].bias()..mlp.layers[1].start],
+            params[mlp.layers[0].bias()..mlp.layers[1].start]
+        );
     }
 
     #[test]
