@@ -7,6 +7,7 @@ pub mod count;
 pub mod demos;
 pub mod device;
 mod error;
+pub mod lipschitz;
 mod metrics;
 pub mod nets;
 mod noise;
