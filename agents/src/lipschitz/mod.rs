@@ -1,17 +1,19 @@
-//! Lipschitz constants of networks, policies and simulators.
+//! Lipschitz constants: of networks, of policies, of simulators, and what they say about a value function.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `norms` | spectral norms of matrices; proven constants of a perceptron's layers and their product |
 //! | `jacobian` | what is measured at given points: gradient and Jacobian norms, row by row |
+//! | `value_bounds` | from the constants of reward, dynamics and policy to the gradient of Q |
 //! | `summary` | what is reported of many such numbers |
 //!
 //! A constant from `norms` holds everywhere and is mostly far from reached; a norm from `jacobian` is exact and holds at its point
-//! alone.
+//! alone. `docs/derivations/liayn.md` has the proofs.
 
 mod jacobian;
 mod norms;
 mod summary;
+mod value_bounds;
 
 pub use jacobian::{
     JacobianNorms, finite_difference_jacobian, gradient, gradient_norms, jacobian, jacobian_norms, sum_gradient_norms,
@@ -20,3 +22,7 @@ pub use norms::{
     LayerBound, SWISH_CONSTANT, activation_constant, layer_bounds, layer_norm_constant, product_bound, spectral_norms,
 };
 pub use summary::{Summary, share_above};
+pub use value_bounds::{
+    Gamma2C, gamma2c, gamma2c_of_means, gamma2c_per_row, paper_estimate, paper_estimate_over, sound_bound,
+    sound_bound_over, sound_factor,
+};
