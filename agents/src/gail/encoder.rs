@@ -3,6 +3,10 @@
 //!
 //! A *raw* row holds the transition's own numbers. What the network takes has its states standardised (if asked for) and clipped, and
 //! the gradients that matter are with respect to raw rows: a coordinate beyond the clip contributes none.
+//!
+//! Nor do indicators: how far the absorbing state is from the others is nobody's to say. A discriminator that is k-Lipschitz in them too could not
+//! tell the absorbing state from a demonstrated one by more than k√2 in the logit, wherever the demonstrations lie near zero, and r(absorbing)/(1 − γ)
+//! would make an early end the best there is.
 
 use super::discriminator_config::{DiscriminatorConfig, DiscriminatorInput};
 use crate::{Flags, RunningNormaliser};
@@ -15,6 +19,8 @@ pub(super) struct Encoder {
     input: DiscriminatorInput,
     /// Whether each half ends with an indicator.
     indicators: bool,
+    /// Whether gradients with respect to indicators count.
+    steep_indicators: bool,
     clip: f32,
 }
 
@@ -32,9 +38,15 @@ pub(super) struct Seen<'a> {
 }
 
 impl Encoder {
-    /// Rows of these transitions; `indicators` where absorbing states are told apart.
-    pub(super) fn new(config: &DiscriminatorConfig, obs_dim: usize, act_dim: usize, indicators: bool) -> Self {
-        Self { obs_dim, act_dim, input: config.input, indicators, clip: config.clip as f32 }
+    /// Rows of these transitions; `indicators` where absorbing states are told apart, `steep_indicators` where the gradient with respect
+    /// to them counts.
+    pub(super) fn new(
+        config: &DiscriminatorConfig,
+        (obs_dim, act_dim): (usize, usize),
+        indicators: bool,
+        steep_indicators: bool,
+    ) -> Self {
+        Self { obs_dim, act_dim, input: config.input, indicators, steep_indicators, clip: config.clip as f32 }
     }
 
     /// Numbers in a row.
@@ -104,6 +116,9 @@ impl Encoder {
         let width = self.width();
         for (row, slopes) in raw.chunks_exact(width).zip(slopes.chunks_exact_mut(width)) {
             slopes.fill(1.0);
+            if self.indicators && !self.steep_indicators {
+                (slopes[self.obs_dim], slopes[width - 1]) = (0.0, 0.0);
+            }
             for start in self.states() {
                 for i in 0..self.obs_dim {
                     let (x, slope) = match normaliser {
@@ -129,7 +144,7 @@ mod tests {
     use crate::NormaliserOptions;
 
     fn encoder(input: DiscriminatorInput, indicators: bool) -> Encoder {
-        Encoder::new(&DiscriminatorConfig { input, ..Default::default() }, 2, 1, indicators)
+        Encoder::new(&DiscriminatorConfig { input, ..Default::default() }, (2, 1), indicators, true)
     }
 
     const SEEN: Seen<'_> = Seen { obs: &[1.0, -7.0], action: &[0.5], next_obs: &[2.0, 2.0], flags: Flags::NONE };
@@ -178,6 +193,11 @@ mod tests {
                 }
                 // −7 is beyond the clip of 5, as it is and standardised (−15).
                 assert_eq!(slopes[1], 0.0);
+                let flat = Encoder { steep_indicators: false, ..encoder };
+                let mut without = vec![0.0; raw.len()];
+                flat.slopes(moments, &raw, &mut without);
+                (slopes[2], slopes[raw.len() - 1]) = (0.0, 0.0);
+                assert_eq!(without, slopes, "indicators do not count");
             }
         }
     }

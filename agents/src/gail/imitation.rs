@@ -98,7 +98,8 @@ impl Imitation {
         let quirks = config.reference.quirks();
         let mut rng = setup.streams.rng("imitation");
         let indicators = absorbing != Absorbing::Off;
-        let encoder = Encoder::new(&config.discriminator, setup.obs_dim, setup.act_dim, indicators);
+        let dims = (setup.obs_dim, setup.act_dim);
+        let encoder = Encoder::new(&config.discriminator, dims, indicators, quirks.penalise_indicators);
         let expert = match &lesson.demonstrations {
             Some(demonstrations) => Expert::new(
                 demonstrations,

@@ -17,8 +17,8 @@
 //! | `imitation` | relabelling, terminations, passes over the demonstrations |
 //!
 //! Differs from the authors' code by default in: observations standardised coordinate by coordinate; a window that ends in a termination
-//! never bootstraps beyond it; time limits do bootstrap; the absorbing state has its value in closed form and is never dropped from the
-//! demonstrations; spectral normalisation does one round of power iteration a gradient step (there: one a forward pass). The first four
+//! never bootstraps beyond it; time limits do bootstrap; the absorbing state has its value in closed form, is never dropped from the
+//! demonstrations, and its indicators are not penalised; spectral normalisation does one round of power iteration a gradient step (there: one a forward pass). All but the last
 //! come back with `reference`.
 
 mod config;

@@ -25,9 +25,13 @@ impl Reference {
     /// What is on.
     pub fn quirks(self) -> Quirks {
         match self {
-            Self::All(on) => {
-                Quirks { scalar_moments: on, open_last_step: on, timeouts_terminate: on, drop_absorbing: on }
-            }
+            Self::All(on) => Quirks {
+                scalar_moments: on,
+                open_last_step: on,
+                timeouts_terminate: on,
+                drop_absorbing: on,
+                penalise_indicators: on,
+            },
             Self::Some(quirks) => quirks,
         }
     }
@@ -47,4 +51,6 @@ pub struct Quirks {
     pub timeouts_terminate: bool,
     /// A demonstrated episode's absorbing transition is subject to `keep_every` like any other, and so nearly never seen.
     pub drop_absorbing: bool,
+    /// The gradient penalty sees the absorbing state's indicators like any other coordinate.
+    pub penalise_indicators: bool,
 }

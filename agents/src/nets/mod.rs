@@ -23,6 +23,7 @@ mod spec;
 mod team;
 
 pub use buffer::Buffer;
+pub(crate) use mlp::NORM_EPS;
 pub use mlp::{Layer, Mlp};
 pub use pass::{Gradient, Pass, Weights};
 pub use single::Single;
