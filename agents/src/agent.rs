@@ -27,6 +27,8 @@ pub struct Visited {
     pub obs: Vec<f32>,
     /// Actions taken there, `[R, A]`, in `[-1, 1]`.
     pub action: Vec<f32>,
+    /// Observations that followed, `[R, O]`.
+    pub next_obs: Vec<f32>,
 }
 
 /// A learner. The loop calls `act`, steps the environment, calls `observe`, then `update`; everything random

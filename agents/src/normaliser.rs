@@ -4,6 +4,7 @@
 //! variance", eq. 2.1), so neither the number of rows nor how they were batched costs accuracy.
 
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
 use crate::{AgentError, State};
 
@@ -110,6 +111,13 @@ impl RunningNormaliser {
         }
     }
 
+    /// What `apply` does, by autograd: rows `[k, dim]` on any device.
+    pub fn forward(&self, rows: &Tensor) -> Result<Tensor, AgentError> {
+        let on = |numbers: &[f64]| Tensor::f_from_slice(numbers)?.f_to_device(rows.device())?.f_to_kind(rows.kind());
+        let standard = rows.f_sub(&on(&self.mean)?)?.f_mul(&on(&self.scale)?)?;
+        Ok(standard.f_clamp(-self.options.clip, self.options.clip)?)
+    }
+
     /// Coordinate `i` standardised but not clipped, and the slope 1 / std of doing so.
     pub fn affine(&self, i: usize, x: f32) -> (f32, f32) {
         let i = i % self.dim();
@@ -193,6 +201,9 @@ mod tests {
         let mut rows = [3.0, 7.0, 0.0, 7.25, 100.0, -100.0];
         normaliser.apply(&mut rows);
         assert_eq!(rows, [0.5, 0.0, -1.0, 0.5, 1.5, -1.5]);
+        let raw = Tensor::from_slice(&[3.0f32, 7.0, 0.0, 7.25, 100.0, -100.0]).view([3, 2]);
+        let autograd = Vec::<f32>::try_from(normaliser.forward(&raw).unwrap().flatten(0, -1)).unwrap();
+        assert_eq!(autograd, rows);
     }
 
     #[test]

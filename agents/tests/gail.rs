@@ -295,7 +295,7 @@ fn a_restored_agent_goes_on_as_if_never_stopped() {
 
 #[test]
 fn every_metric_is_on_a_page_and_every_one_on_the_page_is_logged() {
-    let page = include_str!("../src/gail/imitation.rs");
+    let page = include_str!("../src/gail/imitation/mod.rs");
     let listed: Vec<&str> = (page.lines().take_while(|line| line.starts_with("//!")))
         .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next())
         .collect();

@@ -2,6 +2,7 @@
 
 use liprl_agents::device::parse_device;
 use liprl_agents::{Agent, AgentError, Lesson, Metrics, Setup, Streams, Transition, Visited};
+use liprl_envs::Step;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -107,12 +108,21 @@ impl Session {
     pub fn evaluate(&mut self) -> Result<(Summary, bool, Vec<(String, f64)>), TaskError> {
         let first_seed = self.streams.seed(&format!("eval/{}", self.counters.step));
         let mut recorder = Recorder { agent: &mut *self.agent, visited: Visited::default(), calls: 0 };
+        let (mut next_obs, mut steps) = (Vec::new(), 0_usize);
+        let mut watch = |task: &Task, step: Option<&Step>| {
+            if step.is_some() {
+                if steps.is_multiple_of(STRIDE) {
+                    next_obs.extend(task.raw_obs().iter().map(|&x| x as f32));
+                }
+                steps += 1;
+            }
+        };
         let episodes = (0..u64::from(self.config.eval.episodes))
             .map(|index| {
-                rollout::episode(&mut self.eval_task, &mut recorder, first_seed.wrapping_add(index), |_, _| ())
+                rollout::episode(&mut self.eval_task, &mut recorder, first_seed.wrapping_add(index), &mut watch)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let visited = recorder.visited;
+        let visited = Visited { next_obs, ..recorder.visited };
         let diagnostics = self.agent.diagnose(&visited)?;
         let summary = Summary::of(&episodes);
         let now = &mut self.counters;

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod categorical;
 mod config;
 pub mod critic;
+mod diagnostics;
 pub mod distribution;
 mod explore;
 mod head;
@@ -26,6 +27,7 @@ pub mod temperature;
 pub(crate) mod testing;
 
 pub use config::{ActionNoise, CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
+pub use diagnostics::{Place, network_constants, summarise};
 pub use head::{CategoricalConfig, CriticHead, QuantileConfig};
 pub use learner::Learner;
 pub(crate) use learner::{finite, gradient, leaf};

@@ -3,11 +3,17 @@
 use rand::RngExt;
 use tch::Tensor;
 
-use super::{Learner, NormaliseConfig, PriorityConfig, Rewards, SacConfig, Td3Config, learner::OnDevice};
+use super::{
+    Learner, NormaliseConfig, Place, PriorityConfig, Rewards, SacConfig, Td3Config, diagnostics::constants,
+    learner::OnDevice,
+};
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
     Setup, State, StreamRng, Transition, Visited, WindowBatch, batch::f32_slice_mut,
 };
+
+/// Replayed transitions that `diagnose` measures at.
+const DIAGNOSED_ROWS: usize = 256;
 
 /// What to keep and when to learn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -133,6 +139,19 @@ impl OffPolicy {
             begun: false,
             schedule,
         })
+    }
+
+    /// Some replayed transitions. Drawn from a copy of the stream: looking changes nothing.
+    fn replayed(&self) -> Visited {
+        let (mut pairs, mut rng) = (Visited::default(), self.sampling.clone());
+        let rows = (0..if self.replay.is_empty() { 0 } else { DIAGNOSED_ROWS })
+            .filter_map(|_| self.replay.get(rng.random_range(0..self.replay.len() as u32)));
+        for row in rows {
+            pairs.obs.extend_from_slice(row.obs);
+            pairs.action.extend_from_slice(row.action);
+            pairs.next_obs.extend_from_slice(row.next_obs);
+        }
+        pairs
     }
 
     /// Turns the batch's observations into what the learner sees.
@@ -265,8 +284,24 @@ impl Agent for OffPolicy {
     }
 
     fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
-        let _ = visited;
-        Ok(Vec::new())
+        let mut places = vec![("visited", visited.clone()), ("replay", self.replayed())];
+        if let Drawn::Rewarded { rewards, .. } = &self.drawn {
+            places.extend(rewards.expert_pairs().map(|pairs| ("expert", pairs)));
+        }
+        let (learner, normaliser) = (&*self.learner, self.normaliser.as_ref());
+        let places = (places.into_iter())
+            .filter(|(_, pairs)| !pairs.obs.is_empty())
+            .map(|(name, pairs)| Place::new(name, pairs, learner, normaliser))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut metrics = Vec::new();
+        places.iter().for_each(|place| place.metrics(&mut metrics));
+        for (name, trained) in [("actor", learner.actor()), ("critic", learner.critics())] {
+            constants(name, trained, &mut metrics)?;
+        }
+        if let Drawn::Rewarded { rewards, .. } = &mut self.drawn {
+            metrics.extend(rewards.diagnose(&places)?);
+        }
+        Ok(metrics)
     }
 
     fn save(&self) -> Result<State, AgentError> {

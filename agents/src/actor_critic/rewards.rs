@@ -1,7 +1,7 @@
 //! What an agent with a reward of its own is to `OffPolicy`: something that judges replayed transitions when they are drawn.
 
-use super::Learner;
-use crate::{AgentError, Metrics, Replay, RunningNormaliser, State, Transition, WindowBatch};
+use super::{Learner, Place};
+use crate::{AgentError, Metrics, Replay, RunningNormaliser, State, Transition, Visited, WindowBatch};
 
 /// A reward other than the environment's, which may learn too.
 pub trait Rewards {
@@ -20,6 +20,12 @@ pub trait Rewards {
 
     /// Learning due after each update of the learner; `window` is what that update was on.
     fn learn(&mut self, replay: &Replay, window: &WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError>;
+
+    /// The demonstrations as pairs, for `diagnose` to measure at too.
+    fn expert_pairs(&self) -> Option<Visited>;
+
+    /// How steep the reward is at these places, under metric names; changes no state.
+    fn diagnose(&mut self, places: &[Place]) -> Result<Vec<(String, f64)>, AgentError>;
 
     /// Weights for TensorBoard; changes no state.
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;

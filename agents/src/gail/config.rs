@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{discriminator_config::DiscriminatorConfig, reference::Reference};
 use crate::{
+    AgentError, Lesson,
     actor_critic::{SacConfig, Schedule, Td3Config},
     cloning::CloningConfig,
     count,
-    shaping::ShapingConfig,
+    shaping::{ForwardModelConfig, ShapingConfig},
 };
 
 /// Off-policy generative adversarial imitation: an actor–critic learns from replay, on rewards that a discriminator between its own
@@ -42,6 +43,10 @@ pub struct GailConfig {
     /// What is done to the reward before the policy learns from it. Default: nothing.
     #[garde(dive)]
     pub shaping: Option<ShapingConfig>,
+    /// A forward model, learnt beside the rest, for the diagnostics that need one (`lipschitz/model_jacobian`, `lipschitz/gamma2c`, …). Default:
+    /// none.
+    #[garde(dive)]
+    pub monitor: Option<ForwardModelConfig>,
     /// What becomes of an episode that the task ended. Default: `value` where the task can end an episode, else `off`.
     pub absorbing: Option<Absorbing>,
     /// Behaviour cloning of the demonstrations before the first step. Default: none.
@@ -61,10 +66,35 @@ impl Default for GailConfig {
             discriminator: DiscriminatorConfig::default(),
             reward: RewardConfig::Minimax,
             shaping: None,
+            monitor: None,
             absorbing: None,
             warm_start: None,
             reference: Reference::default(),
         }
+    }
+}
+
+impl GailConfig {
+    /// What is done about terminations, and whether that goes with the task and the discount.
+    pub(super) fn absorbing(&self, schedule: &Schedule, lesson: &Lesson) -> Result<Absorbing, AgentError> {
+        let all = self.reference == Reference::All(true);
+        let chosen = self.absorbing.unwrap_or(match (lesson.can_terminate, all) {
+            (false, _) => Absorbing::Off,
+            (true, true) => Absorbing::Reference,
+            (true, false) => Absorbing::Value,
+        });
+        let bad = |problem: &str| AgentError::BadConfig { setting: "agent.absorbing".into(), problem: problem.into() };
+        if chosen != Absorbing::Off && !lesson.can_terminate {
+            return Err(bad(
+                "this task never ends an episode, so there is no absorbing state; leave it out or write `off`",
+            ));
+        }
+        if chosen == Absorbing::Value && schedule.gamma >= 1.0 {
+            return Err(bad(
+                "with agent.policy.gamma 1 the absorbing state's value r/(1 − gamma) is infinite; lower gamma or write `off`",
+            ));
+        }
+        Ok(chosen)
     }
 }
 

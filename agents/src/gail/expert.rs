@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 
-use super::config::GailConfig;
+use super::{config::GailConfig, encoder::Seen};
 use crate::{AgentError, Flags, StreamRng, demos::Demonstrations};
 
 /// Demonstrated transitions, thinned out. Arrays are flat and row-major, observations in the environment's units, actions in `[-1, 1]`.
@@ -91,12 +91,28 @@ impl Expert {
         self.flags.is_empty()
     }
 
-    /// Observations and actions of the rows that are not absorbing: what a clone learns from.
-    pub fn pairs(&self) -> (Vec<f32>, Vec<f32>) {
+    /// A row as the encoder takes it.
+    pub(super) fn row(&self, i: usize) -> Seen<'_> {
+        let (o, a) = (self.obs.len() / self.len(), self.action.len() / self.len());
+        Seen {
+            obs: &self.obs[i * o..][..o],
+            action: &self.action[i * a..][..a],
+            next_obs: &self.next_obs[i * o..][..o],
+            flags: self.flags[i],
+        }
+    }
+
+    /// Rows of absorbing states.
+    pub(super) fn absorbing_rows(&self) -> usize {
+        self.flags.iter().filter(|flags| flags.contains(Flags::OBS_ABSORBING)).count()
+    }
+
+    /// Observations, actions and next observations of the rows that are not absorbing.
+    pub fn transitions(&self) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
         let (o, a) = (self.obs.len() / self.len().max(1), self.action.len() / self.len().max(1));
         let real = || (0..self.len()).filter(|&i| !self.flags[i].contains(Flags::OBS_ABSORBING));
         let take = |from: &[f32], dim: usize| real().flat_map(|i| from[i * dim..(i + 1) * dim].to_vec()).collect();
-        (take(&self.obs, o), take(&self.action, a))
+        (take(&self.obs, o), take(&self.action, a), take(&self.next_obs, o))
     }
 }
 
@@ -149,7 +165,7 @@ mod tests {
         let absorbing: Vec<usize> = (0..kept.len()).filter(|&i| kept.flags[i].contains(Flags::OBS_ABSORBING)).collect();
         assert_eq!(absorbing, [5, 11]);
         assert!(absorbing.iter().all(|&i| (kept.weight[i] - 0.05).abs() < 1e-9 && kept.obs[i] == 0.0));
-        assert_eq!(kept.pairs().0.len(), 10);
+        assert_eq!(kept.transitions().0.len(), 10);
         // Thinned: 99 real steps and the absorbing one are 100, of which the last is kept for the offset 19 alone.
         let found = |lengths: &[usize]| {
             (0..200)

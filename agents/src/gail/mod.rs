@@ -14,7 +14,7 @@
 //! | `discriminator` | the network and its gradient step |
 //! | `reward` | from logit to reward |
 //! | `red` | random expert distillation, a reward without adversary |
-//! | `imitation` | relabelling, terminations, passes over the demonstrations |
+//! | `imitation` | all of it together: relabelling and shaping (`rewarding`), passes over the demonstrations (`learning`), how steep the reward is and the paper's quantities (`diagnostics`) |
 //!
 //! Differs from the authors' code by default in: observations standardised coordinate by coordinate; a window that ends in a termination
 //! never bootstraps beyond it; time limits do bootstrap; the absorbing state has its value in closed form, is never dropped from the

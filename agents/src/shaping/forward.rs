@@ -20,6 +20,7 @@ use super::Steps;
 use crate::{
     AgentError, Flags, NormaliserOptions, RunningNormaliser, Setup, State,
     actor_critic::LrSchedule,
+    lipschitz::{self, JacobianNorms},
     nets::{Activation, Buffer, Init, Mlp},
     optim::OptimiserConfig,
     regression::Regression,
@@ -130,6 +131,29 @@ impl ForwardModel {
                 gradient.iter().map(|g| g * g).sum::<f32>().sqrt()
             })
             .collect())
+    }
+
+    /// Norms of ∂f̂/∂(s, a) at the steps' (s, a), with respect to s as it is given; indicators of absorbing states, predicted or seen, do
+    /// not count.
+    pub fn jacobian_norms(&mut self, steps: &Steps<'_>) -> Result<JacobianNorms, AgentError> {
+        let (x, inputs) = self.inputs(steps)?;
+        let net = self.regression.net();
+        let (o, a) = (self.obs_dim as i64, self.act_dim as i64);
+        let predict = |x: &Tensor| {
+            let x = x.f_to(net.params().tensor().device())?;
+            Ok(net.forward(0, net.params().tensor(), &x).f_narrow(1, 0, o)?)
+        };
+        let (scale, width) = (self.scale(), net.mlps()[0].inputs());
+        let mut slopes = vec![1.0f32; inputs.len()];
+        for (slopes, inputs) in slopes.chunks_exact_mut(width).zip(inputs.chunks_exact(width)) {
+            for ((slope, x), scale) in slopes.iter_mut().zip(inputs).zip(&scale) {
+                *slope = if x.abs() < self.clip { *scale } else { 0.0 };
+            }
+        }
+        let jacobian = lipschitz::jacobian(predict, &x)?.f_to(tch::Device::Cpu)?;
+        let jacobian = jacobian * matrix(&slopes, steps.flags.len())?.f_unsqueeze(1)?;
+        let start = o + i64::from(self.absorbing);
+        JacobianNorms::of(&Tensor::f_cat(&[jacobian.f_narrow(2, 0, o)?, jacobian.f_narrow(2, start, a)?], 2)?)
     }
 
     /// The rows that enter the network, `[R, I]`: as a tensor and as numbers.

@@ -1,0 +1,125 @@
+//! How steep an actor–critic's policy and values are where it goes, measured at evaluations.
+//!
+//! `<where>` is `visited` (pairs of the evaluation's episodes), `replay` or, for imitators, `expert`; `<statistic>` is `mean`, `q05`, `q50`, `q95`
+//! or `max` over those rows.
+//!
+//! | metric | meaning |
+//! | --- | --- |
+//! | `lipschitz/q1_gradient/<where>/<statistic>` | ‖∂Q₁/∂(s, a)‖₂ with s in the environment's units, a in [-1, 1]; `q2_gradient` likewise |
+//! | `lipschitz/q1_gradient_standardised/<where>/<statistic>` | the same with s as the critic sees it, where observations are standardised |
+//! | `lipschitz/policy_jacobian/<where>/<statistic>` | ‖∂μ/∂s‖₂, the largest singular value, s in the environment's units |
+//! | `lipschitz/spectral_norm/<network>/<layer>` | exact ‖W‖₂ |
+//! | `lipschitz/product_bound/<network>` | product of the layers' proven constants: a bound in what the network sees |
+
+use tch::{Device, Tensor};
+
+use super::Learner;
+use crate::{
+    AgentError, RunningNormaliser, Visited,
+    lipschitz::{self, JacobianNorms, Summary},
+    nets::Mlp,
+    optim::Trained,
+};
+
+/// Some pairs and how steep policy and values are there.
+#[derive(Debug)]
+pub struct Place {
+    /// Its name among the metrics.
+    pub name: &'static str,
+    /// The pairs.
+    pub pairs: Visited,
+    /// ‖∂Qᵢ/∂(s, a)‖₂ of each critic, row by row.
+    pub values: Vec<Vec<f64>>,
+    /// The same with respect to standardised observations; empty where they are not standardised.
+    pub standardised: Vec<Vec<f64>>,
+    /// Norms of ∂μ/∂s, row by row.
+    pub policy: JacobianNorms,
+}
+
+impl Place {
+    /// Measures at these pairs.
+    pub(super) fn new(
+        name: &'static str,
+        pairs: Visited,
+        learner: &dyn Learner,
+        normaliser: Option<&RunningNormaliser>,
+    ) -> Result<Self, AgentError> {
+        let (actor, device) = (learner.actor(), learner.actor().params().tensor().device());
+        let obs_dim = actor.mlps()[0].inputs() as i64;
+        let obs = Tensor::f_from_slice(&pairs.obs)?.f_view([-1, obs_dim])?.f_to(device)?;
+        let action = Tensor::f_from_slice(&pairs.action)?.f_view([obs.size()[0], -1])?.f_to(device)?;
+        let act_dim = action.size()[1];
+        let see = |x: &Tensor| normaliser.map_or_else(|| Ok(x.shallow_clone()), |normaliser| normaliser.forward(x));
+        let count = learner.critics().mlps().len();
+        let value = |index: usize, seen: &Tensor, action: &Tensor| -> Result<Tensor, AgentError> {
+            Ok(learner.values(seen, action)?.swap_remove(index))
+        };
+        let split = |x: &Tensor| Ok::<_, AgentError>((x.f_narrow(1, 0, obs_dim)?, x.f_narrow(1, obs_dim, act_dim)?));
+        let norms = |x: &Tensor, raw: bool| {
+            let each = (0..count).map(|index| {
+                let at = |x: &Tensor| {
+                    let (obs, action) = split(x)?;
+                    value(index, &if raw { see(&obs)? } else { obs }, &action)
+                };
+                lipschitz::gradient_norms(at, x)
+            });
+            each.collect::<Result<Vec<_>, _>>()
+        };
+        let seen = tch::no_grad(|| see(&obs))?;
+        let standardised = match normaliser {
+            Some(_) => norms(&Tensor::f_cat(&[&seen, &action], 1)?, false)?,
+            None => Vec::new(),
+        };
+        let values = norms(&Tensor::f_cat(&[&obs, &action], 1)?, true)?;
+        let act = |x: &Tensor| {
+            let head = actor.forward(0, actor.params().tensor(), &see(x)?);
+            Ok(head.f_narrow(1, 0, act_dim)?.f_tanh()?)
+        };
+        let policy = lipschitz::jacobian_norms(act, &obs)?;
+        Ok(Self { name, pairs, values, standardised, policy })
+    }
+
+    /// What was measured, under its metric names.
+    pub(super) fn metrics(&self, metrics: &mut Vec<(String, f64)>) {
+        for (i, norms) in self.values.iter().enumerate() {
+            summarise(&format!("q{}_gradient", i + 1), self.name, norms, metrics);
+        }
+        for (i, norms) in self.standardised.iter().enumerate() {
+            summarise(&format!("q{}_gradient_standardised", i + 1), self.name, norms, metrics);
+        }
+        summarise("policy_jacobian", self.name, &self.policy.spectral, metrics);
+    }
+}
+
+/// `lipschitz/<what>/<place>/<statistic>` of some norms.
+pub fn summarise(what: &str, place: &str, norms: &[f64], metrics: &mut Vec<(String, f64)>) {
+    let Some(Summary { mean, q05, q50, q95, max }) = Summary::of(norms) else { return };
+    for (statistic, value) in [("mean", mean), ("q05", q05), ("q50", q50), ("q95", q95), ("max", max)] {
+        metrics.push((format!("lipschitz/{what}/{place}/{statistic}"), value));
+    }
+}
+
+/// Exact spectral norms and the product bound of a network with these parameters.
+pub fn network_constants(
+    name: &str,
+    mlp: &Mlp,
+    params: &Tensor,
+    metrics: &mut Vec<(String, f64)>,
+) -> Result<(), AgentError> {
+    for (layer, bound) in lipschitz::layer_bounds(mlp, params)?.iter().enumerate() {
+        metrics.push((format!("lipschitz/spectral_norm/{name}/{layer}"), bound.weight));
+    }
+    metrics.push((format!("lipschitz/product_bound/{name}"), lipschitz::product_bound(mlp, params)?));
+    Ok(())
+}
+
+/// The same for every network of `trained`: `<name>`, or `<name>_<i>` where there are several.
+pub(super) fn constants(name: &str, trained: &Trained, metrics: &mut Vec<(String, f64)>) -> Result<(), AgentError> {
+    let (mut start, params) = (0, trained.params().tensor().f_to(Device::Cpu)?);
+    for (index, mlp) in trained.mlps().iter().enumerate() {
+        let name = if trained.mlps().len() > 1 { format!("{name}_{}", index + 1) } else { name.to_owned() };
+        network_constants(&name, mlp, &params.f_narrow(0, start, mlp.len() as i64)?, metrics)?;
+        start += mlp.len() as i64;
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! How steep the learned reward is, and what the paper's theory makes of that (arXiv 2006.16785; docs/derivations/liayn.md).
+//!
+//! `<where>` and `<statistic>` are those of `actor_critic::diagnostics`, and `penalised` for points that the gradient penalty would look at.
+//!
+//! | metric | meaning |
+//! | --- | --- |
+//! | `lipschitz/discriminator_gradient/<where>/<statistic>` | ‖∇D‖₂ of the logit with respect to its raw input |
+//! | `lipschitz/reward_gradient/<where>/<statistic>` | ‖∇r‖₂ = \|dr/dx\| ‖∇D‖₂ |
+//! | `lipschitz/share_above_target/<where>` | share of rows with ‖∇D‖ > k |
+//! | `lipschitz/within_target/<where>` | mean exp(−max(0, ‖∇D‖ − k)²): 1 where the constraint holds |
+//! | `lipschitz/model_jacobian/visited/<statistic>` | ‖∂f̂/∂(s, a)‖₂ of the forward model, largest singular value |
+//! | `lipschitz/model_sum_gradient/visited/<statistic>` | ‖∇ Σⱼ f̂ⱼ‖₂, what the authors' code takes for it |
+//! | `lipschitz/gamma2c/of_means` | γ²C as that code logs it: from mean sum-gradients of model and policy |
+//! | `lipschitz/gamma2c/mean`, `…/max` | γ² A² max(1, B²) over states, A and B spectral norms of model and policy |
+//! | `lipschitz/delta` | δ: largest ‖∇r‖ over the visited rows |
+//! | `lipschitz/paper_estimate` | Δ∞ = δ/√(1 − max γ²C): the paper's estimate of ‖∇Q‖, no bound; left out where γ²C ≥ 1 |
+//! | `lipschitz/sound_factor` | ρ = γA√(1 + B²) of the largest A and B |
+//! | `lipschitz/sound_bound` | δ/(1 − ρ) ≥ ‖∇Q‖ if these constants held everywhere; left out where ρ ≥ 1 |
+
+use tch::Tensor;
+
+use super::{Imitation, Source, rewarding::tensor};
+use crate::{
+    AgentError, Flags, Visited,
+    actor_critic::{Place, network_constants, summarise},
+    gail::{encoder::Seen, reward},
+    lipschitz::{gamma2c_of_means, gamma2c_per_row, paper_estimate, share_above, sound_bound, sound_factor},
+    shaping::Steps,
+};
+
+/// ‖∇D‖, where there is a discriminator, and ‖∇r‖, row by row.
+type Steepness = (Option<Vec<f64>>, Vec<f64>);
+
+impl Imitation {
+    /// Everything in the table above.
+    pub(super) fn measure(&mut self, places: &[Place]) -> Result<Vec<(String, f64)>, AgentError> {
+        let mut metrics = Vec::new();
+        let mut delta = None;
+        let target = self.config.discriminator.gradient_penalty.target;
+        let mut rows: Vec<(&'static str, Vec<f32>)> = Vec::new();
+        for place in places {
+            rows.push((place.name, self.raw_rows(&place.pairs)?));
+        }
+        rows.push(("penalised", self.penalised_rows(&rows)));
+        for (name, raw) in rows.iter().filter(|(_, raw)| !raw.is_empty()) {
+            let Some((of_logit, of_reward)) = self.steepness(raw)? else { continue };
+            if let Some(of_logit) = of_logit {
+                summarise("discriminator_gradient", name, &of_logit, &mut metrics);
+                let within = of_logit.iter().map(|norm| (-(norm - target).max(0.0).powi(2)).exp()).sum::<f64>();
+                metrics.push((format!("lipschitz/share_above_target/{name}"), share_above(&of_logit, target)));
+                metrics.push((format!("lipschitz/within_target/{name}"), within / of_logit.len() as f64));
+            }
+            summarise("reward_gradient", name, &of_reward, &mut metrics);
+            if *name == "visited" {
+                delta = of_reward.into_iter().reduce(f64::max);
+            }
+        }
+        if let Source::Discriminator(discriminator) = &self.source {
+            let (mlp, params) = discriminator.network()?;
+            network_constants("discriminator", mlp, &Tensor::f_from_slice(&params)?, &mut metrics)?;
+        }
+        if let Some(visited) = places.iter().find(|place| place.name == "visited") {
+            self.theory(visited, delta, &mut metrics)?;
+        }
+        Ok(metrics)
+    }
+
+    /// What the forward model and the policy say about ‖∇Q‖.
+    fn theory(
+        &mut self,
+        visited: &Place,
+        delta: Option<f64>,
+        metrics: &mut Vec<(String, f64)>,
+    ) -> Result<(), AgentError> {
+        let gamma = self.gamma;
+        let flags = vec![Flags::NONE; visited.policy.spectral.len()];
+        let view = |numbers: &[f32]| Tensor::f_from_slice(numbers)?.f_view([flags.len() as i64, -1]);
+        let (obs, action) = (view(&visited.pairs.obs)?, view(&visited.pairs.action)?);
+        let next_obs = view(&visited.pairs.next_obs)?;
+        let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags };
+        let Some(model) = &mut self.monitor else { return Ok(()) };
+        let model = model.jacobian_norms(&steps)?;
+        summarise("model_jacobian", "visited", &model.spectral, metrics);
+        summarise("model_sum_gradient", "visited", &model.sum, metrics);
+        let per_row = gamma2c_per_row(gamma, &model.spectral, &visited.policy.spectral);
+        let largest = |norms: &[f64]| norms.iter().copied().fold(0.0, f64::max);
+        let factor = sound_factor(gamma, largest(&model.spectral), largest(&visited.policy.spectral));
+        let named = |name: &str, value: f64| (format!("lipschitz/{name}"), value);
+        metrics.push(named("gamma2c/of_means", gamma2c_of_means(gamma, &model.sum, &visited.policy.sum)));
+        metrics.push(named("gamma2c/mean", per_row.mean));
+        metrics.push(named("gamma2c/max", per_row.max));
+        metrics.push(named("sound_factor", factor));
+        if let Some(delta) = delta {
+            metrics.push(named("delta", delta));
+            metrics.extend(paper_estimate(delta, per_row.max).map(|estimate| named("paper_estimate", estimate)));
+            metrics.extend(sound_bound(delta, factor).map(|bound| named("sound_bound", bound)));
+        }
+        Ok(())
+    }
+
+    /// Pairs as raw rows, `[R, I]`.
+    fn raw_rows(&self, pairs: &Visited) -> Result<Vec<f32>, AgentError> {
+        let (o, a) = (self.dims.0, self.dims.1);
+        let count = pairs.obs.len() / o;
+        let mut rows = vec![0.0; count * self.encoder.width()];
+        for (i, row) in rows.chunks_exact_mut(self.encoder.width()).enumerate() {
+            let (obs, action) = (&pairs.obs[i * o..][..o], &pairs.action[i * a..][..a]);
+            let next_obs = &pairs.next_obs[i * o..][..o];
+            self.encoder.encode(Seen { obs, action, next_obs, flags: Flags::NONE }, row);
+        }
+        Ok(rows)
+    }
+
+    /// Points that the penalty would look at, between replayed and demonstrated rows; drawn from a copy of the stream.
+    fn penalised_rows(&self, places: &[(&'static str, Vec<f32>)]) -> Vec<f32> {
+        let rows = |wanted: &str| places.iter().find(|(name, _)| *name == wanted).map_or(&[][..], |(_, rows)| rows);
+        let (policy, expert, width) = (rows("replay"), rows("expert"), self.encoder.width());
+        let mut points = vec![0.0; policy.len().min(expert.len())];
+        let penalty = self.config.discriminator.gradient_penalty;
+        penalty.draw(policy, expert, (width, self.encoder.second()), &mut self.rng.clone(), &mut points);
+        points
+    }
+
+    /// ‖∇D‖, where there is one, and ‖∇r‖ at raw rows; `None` for rewards without a gradient.
+    fn steepness(&mut self, raw: &[f32]) -> Result<Option<Steepness>, AgentError> {
+        let (mut rows, mut slopes) = (raw.to_vec(), vec![0.0; raw.len()]);
+        let normaliser = self.normaliser.as_ref();
+        let wide = |norms: Vec<f32>| norms.into_iter().map(f64::from).collect::<Vec<_>>();
+        match &mut self.source {
+            Source::Discriminator(discriminator) => {
+                self.encoder.squash(normaliser, &mut rows);
+                self.encoder.slopes(normaliser, raw, &mut slopes);
+                let of_logit = wide(discriminator.gradient_norms(&rows, &slopes)?);
+                let logits = discriminator.logits(&rows)?;
+                let slope = |x: &f32| reward::slope(&self.config.reward, f64::from(*x));
+                let of_reward = of_logit.iter().zip(logits).map(|(norm, x)| norm * slope(x)).collect();
+                Ok(Some((Some(of_logit), of_reward)))
+            }
+            Source::Red(red) => {
+                self.encoder.squash(None, &mut rows);
+                Ok(Some((None, wide(red.gradient_norms(&tensor(&rows, self.encoder.width())?)?))))
+            }
+            Source::Environment | Source::Constant(_) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The reward of an imitator: rewards of replayed windows by the discriminator of the moment, what termination is worth, and the
+//! discriminator's own learning.
+//!
+//! | metric | meaning |
+//! | --- | --- |
+//! | `train/reward_mean` | mean learned reward over the rows of the last windows, shaping included |
+//! | `train/absorbing_reward` | r(absorbing), where terminations are worth r(absorbing)/(1 − γ) |
+//! | `train/monitor_model_loss` | squared error of the forward model that the diagnostics use, with `monitor` |
+//! | `train/discriminator_loss` | classification loss, entropy term included |
+//! | `train/discriminator_entropy` | mean entropy of its outputs, nats |
+//! | `train/discriminator_accuracy_expert` | share of demonstrated rows with a positive logit |
+//! | `train/discriminator_accuracy_policy` | share of the policy's rows with a negative logit |
+//! | `train/discriminator_logit_expert` | mean logit of demonstrated rows |
+//! | `train/discriminator_logit_policy` | mean logit of the policy's rows |
+//! | `train/discriminator_grad_norm` | global norm of its gradient |
+//! | `train/gradient_penalty` | λ · mean φ(‖∇D‖ − k) |
+//! | `lipschitz/penalised_gradient_norm` | mean ‖∇D‖ where the penalty looks |
+//! | `lipschitz/penalised_share_above_target` | share of those points with ‖∇D‖ > k |
+
+mod diagnostics;
+mod learning;
+mod rewarding;
+
+use tch::Tensor;
+
+use super::{
+    config::{Absorbing, GailConfig, RewardConfig},
+    discriminator::Discriminator,
+    encoder::Encoder,
+    expert::Expert,
+    red::Red,
+    reference::Quirks,
+};
+use crate::{
+    AgentError, Flags, Lesson, Metrics, NormaliserOptions, Replay, RunningNormaliser, Setup, State, StreamRng,
+    Transition, Visited, WindowBatch,
+    actor_critic::{Learner, Place, Rewards, Schedule},
+    batch::f32_slice_mut,
+    shaping::{ForwardModel, Shaping, Steps},
+};
+use rewarding::tensor;
+
+/// The names of the parts' states.
+const SHAPING: &str = "shaping";
+const MONITOR: &str = "monitor";
+const RED: &str = "red";
+
+/// Rewards by comparison with demonstrations.
+pub struct Imitation {
+    config: GailConfig,
+    quirks: Quirks,
+    absorbing: Absorbing,
+    gamma: f64,
+    /// Numbers in an observation and in an action.
+    dims: (usize, usize),
+    encoder: Encoder,
+    normaliser: Option<RunningNormaliser>,
+    source: Source,
+    expert: Expert,
+    /// The demonstrated rows, raw, `[E, I]`.
+    expert_rows: Vec<f32>,
+    shaping: Option<Box<dyn Shaping>>,
+    /// A forward model for the diagnostics alone.
+    monitor: Option<ForwardModel>,
+    rng: StreamRng,
+    /// Terminated transitions among those in the replay.
+    terminations: u64,
+    space: Space,
+}
+
+/// Where rewards come from.
+enum Source {
+    Discriminator(Box<Discriminator>),
+    Red(Box<Red>),
+    Environment,
+    Constant(f32),
+}
+
+/// Scratch space, kept between calls.
+#[derive(Default)]
+struct Space {
+    /// Rows of windows, and the absorbing one.
+    rows: Vec<f32>,
+    raw: Vec<f32>,
+    slopes: Vec<f32>,
+    rewards: Vec<f32>,
+    /// The policy's rows and the demonstrations' of one step, raw.
+    sides: Vec<f32>,
+    squashed: Vec<f32>,
+    points: Vec<f32>,
+    order: Vec<u32>,
+    /// A pass's demonstrated rows, in the order they are used.
+    chosen: Vec<u32>,
+    labels: [Vec<f32>; 2],
+    weights: Vec<f32>,
+}
+
+impl Imitation {
+    /// What `config` says, for the task of `lesson`.
+    ///
+    /// # Errors
+    /// [`AgentError::BadConfig`] for settings that do not go together or with the task.
+    pub fn new(config: &GailConfig, schedule: &Schedule, lesson: &Lesson, setup: &Setup) -> Result<Self, AgentError> {
+        config.discriminator.check()?;
+        let absorbing = config.absorbing(schedule, lesson)?;
+        let quirks = config.reference.quirks();
+        let mut rng = setup.streams.rng("imitation");
+        let indicators = absorbing != Absorbing::Off;
+        let dims = (setup.obs_dim, setup.act_dim);
+        let encoder = Encoder::new(&config.discriminator, dims, indicators, quirks.penalise_indicators);
+        let expert = match &lesson.demonstrations {
+            Some(demonstrations) => Expert::new(
+                demonstrations,
+                config,
+                indicators,
+                quirks.drop_absorbing,
+                &mut setup.streams.rng("expert"),
+            )?,
+            None if config.reward.imitates() || config.warm_start.is_some() => {
+                let problem = "is missing: name the file of what is to be imitated".to_owned();
+                return Err(AgentError::BadConfig { setting: "agent.demonstrations".into(), problem });
+            }
+            None => Expert::default(),
+        };
+        let mut expert_rows = vec![0.0; expert.len() * encoder.width()];
+        for (i, row) in expert_rows.chunks_exact_mut(encoder.width()).enumerate() {
+            encoder.encode(expert.row(i), row);
+        }
+        let source = match &config.reward {
+            RewardConfig::Environment => Source::Environment,
+            RewardConfig::Constant { value } => Source::Constant(*value as f32),
+            RewardConfig::Red(red) => {
+                let mut rows = expert_rows.clone();
+                encoder.squash(None, &mut rows);
+                Source::Red(Box::new(Red::new(red, &tensor(&rows, encoder.width())?, setup)?))
+            }
+            RewardConfig::Minimax | RewardConfig::NonSaturating | RewardConfig::Airl => {
+                let discriminator = Discriminator::new(&config.discriminator, encoder.width(), setup.device, &mut rng)?;
+                Source::Discriminator(Box::new(discriminator))
+            }
+        };
+        let moments = NormaliserOptions { clip: f64::INFINITY, variance_floor: 1e-2 };
+        let dim = if quirks.scalar_moments { 1 } else { setup.obs_dim };
+        Ok(Self {
+            normaliser: config.discriminator.standardise.then(|| RunningNormaliser::new(dim, moments)),
+            shaping: (config.shaping.as_ref())
+                .map(|shaping| shaping.build(setup, schedule.gamma, indicators))
+                .transpose()?,
+            monitor: (config.monitor.as_ref()).map(|model| ForwardModel::new(model, setup, indicators)).transpose()?,
+            gamma: schedule.gamma,
+            dims,
+            config: config.clone(),
+            quirks,
+            absorbing,
+            encoder,
+            source,
+            expert,
+            expert_rows,
+            rng,
+            terminations: 0,
+            space: Space::default(),
+        })
+    }
+}
+
+impl Rewards for Imitation {
+    fn begin(
+        &mut self,
+        learner: &mut dyn Learner,
+        normaliser: Option<&mut RunningNormaliser>,
+    ) -> Result<(), AgentError> {
+        let Some(warm_start) = &self.config.warm_start else { return Ok(()) };
+        let (mut obs, action, _) = self.expert.transitions();
+        // The clone's observations are standardised by the moments of the demonstrations, which the policy's own then join.
+        if let Some(normaliser) = normaliser {
+            normaliser.update(&obs);
+            normaliser.apply(&mut obs);
+        }
+        let rows = (self.expert.len() - self.expert.absorbing_rows()) as i64;
+        let view = |numbers: &[f32]| Tensor::f_from_slice(numbers)?.f_view([rows, -1]);
+        learner.clone_policy(&view(&obs)?, &view(&action)?, warm_start, &mut self.rng)?;
+        Ok(())
+    }
+
+    fn observe(&mut self, transition: &Transition<'_>, replay: &mut Replay) -> Result<(), AgentError> {
+        if let Some(normaliser) = &mut self.normaliser {
+            normaliser.update(transition.obs);
+        }
+        let ended = transition.terminated && self.absorbing != Absorbing::Off;
+        let mut stored = *transition;
+        if self.quirks.timeouts_terminate && stored.truncated {
+            (stored.terminated, stored.truncated) = (true, false);
+        }
+        self.store(&stored, Flags::NEXT_ABSORBING.when(ended), replay)?;
+        if ended && self.absorbing == Absorbing::Reference {
+            self.store(&stored, Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING, replay)?;
+        }
+        Ok(())
+    }
+
+    fn relabel(&mut self, window: &mut WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
+        let absorbing_reward = self.reward_rows(window)?;
+        self.shape(window, metrics)?;
+        let (n, gamma) = (window.batch.n_step(), self.gamma);
+        let mask = f32_slice_mut(&mut window.mask)?;
+        let discount = f32_slice_mut(&mut window.batch.discount)?;
+        let returns = f32_slice_mut(&mut window.batch.reward)?;
+        let rewards = &self.space.rewards;
+        for (b, (returned, discount)) in returns.iter_mut().zip(discount).enumerate() {
+            let (mut sum, mut power) = (0.0, 1.0);
+            for (reward, mask) in rewards[b * n..][..n].iter().zip(&mask[b * n..][..n]) {
+                if *mask == 0.0 {
+                    break;
+                }
+                sum += power * f64::from(*reward);
+                power *= gamma;
+            }
+            if window.batch.flags[b].contains(Flags::TERMINATED) {
+                if self.quirks.open_last_step && mask[(b + 1) * n - 1] == 1.0 {
+                    *discount = power as f32;
+                } else if self.absorbing == Absorbing::Value {
+                    sum += power * f64::from(absorbing_reward) / (1.0 - gamma);
+                }
+            }
+            *returned = sum as f32;
+        }
+        let mean = rewards.iter().map(|&reward| f64::from(reward)).sum::<f64>() / rewards.len().max(1) as f64;
+        metrics.add("train/reward_mean", mean);
+        if self.absorbing == Absorbing::Value {
+            metrics.add("train/absorbing_reward", f64::from(absorbing_reward));
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, replay: &Replay, window: &WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
+        if matches!(self.source, Source::Discriminator(_)) {
+            for _ in 0..self.config.discriminator.passes {
+                self.pass(replay, metrics)?;
+            }
+        }
+        if self.shaping.is_none() && self.monitor.is_none() {
+            return Ok(());
+        }
+        let first = |tensor: &Tensor| tensor.f_select(1, 0)?.f_contiguous();
+        let (obs, action, next_obs) = (first(&window.obs)?, first(&window.action)?, first(&window.next_obs)?);
+        let flags: Vec<Flags> = window.flags.iter().step_by(window.batch.n_step()).copied().collect();
+        let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags };
+        if let Some(model) = &mut self.monitor {
+            metrics.add("train/monitor_model_loss", model.learn(&steps)?);
+        }
+        match &mut self.shaping {
+            Some(shaping) => shaping.learn(&steps, metrics),
+            None => Ok(()),
+        }
+    }
+
+    fn expert_pairs(&self) -> Option<Visited> {
+        let (obs, action, next_obs) = self.expert.transitions();
+        (!obs.is_empty()).then_some(Visited { obs, action, next_obs })
+    }
+
+    fn diagnose(&mut self, places: &[Place]) -> Result<Vec<(String, f64)>, AgentError> {
+        self.measure(places)
+    }
+
+    fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
+        let Source::Discriminator(discriminator) = &self.source else { return Ok(Vec::new()) };
+        let named = discriminator.trained().named()?.into_iter();
+        Ok(named.map(|(name, values)| (format!("weights/discriminator/{name}"), values)).collect())
+    }
+
+    fn save(&self, state: &mut State) -> Result<(), AgentError> {
+        match &self.source {
+            Source::Discriminator(discriminator) => discriminator.save(state)?,
+            Source::Red(red) => red.save(RED, state)?,
+            Source::Environment | Source::Constant(_) => {}
+        }
+        if let Some(normaliser) = &self.normaliser {
+            normaliser.save(state, "imitation/normaliser");
+        }
+        if let Some(shaping) = &self.shaping {
+            shaping.save(SHAPING, state)?;
+        }
+        if let Some(model) = &self.monitor {
+            model.save(MONITOR, state)?;
+        }
+        state.put("streams/imitation", &self.rng);
+        state.put("imitation/terminations", &self.terminations);
+        Ok(())
+    }
+
+    fn load(&mut self, state: &State) -> Result<(), AgentError> {
+        match &mut self.source {
+            Source::Discriminator(discriminator) => discriminator.load(state)?,
+            Source::Red(red) => red.load(RED, state)?,
+            Source::Environment | Source::Constant(_) => {}
+        }
+        if let Some(normaliser) = &mut self.normaliser {
+            normaliser.load(state, "imitation/normaliser")?;
+        }
+        if let Some(shaping) = &mut self.shaping {
+            shaping.load(SHAPING, state)?;
+        }
+        if let Some(model) = &mut self.monitor {
+            model.load(MONITOR, state)?;
+        }
+        self.rng = state.get("streams/imitation")?;
+        self.terminations = state.get("imitation/terminations")?;
+        Ok(())
+    }
+}
+
+impl Imitation {
+    /// Stores a transition and keeps count of the terminated ones.
+    fn store(&mut self, transition: &Transition<'_>, flags: Flags, replay: &mut Replay) -> Result<(), AgentError> {
+        let full = replay.len() == replay.config().capacity;
+        let lost = replay.rows().next().filter(|_| full).is_some_and(|row| row.flags.contains(Flags::TERMINATED));
+        replay.push(transition, flags)?;
+        self.terminations += u64::from(transition.terminated);
+        self.terminations -= u64::from(lost);
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Rewards of replayed windows, and their shaping.
+
+use tch::Tensor;
+
+use super::{Imitation, Source, Space};
+use crate::{
+    AgentError, Metrics, RunningNormaliser, WindowBatch,
+    batch::f32_slice_mut,
+    gail::{
+        config::RewardConfig,
+        encoder::{Encoder, Seen},
+        reward,
+    },
+    shaping::{self, Steps},
+};
+
+impl Imitation {
+    /// Rewards of every row of the windows into `space.rewards`, and r(absorbing) where it counts.
+    pub(super) fn reward_rows(&mut self, window: &mut WindowBatch) -> Result<f32, AgentError> {
+        let (count, width) = (window.flags.len(), self.encoder.width());
+        let Space { rows, raw, rewards, .. } = &mut self.space;
+        rewards.clear();
+        let logits = match &mut self.source {
+            Source::Environment => {
+                rewards.extend_from_slice(f32_slice_mut(&mut window.reward)?);
+                return Ok(0.0);
+            }
+            Source::Constant(value) => {
+                rewards.resize(count, *value);
+                return Ok(*value);
+            }
+            Source::Discriminator(_) | Source::Red(_) => {
+                raw.resize((count + 1) * width, 0.0);
+                let (windows, absorbing) = raw.split_at_mut(count * width);
+                encode_window(&self.encoder, window, windows)?;
+                self.encoder.encode_absorbing(absorbing);
+                rows.clone_from(raw);
+                let normaliser = self.normaliser.as_ref().filter(|_| matches!(self.source, Source::Discriminator(_)));
+                self.encoder.squash(normaliser, rows);
+                match &mut self.source {
+                    Source::Red(red) => {
+                        rewards.extend(red.reward(&tensor(rows, width)?)?);
+                        return Ok(rewards.pop().unwrap_or(0.0));
+                    }
+                    Source::Discriminator(discriminator) => discriminator.logits(rows)?,
+                    Source::Environment | Source::Constant(_) => &[],
+                }
+            }
+        };
+        rewards.extend(logits.iter().map(|&x| reward::reward(&self.config.reward, f64::from(x)) as f32));
+        Ok(rewards.pop().unwrap_or(0.0))
+    }
+
+    /// Lets the shaping change `space.rewards`.
+    pub(super) fn shape(&mut self, window: &WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
+        let Some(shaping) = &mut self.shaping else { return Ok(()) };
+        let Space { rows, raw, slopes, rewards, .. } = &mut self.space;
+        let (encoder, normaliser, source, form) =
+            (&self.encoder, self.normaliser.as_ref(), &mut self.source, &self.config.reward);
+        let count = window.flags.len();
+        let mut reward_gradient = || gradient_norms(encoder, normaliser, source, form, (rows, raw, slopes), count);
+        let flat = |tensor: &Tensor| tensor.f_view([count as i64, -1]);
+        let (obs, action, next_obs) = (flat(&window.obs)?, flat(&window.action)?, flat(&window.next_obs)?);
+        let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &window.flags };
+        let mask = Vec::<f32>::try_from(window.mask.f_flatten(0, -1)?)?;
+        let (window, mask) = (window.batch.n_step(), Some(&mask[..]));
+        let mut rows = shaping::Rows { steps, window, mask, reward_gradient: &mut reward_gradient };
+        shaping.shape(&mut rows, rewards, metrics)
+    }
+}
+
+/// Rows as a tensor, `[R, I]`.
+pub(super) fn tensor(rows: &[f32], width: usize) -> Result<Tensor, AgentError> {
+    Ok(Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?)
+}
+
+fn encode_window(encoder: &Encoder, window: &mut WindowBatch, rows: &mut [f32]) -> Result<(), AgentError> {
+    let (obs, action) = (f32_slice_mut(&mut window.obs)?, f32_slice_mut(&mut window.action)?);
+    let next_obs = f32_slice_mut(&mut window.next_obs)?;
+    let count = window.flags.len();
+    let (o, a) = (obs.len() / count, action.len() / count);
+    for (i, (row, flags)) in rows.chunks_exact_mut(encoder.width()).zip(&window.flags).enumerate() {
+        let (obs, action, next_obs) = (&obs[i * o..][..o], &action[i * a..][..a], &next_obs[i * o..][..o]);
+        encoder.encode(Seen { obs, action, next_obs, flags: *flags }, row);
+    }
+    Ok(())
+}
+
+/// ‖∇r‖ of the first `count` rows, with respect to raw ones.
+fn gradient_norms(
+    encoder: &Encoder,
+    normaliser: Option<&RunningNormaliser>,
+    source: &mut Source,
+    form: &RewardConfig,
+    (rows, raw, slopes): (&[f32], &[f32], &mut Vec<f32>),
+    count: usize,
+) -> Result<Vec<f32>, AgentError> {
+    let len = count * encoder.width();
+    match source {
+        Source::Discriminator(discriminator) => {
+            slopes.resize(slopes.len().max(len), 0.0);
+            encoder.slopes(normaliser, &raw[..len], &mut slopes[..len]);
+            let mut norms = discriminator.gradient_norms(&rows[..len], &slopes[..len])?;
+            let logits = discriminator.logits(rows)?;
+            for (norm, &x) in norms.iter_mut().zip(logits) {
+                *norm *= reward::slope(form, f64::from(x)) as f32;
+            }
+            Ok(norms)
+        }
+        // RED's rows are clipped but never standardised, and its gradient is with respect to clipped rows.
+        Source::Red(red) => red.gradient_norms(&tensor(&rows[..len], encoder.width())?),
+        Source::Environment => Err(AgentError::BadConfig {
+            setting: "agent.shaping".into(),
+            problem: "the environment's reward has no gradient to shape by; choose another shaping or a learned reward"
+                .into(),
+        }),
+        Source::Constant(_) => Ok(vec![0.0; count]),
+    }
+}
