@@ -3,7 +3,7 @@
 
 use liprl_agents::{
     Agent, AgentConfig, AgentError, Flags, Lesson, Metrics, Replay, ReplayConfig, Setup, State, Streams, Transition,
-    WindowBatch,
+    Visited, WindowBatch,
     actor_critic::Rewards,
     demos::{Demonstrations, Episode},
     gail::{GailConfig, Imitation},
@@ -300,7 +300,7 @@ fn every_metric_is_on_a_page_and_every_one_on_the_page_is_logged() {
         .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next())
         .collect();
     let mut metrics = Metrics::default();
-    run(&mut *agent(json!({})), 0, 40, &mut metrics);
+    run(&mut *agent(json!({"monitor": {}})), 0, 40, &mut metrics);
     let logged: Vec<String> = metrics.drain().into_iter().map(|(name, _)| name.into_owned()).collect();
     let missing: Vec<_> = listed.iter().filter(|name| !logged.iter().any(|logged| logged == *name)).collect();
     assert!(listed.len() > 8 && missing.is_empty(), "not logged: {missing:?}");
@@ -309,4 +309,45 @@ fn every_metric_is_on_a_page_and_every_one_on_the_page_is_logged() {
         .filter(|name| !listed.contains(&name.as_str()) && !policy.iter().any(|part| name.contains(part)))
         .collect();
     assert!(unlisted.is_empty(), "not on the page: {unlisted:?}");
+}
+
+#[test]
+fn diagnostics_are_those_on_their_pages_and_looking_changes_nothing() {
+    let mut agent = agent(json!({"monitor": {}, "policy": {"normalise_observations": {}}}));
+    run(&mut *agent, 0, 60, &mut Metrics::default());
+    let numbers = |count: usize, from: usize| (0..count).map(|i| number(from + i) as f32).collect::<Vec<_>>();
+    let visited =
+        Visited { obs: numbers(20 * OBS, 0), action: numbers(20 * ACT, 500), next_obs: numbers(20 * OBS, 900) };
+    let before = agent.save().unwrap().to_bytes().unwrap();
+    let metrics = agent.diagnose(&visited).unwrap();
+    assert_eq!(metrics, agent.diagnose(&visited).unwrap());
+    assert!(before == agent.save().unwrap().to_bytes().unwrap(), "looking changes nothing");
+    assert!(metrics.iter().all(|(_, value)| value.is_finite()), "{metrics:?}");
+    let pages =
+        [include_str!("../src/gail/imitation/diagnostics.rs"), include_str!("../src/actor_critic/diagnostics.rs")];
+    let listed: Vec<&str> = (pages.iter().flat_map(|page| page.lines()))
+        .filter_map(|line| line.strip_prefix("//! | `")?.split(['`', '<']).next())
+        .collect();
+    let found = |start: &str| metrics.iter().filter(|(name, _)| name.starts_with(start)).count();
+    for start in &listed {
+        // Estimates and bounds are left out where they do not exist.
+        let may_lack = start.ends_with("paper_estimate") || start.ends_with("sound_bound");
+        assert!(may_lack || found(start) > 0, "{start} is not logged: {metrics:?}");
+    }
+    let known = |name: &str| {
+        let family = |start: &&&str| name.starts_with(start.trim_end_matches('/'));
+        listed.iter().any(|start| family(&start))
+            || name.starts_with("lipschitz/q2_gradient")
+            || name == "lipschitz/gamma2c/max"
+    };
+    let unknown: Vec<_> = metrics.iter().filter(|(name, _)| !known(name)).collect();
+    assert!(unknown.is_empty(), "not on a page: {unknown:?}");
+    for place in ["visited", "replay", "expert"] {
+        let norm = |what: &str| {
+            let name = format!("lipschitz/{what}/{place}/max");
+            metrics.iter().find(|(other, _)| *other == name).map(|(_, value)| *value).unwrap()
+        };
+        assert!(norm("reward_gradient") <= norm("discriminator_gradient"), "|dr/dx| is at most 1");
+        assert!(norm("q1_gradient") > 0.0 && norm("policy_jacobian") > 0.0);
+    }
 }

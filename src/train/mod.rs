@@ -15,7 +15,7 @@ use crate::config::Config;
 pub use checkpoint::{AGENT, POLICY, policy};
 pub use folder::{Start, open};
 pub use run::{End, run};
-pub use session::{Counters, Session, build_agent};
+pub use session::{Counters, Evaluation, Session, build_agent};
 
 /// How one training was asked for.
 pub struct Order {

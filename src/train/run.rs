@@ -9,7 +9,7 @@ use super::checkpoint::{self, SaveError};
 use super::folder::Start;
 use super::hparams::flatten;
 use super::progress::Progress;
-use super::session::Session;
+use super::session::{Evaluation, Session};
 use super::signals::Signals;
 use crate::config::Config;
 use crate::panics;
@@ -160,7 +160,7 @@ impl Run {
 
     /// Returns whether it is the best evaluation so far.
     fn evaluate(&mut self) -> anyhow::Result<bool> {
-        let (summary, best, diagnostics) = self.session.evaluate()?;
+        let Evaluation { summary, best, diagnostics } = self.session.evaluate()?;
         let step = self.session.counters.step;
         let scalars = [
             ("eval/return_mean", summary.return_mean),

@@ -25,6 +25,17 @@ pub struct Session {
     action: Vec<f32>,
 }
 
+/// What an evaluation came to.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Returns and lengths.
+    pub summary: Summary,
+    /// Whether it is the best so far.
+    pub best: bool,
+    /// What the agent measured on the pairs visited, under metric names.
+    pub diagnostics: Vec<(String, f64)>,
+}
+
 /// The session's small state, as a checkpoint keeps it beside environment and agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Counters {
@@ -103,9 +114,8 @@ impl Session {
     }
 
     /// Greedy episodes on an environment and seeds of their own. The seeds depend on the run's seed and the step
-    /// alone, so an evaluation leaves no trace in the run. Returns whether it is the best so far, and what the agent measures on the
-    /// pairs visited.
-    pub fn evaluate(&mut self) -> Result<(Summary, bool, Vec<(String, f64)>), TaskError> {
+    /// alone, so an evaluation leaves no trace in the run.
+    pub fn evaluate(&mut self) -> Result<Evaluation, TaskError> {
         let first_seed = self.streams.seed(&format!("eval/{}", self.counters.step));
         let mut recorder = Recorder { agent: &mut *self.agent, visited: Visited::default(), calls: 0 };
         let (mut next_obs, mut steps) = (Vec::new(), 0_usize);
@@ -131,7 +141,7 @@ impl Session {
         if best {
             now.best_eval = now.last_eval;
         }
-        Ok((summary, best, diagnostics))
+        Ok(Evaluation { summary, best, diagnostics })
     }
 }
 

@@ -66,25 +66,23 @@ fn runs_of(sweep: &Value) -> Vec<Vec<String>> {
     runs
 }
 
-/// Where a config names demonstrations that are not shipped, the override that names some: an untrained policy's.
-fn demonstrations_of(config: &Path, folder: &Path) -> Option<String> {
+/// Where a config names demonstrations that are not shipped, the overrides that name some: all steps of an untrained policy's.
+fn demonstrations_of(config: &Path, folder: &Path) -> Vec<String> {
     let config = read_yaml(config);
-    let named = config["agent"]["demonstrations"].as_str()?;
-    if root().join(named).exists() {
-        return None;
-    }
+    let Some(named) = config["agent"]["demonstrations"].as_str().filter(|named| !root().join(named).exists()) else {
+        return Vec::new();
+    };
     let own = folder.join(Path::new(named).file_name().expect("a name"));
     if !own.exists() {
         let (sac, run) = (folder.join("sac.yaml"), own.with_extension("run"));
         let text = format!("env: {}\nsteps: 20\nagent: {{kind: sac}}\neval: {{episodes: 1}}\n", config["env"]);
         std::fs::write(&sac, text).expect("written");
         train_through(&sac, &run, &["--quiet"]);
-        // An untrained policy falls soon: enough episodes for a batch of the discriminator at one step in twenty.
-        let args = ["record", run.to_str().expect("UTF-8"), "--episodes", "100", "--out", own.to_str().expect("UTF-8")];
+        let args = ["record", run.to_str().expect("UTF-8"), "--episodes", "5", "--out", own.to_str().expect("UTF-8")];
         let (code, _, stderr) = finish(liprl(args));
         assert_eq!(code, 0, "{stderr}");
     }
-    Some(format!("agent.demonstrations={}", own.display()))
+    vec![format!("agent.demonstrations={}", own.display()), "agent.keep_every=1".to_owned()]
 }
 
 #[test]

@@ -300,7 +300,7 @@ impl Discriminator {
     fn refresh(&mut self, iterate: bool) -> Result<(), AgentError> {
         match (&mut self.spectral, self.effective.tensor().device()) {
             (None, _) => {
-                let _ = self.effective.tensor().shallow_clone().f_copy_(self.trained.params().tensor())?;
+                self.effective.tensor().shallow_clone().f_copy_(self.trained.params().tensor())?;
             }
             (Some(spectral), Device::Cpu) => {
                 let params = self.trained.params().slice();

@@ -151,6 +151,8 @@ impl Classification<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::LN_2;
+
     use tch::Kind;
 
     use super::*;
@@ -197,12 +199,12 @@ mod tests {
         let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
         let vitals = classification.by_hand(&[0.0, -1.0], &[0.0, 2.0], &mut a, &mut b);
         // ln 2 = 0.693147; softplus(−1) = 0.313262; softplus(2) − 2 = softplus(−2) = 0.126928.
-        let loss = (0.693_147 + 0.313_262) / 2.0 + (0.693_147 + 0.5 * 0.126_928) / 2.0;
+        let loss = (LN_2 + 0.313_262) / 2.0 + (LN_2 + 0.5 * 0.126_928) / 2.0;
         assert!((vitals.loss - loss).abs() < 1e-5);
         assert_eq!((vitals.policy_accuracy, vitals.expert_accuracy), (0.5, 0.5));
         assert_eq!((vitals.policy_logit, vitals.expert_logit), (-0.5, 1.0));
         // H(½) = ln 2; H(σ(1)) = softplus(1) − σ(1) = 1.313262 − 0.731059; H(σ(2)) = 2.126928 − 2 · 0.880797.
-        assert!((vitals.entropy - (2.0 * 0.693_147 + 0.582_203 + 0.365_334) / 4.0).abs() < 1e-5);
+        assert!((vitals.entropy - (2.0 * LN_2 + 0.582_203 + 0.365_334) / 4.0).abs() < 1e-5);
         assert!(
             (f64::from(a[0]) - 0.25).abs() < 1e-7 && (f64::from(b[1]) - 0.5 * (0.880_797 - 1.0) / 2.0).abs() < 1e-6
         );

@@ -228,6 +228,26 @@ mod tests {
         ForwardModel::new(&config, &setup, absorbing).unwrap()
     }
 
+    #[test]
+    fn jacobian_norms_agree_with_the_sum_gradient_by_hand() {
+        for absorbing in [false, true] {
+            let mut model = model(absorbing, 1e-2);
+            let sample = linear(64);
+            (0..20).for_each(|_| {
+                model.learn(&sample.steps()).unwrap();
+            });
+            let norms = model.jacobian_norms(&sample.steps()).unwrap();
+            for (spectral, frobenius) in norms.spectral.iter().zip(&norms.frobenius) {
+                assert!(*spectral > 0.0 && spectral <= &(frobenius * (1.0 + 1e-9)));
+            }
+            if !absorbing {
+                let by_hand = model.gradient_norms(&sample.steps()).unwrap();
+                let sum: Vec<f32> = norms.sum.iter().map(|&x| x as f32).collect();
+                assert_gradient(&by_hand, &Tensor::from_slice(&sum));
+            }
+        }
+    }
+
     /// s' = s M + a N with fixed M, N, on states of unequal spread, one coordinate far from zero.
     fn linear(rows: usize) -> Sample {
         let mut sample = Sample::new(rows, 4, 2);
