@@ -22,9 +22,9 @@ fn main() -> Outcome<()> {
     let (steps, repeats) = (argument("--steps", 400)?, argument("--repeats", 5)?);
     // The same work less one part at a time: what is missing is what the part takes.
     let parts = [
-        ("steps_per_s", json!({})),
-        ("without_discriminator_steps_per_s", json!({"reward": {"kind": "constant", "value": 1.0}})),
-        ("without_penalty_steps_per_s", json!({"discriminator": {"gradient_penalty": {"scale": 0.0}}})),
+        ("gail_steps_per_s", json!({})),
+        ("gail_steps_per_s_without_discriminator", json!({"reward": {"kind": "constant", "value": 1.0}})),
+        ("gail_steps_per_s_without_penalty", json!({"discriminator": {"gradient_penalty": {"scale": 0.0}}})),
     ];
     let mut worlds = Vec::new();
     for (what, changes) in parts {

@@ -1,5 +1,6 @@
 //! `liprl record`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use liprl_agents::demos::{DemoMeta, Demonstrations, Episode};
@@ -40,7 +41,7 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     let extra = &mut demonstrations.meta.extra;
     extra.insert("algorithm_name".to_owned(), json!(agent));
     extra.insert("program".to_owned(), json!(concat!("liprl ", env!("CARGO_PKG_VERSION"))));
-    extra.insert("checkpoint".to_owned(), json!(origin));
+    extra.insert("checkpoint".to_owned(), json!(relative(&origin)));
     extra.insert("checkpoint_step".to_owned(), json!(step));
     extra.insert("config".to_owned(), json!(config));
     extra.insert("return_mean".to_owned(), json!(summary.return_mean));
@@ -54,4 +55,10 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         summary.return_mean,
         summary.return_std
     ))
+}
+
+/// The path from the current folder on, where it lies below it: what a file says of its origin should mean something elsewhere too.
+fn relative(path: &Path) -> &Path {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path)
 }

@@ -137,6 +137,8 @@ pub struct GradientPenalty {
     pub kind: PenaltyKind,
     /// How `wgan` mixes the two sides. Default `halves`.
     pub mixing: Mixing,
+    /// What distances are measured in. Default `environment`.
+    pub units: Units,
     /// Standard deviation of the noise of `dragan` and `nagard`, on every coordinate. Default `10`.
     #[garde(range(min = 0.0))]
     pub noise: f64,
@@ -150,6 +152,7 @@ impl Default for GradientPenalty {
             sides: Sides::Two,
             kind: PenaltyKind::Wgan,
             mixing: Mixing::Halves,
+            units: Units::Environment,
             noise: 10.0,
         }
     }
@@ -179,6 +182,17 @@ pub enum PenaltyKind {
     Nagard,
     /// At the policy's transitions themselves.
     Bare,
+}
+
+/// The units of states in which a gradient is penalised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Units {
+    /// The environment's own, also where states are standardised (the authors' code): k says how fast the logit changes with radians or metres.
+    #[default]
+    Environment,
+    /// Those of the network's input: standard deviations with `standardise: true`, so that one k suits coordinates and tasks of every scale.
+    Network,
 }
 
 /// What shares one ε.

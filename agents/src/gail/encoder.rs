@@ -8,7 +8,7 @@
 //! tell the absorbing state from a demonstrated one by more than k√2 in the logit, wherever the demonstrations lie near zero, and r(absorbing)/(1 − γ)
 //! would make an early end the best there is.
 
-use super::discriminator_config::{DiscriminatorConfig, DiscriminatorInput};
+use super::discriminator_config::{DiscriminatorConfig, DiscriminatorInput, Units};
 use crate::{Flags, RunningNormaliser};
 
 /// The layout of a row and what is done to it.
@@ -111,8 +111,8 @@ impl Encoder {
         }
     }
 
-    /// ∂(what the network takes)/∂(raw), coordinate by coordinate, at these raw rows.
-    pub(super) fn slopes(&self, normaliser: Option<&RunningNormaliser>, raw: &[f32], slopes: &mut [f32]) {
+    /// ∂(what the network takes)/∂(raw), coordinate by coordinate, at these raw rows; in `Units::Network` 1 wherever that is not 0.
+    pub(super) fn slopes(&self, normaliser: Option<&RunningNormaliser>, units: Units, raw: &[f32], slopes: &mut [f32]) {
         let width = self.width();
         for (row, slopes) in raw.chunks_exact(width).zip(slopes.chunks_exact_mut(width)) {
             slopes.fill(1.0);
@@ -125,7 +125,11 @@ impl Encoder {
                         Some(normaliser) => normaliser.affine(i, row[start + i]),
                         None => (row[start + i], 1.0),
                     };
-                    slopes[start + i] = if x.abs() <= self.clip { slope } else { 0.0 };
+                    slopes[start + i] = match units {
+                        _ if x.abs() > self.clip => 0.0,
+                        Units::Environment => slope,
+                        Units::Network => 1.0,
+                    };
                 }
             }
         }
@@ -180,7 +184,7 @@ mod tests {
                 let mut raw = vec![0.0; encoder.width()];
                 encoder.encode(SEEN, &mut raw);
                 let mut slopes = vec![0.0; raw.len()];
-                encoder.slopes(moments, &raw, &mut slopes);
+                encoder.slopes(moments, Units::Environment, &raw, &mut slopes);
                 for (i, slope) in slopes.iter().enumerate() {
                     let at = |change: f32| {
                         let mut row = raw.clone();
@@ -193,9 +197,12 @@ mod tests {
                 }
                 // −7 is beyond the clip of 5, as it is and standardised (−15).
                 assert_eq!(slopes[1], 0.0);
+                let mut network = vec![0.0; raw.len()];
+                encoder.slopes(moments, Units::Network, &raw, &mut network);
+                assert!(network.iter().zip(&slopes).all(|(network, slope)| *network == f32::from(*slope != 0.0)));
                 let flat = Encoder { steep_indicators: false, ..encoder };
                 let mut without = vec![0.0; raw.len()];
-                flat.slopes(moments, &raw, &mut without);
+                flat.slopes(moments, Units::Environment, &raw, &mut without);
                 (slopes[2], slopes[raw.len() - 1]) = (0.0, 0.0);
                 assert_eq!(without, slopes, "indicators do not count");
             }

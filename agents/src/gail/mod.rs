@@ -36,6 +36,7 @@ pub mod reward;
 pub use config::{Absorbing, GailConfig, PolicyConfig, RewardConfig};
 pub use discriminator_config::{
     ClassificationLoss, DiscriminatorConfig, DiscriminatorInput, GradientPenalty, Labels, Mixing, PenaltyKind, Sides,
+    Units,
 };
 pub use expert::Expert;
 pub use imitation::Imitation;

@@ -23,7 +23,7 @@ use super::{Imitation, Source, rewarding::tensor};
 use crate::{
     AgentError, Flags, Visited,
     actor_critic::{Place, network_constants, summarise},
-    gail::{encoder::Seen, reward},
+    gail::{discriminator_config::Units, encoder::Seen, reward},
     lipschitz::{gamma2c_of_means, gamma2c_per_row, paper_estimate, share_above, sound_bound, sound_factor},
     shaping::Steps,
 };
@@ -129,7 +129,7 @@ impl Imitation {
         match &mut self.source {
             Source::Discriminator(discriminator) => {
                 self.encoder.squash(normaliser, &mut rows);
-                self.encoder.slopes(normaliser, raw, &mut slopes);
+                self.encoder.slopes(normaliser, Units::Environment, raw, &mut slopes);
                 let of_logit = wide(discriminator.gradient_norms(&rows, &slopes)?);
                 let logits = discriminator.logits(&rows)?;
                 let slope = |x: &f32| reward::slope(&self.config.reward, f64::from(*x));

@@ -51,7 +51,7 @@ impl Imitation {
             points.resize(batch * width, 0.0);
             slopes.resize(batch * width, 0.0);
             penalty.draw(policy, expert, (width, self.encoder.second()), &mut self.rng, points);
-            self.encoder.slopes(self.normaliser.as_ref(), points, slopes);
+            self.encoder.slopes(self.normaliser.as_ref(), penalty.units, points, slopes);
             self.encoder.squash(self.normaliser.as_ref(), points);
         }
         squashed.clone_from(sides);

@@ -8,6 +8,7 @@ use crate::{
     batch::f32_slice_mut,
     gail::{
         config::RewardConfig,
+        discriminator_config::Units,
         encoder::{Encoder, Seen},
         reward,
     },
@@ -99,7 +100,7 @@ fn gradient_norms(
     match source {
         Source::Discriminator(discriminator) => {
             slopes.resize(slopes.len().max(len), 0.0);
-            encoder.slopes(normaliser, &raw[..len], &mut slopes[..len]);
+            encoder.slopes(normaliser, Units::Environment, &raw[..len], &mut slopes[..len]);
             let mut norms = discriminator.gradient_norms(&rows[..len], &slopes[..len])?;
             let logits = discriminator.logits(rows)?;
             for (norm, &x) in norms.iter_mut().zip(logits) {
