@@ -1,45 +1,106 @@
-//! `cargo xtask demo`: from a bare machine to a trained policy and its learning curve.
+//! `cargo xtask demo`: from a bare machine to a policy that imitates an expert, and to the same without what makes it work.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde_json::Value;
 
-use crate::process::{cargo, show};
+use crate::process::{cargo, show, words};
 use crate::setup;
 
-/// What is trained, where it goes, and the picture of it; from the clone's root.
-const CONFIG: &str = "configs/sac/inverted_pendulum.yaml";
-const RUN: &str = "runs/demo/sac/seed-0";
-const PICTURE: &str = "runs/demo/learning_curve.png";
+/// What is trained; from the clone's root.
+const CONFIG: &str = "configs/liayn/inverted_double_pendulum_fast.yaml";
+/// Where the demonstrations it imitates say what return the expert had.
+const EXPERT: &str = "demos/inverted_double_pendulum-v0/data/metadata.json";
+/// The runs, side by side: the folder and what differs from the config.
+const RUNS: [(&str, &[&str]); 2] = [
+    ("runs/demo/with_penalty/seed-0", &[]),
+    (
+        "runs/demo/without_penalty/seed-0",
+        &["agent.discriminator.gradient_penalty.scale=0", "agent.discriminator.spectral_norm=false"],
+    ),
+];
+/// The metric the penalty is about: the norm of the learned reward's gradient at replayed transitions.
+const STEEPNESS: &str = "lipschitz/reward_gradient/replay/mean";
+const RETURNS_PICTURE: &str = "runs/demo/return.png";
+const STEEPNESS_PICTURE: &str = "runs/demo/reward_gradient.png";
 
-/// Runs the demonstration. A run that was finished is shown again; one that was interrupted goes on.
+/// Runs the demonstration. Runs that were finished are shown again; those that were interrupted go on.
 pub(crate) fn run(root: &Path) -> Result<()> {
     setup::run(root, setup::Options { cuda: false, test: false, peers: false })?;
     println!("building liprl (the first time, libtorch's bindings take some minutes)");
     show(&mut cargo(root, &["build", "--release"]))?;
-
-    let mut train = cargo(root, &["run", "--release", "--quiet", "--", "train", CONFIG, "--out", RUN]);
-    if root.join(RUN).exists() {
-        train.arg("--resume");
+    println!(
+        "imitating an expert on InvertedDoublePendulum-v5, with the gradient penalty (shown) and beside it without"
+    );
+    let mut trainings = RUNS.map(|(out, sets)| {
+        let mut train = cargo(root, &["run", "--release", "--quiet", "--", "train", CONFIG, "--out", out]);
+        train.args(sets.iter().flat_map(|set| ["--set", set]));
+        if root.join(out).exists() {
+            train.arg("--resume");
+        }
+        train
+    });
+    let [shown, beside] = &mut trainings;
+    let mut other = beside.arg("--quiet").spawn().with_context(|| format!("could not start {}", words(beside)))?;
+    let outcome = show(shown);
+    let status = other.wait()?;
+    outcome?;
+    if !status.success() {
+        bail!("{} failed ({status})", words(beside));
     }
-    show(&mut train)?;
-    show(&mut cargo(root, &["run", "--release", "--quiet", "--", "plot", RUN, "--out", PICTURE]))?;
 
-    let summary = fs::read_to_string(root.join(RUN).join("summary.json"))?;
-    let summary: Value = serde_json::from_str(&summary).context("summary.json is damaged")?;
-    let (run, picture) = (root.join(RUN), root.join(PICTURE));
+    let expert = fs::read_to_string(root.join(EXPERT))?;
+    let expert: Value = serde_json::from_str(&expert).context("the demonstrations' metadata are damaged")?;
+    let expert = expert["return_mean"].as_f64().context("the demonstrations do not say what they returned")?;
+    let line = format!("expert={expert:.1}");
+    let plot =
+        |more: &[&str]| show(cargo(root, &["run", "--release", "--quiet", "--", "plot", "runs/demo"]).args(more));
+    plot(&["--out", RETURNS_PICTURE, "--line", &line])?;
+    plot(&["--out", STEEPNESS_PICTURE, "--metric", STEEPNESS])?;
+
+    println!("\n{:18}{:>10}{:>18}", "", "return", "mean ‖∇r‖");
+    println!("{:18}{expert:>10.1}", "expert");
+    for (out, _) in RUNS {
+        let metrics = fs::read_to_string(root.join(out).join("metrics.jsonl"))?;
+        let last = |metric: &str| last_value(&metrics, metric).with_context(|| format!("{out} logged no {metric}"));
+        let name =
+            Path::new(out).iter().nth(2).map(|name| name.to_string_lossy().replace('_', " ")).unwrap_or_default();
+        println!("{name:18}{:>10.1}{:>18.3}", last("eval/return_mean")?, last(STEEPNESS)?);
+    }
     println!();
-    println!("return      {} (1000 is the most this task gives)", summary["final_return"]);
-    println!("run folder  {}", run.display());
-    println!("picture     {}", picture.display());
+    println!("run folders {}", root.join("runs/demo").display());
+    println!(
+        "pictures    {}\n            {}",
+        root.join(RETURNS_PICTURE).display(),
+        root.join(STEEPNESS_PICTURE).display()
+    );
     println!("TensorBoard {} --logdir {}", tensorboard(root), root.join("runs/demo").display());
     Ok(())
+}
+
+/// The last value of a metric in `metrics.jsonl`.
+fn last_value(metrics: &str, metric: &str) -> Option<f64> {
+    let events = metrics.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    events.into_iter().find_map(|event| event.get(metric)?.as_f64())
 }
 
 /// TensorBoard as it can be started here.
 fn tensorboard(root: &Path) -> String {
     let own = root.join(".deps/venv/bin/tensorboard");
     if own.exists() { own.display().to_string() } else { "pip install tensorboard && tensorboard".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_is_that_of_the_last_line_that_has_one() {
+        let metrics = "{\"step\":1,\"a\":0.5}\n{\"step\":2,\"a\":1.5,\"b\":3}\n{\"step\":3,\"b\":null}\n{\"step\":4";
+        assert_eq!(last_value(metrics, "a"), Some(1.5));
+        assert_eq!(last_value(metrics, "b"), Some(3.0));
+        assert_eq!(last_value(metrics, "c"), None);
+    }
 }

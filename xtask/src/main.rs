@@ -20,7 +20,7 @@ Usage: cargo xtask <command>
 
   setup [--cuda] [--test]  fetch libtorch, MuJoCo and its task models; --cuda takes the GPU build of
                            libtorch, --test adds the Python packages the tests compare with
-  demo                     setup, build, train SAC on InvertedPendulum-v5 until it balances, show the result
+  demo                     setup, build, imitate an expert with and without the gradient penalty, show both
   bench                    time liprl and other libraries on the same work; the first time fetches those (7 GB)
   test                     setup --test, then formatting, lints and every test
 
