@@ -3,8 +3,13 @@
 use crate::support::{finish, liprl};
 
 /// Task and the return its card promises at least.
-const SHIPPED: [(&str, f64); 5] =
-    [("inverted_pendulum", 1000.0), ("inverted_double_pendulum", 9300.0), ("hopper", 3000.0), ("half_cheetah", 6000.0)];
+const SHIPPED: [(&str, f64); 5] = [
+    ("inverted_pendulum", 1000.0),
+    ("inverted_double_pendulum", 9300.0),
+    ("hopper", 3000.0),
+    ("walker2d", 3000.0),
+    ("half_cheetah", 6000.0),
+];
 
 #[test]
 fn shipped_demonstrations_hold_ten_episodes_of_an_expert() {
