@@ -21,8 +21,9 @@ const RUNS: [(&str, &[&str]); 2] = [
         &["agent.discriminator.gradient_penalty.scale=0", "agent.discriminator.spectral_norm=false"],
     ),
 ];
-/// The metric the penalty is about: the norm of the learned reward's gradient at replayed transitions.
+/// The metrics the penalty is about: norms of the learned reward's and of the discriminator's gradient at replayed transitions.
 const STEEPNESS: &str = "lipschitz/reward_gradient/replay/mean";
+const DISCRIMINATOR_STEEPNESS: &str = "lipschitz/discriminator_gradient/replay/mean";
 const RETURNS_PICTURE: &str = "runs/demo/return.png";
 const STEEPNESS_PICTURE: &str = "runs/demo/reward_gradient.png";
 
@@ -60,14 +61,15 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     plot(&["--out", RETURNS_PICTURE, "--line", &line])?;
     plot(&["--out", STEEPNESS_PICTURE, "--metric", STEEPNESS])?;
 
-    println!("\n{:18}{:>10}{:>18}", "", "return", "mean ‖∇r‖");
+    println!("\n{:18}{:>10}{:>14}{:>14}", "", "return", "mean ‖∇r‖", "mean ‖∇D‖");
     println!("{:18}{expert:>10.1}", "expert");
     for (out, _) in RUNS {
         let metrics = fs::read_to_string(root.join(out).join("metrics.jsonl"))?;
         let last = |metric: &str| last_value(&metrics, metric).with_context(|| format!("{out} logged no {metric}"));
         let name =
             Path::new(out).iter().nth(2).map(|name| name.to_string_lossy().replace('_', " ")).unwrap_or_default();
-        println!("{name:18}{:>10.1}{:>18.3}", last("eval/return_mean")?, last(STEEPNESS)?);
+        let [total, reward, logit] = ["eval/return_mean", STEEPNESS, DISCRIMINATOR_STEEPNESS].map(last);
+        println!("{name:18}{:>10.1}{:>14.3}{:>14.3}", total?, reward?, logit?);
     }
     println!();
     println!("run folders {}", root.join("runs/demo").display());
