@@ -1,6 +1,6 @@
 //! Many environments stepped together, on several threads.
 
-use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 use crate::{BoxSpace, Env, EnvError, Options, StateReader, StateWriter, Step, make};
 
@@ -9,8 +9,9 @@ use crate::{BoxSpace, Env, EnvError, Options, StateReader, StateWriter, Step, ma
 /// [`BatchedEnv::final_obs`]. Results do not depend on the number of threads, because nothing is shared.
 pub struct BatchedEnv {
     slots: Vec<Slot>,
-    /// None for one thread, which steps in the caller's.
-    pool: Option<rayon::ThreadPool>,
+    /// The threads beside the caller's, which steps its share too: a thread that waits has to be woken, and that costs as much as
+    /// several environment steps.
+    others: Option<rayon::ThreadPool>,
 }
 
 struct Slot {
@@ -27,6 +28,32 @@ impl Slot {
             self.env.reset(None, &Options::new(), obs)?;
         }
         Ok(())
+    }
+}
+
+/// One thread's share of a step: some environments with their rows.
+struct Part<'a> {
+    slots: &'a mut [Slot],
+    actions: &'a [f64],
+    obs: &'a mut [f64],
+}
+
+impl Part<'_> {
+    fn advance_all(self) -> Result<(), EnvError> {
+        let count = self.slots.len();
+        let (actions, obs) = (self.actions.len() / count, self.obs.len() / count);
+        let rows = self.actions.chunks_exact(actions).zip(self.obs.chunks_exact_mut(obs));
+        self.slots.iter_mut().zip(rows).try_for_each(|(slot, (action, obs))| slot.advance(action, obs))
+    }
+
+    /// Leaves the error of the first part that had one.
+    fn advance(self, index: usize, failed: &Mutex<Option<(usize, EnvError)>>) {
+        if let Err(error) = self.advance_all() {
+            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+            if failed.as_ref().is_none_or(|(earlier, _)| index < *earlier) {
+                *failed = Some((index, error));
+            }
+        }
     }
 }
 
@@ -58,14 +85,14 @@ impl BatchedEnv {
         if !envs.iter().all(|env| spaces(env.as_ref()) == wanted) {
             return bad("their observation or action spaces differ");
         }
-        let pool = (threads > 1)
-            .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
+        let others = (threads > 1)
+            .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads - 1).build())
             .transpose()
             .map_err(|e| EnvError::BadBatch { problem: format!("{threads} threads could not be started: {e}") })?;
         let final_obs = vec![0.0; wanted.0.dim()];
         let step = Step { reward: 0.0, terminated: false, truncated: false };
         let slots = envs.into_iter().map(|env| Slot { env, step, final_obs: final_obs.clone() }).collect();
-        Ok(Self { slots, pool })
+        Ok(Self { slots, others })
     }
 
     /// How many environments there are.
@@ -105,21 +132,23 @@ impl BatchedEnv {
         let (width, action_width) = (self.observation_space().dim(), self.action_space().dim());
         self.check("action", actions.len(), action_width)?;
         self.check("observation", obs.len(), width)?;
-        let Self { slots, pool } = self;
-        match pool {
-            None => slots
-                .iter_mut()
-                .zip(actions.chunks_exact(action_width))
-                .zip(obs.chunks_exact_mut(width))
-                .try_for_each(|((slot, action), obs)| slot.advance(action, obs)),
-            Some(pool) => pool.install(|| {
-                slots
-                    .par_iter_mut()
-                    .zip(actions.par_chunks_exact(action_width))
-                    .zip(obs.par_chunks_exact_mut(width))
-                    .try_for_each(|((slot, action), obs)| slot.advance(action, obs))
-            }),
-        }
+        let Self { slots, others } = self;
+        let share = slots.len().div_ceil(others.as_ref().map_or(1, |others| others.current_num_threads() + 1));
+        let mut parts = (slots.chunks_mut(share))
+            .zip(actions.chunks(share * action_width))
+            .zip(obs.chunks_mut(share * width))
+            .map(|((slots, actions), obs)| Part { slots, actions, obs });
+        let Some(mine) = parts.next() else { return Ok(()) };
+        let Some(others) = others else { return mine.advance_all() };
+        let failed = Mutex::new(None);
+        others.in_place_scope(|scope| {
+            for (index, part) in parts.enumerate() {
+                let failed = &failed;
+                scope.spawn(move |_| part.advance(index + 1, failed));
+            }
+            mine.advance(0, &failed);
+        });
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), |(_, error)| Err(error))
     }
 
     /// What the last step of each environment returned.
