@@ -79,6 +79,20 @@ impl Encoder {
         self.half(numbers, absorbed_next, second);
     }
 
+    /// Writes raw rows of transitions that lie in flat arrays, `[R, O]`, `[R, A]`, `[R, O]` and `[R]`.
+    pub(super) fn encode_all(
+        &self,
+        (obs, action, next_obs): (&[f32], &[f32], &[f32]),
+        flags: &[Flags],
+        rows: &mut [f32],
+    ) {
+        let arrays = obs.chunks_exact(self.obs_dim).zip(action.chunks_exact(self.act_dim));
+        let arrays = arrays.zip(next_obs.chunks_exact(self.obs_dim)).zip(flags);
+        for (row, (((obs, action), next_obs), &flags)) in rows.chunks_exact_mut(self.width()).zip(arrays) {
+            self.encode(Seen { obs, action, next_obs, flags }, row);
+        }
+    }
+
     fn half(&self, numbers: &[f32], absorbing: bool, half: &mut [f32]) {
         let (own, indicator) = half.split_at_mut(numbers.len());
         match absorbing && self.indicators {

@@ -23,7 +23,7 @@ use super::{Imitation, Source, rewarding::tensor};
 use crate::{
     AgentError, Flags, Visited,
     actor_critic::{Place, network_constants, summarise},
-    gail::{discriminator_config::Units, encoder::Seen, reward},
+    gail::{discriminator_config::Units, reward},
     lipschitz::{gamma2c_of_means, gamma2c_per_row, paper_estimate, share_above, sound_bound, sound_factor},
     shaping::Steps,
 };
@@ -39,7 +39,7 @@ impl Imitation {
         let target = self.config.discriminator.gradient_penalty.target;
         let mut rows: Vec<(&'static str, Vec<f32>)> = Vec::new();
         for place in places {
-            rows.push((place.name, self.raw_rows(&place.pairs)?));
+            rows.push((place.name, self.raw_rows(&place.pairs)));
         }
         rows.push(("penalised", self.penalised_rows(&rows)));
         for (name, raw) in rows.iter().filter(|(_, raw)| !raw.is_empty()) {
@@ -99,16 +99,11 @@ impl Imitation {
     }
 
     /// Pairs as raw rows, `[R, I]`.
-    fn raw_rows(&self, pairs: &Visited) -> Result<Vec<f32>, AgentError> {
-        let (o, a) = (self.dims.0, self.dims.1);
-        let count = pairs.obs.len() / o;
+    fn raw_rows(&self, Visited { obs, action, next_obs }: &Visited) -> Vec<f32> {
+        let count = obs.len() / self.obs_dim;
         let mut rows = vec![0.0; count * self.encoder.width()];
-        for (i, row) in rows.chunks_exact_mut(self.encoder.width()).enumerate() {
-            let (obs, action) = (&pairs.obs[i * o..][..o], &pairs.action[i * a..][..a]);
-            let next_obs = &pairs.next_obs[i * o..][..o];
-            self.encoder.encode(Seen { obs, action, next_obs, flags: Flags::NONE }, row);
-        }
-        Ok(rows)
+        self.encoder.encode_all((obs, action, next_obs), &vec![Flags::NONE; count], &mut rows);
+        rows
     }
 
     /// Points that the penalty would look at, between replayed and demonstrated rows; drawn from a copy of the stream.

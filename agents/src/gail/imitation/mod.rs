@@ -51,8 +51,7 @@ pub struct Imitation {
     quirks: Quirks,
     absorbing: Absorbing,
     gamma: f64,
-    /// Numbers in an observation and in an action.
-    dims: (usize, usize),
+    obs_dim: usize,
     encoder: Encoder,
     normaliser: Option<RunningNormaliser>,
     source: Source,
@@ -148,7 +147,7 @@ impl Imitation {
                 .transpose()?,
             monitor: (config.monitor.as_ref()).map(|model| ForwardModel::new(model, setup, indicators)).transpose()?,
             gamma: schedule.gamma,
-            dims,
+            obs_dim: setup.obs_dim,
             config: config.clone(),
             quirks,
             absorbing,

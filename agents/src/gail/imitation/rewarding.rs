@@ -6,12 +6,7 @@ use super::{Imitation, Source, Space};
 use crate::{
     AgentError, Metrics, RunningNormaliser, WindowBatch,
     batch::f32_slice_mut,
-    gail::{
-        config::RewardConfig,
-        discriminator_config::Units,
-        encoder::{Encoder, Seen},
-        reward,
-    },
+    gail::{config::RewardConfig, discriminator_config::Units, encoder::Encoder, reward},
     shaping::{self, Steps},
 };
 
@@ -33,7 +28,9 @@ impl Imitation {
             Source::Discriminator(_) | Source::Red(_) => {
                 raw.resize((count + 1) * width, 0.0);
                 let (windows, absorbing) = raw.split_at_mut(count * width);
-                encode_window(&self.encoder, window, windows)?;
+                let (obs, action) = (f32_slice_mut(&mut window.obs)?, f32_slice_mut(&mut window.action)?);
+                let next_obs = f32_slice_mut(&mut window.next_obs)?;
+                self.encoder.encode_all((obs, action, next_obs), &window.flags, windows);
                 self.encoder.encode_absorbing(absorbing);
                 rows.clone_from(raw);
                 let normaliser = self.normaliser.as_ref().filter(|_| matches!(self.source, Source::Discriminator(_)));
@@ -73,18 +70,6 @@ impl Imitation {
 /// Rows as a tensor, `[R, I]`.
 pub(super) fn tensor(rows: &[f32], width: usize) -> Result<Tensor, AgentError> {
     Ok(Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?)
-}
-
-fn encode_window(encoder: &Encoder, window: &mut WindowBatch, rows: &mut [f32]) -> Result<(), AgentError> {
-    let (obs, action) = (f32_slice_mut(&mut window.obs)?, f32_slice_mut(&mut window.action)?);
-    let next_obs = f32_slice_mut(&mut window.next_obs)?;
-    let count = window.flags.len();
-    let (o, a) = (obs.len() / count, action.len() / count);
-    for (i, (row, flags)) in rows.chunks_exact_mut(encoder.width()).zip(&window.flags).enumerate() {
-        let (obs, action, next_obs) = (&obs[i * o..][..o], &action[i * a..][..a], &next_obs[i * o..][..o]);
-        encoder.encode(Seen { obs, action, next_obs, flags: *flags }, row);
-    }
-    Ok(())
 }
 
 /// ‖∇r‖ of the first `count` rows, with respect to raw ones.
