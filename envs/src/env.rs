@@ -64,6 +64,12 @@ pub trait Env: Send {
         true
     }
 
+    /// Moves the state so that this coordinate of the observation changes by so much and no other state variable does; the next step goes
+    /// on from there. False, with nothing moved, where the coordinate is not itself a state variable.
+    fn nudge(&mut self, _coordinate: usize, _by: f64) -> bool {
+        false
+    }
+
     /// Named quantities of the last reset or step: Gymnasium's `info` (reward terms, positions).
     fn info(&self) -> &[(&'static str, f64)];
 

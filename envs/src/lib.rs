@@ -6,6 +6,7 @@
 
 mod batched;
 mod classic;
+mod differences;
 mod env;
 mod error;
 #[cfg(feature = "gymnasium-rs")]
@@ -19,6 +20,7 @@ mod state;
 pub mod wrappers;
 
 pub use batched::BatchedEnv;
+pub use differences::jacobian;
 pub use env::{Env, EnvSpec, Frame, Options, Step};
 pub use error::EnvError;
 pub use numpy_rng::NumpyRng;

@@ -9,6 +9,7 @@ import warnings
 sys.modules["imageio"] = types.ModuleType("imageio")
 
 import gymnasium
+import mujoco
 import numpy
 
 warnings.filterwarnings("ignore")
@@ -75,7 +76,22 @@ def random_numbers(request):
     return {"uniform": uniform, "normal": generator.standard_normal(request["count"]).tolist()}
 
 
-WORK = {"episodes": episodes, "initial_states": initial_states, "random_numbers": random_numbers}
+def transition(request):
+    """MuJoCo's own derivative of one simulation step, after some actions, at the last of them."""
+    options = {name: option(value) for name, value in request["options"].items()}
+    env = gymnasium.make(request["id"], disable_env_checker=True, **options).unwrapped
+    env.reset(seed=request["seed"])
+    *before, last = [numpy.array(action) for action in request["actions"]]
+    for action in before:
+        env.step(action)
+    env.data.ctrl[:] = last
+    nv, nu = env.model.nv, env.model.nu
+    states, controls = numpy.zeros((2 * nv, 2 * nv)), numpy.zeros((2 * nv, nu))
+    mujoco.mjd_transitionFD(env.model, env.data, request["increment"], True, states, controls, None, None)
+    return {"jacobian": numpy.hstack([states, controls]).flatten().tolist()}
+
+
+WORK = {"transition": transition, "episodes": episodes, "initial_states": initial_states, "random_numbers": random_numbers}
 
 for line in sys.stdin:
     request = json.loads(line)

@@ -96,6 +96,10 @@ impl Task for Ant {
         }
     }
 
+    fn hidden_positions(&self) -> Option<usize> {
+        Some(self.skip)
+    }
+
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
         let [x, y, _] = sim.xpos()[self.main_body];
         [x, y]

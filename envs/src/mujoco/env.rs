@@ -15,6 +15,11 @@ pub(super) trait Task: Send {
     /// Appends the observation.
     fn observe(&self, sim: &Sim, obs: &mut Vec<f64>);
 
+    /// Where the observation begins with positions and velocities as they are: how many positions it leaves out at the front.
+    fn hidden_positions(&self) -> Option<usize> {
+        None
+    }
+
     /// The point whose velocity between two steps the reward sees, metres.
     fn tracked(&self, _sim: &Sim) -> [f64; 2] {
         [0.0; 2]
@@ -115,6 +120,10 @@ impl Env for MujocoEnv {
 
     fn can_terminate(&self) -> bool {
         self.task.can_terminate()
+    }
+
+    fn nudge(&mut self, coordinate: usize, by: f64) -> bool {
+        self.task.hidden_positions().is_some_and(|hidden| self.sim.nudge(hidden + coordinate, by))
     }
 
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {

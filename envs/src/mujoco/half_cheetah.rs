@@ -49,6 +49,10 @@ impl Task for HalfCheetah {
         obs.extend_from_slice(sim.qvel());
     }
 
+    fn hidden_positions(&self) -> Option<usize> {
+        Some(self.skip)
+    }
+
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
         [sim.qpos()[0], 0.0]
     }

@@ -82,6 +82,10 @@ impl Task for Hopper {
         observe_clipped(sim, self.skip, obs);
     }
 
+    fn hidden_positions(&self) -> Option<usize> {
+        Some(self.skip)
+    }
+
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
         [sim.qpos()[0], 0.0]
     }

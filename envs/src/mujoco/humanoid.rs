@@ -70,7 +70,8 @@ pub(super) const CONTACTS: OptionDoc =
 
 /// What a humanoid observes.
 pub(super) struct Observed {
-    skip: usize,
+    /// Positions left out at the front.
+    pub(super) skip: usize,
     inertias: bool,
     velocities: bool,
     actuators: bool,
@@ -139,6 +140,10 @@ impl Task for Humanoid {
 
     fn observe(&self, sim: &Sim, obs: &mut Vec<f64>) {
         self.observed.write(sim, obs);
+    }
+
+    fn hidden_positions(&self) -> Option<usize> {
+        Some(self.observed.skip)
     }
 
     /// The centre of mass.

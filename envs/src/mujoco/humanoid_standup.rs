@@ -74,6 +74,10 @@ impl Task for HumanoidStandup {
         self.observed.write(sim, obs);
     }
 
+    fn hidden_positions(&self) -> Option<usize> {
+        Some(self.observed.skip)
+    }
+
     fn can_terminate(&self) -> bool {
         false
     }

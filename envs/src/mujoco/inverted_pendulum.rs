@@ -31,6 +31,10 @@ impl Task for InvertedPendulum {
         obs.extend_from_slice(sim.qvel());
     }
 
+    fn hidden_positions(&self) -> Option<usize> {
+        Some(0)
+    }
+
     fn can_terminate(&self) -> bool {
         true
     }

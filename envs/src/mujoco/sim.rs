@@ -34,6 +34,17 @@ impl Sim {
         self.data.forward();
     }
 
+    /// Moves one of (positions, velocities); what is derived from them is computed by the next step. False where there is none of that
+    /// index.
+    pub(super) fn nudge(&mut self, index: usize, by: f64) -> bool {
+        let positions = self.data.qpos().len();
+        let coordinate = match index.checked_sub(positions) {
+            None => self.data.qpos_mut().get_mut(index),
+            Some(velocity) => self.data.qvel_mut().get_mut(velocity),
+        };
+        coordinate.map(|x| *x += by).is_some()
+    }
+
     /// One control step of `frame_skip` simulation steps, then the contact forces on the bodies.
     pub(super) fn advance(&mut self, ctrl: &[f64]) {
         self.data.ctrl_mut().copy_from_slice(ctrl);

@@ -66,6 +66,10 @@ impl Task for Walker2d {
         observe_clipped(sim, self.skip, obs);
     }
 
+    fn hidden_positions(&self) -> Option<usize> {
+        Some(self.skip)
+    }
+
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
         [sim.qpos()[0], 0.0]
     }

@@ -44,6 +44,10 @@ impl Env for ObservationNoise {
         self.inner.can_terminate()
     }
 
+    fn nudge(&mut self, coordinate: usize, by: f64) -> bool {
+        self.inner.nudge(coordinate, by)
+    }
+
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
         self.inner.reset(seed, options, obs)?;
         if let Some(seed) = seed {

@@ -38,6 +38,10 @@ impl Env for TimeLimit {
         self.inner.can_terminate()
     }
 
+    fn nudge(&mut self, coordinate: usize, by: f64) -> bool {
+        self.inner.nudge(coordinate, by)
+    }
+
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
         self.elapsed = 0;
         self.inner.reset(seed, options, obs)
