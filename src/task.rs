@@ -132,6 +132,16 @@ impl Task {
         Ok(demonstrations)
     }
 
+    /// The derivative of the next observation with respect to (observation, action), row-major `[O, O + A]`, at the present state and an action in
+    /// the environment's units, by differences of `increment`; the action's columns are per unit of `[-1, 1]`. See [`liprl_envs::jacobian`].
+    pub fn jacobian(&mut self, action: &[f64], increment: f64) -> Result<Option<Vec<f64>>, EnvError> {
+        let mut matrix = liprl_envs::jacobian(&mut *self.env, action, increment)?;
+        for row in matrix.iter_mut().flat_map(|matrix| matrix.chunks_exact_mut(self.obs.len() + action.len())) {
+            row[self.obs.len()..].iter_mut().zip(&self.half_width).for_each(|(entry, half_width)| *entry *= half_width);
+        }
+        Ok(matrix)
+    }
+
     /// The environment's complete state.
     pub fn save(&self) -> Vec<u8> {
         self.env.save()

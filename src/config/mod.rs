@@ -79,11 +79,15 @@ pub struct EvalConfig {
     /// Episodes of one evaluation. Default `10`.
     #[garde(range(min = 1))]
     pub episodes: u32,
+    /// States of an evaluation at which the derivative of the simulator itself is measured (`lipschitz/simulator_jacobian`), where the task shows its
+    /// state; each costs 2 (O + A) environment steps. Default `0`.
+    #[garde(skip)]
+    pub simulator_jacobian: usize,
 }
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self { every: 10_000, episodes: 10 }
+        Self { every: 10_000, episodes: 10, simulator_jacobian: 0 }
     }
 }
 

@@ -7,6 +7,7 @@ mod progress;
 mod run;
 mod session;
 mod signals;
+mod simulator;
 
 use std::path::{Path, PathBuf};
 

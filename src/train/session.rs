@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::rollout::{self, Summary};
 use crate::task::{Task, TaskError};
+use crate::train::simulator::Places;
 
 /// Everything of a run that changes as it goes on.
 pub struct Session {
@@ -119,6 +120,8 @@ impl Session {
         let first_seed = self.streams.seed(&format!("eval/{}", self.counters.step));
         let mut recorder = Recorder { agent: &mut *self.agent, visited: Visited::default(), calls: 0 };
         let (mut next_obs, mut steps) = (Vec::new(), 0_usize);
+        let measured = self.config.eval.simulator_jacobian;
+        let mut places = (measured > 0).then(|| Places::new(STRIDE));
         let mut watch = |task: &Task, step: Option<&Step>| {
             if step.is_some() {
                 if steps.is_multiple_of(STRIDE) {
@@ -126,6 +129,7 @@ impl Session {
                 }
                 steps += 1;
             }
+            places.iter_mut().for_each(|places| places.watch(task, step));
         };
         let episodes = (0..u64::from(self.config.eval.episodes))
             .map(|index| {
@@ -133,7 +137,10 @@ impl Session {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let visited = Visited { next_obs, ..recorder.visited };
-        let diagnostics = self.agent.diagnose(&visited)?;
+        let mut diagnostics = self.agent.diagnose(&visited)?;
+        if let Some(places) = &places {
+            diagnostics.extend(places.measure(&mut self.eval_task, measured)?);
+        }
         let summary = Summary::of(&episodes);
         let now = &mut self.counters;
         let best = now.best_eval.is_none_or(|(_, best)| summary.return_mean > best.return_mean);

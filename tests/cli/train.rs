@@ -57,3 +57,26 @@ fn a_run_folder_can_be_trained_again_from_its_config() {
     let weights = |run: &std::path::Path| std::fs::read(run.join("checkpoints/step_000000400/agent.safetensors"));
     assert!(weights(&first).expect("weights") == weights(&second).expect("weights"));
 }
+
+#[test]
+fn measuring_the_simulator_changes_nothing_but_adds_its_steepness() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let small = SMALL.replace("Pendulum-v1", "InvertedPendulum-v5").replace("2400", "800") + &small_agent("sac");
+    let plain = write_config(folder.path(), &small);
+    train_through(&plain, &folder.path().join("plain"), &[]);
+    train_through(&plain, &folder.path().join("measured"), &["--set", "eval.simulator_jacobian=3"]);
+    let lines = |run: &str| {
+        let text = std::fs::read_to_string(folder.path().join(run).join("metrics.jsonl")).expect("metrics");
+        text.lines().map(|line| serde_json::from_str::<serde_json::Map<_, _>>(line).expect("JSON")).collect::<Vec<_>>()
+    };
+    let mut largest = Vec::new();
+    for (plain, mut measured) in lines("plain").into_iter().zip(lines("measured")) {
+        largest.extend(measured.get("lipschitz/simulator_jacobian/visited/max").and_then(serde_json::Value::as_f64));
+        measured.retain(|name, _| !name.starts_with("lipschitz/simulator"));
+        for (name, value) in plain.iter().filter(|(name, _)| *name != "wall_s" && !name.starts_with("perf/")) {
+            assert_eq!(Some(value), measured.get(name), "{name}");
+        }
+    }
+    // A cart's position stays, or moves on with its velocity: no singular value below the largest is less than 1.
+    assert!(largest.len() == 2 && largest.iter().all(|norm| (1.0..100.0).contains(norm)), "{largest:?}");
+}

@@ -14,8 +14,10 @@
 //! | `lipschitz/gamma2c/mean`, `…/max` | γ² A² max(1, B²) over states, A and B spectral norms of model and policy |
 //! | `lipschitz/delta` | δ: largest ‖∇r‖ over the visited rows |
 //! | `lipschitz/paper_estimate` | Δ∞ = δ/√(1 − max γ²C): the paper's estimate of ‖∇Q‖, no bound; left out where γ²C ≥ 1 |
+//! | `lipschitz/paper_estimate_over_horizon` | the same over the first H = ⌈1/(1 − γ)⌉ rewards, which exists for any γ²C (left out where it overflows); no bound either |
 //! | `lipschitz/sound_factor` | ρ = γA√(1 + B²) of the largest A and B |
 //! | `lipschitz/sound_bound` | δ/(1 − ρ) ≥ ‖∇Q‖ if these constants held everywhere; left out where ρ ≥ 1 |
+//! | `lipschitz/sound_bound_over_horizon` | the bound for the first H rewards, any ρ; left out where it overflows |
 
 use tch::Tensor;
 
@@ -24,7 +26,10 @@ use crate::{
     AgentError, Flags, Visited,
     actor_critic::{Place, network_constants, summarise},
     gail::{discriminator_config::Units, reward},
-    lipschitz::{gamma2c_of_means, gamma2c_per_row, paper_estimate, share_above, sound_bound, sound_factor},
+    lipschitz::{
+        gamma2c_of_means, gamma2c_per_row, paper_estimate, paper_estimate_over, share_above, sound_bound,
+        sound_bound_over, sound_factor,
+    },
     shaping::Steps,
 };
 
@@ -91,7 +96,13 @@ impl Imitation {
         metrics.push(named("gamma2c/max", per_row.max));
         metrics.push(named("sound_factor", factor));
         if let Some(delta) = delta {
+            let horizon = (1.0 / (1.0 - gamma)).ceil() as usize;
             metrics.push(named("delta", delta));
+            let over_horizon = [
+                ("paper_estimate_over_horizon", paper_estimate_over(delta, per_row.max, horizon)),
+                ("sound_bound_over_horizon", sound_bound_over(delta, factor, horizon)),
+            ];
+            metrics.extend(over_horizon.iter().filter(|(_, x)| x.is_finite()).map(|&(name, x)| named(name, x)));
             metrics.extend(paper_estimate(delta, per_row.max).map(|estimate| named("paper_estimate", estimate)));
             metrics.extend(sound_bound(delta, factor).map(|bound| named("sound_bound", bound)));
         }
