@@ -5,6 +5,7 @@ use std::time::Instant;
 use liprl_logbook::{Checkpoints, HParam, Keep, Logger, LoggerOptions, RunFolder, Status, Summary};
 use serde_json::Value;
 
+use super::Order;
 use super::checkpoint::{self, SaveError};
 use super::folder::Start;
 use super::hparams::flatten;
@@ -33,8 +34,11 @@ pub(super) struct Failure {
 }
 
 /// Trains in a folder, from the beginning or from its newest whole checkpoint.
-pub fn run(start: Start, quiet: bool) -> anyhow::Result<End> {
-    let signals = Signals::listen()?;
+pub fn run(start: Start, order: &Order) -> anyhow::Result<End> {
+    let (signals, quiet) = (Signals::listen()?, order.quiet);
+    if order.stop_at_eof {
+        signals.watch_stdin()?;
+    }
     let mut run = match start {
         Start::New(folder, session) => Run::new(folder, *session, quiet)?,
         Start::Resume(folder, config) => Run::resume(folder, *config, quiet)?,
