@@ -37,7 +37,11 @@ pub enum Command {
         json: bool,
     },
     /// Print the JSON Schema of config files, for editors
-    Schema,
+    Schema {
+        /// Of sweep files instead
+        #[arg(long)]
+        sweep: bool,
+    },
     /// Check a config file, build its environment and agent, and print it with every default
     Check(ConfigArgs),
 }

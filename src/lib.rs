@@ -48,7 +48,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demos(args) => commands::demos(&args),
         Command::Plot(args) => commands::plot(&args),
         Command::Envs { json } => commands::envs(json),
-        Command::Schema => commands::schema(),
+        Command::Schema { sweep } => commands::schema(sweep),
         Command::Check(args) => commands::check(&args),
     }
 }

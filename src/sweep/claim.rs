@@ -180,18 +180,20 @@ impl Claims {
 }
 
 impl Claim {
-    /// Says which process does the run, and that the claim holds.
+    /// Says which process does the run, and that the claim holds. The answer is whether it does: this process may have slept for
+    /// so long that another took the run.
     ///
     /// # Errors
-    /// When it cannot be written, or was lost: this process slept for so long that another took the run.
-    pub fn renew(&mut self, run: Option<&Process>) -> io::Result<()> {
+    /// When it cannot be written; the claim may still be ours.
+    pub fn renew(&mut self, run: Option<&Process>) -> io::Result<bool> {
         let _lock = self.claims.lock()?;
         if !self.is_ours() {
-            return Err(io::Error::other("the claim was lost to another launcher"));
+            return Ok(false);
         }
         self.holder.run = run.cloned();
         self.holder.beats += 1;
-        write_atomic(&self.path, &serde_json::to_vec(&self.holder)?)
+        write_atomic(&self.path, &serde_json::to_vec(&self.holder)?)?;
+        Ok(true)
     }
 
     fn is_ours(&self) -> bool {
@@ -225,7 +227,7 @@ mod tests {
         let mut claim = claims.take("a").unwrap().unwrap();
         assert!(claims.take("a").unwrap().is_none());
         assert_eq!(claims.holder("a").unwrap().unwrap().launcher, Process::this());
-        claim.renew(Some(&Process::this())).unwrap();
+        assert!(claim.renew(Some(&Process::this())).unwrap());
         assert!(claims.take("b").unwrap().is_some());
         drop(claim);
         assert!(claims.holder("a").unwrap().is_none());
@@ -284,7 +286,7 @@ mod tests {
         let mut claim = claims.take("a").unwrap().unwrap();
         let other = Holder { machine: "elsewhere".to_owned(), ..Holder::this() };
         fs::write(claims.path("a"), serde_json::to_vec(&other).unwrap()).unwrap();
-        assert!(claim.renew(None).unwrap_err().to_string().contains("lost"));
+        assert!(!claim.renew(None).unwrap());
         drop(claim);
         assert!(claims.path("a").exists());
     }

@@ -45,7 +45,7 @@ pub enum State {
 /// A run's failures, kept until it is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// How often it has failed.
+    /// How often it has failed since it last came to a good end.
     pub times: u32,
     /// Why, the last time.
     pub reason: String,
@@ -133,7 +133,7 @@ impl SweepFolder {
         write_atomic(self.failure_file(run), &serde_json::to_vec_pretty(&Failure { times, reason })?)
     }
 
-    /// A run is done: how it failed before no longer matters.
+    /// A run is done, or came to a checkpoint: how it failed before no longer matters.
     pub fn forget_failure(&self, run: &SweepRun) {
         // There is none, most often.
         let _ = std::fs::remove_file(self.failure_file(run));

@@ -58,13 +58,15 @@ pub fn launch(folder: &SweepFolder, options: Options) -> io::Result<End> {
     let mut local = Local { folder, options, cores, todo: Vec::new(), running: Vec::new(), end: End::default() };
     local.sort()?;
     let mut screen = Screen::new(folder);
-    let outcome = local.go(&signals, &mut screen);
-    screen.end();
-    local.end.unfinished = local.todo.len() + local.running.len();
+    let mut outcome = local.go(&signals, &mut screen);
     if outcome.is_err() {
-        // What could not be said to the disk can still be said to the runs; their leashes end with this process.
+        // What cannot be said to the disk can still be said to the runs, and they are waited for.
+        local.end.signal = Some(1);
         local.running.iter_mut().for_each(Training::stop);
+        outcome = local.go(&signals, &mut screen).and(outcome);
     }
+    screen.end();
+    local.end.unfinished += local.todo.len();
     outcome.map(|()| local.end)
 }
 
@@ -72,8 +74,8 @@ struct Local<'a> {
     folder: &'a SweepFolder,
     options: Options,
     cores: usize,
-    /// Runs that are not done and not ours: waiting, or another launcher's.
-    todo: Vec<SweepRun>,
+    /// Runs that are not done and not ours: waiting, or another launcher's; each with how often it had failed before.
+    todo: Vec<(SweepRun, u32)>,
     running: Vec<Training>,
     end: End,
 }
@@ -87,7 +89,8 @@ impl Local<'_> {
                 State::Failed(failure) if !self.options.begins(failure.times) => {
                     self.end.failed.push((run.clone(), failure.reason));
                 }
-                _ => self.todo.push(run.clone()),
+                State::Failed(failure) => self.todo.push((run.clone(), failure.times)),
+                _ => self.todo.push((run.clone(), 0)),
             }
         }
         Ok(())
@@ -120,8 +123,8 @@ impl Local<'_> {
             if beaten.elapsed() >= BEAT {
                 beaten = Instant::now();
                 for training in &mut self.running {
-                    if let Err(error) = training.beat() {
-                        screen.say(&format!("{}: {error}; it is stopped here", training.run.folder.display()));
+                    if !training.beat() {
+                        screen.say(&format!("{}: another launcher took it", training.run.folder.display()));
                     }
                 }
             }
@@ -134,11 +137,11 @@ impl Local<'_> {
     fn fill(&mut self, screen: &mut Screen) -> io::Result<()> {
         let mut index = 0;
         while index < self.todo.len() {
-            if !self.has_room(self.todo[index].threads) {
+            let (run, failures) = &self.todo[index];
+            if !self.has_room(run.threads) {
                 return Ok(());
             }
-            let run = &self.todo[index];
-            match Training::begin(self.folder, run, if self.options.retry_failed { self.options.retries } else { 0 })? {
+            match Training::begin(self.folder, run, *failures)? {
                 Begin::Taken => {
                     index += 1;
                     continue;
@@ -190,7 +193,7 @@ impl Local<'_> {
     }
 
     fn counts(&self) -> Counts {
-        let left: u64 = self.todo.iter().map(|run| run.steps).sum();
+        let left: u64 = self.todo.iter().map(|(run, _)| run.steps).sum();
         Counts { done: self.end.done, failed: self.end.failed.len(), waiting: self.todo.len(), waiting_steps: left }
     }
 }

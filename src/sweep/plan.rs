@@ -347,3 +347,73 @@ fn runs(seeds: &[u64], variants: &[Variant], tree: &Node, sources: &Sources) -> 
     }
     Ok(runs)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Settings that go together in any combination, with values that differ.
+    const AXES: [(&str, &[&str]); 6] = [
+        ("agent.gamma", &["0.9", "0.95", "0.99"]),
+        ("agent.n_step", &["1", "3"]),
+        ("agent.actor", &["{hidden: [16]}", "{lr: 1e-3, hidden: [16]}", "{hidden: [8, 8], lr: 1e-3}"]),
+        ("agent.critic.lr", &["1e-3", "1e-4"]),
+        ("env", &["Pendulum-v1", "{id: Pendulum-v1, g: 9.81}", "{g: 5, id: Pendulum-v1}"]),
+        ("eval.every", &["1e3", "2_000"]),
+    ];
+
+    fn plan(folder: &Path, axes: &[(&str, Vec<&str>)], seeds: &[u64]) -> Plan {
+        fs::write(folder.join("base.yaml"), "env: Pendulum-v1\nsteps: 10\nagent: {kind: sac}\n").unwrap();
+        let axes: String = axes.iter().map(|(path, values)| format!("  {path}: [{}]\n", values.join(", "))).collect();
+        let text = format!("base: base.yaml\nexperiment: try\nseeds: {seeds:?}\naxes:\n{axes}");
+        fs::write(folder.join("sweep.yaml"), text).unwrap();
+        Plan::read(&folder.join("sweep.yaml"), &[]).unwrap()
+    }
+
+    /// Folder → id.
+    fn ids(plan: &Plan) -> BTreeMap<PathBuf, String> {
+        plan.runs.iter().map(|run| (run.folder(), run.id.clone())).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn ids_are_unique_and_know_nothing_of_order(
+            chosen in Just(AXES.to_vec()).prop_shuffle(),
+            count in 1..4_usize,
+            seeds in prop::collection::btree_set(0..100_u64, 1..4),
+            other in Just(AXES.to_vec()).prop_shuffle(),
+        ) {
+            let chosen: Vec<(&str, Vec<&str>)> =
+                chosen.into_iter().take(count).map(|(path, values)| (path, values.to_vec())).collect();
+            let mut turned = chosen.clone();
+            turned.sort_by_key(|(path, _)| other.iter().position(|(name, _)| name == path));
+            turned.iter_mut().for_each(|(_, values)| values.reverse());
+            let seeds: Vec<u64> = seeds.into_iter().collect();
+            let backwards: Vec<u64> = seeds.iter().rev().copied().collect();
+
+            let folder = tempfile::tempdir().unwrap();
+            let (one, two) = (plan(folder.path(), &chosen, &seeds), plan(folder.path(), &turned, &backwards));
+            let expected = chosen.iter().map(|(_, values)| values.len()).product::<usize>() * seeds.len();
+            prop_assert_eq!(one.runs.len(), expected);
+            prop_assert_eq!(ids(&one), ids(&two));
+            let unique: std::collections::BTreeSet<&String> = one.runs.iter().map(|run| &run.id).collect();
+            prop_assert_eq!(unique.len(), expected);
+            for run in &one.runs {
+                prop_assert!(name::is_plain(&run.variant), "{}", run.variant);
+            }
+        }
+    }
+
+    /// The test vectors published with the hash, folded: FNV-1a 128 of "" and of "a".
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        assert_eq!(hash(b""), 0x6c62_272e_07bb_0142 ^ 0x62b8_2175_6295_c58d);
+        assert_eq!(hash(b"a"), 0xd228_cb69_6f1a_8caf ^ 0x7891_2b70_4e4a_8964);
+    }
+}

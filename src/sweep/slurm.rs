@@ -253,8 +253,8 @@ pub fn task(folder: &SweepFolder, list: &Path) -> anyhow::Result<u8> {
         }
         if beaten.elapsed() >= BEAT {
             beaten = Instant::now();
-            if let Err(error) = training.beat() {
-                eprintln!("{name}: {error}; it is stopped here");
+            if !training.beat() {
+                eprintln!("{name}: another launcher took it");
             }
         }
         std::thread::sleep(TICK);

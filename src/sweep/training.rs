@@ -51,12 +51,12 @@ pub(super) enum Begin {
 }
 
 impl Training {
-    /// Claims a run and starts it, or goes on with it. `failed_before` is how often it may have failed.
-    pub(super) fn begin(folder: &SweepFolder, run: &SweepRun, failed_before: u32) -> io::Result<Begin> {
+    /// Claims a run and starts it, or goes on with it. `failures` is how often it may have failed before.
+    pub(super) fn begin(folder: &SweepFolder, run: &SweepRun, failures: u32) -> io::Result<Begin> {
         let Some(claim) = folder.claims.take(&run.id)? else { return Ok(Begin::Taken) };
         match folder.state_unclaimed(run) {
             State::Done => return Ok(Begin::Over(State::Done)),
-            State::Failed(failure) if failure.times > failed_before => return Ok(Begin::Over(State::Failed(failure))),
+            State::Failed(failure) if failure.times > failures => return Ok(Begin::Over(State::Failed(failure))),
             _ => {}
         }
         // A training that was started by hand has no claim, but its folder's lock.
@@ -66,11 +66,7 @@ impl Training {
         }
         match Self::start(folder, run, claim) {
             Ok(training) => Ok(Begin::Running(Box::new(training))),
-            Err(error) => {
-                let reason = format!("could not be started: {error}");
-                folder.note_failure(run, reason.clone())?;
-                Ok(Begin::Failed(reason))
-            }
+            Err(error) => Ok(Begin::Failed(noted(folder, run, format!("could not be started: {error}")))),
         }
     }
 
@@ -86,11 +82,11 @@ impl Training {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
         let leash = child.stdin.take();
-        let training = claim.renew(Some(&Process::of(child.id())));
-        if let Err(error) = training {
+        let renewed = claim.renew(Some(&Process::of(child.id())));
+        if !matches!(renewed, Ok(true)) {
             child.kill()?;
             child.wait()?;
-            return Err(error);
+            return Err(renewed.err().unwrap_or_else(|| io::Error::other("another launcher took it")));
         }
         Ok(Self { run: run.clone(), child, leash, claim, log_start })
     }
@@ -100,29 +96,30 @@ impl Training {
         self.leash = None;
     }
 
-    /// Says that it is still being done; if somebody else took it meanwhile, it is stopped.
-    pub(super) fn beat(&mut self) -> io::Result<()> {
-        let beat = self.claim.renew(Some(&Process::of(self.child.id())));
-        if beat.is_err() {
+    /// Says that it is still being done. If somebody else took it meanwhile it is stopped, and the answer is no. A sign of life that
+    /// cannot be written, for want of room on the disk perhaps, is no reason to stop.
+    pub(super) fn beat(&mut self) -> bool {
+        let ours = self.claim.renew(Some(&Process::of(self.child.id()))).unwrap_or(true);
+        if !ours {
             self.stop();
         }
-        beat
+        ours
     }
 
-    /// How it ended, once it has; a failure is then on record.
+    /// How it ended, once it has; a failure is then on record, or says why it is not.
     pub(super) fn poll(&mut self, folder: &SweepFolder) -> io::Result<Option<Outcome>> {
         let Some(status) = self.child.try_wait()? else { return Ok(None) };
-        let outcome = match status.code() {
-            Some(0) => Outcome::Done,
-            Some(130 | 143) => Outcome::Stopped,
-            _ => Outcome::Failed(self.reason(folder, status)),
-        };
-        match &outcome {
-            Outcome::Done => folder.forget_failure(&self.run),
-            Outcome::Failed(reason) => folder.note_failure(&self.run, reason.clone())?,
-            Outcome::Stopped => {}
-        }
-        Ok(Some(outcome))
+        Ok(Some(match status.code() {
+            Some(0) => {
+                folder.forget_failure(&self.run);
+                Outcome::Done
+            }
+            Some(130 | 143) => {
+                folder.forget_failure(&self.run);
+                Outcome::Stopped
+            }
+            _ => Outcome::Failed(noted(folder, &self.run, self.reason(folder, status))),
+        }))
     }
 
     /// Why it failed: what it said itself, or the signal that killed it.
@@ -140,6 +137,14 @@ impl Training {
             "" => format!("ended with {status} and without a word"),
             words => words.to_owned(),
         }
+    }
+}
+
+/// Puts a failure on record. One that cannot be, for want of room on the disk perhaps, is told all the same.
+fn noted(folder: &SweepFolder, run: &SweepRun, reason: String) -> String {
+    match folder.note_failure(run, reason.clone()) {
+        Ok(()) => reason,
+        Err(error) => format!("{reason}\nThis could not be put on record: {error}"),
     }
 }
 
