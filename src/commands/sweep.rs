@@ -49,7 +49,7 @@ fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
         (Some(LauncherKind::Local), LauncherConfig::Local(_))
         | (Some(LauncherKind::Slurm), LauncherConfig::Slurm(_)) => plan.launcher.clone(),
         (Some(LauncherKind::Local), _) => LauncherConfig::Local(LocalConfig::default()),
-        (Some(LauncherKind::Slurm), _) => LauncherConfig::Slurm(SlurmConfig::default()),
+        (Some(LauncherKind::Slurm), _) => LauncherConfig::Slurm(Box::default()),
     };
     let options = |jobs| local::Options { jobs, retry_failed: args.resume, retries: args.retries };
     match launcher {

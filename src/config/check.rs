@@ -109,10 +109,7 @@ impl Checker<'_> {
                     let known: Vec<&str> = properties.keys().map(String::as_str).collect();
                     return Err(self.unknown_key(key.span, &key.name, &known, path));
                 }
-                None => match others {
-                    Some(others) => self.check(value, others, &join(path, &key.name))?,
-                    None => {}
-                },
+                None => self.check(value, others.unwrap_or(&Json::Null), &join(path, &key.name))?,
             }
         }
         match required(schema).find(|key| node.get(key).is_none()) {

@@ -14,14 +14,14 @@ pub enum PlanError {
     Io(#[from] std::io::Error),
     /// The sweep file or its base is wrong.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(Box<ConfigError>),
     /// One variant's config is wrong.
     #[error("{error}\nThis is in variant `{variant}`.")]
     InVariant {
         /// The variant.
         variant: String,
         /// What is wrong.
-        error: ConfigError,
+        error: Box<ConfigError>,
     },
     /// One variant's environment or agent cannot be built.
     #[error("variant `{variant}` cannot be built: {reason}")]
@@ -55,6 +55,12 @@ pub enum PlanError {
     /// A run folder or the lock file cannot be used.
     #[error(transparent)]
     Logbook(#[from] LogbookError),
+}
+
+impl From<ConfigError> for PlanError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Box::new(error))
+    }
 }
 
 fn collision(same_config: bool, one: &str, other: &str) -> String {

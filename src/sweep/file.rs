@@ -115,7 +115,7 @@ pub enum LauncherConfig {
     /// As processes of this machine.
     Local(#[garde(dive)] LocalConfig),
     /// As one job array of Slurm.
-    Slurm(#[garde(dive)] SlurmConfig),
+    Slurm(#[garde(dive)] Box<SlurmConfig>),
 }
 
 impl Default for LauncherConfig {

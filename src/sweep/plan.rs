@@ -138,6 +138,9 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
     (hash >> 64) as u64 ^ hash as u64
 }
 
+/// A combination's config and all that was set for it.
+type Resolved = (Config, Map<String, Value>);
+
 /// Turns points into variants with configs.
 struct Resolver<'a> {
     tree: &'a Node,
@@ -185,8 +188,9 @@ impl<'a> Resolver<'a> {
                     .map_or_else(|| "base".to_owned(), |stem| name::value(&stem.to_string_lossy().into())),
                 name => name,
             };
-            let resolved =
-                self.config(&point.settings).map_err(|error| PlanError::InVariant { variant: name.clone(), error })?;
+            let resolved = self
+                .config(&point.settings)
+                .map_err(|error| PlanError::InVariant { variant: name.clone(), error: Box::new(error) })?;
             let Some((config, settings)) = resolved else { continue };
             // Every seed gives the same comparison.
             let config = Config { seed: 0, ..config };
@@ -206,7 +210,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The config of one combination and all it sets; none if a rule leaves it out.
-    fn config(&mut self, point: &[Setting]) -> Result<Option<(Config, Map<String, Value>)>, ConfigError> {
+    fn config(&mut self, point: &[Setting]) -> Result<Option<Resolved>, ConfigError> {
         let mut tree = self.root.clone();
         // Wider settings first: `a: {…}` then `a.b`.
         let mut ordered: Vec<Setting> = point.to_vec();

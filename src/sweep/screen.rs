@@ -101,8 +101,9 @@ impl Screen {
     /// Takes the table away.
     pub(super) fn end(&self) {
         if let Some(table) = &self.table {
-            let rows = table.rows.iter().chain([&table.head, &table.foot]);
-            rows.for_each(ProgressBar::finish_and_clear);
+            table.rows.iter().chain([&table.head, &table.foot]).for_each(ProgressBar::finish_and_clear);
+            // A terminal that is gone has nothing to clear.
+            let _ = table.lines.clear();
         }
     }
 }
