@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// Beyond this a name ends in a hash of the rest.
 const LONGEST: usize = 120;
@@ -29,13 +29,21 @@ pub(super) fn value(value: &Value) -> String {
     let text = match value {
         Value::Null => "none".to_owned(),
         Value::Bool(flag) => flag.to_string(),
-        Value::Number(number) => number.to_string(),
+        Value::Number(number) => self::number(number),
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join("x"),
         Value::Object(map) => mapping(map),
     };
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._+-".contains(c) { c } else { '-' };
     text.chars().map(plain).collect()
+}
+
+/// Small ones as people write learning rates: `3e-4`.
+fn number(number: &Number) -> String {
+    match number.as_f64() {
+        Some(small) if number.is_f64() && small != 0.0 && small.abs() < 1e-2 => format!("{small:e}"),
+        _ => number.to_string(),
+    }
 }
 
 /// `kind` first and by its value alone, the rest by name.
@@ -72,7 +80,9 @@ mod tests {
     fn values_are_short() {
         for (of, name) in [
             (json!(null), "none"),
-            (json!(1e-5), "1e-5"),
+            (json!(0.0003), "3e-4"),
+            (json!(0.25), "0.25"),
+            (json!(1000), "1000"),
             (json!([256, 256]), "256x256"),
             (json!({"sides": "two", "kind": "wgan"}), "wgan-sides-two"),
             (json!({"uniform": {"low": 0.7, "high": 1.2}}), "uniform-high-1.2-low-0.7"),

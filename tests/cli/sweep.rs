@@ -288,25 +288,36 @@ fn ctrl_c_lets_every_run_write_a_checkpoint() {
 
 #[test]
 fn a_failing_run_stops_no_other_and_is_begun_again_so_often() {
-    // A learning rate that no float survives.
-    let place = Place::new(
-        "set: {steps: 600}\nvariants:\n  good: {}\n  broken: {agent.critic.lr: 1e30, agent.actor.lr: 1e30}\n",
-    );
+    let place = Place::new("set: {steps: 300}\nseeds: [0, 1]\n");
+    place.launch(&[], 0);
+    // A run that is to go on, and whose checkpoints are all damaged.
+    let broken = place.run("small/seed-0");
+    for entry in std::fs::read_dir(broken.join("checkpoints")).expect("checkpoints").flatten() {
+        let manifest = entry.path().join("manifest.json");
+        if manifest.exists() {
+            std::fs::write(manifest, "{").expect("written");
+        }
+    }
+    place.write("set: {steps: 450}\nseeds: [0, 1]\n");
     let words = place.launch(&["--jobs", "1"], 1);
-    assert!(words.contains("good/seed-0: done") && words.contains("1 done, 1 failed"), "{words}");
-    assert!(words.contains("broken/seed-0: training stopped at step"), "{words}");
+    assert!(words.contains("small/seed-1: done") && words.contains("1 done, 1 failed"), "{words}");
+    assert!(words.contains("no checkpoint can be used"), "{words}");
     let (code, status) = place.status();
     assert_eq!(code, 1);
-    assert!(status.contains("failed: training stopped at step"), "{status}");
+    assert!(status.contains("no checkpoint can be used"), "{status}");
 
     let words = place.launch(&[], 1);
     assert!(!words.contains("begun") && words.contains("--resume begins them again"), "{words}");
     for _ in 0..2 {
-        assert!(place.launch(&["--resume"], 1).contains("broken/seed-0: begun"));
+        assert!(place.launch(&["--resume"], 1).contains("small/seed-0: begun"));
     }
     let words = place.launch(&["--resume"], 1);
     assert!(!words.contains("begun"), "{words}");
     assert!(place.status().1.contains("failed 3 times: "));
+
+    std::fs::remove_dir_all(&broken).expect("removed");
+    let words = place.launch(&["--resume", "--retries", "3"], 0);
+    assert!(words.contains("2 done, 0 failed"), "{words}");
 }
 
 #[test]
