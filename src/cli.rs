@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 
 /// Reinforcement and imitation learning in which the Lipschitz constant is a first-class setting.
@@ -18,6 +19,8 @@ pub struct Cli {
 pub enum Command {
     /// Train an agent as a config file says
     Train(TrainArgs),
+    /// Run many variants and seeds of one config, here or on Slurm, and go on where an earlier launch ended
+    Sweep(SweepArgs),
     /// Run a trained policy greedily and report its returns
     Eval(EvalArgs),
     /// Record a trained policy's episodes as demonstrations
@@ -34,7 +37,11 @@ pub enum Command {
         json: bool,
     },
     /// Print the JSON Schema of config files, for editors
-    Schema,
+    Schema {
+        /// Of sweep files instead
+        #[arg(long)]
+        sweep: bool,
+    },
     /// Check a config file, build its environment and agent, and print it with every default
     Check(ConfigArgs),
 }
@@ -76,6 +83,69 @@ pub struct TrainArgs {
     /// Print nothing but errors
     #[arg(long, short)]
     pub quiet: bool,
+    /// Stop after a checkpoint when standard input ends; how `liprl sweep` stops its runs
+    #[arg(long, hide = true)]
+    pub stop_at_eof: bool,
+}
+
+/// Arguments of `sweep`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct SweepArgs {
+    /// What to do other than to launch.
+    #[command(subcommand)]
+    pub command: Option<SweepCommand>,
+    /// A sweep file
+    pub sweep: Option<PathBuf>,
+    /// Runs at a time [default: as many as the cores have room for, by each run's threads]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..).map(|jobs| jobs as usize))]
+    pub jobs: Option<usize>,
+    /// Where runs are started [default: what the sweep file says]
+    #[arg(long)]
+    pub launcher: Option<LauncherKind>,
+    /// Check everything and list the runs, their steps and estimated hours; start nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also begin runs again that failed
+    #[arg(long)]
+    pub resume: bool,
+    /// How often --resume begins a run again that fails, over all launches
+    #[arg(long, default_value_t = 2)]
+    pub retries: u32,
+    /// Folder of the sweep's runs [default: runs/<experiment>]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Replace one value of the base config, by the YAML's path: --set steps=1e5
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// What can be done with a sweep other than to launch it.
+#[derive(Debug, Subcommand)]
+pub enum SweepCommand {
+    /// Say how far each run is; exit code 1 if any failed
+    Status {
+        /// A sweep's folder
+        folder: PathBuf,
+    },
+    /// Do one run of a Slurm array; what the array's script calls
+    #[command(hide = true)]
+    Task {
+        /// The sweep's folder
+        folder: PathBuf,
+        /// The array's list of runs
+        #[arg(long)]
+        array: PathBuf,
+    },
+}
+
+/// Where runs are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LauncherKind {
+    /// As processes of this machine
+    Local,
+    /// As a job array of Slurm
+    Slurm,
 }
 
 /// Arguments of `eval`.

@@ -6,6 +6,7 @@ pub mod config;
 pub mod panics;
 pub mod rollout;
 pub mod saved;
+pub mod sweep;
 pub mod task;
 pub mod train;
 
@@ -41,16 +42,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Train(args) => commands::train(&args),
+        Command::Sweep(args) => commands::sweep(&args),
         Command::Eval(args) => commands::eval(&args),
         Command::Record(args) => commands::record(&args),
         Command::Demos(args) => commands::demos(&args),
         Command::Plot(args) => commands::plot(&args),
         Command::Envs { json } => commands::envs(json),
-        Command::Schema => commands::schema(),
+        Command::Schema { sweep } => commands::schema(sweep),
         Command::Check(args) => commands::check(&args),
     }
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<Usage>() || cause.is::<config::LoadError>())
+    error.chain().any(|cause| cause.is::<Usage>() || cause.is::<config::LoadError>() || cause.is::<sweep::PlanError>())
 }

@@ -24,6 +24,7 @@ mod metrics;
 mod provenance;
 mod sink;
 mod summary;
+mod sweep;
 pub mod tensorboard;
 
 pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Keep, Recovered};
@@ -34,3 +35,4 @@ pub use logger::{EventPosition, HParam, LogPosition, Logger, LoggerOptions};
 pub use metrics::{Series, metric_names, read_series};
 pub use provenance::Provenance;
 pub use summary::{Status, Summary};
+pub use sweep::{SWEEP_FORMAT_VERSION, SweepLock, SweepReport, SweepRun, SweepVariant};

@@ -142,8 +142,9 @@ impl Logger {
         }
     }
 
-    /// Names the run's hyperparameters for TensorBoard's HPARAMS tab; once, before the first scalars.
-    pub fn hparams(&mut self, hparams: &[(String, HParam)]) {
+    /// Names the run's hyperparameters for TensorBoard's HPARAMS tab; once, before the first scalars. Runs that share a `group` must share
+    /// these too: the tab shows them as one row, with the mean of their metrics.
+    pub fn hparams(&mut self, group: Option<&str>, hparams: &[(String, HParam)]) {
         let values: HashMap<String, WellKnown> = hparams
             .iter()
             .map(|(name, value)| {
@@ -155,7 +156,7 @@ impl Logger {
                 (name.clone(), WellKnown { kind: Some(kind) })
             })
             .collect();
-        self.event(|now| tensorboard::session_start(now, values));
+        self.event(|now| tensorboard::session_start(now, group.unwrap_or_default(), values));
     }
 
     /// Says in the HPARAMS tab how the run ended, and flushes. A stopped run has not ended.

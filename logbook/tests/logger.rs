@@ -17,7 +17,7 @@ fn run(place: &Path, name: &str) -> RunFolder {
 }
 
 fn begin(logger: &mut Logger) {
-    logger.hparams(&[("agent.kind".to_owned(), HParam::Text("sac".to_owned()))]);
+    logger.hparams(None, &[("agent.kind".to_owned(), HParam::Text("sac".to_owned()))]);
     logger.text(0, "config", "env: X\n");
 }
 

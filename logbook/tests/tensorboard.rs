@@ -38,12 +38,13 @@ fn every_kind_of_entry_arrives() {
     let place = tempfile::tempdir().unwrap();
     let run = run(place.path(), "run");
     let mut logger = Logger::create(&run, LoggerOptions::default());
-    logger.hparams(&[
+    let hparams = [
         ("agent.kind".to_owned(), HParam::Text("sac".to_owned())),
         ("agent.tau".to_owned(), HParam::Number(0.005)),
         ("agent.n_step".to_owned(), HParam::Number(3.0)),
         ("agent.layer_norm".to_owned(), HParam::Bool(true)),
-    ]);
+    ];
+    logger.hparams(None, &hparams);
     logger.text(0, "config", "env: Pendulum-v1\nsteps: 1000 # größer\n");
     let values: Vec<f64> = (0..2000).map(|i| (f64::from(i) * 0.1).sin() * 1e3).collect();
     for (step, value) in (0..).zip(&values) {
@@ -118,7 +119,10 @@ fn runs_of_a_sweep_stand_side_by_side_in_the_hparams_tab() {
     for (name, scale, best) in [("a", 1.0, 10.0), ("b", 2.0, 20.0)] {
         let run = run(place.path(), name);
         let mut logger = Logger::create(&run, LoggerOptions::default());
-        logger.hparams(&[("scale".to_owned(), HParam::Number(scale)), (format!("only_{name}"), HParam::Bool(true))]);
+        logger.hparams(
+            None,
+            &[("scale".to_owned(), HParam::Number(scale)), (format!("only_{name}"), HParam::Bool(true))],
+        );
         logger.scalars(5, 1.0, &[("eval/return_mean", best)]);
         logger.finish(&Status::Failed { reason: "x".to_owned() });
     }
@@ -139,6 +143,30 @@ fn runs_of_a_sweep_stand_side_by_side_in_the_hparams_tab() {
     for name in ["scale", "only_a", "only_b"] {
         assert!(names.contains(&name), "{names:?}");
     }
+}
+
+#[test]
+fn runs_of_one_group_are_one_row_with_their_mean() {
+    let place = tempfile::tempdir().unwrap();
+    for (name, scale, seed, best) in [("a", 1.0, 0, 10.0), ("a", 1.0, 1, 30.0), ("b", 2.0, 0, 50.0)] {
+        let run = run(place.path(), &format!("{name}/seed-{seed}"));
+        let mut logger = Logger::create(&run, LoggerOptions::default());
+        logger.hparams(Some(name), &[("scale".to_owned(), HParam::Number(scale))]);
+        logger.scalars(5, 1.0, &[("eval/return_mean", best)]);
+        logger.finish(&Status::Done);
+    }
+    // The script looks at the folder around what it is given.
+    let page = &read(&place.path().join("a"))["served"];
+    let groups = page["groups"]["sessionGroups"].as_array().unwrap().iter();
+    let mut rows: Vec<(&str, f64, f64, usize)> = groups
+        .map(|group| {
+            let mean = group["metricValues"][0]["value"].as_f64().unwrap();
+            let sessions = group["sessions"].as_array().unwrap().len();
+            (group["name"].as_str().unwrap(), group["hparams"]["scale"].as_f64().unwrap(), mean, sessions)
+        })
+        .collect();
+    rows.sort_by(|a, b| a.0.cmp(b.0));
+    assert_eq!(rows, [("a", 1.0, 20.0, 2), ("b", 2.0, 50.0, 1)]);
 }
 
 #[test]

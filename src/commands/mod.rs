@@ -7,6 +7,7 @@ mod eval;
 mod plot;
 mod record;
 mod schema;
+mod sweep;
 mod train;
 
 pub use check::check;
@@ -16,6 +17,7 @@ pub use eval::eval;
 pub use plot::plot;
 pub use record::record;
 pub use schema::schema;
+pub use sweep::sweep;
 pub use train::train;
 
 use std::io::{ErrorKind, Write};

@@ -13,7 +13,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         None if args.config.config.is_dir() => args.config.config.clone(),
         None => train::default_folder(&args.config.config, config.seed),
     };
-    let order = Order { config, out, resume: args.resume, quiet: args.quiet };
+    let order = Order { config, out, resume: args.resume, quiet: args.quiet, stop_at_eof: args.stop_at_eof };
     train::set_threads(order.config.threads);
     let say = |line: &str| {
         if !order.quiet {
@@ -27,7 +27,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         }
         Start::New(folder, _) | Start::Resume(folder, _) => say(&format!("run folder: {}", folder.path().display())),
     }
-    match train::run(start, order.quiet)? {
+    match train::run(start, &order)? {
         End::Done => Ok(ExitCode::SUCCESS),
         End::Stopped(code) => Ok(ExitCode::from(code)),
     }

@@ -100,7 +100,8 @@ impl Checker<'_> {
         let Value::Map(entries) = &node.value else { return Ok(()) };
         let none = Map::new();
         let properties = schema.get("properties").and_then(Json::as_object).unwrap_or(&none);
-        let closed = schema.get("additionalProperties") == Some(&Json::Bool(false));
+        let others = schema.get("additionalProperties");
+        let closed = others == Some(&Json::Bool(false));
         for (key, value) in entries {
             match properties.get(&key.name) {
                 Some(property) => self.check(value, property, &join(path, &key.name))?,
@@ -108,7 +109,7 @@ impl Checker<'_> {
                     let known: Vec<&str> = properties.keys().map(String::as_str).collect();
                     return Err(self.unknown_key(key.span, &key.name, &known, path));
                 }
-                None => {}
+                None => self.check(value, others.unwrap_or(&Json::Null), &join(path, &key.name))?,
             }
         }
         match required(schema).find(|key| node.get(key).is_none()) {

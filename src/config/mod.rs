@@ -23,9 +23,12 @@ pub use error::ConfigError;
 pub use overrides::Override;
 pub use schema::schema;
 
+pub(crate) use error::{Sources, nearest};
+pub(crate) use node::{Key, Node, Span, Value, parse};
+pub(crate) use overrides::{insert, names};
+
 use check::Checker;
-use error::Sources;
-use node::{Node, Span};
+use serde::de::DeserializeOwned;
 
 /// One training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -153,18 +156,25 @@ impl Config {
         for value in overrides {
             value.apply(&mut tree, &mut sources)?;
         }
-        let schema = schema();
-        Checker { root: &schema, sources: &sources }.check(&tree, &schema, "")?;
-        let config: Self = serde_json::from_value(tree.to_json())
-            .map_err(|error| sources.error(tree.span, error.to_string(), None))?;
-        config.validate().map_err(|report| range_error(&report, &tree, &sources))?;
-        Ok(config)
+        read(&tree, &sources, &schema())
     }
 
     /// The config with every default written out, as the run folder keeps it.
     pub fn to_yaml(&self) -> Result<String, serde_saphyr::ser::Error> {
         serde_saphyr::to_string(self)
     }
+}
+
+/// Holds a tree against its schema, turns it into what it describes and checks the ranges.
+pub(crate) fn read<T>(tree: &Node, sources: &Sources, schema: &serde_json::Value) -> Result<T, ConfigError>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    Checker { root: schema, sources }.check(tree, schema, "")?;
+    let read: T =
+        serde_json::from_value(tree.to_json()).map_err(|error| sources.error(tree.span, error.to_string(), None))?;
+    read.validate().map_err(|report| range_error(&report, tree, sources))?;
+    Ok(read)
 }
 
 /// A config that cannot be used.

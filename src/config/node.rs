@@ -98,6 +98,24 @@ impl Node {
         }
     }
 
+    /// A value whose parts all have one place.
+    pub(crate) fn from_json(value: &serde_json::Value, span: Span) -> Self {
+        use serde_json::Value as Json;
+        let value = match value {
+            Json::Null => Value::Null,
+            Json::Bool(flag) => Value::Bool(*flag),
+            Json::Number(number) => Value::Number(number.clone()),
+            Json::String(text) => Value::Text(text.clone()),
+            Json::Array(items) => Value::List(items.iter().map(|item| Self::from_json(item, span)).collect()),
+            Json::Object(map) => {
+                let entry =
+                    |(name, value): (&String, &Json)| (Key { name: name.clone(), span }, Self::from_json(value, span));
+                Value::Map(map.iter().map(entry).collect())
+            }
+        };
+        Self { value, span }
+    }
+
     /// The same without places.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {

@@ -25,8 +25,13 @@ impl Override {
         Self { label: format!("--{path}"), text: value.to_string(), path: Some(path) }
     }
 
+    /// The path it sets, as far as it names one.
+    pub(crate) fn path(&self) -> &str {
+        self.path.unwrap_or_else(|| self.text.split('=').next().unwrap_or_default())
+    }
+
     /// Puts the value into the tree, making mappings on the way.
-    pub(super) fn apply(&self, root: &mut Node, sources: &mut Sources) -> Result<(), ConfigError> {
+    pub(crate) fn apply(&self, root: &mut Node, sources: &mut Sources) -> Result<(), ConfigError> {
         let source = sources.add(&self.label, &self.text);
         let (path, before) = match (self.path, self.text.split_once('=')) {
             (Some(path), _) => (path, 0),
@@ -40,24 +45,28 @@ impl Override {
         let indent = " ".repeat(self.text[..before].chars().count());
         let value = parse(&format!("{indent}{}", &self.text[before..]), source)
             .map_err(|error| sources.error(error.span, error.problem, None))?;
-        let mut names = Vec::new();
-        let mut column = 1;
-        for name in path.split('.') {
-            let span = Span { source, line: 1, column, width: name.chars().count() };
-            if name.is_empty() {
-                return Err(sources.error(span, "a path is names joined by single dots", None));
-            }
-            names.push((name, span));
-            column += span.width + 1;
-        }
-        insert(root, &names, value);
+        insert(root, &names(path, Span { source, line: 1, column: 1, width: 1 }, sources)?, value);
         Ok(())
     }
 }
 
+/// The names of a dotted path that starts at a place, each with its own.
+pub(crate) fn names<'a>(path: &'a str, at: Span, sources: &Sources) -> Result<Vec<(&'a str, Span)>, ConfigError> {
+    let mut column = at.column;
+    let named = path.split('.').map(|name| {
+        let span = Span { column, width: name.chars().count(), ..at };
+        column += span.width + 1;
+        if name.is_empty() {
+            return Err(sources.error(span, "a path is names joined by single dots", None));
+        }
+        Ok((name, span))
+    });
+    named.collect()
+}
+
 /// Puts a value under a path of names. An environment given by its id alone opens up into `{id: …}`; anything else that
 /// is no mapping is replaced by one.
-fn insert(node: &mut Node, path: &[(&str, Span)], value: Node) {
+pub(crate) fn insert(node: &mut Node, path: &[(&str, Span)], value: Node) {
     let [(name, span), rest @ ..] = path else {
         *node = value;
         return;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::config::Config;
 
 /// Each setting's dotted path and value, in the config's order.
-pub(super) fn flatten(config: &Config) -> Vec<(String, Value)> {
+pub(crate) fn flatten(config: &Config) -> Vec<(String, Value)> {
     let mut table = Vec::new();
     walk("", &serde_json::to_value(config).unwrap_or_default(), &mut table);
     table
@@ -24,7 +24,7 @@ fn walk(path: &str, value: &Value, table: &mut Vec<(String, Value)>) {
 }
 
 /// The first setting in which two configs differ, with both values.
-pub(super) fn difference(ours: &Config, theirs: &Config) -> Option<(String, String, String)> {
+pub(crate) fn difference(ours: &Config, theirs: &Config) -> Option<(String, String, String)> {
     let (ours, theirs) = (flatten(ours), flatten(theirs));
     let find = |table: &[(String, Value)], path: &str| {
         table.iter().find(|(name, _)| name == path).map_or("nothing".to_owned(), |(_, value)| value.to_string())

@@ -15,8 +15,10 @@ use crate::config::Config;
 
 pub use checkpoint::{AGENT, POLICY, policy};
 pub use folder::{Start, open};
+pub(crate) use hparams::{difference, flatten};
 pub use run::{End, run};
 pub use session::{Counters, Evaluation, Session, build_agent};
+pub(crate) use signals::Signals;
 
 /// How one training was asked for.
 pub struct Order {
@@ -28,6 +30,8 @@ pub struct Order {
     pub resume: bool,
     /// Print nothing but errors.
     pub quiet: bool,
+    /// Take the end of standard input for a SIGTERM.
+    pub stop_at_eof: bool,
 }
 
 /// Where a run goes when nobody says: `runs/<config's folder>/<config's name>/seed-<n>`.

@@ -1,10 +1,12 @@
 //! The training loop: steps, logging events, evaluations, checkpoints, and what the run folder says at the end.
 
+use std::path::Path;
 use std::time::Instant;
 
 use liprl_logbook::{Checkpoints, HParam, Keep, Logger, LoggerOptions, RunFolder, Status, Summary};
 use serde_json::Value;
 
+use super::Order;
 use super::checkpoint::{self, SaveError};
 use super::folder::Start;
 use super::hparams::flatten;
@@ -33,8 +35,11 @@ pub(super) struct Failure {
 }
 
 /// Trains in a folder, from the beginning or from its newest whole checkpoint.
-pub fn run(start: Start, quiet: bool) -> anyhow::Result<End> {
-    let signals = Signals::listen()?;
+pub fn run(start: Start, order: &Order) -> anyhow::Result<End> {
+    let (signals, quiet) = (Signals::listen()?, order.quiet);
+    if order.stop_at_eof {
+        signals.watch_stdin()?;
+    }
     let mut run = match start {
         Start::New(folder, session) => Run::new(folder, *session, quiet)?,
         Start::Resume(folder, config) => Run::resume(folder, *config, quiet)?,
@@ -77,7 +82,8 @@ impl Run {
         let checkpoints = Checkpoints::open(&folder);
         let mut logger = Logger::create(&folder, logs(&session.config));
         logger.text(0, "config", &format!("```yaml\n{}```", session.config.to_yaml()?));
-        logger.hparams(&hparams(&session.config));
+        let group = variant(folder.path());
+        logger.hparams(group.as_deref(), &hparams(&session.config, group.is_some()));
         Ok(Self::at(folder, session, logger, checkpoints, quiet))
     }
 
@@ -250,8 +256,17 @@ fn logs(config: &Config) -> LoggerOptions {
     LoggerOptions { tensorboard: config.log.tensorboard, metrics: true }
 }
 
-fn hparams(config: &Config) -> Vec<(String, HParam)> {
-    let table = flatten(config).into_iter();
+/// What the runs beside `seed-<n>` share, `<experiment>/<variant>`; none for a run of another name.
+fn variant(run: &Path) -> Option<String> {
+    run.file_name()?.to_str()?.strip_prefix("seed-")?;
+    let variant = run.parent()?;
+    let experiment = variant.parent()?.file_name()?;
+    Some(format!("{}/{}", experiment.to_str()?, variant.file_name()?.to_str()?))
+}
+
+/// The settings; those of runs that differ in nothing but their seeds come without it.
+fn hparams(config: &Config, without_seed: bool) -> Vec<(String, HParam)> {
+    let table = flatten(config).into_iter().filter(|(path, _)| !(without_seed && path == "seed"));
     table
         .map(|(path, value)| match value {
             Value::Bool(flag) => (path, HParam::Bool(flag)),

@@ -7,13 +7,13 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// Which signal came, if any.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     received: Arc<AtomicUsize>,
 }
 
 impl Signals {
     /// Listens from now on.
-    pub(super) fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         let (signals, second) = (Self::default(), Arc::new(AtomicBool::new(false)));
         for signal in [SIGINT, SIGTERM] {
             // In this order: the shutdown is armed by the first signal and fires at the second.
@@ -24,8 +24,23 @@ impl Signals {
         Ok(signals)
     }
 
+    /// Takes the end of standard input for a SIGTERM. What else comes in there is passed over.
+    ///
+    /// # Errors
+    /// When no thread can be had to read it.
+    pub(crate) fn watch_stdin(&self) -> std::io::Result<()> {
+        let received = Arc::clone(&self.received);
+        let watch = move || {
+            // A standard input that cannot be read has ended too.
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            // Not as a signal: one that came at the same time would count as the second.
+            let _ = received.compare_exchange(0, SIGTERM as usize, Ordering::Relaxed, Ordering::Relaxed);
+        };
+        std::thread::Builder::new().name("stdin".to_owned()).spawn(watch).map(drop)
+    }
+
     /// The exit code the signal that came asks for.
-    pub(super) fn pending(&self) -> Option<u8> {
+    pub(crate) fn pending(&self) -> Option<u8> {
         match self.received.load(Ordering::Relaxed) {
             0 => None,
             signal => Some(exit_code(signal as i32)),

@@ -21,53 +21,16 @@ fn every_shipped_config_builds() {
     }
 }
 
-#[test]
-fn every_run_of_a_shipped_sweep_builds() {
-    let folder = tempfile::tempdir().expect("a folder");
-    for file in yaml_files(&root().join("configs")).into_iter().filter(|file| is_sweep(file)) {
-        let sweep = read_yaml(&file);
-        let base = file.parent().expect("a folder").join(sweep["base"].as_str().expect("a path"));
-        let runs = runs_of(&sweep);
-        assert!(runs.len() > 1, "{}: a sweep of one", file.display());
-        for run in runs {
-            let sets = run.iter().chain(&demonstrations_of(&base, folder.path())).cloned().collect::<Vec<_>>();
-            let args = ["check", base.to_str().expect("UTF-8")].map(str::to_owned);
-            let sets = sets.into_iter().flat_map(|set| ["--set".to_owned(), set]);
-            let (code, _, stderr) = finish(liprl(args.into_iter().chain(sets)));
-            assert_eq!(code, 0, "{}, {run:?}:\n{stderr}", file.display());
-        }
-    }
-}
-
 fn is_sweep(file: &Path) -> bool {
     file.components().any(|part| ["ablations", "sweeps"].iter().any(|name| part.as_os_str() == *name))
 }
 
-fn read_yaml(file: &Path) -> Value {
+pub(crate) fn read_yaml(file: &Path) -> Value {
     serde_saphyr::from_str(&std::fs::read_to_string(file).expect("a file")).expect("YAML")
 }
 
-/// The overrides of each run: the grid of `axes`, each with every row of `zip`.
-fn runs_of(sweep: &Value) -> Vec<Vec<String>> {
-    let lists = |part: &str| -> Vec<(String, Vec<Value>)> {
-        let axes = sweep[part].as_object().cloned().unwrap_or_default().into_iter();
-        axes.map(|(path, values)| (path, values.as_array().expect("a list").clone())).collect()
-    };
-    let set = |path: &str, value: &Value| format!("{path}={value}");
-    let rows = lists("zip");
-    let count = rows.first().map_or(1, |(_, values)| values.len());
-    assert!(rows.iter().all(|(_, values)| values.len() == count), "zipped lists differ in length");
-    let mut runs: Vec<Vec<String>> =
-        (0..count).map(|i| rows.iter().map(|(path, values)| set(path, &values[i])).collect()).collect();
-    for (path, values) in lists("axes") {
-        let with = |run: &Vec<String>, value| run.iter().cloned().chain([set(&path, value)]).collect();
-        runs = runs.iter().flat_map(|run| values.iter().map(|value| with(run, value)).collect::<Vec<_>>()).collect();
-    }
-    runs
-}
-
 /// Where a config names demonstrations that are not shipped, the overrides that name some: all steps of an untrained policy's.
-fn demonstrations_of(config: &Path, folder: &Path) -> Vec<String> {
+pub(crate) fn demonstrations_of(config: &Path, folder: &Path) -> Vec<String> {
     let config = read_yaml(config);
     let Some(named) = config["agent"]["demonstrations"].as_str().filter(|named| !root().join(named).exists()) else {
         return Vec::new();
@@ -172,11 +135,16 @@ fn anchors_and_merge_keys_work() {
     assert!(resolved.contains("lr: 0.001\n") && resolved.contains("lr: 0.002\n"), "{resolved}");
 }
 
-/// Editors read the committed file; regenerate it with `liprl schema > docs/config.schema.json`.
+/// Editors read the committed files; regenerate them with `liprl schema > docs/config.schema.json` and `liprl schema --sweep >
+/// docs/sweep.schema.json`.
 #[test]
-fn the_committed_schema_is_the_programs() {
-    let (code, schema, _) = finish(liprl(["schema"]));
-    assert_eq!(code, 0);
-    let committed = std::fs::read_to_string(root().join("docs/config.schema.json")).expect("docs/config.schema.json");
-    assert!(schema == committed, "docs/config.schema.json is out of date: liprl schema > docs/config.schema.json");
+fn the_committed_schemas_are_the_programs() {
+    for (words, file) in
+        [(&["schema"][..], "docs/config.schema.json"), (&["schema", "--sweep"], "docs/sweep.schema.json")]
+    {
+        let (code, schema, _) = finish(liprl(words));
+        assert_eq!(code, 0);
+        let committed = std::fs::read_to_string(root().join(file)).expect("the schema");
+        assert!(schema == committed, "{file} is out of date: liprl {} > {file}", words.join(" "));
+    }
 }

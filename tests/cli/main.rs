@@ -10,4 +10,5 @@ mod demos;
 mod resume;
 mod runs;
 mod support;
+mod sweep;
 mod train;

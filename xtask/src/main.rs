@@ -7,6 +7,7 @@ mod demo;
 mod parts;
 mod process;
 mod setup;
+mod slurm;
 mod suite;
 mod tools;
 mod venv;
@@ -23,6 +24,9 @@ Usage: cargo xtask <command>
   demo                     setup, build, imitate an expert with and without the gradient penalty, show both
   bench                    time liprl and other libraries on the same work; the first time fetches those (7 GB)
   test                     setup --test, then formatting, lints and every test
+  slurm-test [--if-available]
+                           test the Slurm launcher against a real Slurm of one node, which is installed if
+                           you are root and have apt-get; --if-available only says so where there is none
 
 Set LIBTORCH, MUJOCO_DYNAMIC_LINK_DIR, LIPRL_MUJOCO_ASSETS or LIPRL_PYTHON to use your own installation
 of a part, and LIPRL_CACHE to keep downloads elsewhere than in ~/.cache/liprl.";
@@ -43,6 +47,8 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(&root),
         ["bench"] => bench::run(&root),
         ["test"] => suite::run(&root),
+        ["slurm-test"] => slurm::run(&root, false),
+        ["slurm-test", "--if-available"] => slurm::run(&root, true),
         _ => {
             eprintln!("error: `cargo xtask {}` is not a command\n\n{USAGE}", words.join(" "));
             return ExitCode::from(2);

@@ -61,9 +61,9 @@ pub(crate) fn image(wall_time: f64, step: u64, tag: &str, (width, height): (u32,
 }
 
 /// The start of a run in the HPARAMS tab. No experiment entry is written: TensorBoard then offers every metric, and the union of all runs'
-/// hyperparameters.
-pub(crate) fn session_start(wall_time: f64, hparams: HashMap<String, WellKnown>) -> Vec<u8> {
-    let start = SessionStart { hparams, start_time_secs: wall_time };
+/// hyperparameters. Runs of one group are one row there, with the mean of their metrics; an empty name is a group of its own.
+pub(crate) fn session_start(wall_time: f64, group: &str, hparams: HashMap<String, WellKnown>) -> Vec<u8> {
+    let start = SessionStart { hparams, group_name: group.to_owned(), start_time_secs: wall_time };
     session(wall_time, "_hparams_/session_start_info", Hparams { version: 0, start: Some(start), end: None })
 }
 

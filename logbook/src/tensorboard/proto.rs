@@ -143,6 +143,8 @@ pub(super) struct Hparams {
 pub(super) struct SessionStart {
     #[prost(map = "string, message", tag = "1")]
     pub(super) hparams: HashMap<String, WellKnown>,
+    #[prost(string, tag = "4")]
+    pub(super) group_name: String,
     #[prost(double, tag = "5")]
     pub(super) start_time_secs: f64,
 }

@@ -1,0 +1,99 @@
+//! `liprl sweep`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::Usage;
+use crate::cli::{LauncherKind, SweepArgs, SweepCommand};
+use crate::config::Override;
+use crate::sweep::file::{LauncherConfig, LocalConfig, SlurmConfig};
+use crate::sweep::{Plan, SweepFolder, dry_run, failures, local, slurm, status};
+
+/// Launches a sweep, or says how far one is.
+pub fn sweep(args: &SweepArgs) -> anyhow::Result<ExitCode> {
+    match (&args.command, &args.sweep) {
+        (Some(SweepCommand::Status { folder }), _) => show(folder),
+        (Some(SweepCommand::Task { folder, array }), _) => {
+            Ok(ExitCode::from(slurm::task(&SweepFolder::open(folder)?, array)?))
+        }
+        (None, Some(sweep)) => start(args, sweep),
+        (None, None) => Err(Usage("name a sweep file, or `status SWEEP_DIR`".to_owned()).into()),
+    }
+}
+
+fn show(folder: &Path) -> anyhow::Result<ExitCode> {
+    let (text, failed) = status(&SweepFolder::open(folder)?)?;
+    super::print(&text)?;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
+    let sets: Vec<Override> = args.sets.iter().map(|text| Override::set(text)).collect();
+    let plan = Plan::read(sweep, &sets)?;
+    for warning in &plan.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.experiment));
+    // What has been begun was built before.
+    let earlier = SweepFolder::open(&out).ok();
+    plan.build(|variant| {
+        let mut runs = earlier.iter().flat_map(SweepFolder::runs).filter(|run| run.variant == variant);
+        runs.any(|run| earlier.as_ref().is_some_and(|sweep| sweep.run_folder(run).exists()))
+    })?;
+    if args.dry_run {
+        return super::print(&dry_run(&plan, &out));
+    }
+    let folder = SweepFolder::write(&out, &plan)?;
+    let launcher = match (args.launcher, &plan.launcher) {
+        (None, launcher) => launcher.clone(),
+        (Some(LauncherKind::Local), LauncherConfig::Local(_))
+        | (Some(LauncherKind::Slurm), LauncherConfig::Slurm(_)) => plan.launcher.clone(),
+        (Some(LauncherKind::Local), _) => LauncherConfig::Local(LocalConfig::default()),
+        (Some(LauncherKind::Slurm), _) => LauncherConfig::Slurm(Box::default()),
+    };
+    let options = |jobs| local::Options { jobs, retry_failed: args.resume, retries: args.retries };
+    match launcher {
+        LauncherConfig::Local(config) => here(&folder, options(args.jobs.or(config.jobs))),
+        LauncherConfig::Slurm(config) => submit(&folder, &config, options(args.jobs)),
+    }
+}
+
+fn here(folder: &SweepFolder, options: local::Options) -> anyhow::Result<ExitCode> {
+    let end = local::launch(folder, options)?;
+    let local::End { done, failed, unfinished, signal } = end;
+    let left = if unfinished > 0 { format!(", {unfinished} unfinished") } else { String::new() };
+    eprintln!("{}: {done} done, {} failed{left}", folder.path().display(), failed.len());
+    tell(folder, &failed, options);
+    Ok(match signal {
+        Some(code) => ExitCode::from(code),
+        None if failed.is_empty() && unfinished == 0 => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    })
+}
+
+fn submit(folder: &SweepFolder, config: &SlurmConfig, options: local::Options) -> anyhow::Result<ExitCode> {
+    let submitted = slurm::submit(folder, config, options)?;
+    let queued = if submitted.queued > 0 {
+        format!("; {} are queued or running already", submitted.queued)
+    } else {
+        String::new()
+    };
+    match submitted.jobs.as_slice() {
+        [] => eprintln!("nothing to hand to Slurm{queued}"),
+        jobs => eprintln!("handed {} runs to Slurm as job {}{queued}", submitted.runs, jobs.join(", ")),
+    }
+    eprintln!("liprl sweep status {}", folder.path().display());
+    tell(folder, &submitted.failed, options);
+    Ok(if submitted.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The failed runs, and what can be done.
+fn tell(folder: &SweepFolder, failed: &[(liprl_logbook::SweepRun, String)], options: local::Options) {
+    if failed.is_empty() {
+        return;
+    }
+    eprint!("\nfailed:\n{}", failures(folder, failed));
+    if !options.retry_failed {
+        eprintln!("--resume begins them again, from their last checkpoints");
+    }
+}

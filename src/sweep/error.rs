@@ -1,0 +1,77 @@
+//! What keeps a sweep from being started.
+
+use std::path::PathBuf;
+
+use liprl_logbook::LogbookError;
+
+use crate::config::ConfigError;
+
+/// A sweep that was refused before its first run.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The sweep file or its base is wrong.
+    #[error(transparent)]
+    Config(Box<ConfigError>),
+    /// One variant's config is wrong.
+    #[error("{error}\nThis is in variant `{variant}`.")]
+    InVariant {
+        /// The variant.
+        variant: String,
+        /// What is wrong.
+        error: Box<ConfigError>,
+    },
+    /// One variant's environment or agent cannot be built.
+    #[error("variant `{variant}` cannot be built: {reason}")]
+    Build {
+        /// The variant.
+        variant: String,
+        /// Why.
+        reason: String,
+    },
+    /// Two variants that are one.
+    #[error("{}", collision(*.same_config, .one, .other))]
+    Collision {
+        /// Whether they have one config, rather than only one name.
+        same_config: bool,
+        /// The first one's name.
+        one: String,
+        /// The second one's name.
+        other: String,
+    },
+    /// The sweep folder holds runs of the same name with other configs.
+    #[error(
+        "{}: the sweep file was changed since runs were begun there:\n  {}\nA run keeps its config (only `steps` may grow). Choose another \
+         `experiment` or --out for the changed sweep, or remove those run folders and sweep.lock.json", .folder.display(), .differences.join("\n  ")
+    )]
+    Changed {
+        /// The sweep's folder.
+        folder: PathBuf,
+        /// One line for each changed run.
+        differences: Vec<String>,
+    },
+    /// A run folder or the lock file cannot be used.
+    #[error(transparent)]
+    Logbook(#[from] LogbookError),
+}
+
+impl From<ConfigError> for PlanError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Box::new(error))
+    }
+}
+
+fn collision(same_config: bool, one: &str, other: &str) -> String {
+    if same_config && one == other {
+        format!("the variant `{one}` comes out twice: a value is listed twice")
+    } else if same_config {
+        format!(
+            "the variants `{one}` and `{other}` come out as one config; take a value out, or leave one out with `when: \
+             [{{if: …, skip: true}}]`"
+        )
+    } else {
+        format!("two different variants would be called `{one}`; give them names with `variants:`")
+    }
+}

@@ -1,0 +1,228 @@
+//! From `variants`, `axes`, `zip` and `random` to the combinations they stand for.
+
+use serde_json::Value as Json;
+
+use super::file::SweepFile;
+use super::name;
+use crate::config::{ConfigError, Key, Node, Sources, Span, Value, names};
+
+/// More combinations than anyone means to run.
+const MOST: usize = 100_000;
+
+/// A value for a setting, both with their places in the sweep file.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    /// Dotted path.
+    pub path: String,
+    /// Where the path was written.
+    pub at: Span,
+    /// The value.
+    pub value: Node,
+}
+
+/// A piece of a variant's name, in the order in which they stand in it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// A name from `variants`.
+    Variant(String),
+    /// `label=value`, from `axes` or `zip`.
+    Setting(String),
+    /// The number of a random point.
+    Random(usize),
+}
+
+/// One combination.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Point {
+    /// What its name is put together from.
+    pub parts: Vec<Part>,
+    /// What it sets.
+    pub settings: Vec<Setting>,
+}
+
+/// Every combination, in the file's order. `set_before` are the paths that every run sets anyway.
+pub(super) fn expand(
+    file: &SweepFile,
+    tree: &Node,
+    set_before: &[String],
+    sources: &Sources,
+) -> Result<Vec<Point>, ConfigError> {
+    let reader = Reader { sources, tree };
+    reader.refuse_twice_set(set_before)?;
+    let listed: Vec<&str> = file.axes.keys().chain(file.zip.keys()).map(String::as_str).collect();
+    let labels = name::labels(&listed);
+    let part = |setting: &Setting| {
+        let label = labels.get(setting.path.as_str()).cloned().unwrap_or_default();
+        Part::Setting(format!("{label}={}", name::value(&setting.value.to_json())))
+    };
+    let points = |rows: Vec<Vec<Setting>>| -> Vec<Point> {
+        rows.into_iter().map(|row| Point { parts: row.iter().map(part).collect(), settings: row }).collect()
+    };
+
+    let mut combined = vec![Point::default()];
+    let mut factors = vec![reader.variants()?, points(reader.zip()?)];
+    factors.extend(reader.axes()?.into_iter().map(points));
+    factors.push(reader.random(file)?);
+    for factor in factors.into_iter().filter(|factor| !factor.is_empty()) {
+        if combined.len() * factor.len() > MOST {
+            return Err(sources.error(tree.span, format!("the sweep has more than {MOST} variants"), None));
+        }
+        combined = combined.iter().flat_map(|point| factor.iter().map(|more| point.with(more))).collect();
+    }
+    Ok(combined)
+}
+
+impl Point {
+    fn with(&self, more: &Self) -> Self {
+        Self {
+            parts: self.parts.iter().chain(&more.parts).cloned().collect(),
+            settings: self.settings.iter().chain(&more.settings).cloned().collect(),
+        }
+    }
+
+    /// Its name. The order in which the file lists the settings is none of its business.
+    pub(super) fn name(&self) -> String {
+        let mut parts = self.parts.clone();
+        parts.sort();
+        let text = |part: Part| match part {
+            Part::Variant(name) | Part::Setting(name) => name,
+            Part::Random(index) => format!("r{index:03}"),
+        };
+        name::join(&parts.into_iter().map(text).collect::<Vec<_>>())
+    }
+}
+
+/// The parts of the sweep file with their places.
+struct Reader<'a> {
+    sources: &'a Sources,
+    tree: &'a Node,
+}
+
+impl Reader<'_> {
+    fn entries(&self, part: &str) -> &[(Key, Node)] {
+        self.tree.get(part).map_or(&[], entries)
+    }
+
+    fn variants(&self) -> Result<Vec<Point>, ConfigError> {
+        let entries = self.entries("variants");
+        let variant = |(key, node): &(Key, Node)| {
+            if !name::is_plain(&key.name) || key.name.contains(['=', ',']) {
+                let problem = format!("`{}` cannot name a variant", key.name);
+                let help = "letters, digits and . _ + -, beginning with a letter or digit";
+                return Err(self.sources.error(key.span, problem, Some(help.to_owned())));
+            }
+            Ok(Point { parts: vec![Part::Variant(key.name.clone())], settings: settings(node) })
+        };
+        entries.iter().map(variant).collect()
+    }
+
+    /// Each axis' settings.
+    fn axes(&self) -> Result<Vec<Vec<Vec<Setting>>>, ConfigError> {
+        let axis = |(key, node): &(Key, Node)| {
+            Ok(self.values(key, node)?.iter().map(|value| vec![setting(key, value)]).collect())
+        };
+        self.entries("axes").iter().map(axis).collect()
+    }
+
+    /// The zipped lists' rows.
+    fn zip(&self) -> Result<Vec<Vec<Setting>>, ConfigError> {
+        let entries = self.entries("zip");
+        let Some((first, node)) = entries.first() else { return Ok(Vec::new()) };
+        let count = self.values(first, node)?.len();
+        for (key, node) in entries {
+            let values = self.values(key, node)?;
+            if values.len() != count {
+                let problem = format!("`{}` has {} values, `{}` has {count}", key.name, values.len(), first.name);
+                return Err(self.sources.error(key.span, problem, Some("zipped lists have one length".to_owned())));
+            }
+        }
+        let row = |index: usize| {
+            entries.iter().filter_map(|(key, node)| Some(setting(key, list(node).get(index)?))).collect()
+        };
+        Ok((0..count).map(row).collect())
+    }
+
+    fn random(&self, file: &SweepFile) -> Result<Vec<Point>, ConfigError> {
+        let (Some(random), Some(part)) = (&file.random, self.tree.get("random")) else { return Ok(Vec::new()) };
+        let mut points: Vec<Point> = (0..random.points as usize)
+            .map(|index| Point { parts: vec![Part::Random(index)], settings: Vec::new() })
+            .collect();
+        let draw = part.get("draw").map_or(&[][..], entries);
+        if draw.is_empty() {
+            return Err(self.sources.error(part.span, "`random.draw` is empty", None));
+        }
+        for (key, node) in draw {
+            let Some(distribution) = random.draw.get(&key.name) else { continue };
+            let draws = distribution.draws(random.seed, &key.name, random.points).map_err(|problem| {
+                self.sources.error(node.span, format!("`{}` cannot be drawn: {problem}", key.name), None)
+            })?;
+            for (point, value) in points.iter_mut().zip(&draws) {
+                point.settings.push(setting(key, &Node::from_json(&whole(value), node.span)));
+            }
+        }
+        Ok(points)
+    }
+
+    /// An axis' values, of which there must be some and none twice.
+    fn values<'n>(&self, key: &Key, node: &'n Node) -> Result<&'n [Node], ConfigError> {
+        let values = list(node);
+        if values.is_empty() {
+            return Err(self.sources.error(node.span, format!("`{}` has no values", key.name), None));
+        }
+        Ok(values)
+    }
+
+    /// A path that two parts set is a mistake in one of them.
+    fn refuse_twice_set(&self, set_before: &[String]) -> Result<(), ConfigError> {
+        let of_random = self.tree.get("random").and_then(|part| part.get("draw")).map_or(&[][..], entries);
+        let variants = self.entries("variants").iter().flat_map(|(_, node)| entries(node));
+        let listed = [self.entries("axes"), self.entries("zip"), of_random];
+        let mut seen: Vec<&str> = set_before.iter().map(String::as_str).collect();
+        for part in listed.into_iter().map(|part| part.iter().collect()).chain([variants.collect::<Vec<_>>()]) {
+            for (key, _) in &part {
+                names(&key.name, key.span, self.sources)?;
+                if key.name == "seed" {
+                    let help = Some("list them under `seeds:`".to_owned());
+                    return Err(self.sources.error(key.span, "seeds are no setting to vary", help));
+                }
+                if seen.contains(&key.name.as_str()) {
+                    let problem = format!("`{}` is set by another part of the sweep too", key.name);
+                    return Err(self.sources.error(key.span, problem, None));
+                }
+            }
+            seen.extend(part.iter().map(|(key, _)| key.name.as_str()));
+        }
+        Ok(())
+    }
+}
+
+/// The settings of a mapping from path to value.
+pub(super) fn settings(node: &Node) -> Vec<Setting> {
+    entries(node).iter().map(|(key, value)| setting(key, value)).collect()
+}
+
+fn setting(key: &Key, value: &Node) -> Setting {
+    Setting { path: key.name.clone(), at: key.span, value: value.clone() }
+}
+
+fn entries(node: &Node) -> &[(Key, Node)] {
+    match &node.value {
+        Value::Map(entries) => entries,
+        _ => &[],
+    }
+}
+
+fn list(node: &Node) -> &[Node] {
+    match &node.value {
+        Value::List(items) => items,
+        _ => &[],
+    }
+}
+
+/// Whole floats as integers, as the reader of YAML has them.
+fn whole(value: &Json) -> Json {
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
+        _ => value.clone(),
+    }
+}

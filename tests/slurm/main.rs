@@ -1,0 +1,221 @@
+//! `liprl sweep` through a real Slurm of one node. `cargo xtask slurm-test` starts that Slurm and runs these; by themselves they
+//! are ignored.
+
+// Test code fails by panicking.
+#![allow(clippy::expect_used, clippy::panic)]
+
+#[allow(dead_code, reason = "not everything the command line's tests need is needed here")]
+#[path = "../cli/runs.rs"]
+mod runs;
+#[allow(dead_code, reason = "not everything the command line's tests need is needed here")]
+#[path = "../cli/support.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use runs::{
+    SMALL, assert_same_traces, newest_step, small_agent, summary, train_through, wait_for_checkpoints, write_config,
+};
+use support::{finish, liprl};
+
+/// A folder with a small base config and a sweep over it through Slurm.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(sweep: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        write_config(folder.path(), &format!("{SMALL}{}", small_agent("sac")));
+        let text = format!("base: small.yaml\nexperiment: try\n{sweep}");
+        std::fs::write(folder.path().join("sweep.yaml"), text).expect("written");
+        Self { folder }
+    }
+
+    fn run(&self, name: &str) -> PathBuf {
+        self.folder.path().join("out").join(name)
+    }
+
+    fn launch(&self, more: &[&str], code: i32) -> String {
+        let (file, out) = (self.folder.path().join("sweep.yaml"), self.run(""));
+        let words = ["sweep".as_ref(), file.as_os_str(), "--out".as_ref(), out.as_os_str()];
+        let (found, _, stderr) = finish(liprl(words.into_iter().chain(more.iter().map(|word| word.as_ref()))));
+        assert_eq!(found, code, "{stderr}\n{}", self.logs());
+        stderr
+    }
+
+    fn status(&self) -> String {
+        finish(liprl(["sweep".as_ref(), "status".as_ref(), self.run("").as_os_str()])).1
+    }
+
+    /// What the tasks said.
+    fn logs(&self) -> String {
+        let entries = std::fs::read_dir(self.run(".sweep/slurm")).into_iter().flatten().flatten();
+        let logs =
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ending| ending == "log"));
+        logs.map(|path| format!("{}:\n{}", path.display(), std::fs::read_to_string(&path).unwrap_or_default()))
+            .collect()
+    }
+
+    /// Waits until the sweep's status says so; tasks that were queued again may start at once meanwhile.
+    fn wait_for(&self, words: &str, job: &str) {
+        self.wait(words, || {
+            start_at_once(job);
+            self.status().contains(words)
+        });
+    }
+
+    fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(300);
+        while !holds() {
+            assert!(Instant::now() < deadline, "never: {what}\n{}\n{}\n{}", self.status(), self.logs(), squeue(""));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// The run equals one that `liprl train` did without interruption.
+    fn assert_equals_uninterrupted(&self, run: &str, more: &[&str]) {
+        let whole = self.folder.path().join("whole").join(run);
+        train_through(&self.folder.path().join("small.yaml"), &whole, more);
+        assert_same_traces(&whole, &self.run(run));
+    }
+}
+
+fn slurm(program: &str, words: &[&str]) -> String {
+    let output = Command::new(program).args(words).output().expect("Slurm's programs are on the PATH");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn squeue(job: &str) -> String {
+    let job = format!("--jobs={job}");
+    let words = ["--noheader", "--array", "--format=%i %t %r", &job];
+    slurm("squeue", if job == "--jobs=" { &words[..3] } else { &words })
+}
+
+/// The job's number in what `liprl sweep` said.
+fn job_of(words: &str) -> String {
+    let rest = words.split("to Slurm as job ").nth(1).unwrap_or_else(|| panic!("no job: {words}"));
+    rest.chars().take_while(char::is_ascii_digit).collect()
+}
+
+/// Slurm lets a task that was queued again rest for two minutes; a test need not wait for that.
+fn start_at_once(job: &str) {
+    for line in squeue(job).lines().filter(|line| line.contains("BeginTime")) {
+        let task = line.split_whitespace().next().expect("a task");
+        slurm("scontrol", &["update", &format!("JobId={task}"), "StartTime=now"]);
+    }
+}
+
+fn log_of(run: &Path) -> String {
+    std::fs::read_to_string(run.join("run.log")).expect("run.log")
+}
+
+const ONE: &str = "small/seed-0";
+
+#[test]
+#[ignore = "needs Slurm: cargo xtask slurm-test"]
+fn a_sweep_goes_through_and_a_task_told_to_stop_is_queued_again_and_goes_on_exactly() {
+    let place = Place::new(
+        "set: {steps: 6000}\nseeds: [0, 1]\naxes: {agent.gamma: [0.9, 0.99]}\nlauncher: {kind: slurm, time: 0:20:00, throttle: 2}\n",
+    );
+    let job = job_of(&place.launch(&[], 0));
+    let run = place.run("gamma=0.9/seed-0");
+    wait_for_checkpoints(&run, 300);
+    let words = place.launch(&[], 0);
+    assert!(words.contains("nothing to hand to Slurm; 4 are queued or running already"), "{words}");
+    slurm("scancel", &["--signal=TERM", "--batch", &format!("{job}_0")]);
+    place.wait("it is queued again", || squeue(&job).contains(&format!("{job}_0 PD")));
+    assert_eq!(summary(&run)["status"], "stopped", "{}", place.logs());
+    place.wait_for("4 done, 0 failed", &job);
+    assert!(log_of(&run).contains("resumed at step"), "{}", log_of(&run));
+    place.wait("Slurm is through with it", || squeue(&job).is_empty());
+    assert!(place.launch(&[], 0).contains("nothing to hand to Slurm"));
+    place.assert_equals_uninterrupted("gamma=0.9/seed-0", &["--set", "agent.gamma=0.9", "--steps", "6000"]);
+    place.assert_equals_uninterrupted(
+        "gamma=0.99/seed-1",
+        &["--seed", "1", "--set", "agent.gamma=0.99", "--steps", "6000"],
+    );
+}
+
+#[test]
+#[ignore = "needs Slurm: cargo xtask slurm-test"]
+fn a_time_limit_costs_a_run_nothing() {
+    // The signal comes within half a minute: Slurm's time limits are in minutes, and its clock for this is coarse.
+    let place = Place::new("set: {steps: 1e7}\nlauncher: {kind: slurm, time: 0:01:00, signal_before: 55}\n");
+    let job = job_of(&place.launch(&[], 0));
+    let run = place.run(ONE);
+    place.wait("the time limit's signal stops the run", || {
+        place.status().contains("1 stopped") && squeue(&job).contains("PD")
+    });
+    let stopped_at = newest_step(&run);
+    // Evaluations and logging events fall together there, so that a run which ends there logs nothing else.
+    let compared = (stopped_at / 2800 + 1) * 2800;
+    place.wait("it goes on", || {
+        start_at_once(&job);
+        newest_step(&run) > compared
+    });
+    slurm("scancel", &[&job]);
+    place.wait("the task is gone", || squeue(&job).is_empty());
+    assert!(log_of(&run).contains(&format!("resumed at step {stopped_at}")), "{}", log_of(&run));
+    let whole = place.folder.path().join("whole");
+    train_through(&place.folder.path().join("small.yaml"), &whole, &["--steps", &compared.to_string()]);
+    let events = metrics(&whole, compared);
+    assert!(events.len() as u64 >= compared / 70);
+    assert_eq!(events, metrics(&run, compared));
+}
+
+/// What a run logged up to a step, without clock readings.
+fn metrics(run: &Path, last_step: u64) -> Vec<serde_json::Map<String, serde_json::Value>> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).expect("metrics.jsonl");
+    let events = text.lines().map(|line| serde_json::from_str(line).expect("a whole line"));
+    let mut events: Vec<serde_json::Map<String, serde_json::Value>> = events.collect();
+    events.retain(|event| event["step"].as_u64().expect("a step") <= last_step);
+    for event in &mut events {
+        event.retain(|name, _| name != "wall_s" && !name.starts_with("perf/"));
+    }
+    events
+}
+
+#[test]
+#[ignore = "needs Slurm: cargo xtask slurm-test"]
+fn a_cancelled_task_stays_away_until_the_sweep_is_launched_again() {
+    let place = Place::new("set: {steps: 20000}\nlauncher: {kind: slurm}\n");
+    let job = job_of(&place.launch(&[], 0));
+    let run = place.run(ONE);
+    wait_for_checkpoints(&run, 300);
+    slurm("scancel", &[&job]);
+    place.wait("the run stops", || place.status().contains("1 stopped"));
+    place.wait("the task is gone", || squeue(&job).is_empty());
+    let job = job_of(&place.launch(&[], 0));
+    place.wait_for("1 done, 0 failed", &job);
+    place.assert_equals_uninterrupted(ONE, &["--steps", "20000"]);
+}
+
+#[test]
+#[ignore = "needs Slurm: cargo xtask slurm-test"]
+fn a_killed_run_is_reported_and_begun_again_when_asked() {
+    let place = Place::new("set: {steps: 20000}\nlauncher: {kind: slurm}\n");
+    let job = job_of(&place.launch(&[], 0));
+    let run = place.run(ONE);
+    wait_for_checkpoints(&run, 300);
+    let pid = std::fs::read_to_string(run.join(".lock")).expect("the lock names its holder");
+    assert!(Command::new("kill").args(["-9", pid.trim()]).status().expect("kill runs").success());
+    place.wait_for("failed: killed by signal 9", &job);
+    place.wait("the task is gone", || squeue(&job).is_empty());
+    let words = place.launch(&[], 1);
+    assert!(words.contains("nothing to hand to Slurm") && words.contains("killed by signal 9"), "{words}");
+    let job = job_of(&place.launch(&["--resume"], 0));
+    place.wait_for("1 done, 0 failed", &job);
+    place.assert_equals_uninterrupted(ONE, &["--steps", "20000"]);
+}
+
+#[test]
+#[ignore = "needs Slurm: cargo xtask slurm-test"]
+fn what_slurm_refuses_is_told_in_its_words() {
+    let place = Place::new("set: {steps: 300}\nlauncher: {kind: slurm, partition: nowhere}\n");
+    let words = place.launch(&[], 1);
+    assert!(words.contains("Invalid partition name specified") && words.contains("`launcher:`"), "{words}");
+    assert!(place.status().contains("1 waiting"), "{}", place.status());
+}
