@@ -27,6 +27,7 @@ pub mod temperature;
 pub(crate) mod testing;
 
 pub use config::{ActionNoise, CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
+pub(crate) use diagnostics::constants;
 pub use diagnostics::{Place, network_constants, summarise};
 pub use head::{CategoricalConfig, CriticHead, QuantileConfig};
 pub use learner::Learner;
