@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::{
-    dynamics::ModelConfig,
-    schedule::{Length, RolloutLength},
-    termination::TerminationConfig,
+use super::{dynamics::ModelConfig, schedule::Length, termination::TerminationConfig};
+use crate::{
+    AgentError,
+    actor_critic::{SacConfig, validated},
+    count,
 };
-use crate::{AgentError, actor_critic::SacConfig, count};
 
 /// Model-based policy optimisation: SAC learns mostly from short rollouts that branch off real states in a learned model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -114,6 +114,7 @@ impl MbpoConfig {
         let bad = |setting: &str, problem: String| {
             Err(AgentError::BadConfig { setting: format!("agent.{setting}"), problem })
         };
+        validated(self)?;
         if self.policy.n_step != 1 {
             return bad("policy.n_step", "imagined transitions do not follow one another in the buffer; use 1".into());
         }
@@ -126,15 +127,6 @@ impl MbpoConfig {
         if self.policy.learning_starts < 2 {
             let problem = "a model needs at least one transition to fit and one held out; use 2 or more";
             return bad("policy.learning_starts", problem.into());
-        }
-        if !(0.0..=1.0).contains(&self.real_ratio) {
-            return bad("real_ratio", format!("is {}, it is a share from 0 to 1", self.real_ratio));
-        }
-        if let Length::Growing(RolloutLength { first_epoch, last_epoch, .. }) = self.rollout_length
-            && last_epoch < first_epoch
-        {
-            let problem = format!("the schedule ends in epoch {last_epoch}, before it starts in epoch {first_epoch}");
-            return bad("rollout_length.last_epoch", problem);
         }
         self.model.check()
     }
@@ -186,10 +178,10 @@ mod tests {
             (json!({"policy": {"n_step": 3}}), "agent.policy.n_step"),
             (json!({"policy": {"priorities": {}}}), "agent.policy.priorities"),
             (json!({"policy": {"learning_starts": 1}}), "agent.policy.learning_starts"),
-            (json!({"real_ratio": -0.1}), "agent.real_ratio"),
-            (json!({"real_ratio": 1.5}), "agent.real_ratio"),
+            (json!({"real_ratio": -0.1}), "real_ratio"),
+            (json!({"real_ratio": 1.5}), "real_ratio"),
             (json!({"rollout_length": {"first_epoch": 20, "last_epoch": 10, "from": 1, "to": 15}}), "before it starts"),
-            (json!({"model": {"members": 3, "elites": 5}}), "agent.model.elites"),
+            (json!({"model": {"members": 3, "elites": 5}}), "model.elites: more than the 3 members"),
             (json!({"model": {"hidden": [200, 200], "weight_decay": [1e-5, 1e-5]}}), "agent.model.weight_decay"),
         ] {
             let error = read(config.clone()).check().unwrap_err().to_string();

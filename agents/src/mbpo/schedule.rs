@@ -25,7 +25,7 @@ pub struct RolloutLength {
     #[garde(skip)]
     pub first_epoch: u64,
     /// b: the epoch from which on they have the last.
-    #[garde(skip)]
+    #[garde(custom(not_before(self.first_epoch)))]
     pub last_epoch: u64,
     /// x: steps at first.
     #[garde(range(min = 1, max = 1000))]
@@ -33,6 +33,15 @@ pub struct RolloutLength {
     /// y: steps at last.
     #[garde(range(min = 1, max = 1000))]
     pub to: u64,
+}
+
+fn not_before(first: u64) -> impl FnOnce(&u64, &()) -> garde::Result {
+    move |last, ()| match *last {
+        last if last < first => {
+            Err(garde::Error::new(format!("{last}: the schedule ends before it starts, in epoch {first}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Length {

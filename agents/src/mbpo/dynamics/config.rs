@@ -18,7 +18,7 @@ pub struct ModelConfig {
     #[garde(range(min = 1, max = 64))]
     pub members: usize,
     /// Members that rollouts use, the best on held-out data. Default: `5` [J], or all where there are fewer.
-    #[garde(inner(range(min = 1)))]
+    #[garde(inner(range(min = 1)), custom(no_more_than(self.members)))]
     pub elites: Option<usize>,
     /// Units of each hidden layer. Default `[200, 200, 200, 200]` [J].
     #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
@@ -81,6 +81,13 @@ impl Default for ModelConfig {
             restore_best: None,
             log_variance: LogVariance::default(),
         }
+    }
+}
+
+fn no_more_than(members: usize) -> impl FnOnce(&Option<usize>, &()) -> garde::Result {
+    move |elites, ()| match elites {
+        Some(elites) if *elites > members => Err(garde::Error::new(format!("more than the {members} members"))),
+        _ => Ok(()),
     }
 }
 
@@ -157,15 +164,11 @@ impl ModelConfig {
         self
     }
 
-    /// Refuses what cannot work together, by name.
+    /// Refuses what ranges do not, by name.
     pub fn check(&self) -> Result<(), AgentError> {
         let bad = |setting: &str, problem: String| {
             Err(AgentError::BadConfig { setting: format!("agent.model.{setting}"), problem })
         };
-        if self.elites() > self.members {
-            let problem = format!("{} elites of {} members; choose at most as many", self.elites(), self.members);
-            return bad("elites", problem);
-        }
         let (decays, layers) = (self.decay().len(), self.hidden.len() + 1);
         if decays != layers {
             return bad("weight_decay", format!("has {decays} numbers, the network has {layers} layers"));

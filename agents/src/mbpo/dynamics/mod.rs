@@ -28,7 +28,7 @@ use fit::{Fit, Subject};
 use params::Parameters;
 
 use super::Profile;
-use crate::{AgentError, Array, ArrayData, Replay, Setup, State, StreamRng, nets::Team};
+use crate::{AgentError, Array, ArrayData, Replay, Setup, State, StreamRng, actor_critic::validated, nets::Team};
 
 /// The model and the fit it may be in.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub struct Dynamics {
 impl Dynamics {
     /// A model with first weights from the run's streams.
     pub fn new(config: &ModelConfig, profile: Profile, setup: &Setup) -> Result<Self, AgentError> {
+        validated(config)?;
         config.check()?;
         let (config, mut rng) = (config.clone().resolved(profile), setup.streams.rng("model"));
         let inputs = setup.obs_dim + setup.act_dim;
