@@ -73,8 +73,8 @@ impl Data {
         data
     }
 
-    /// Rows.
-    pub fn len(&self) -> usize {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
         self.y.len() / self.predicted
     }
 

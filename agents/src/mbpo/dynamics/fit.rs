@@ -124,12 +124,12 @@ impl Fit {
         let (config, params, team) = (subject.config, &*subject.params, subject.team);
         let train = Data::of(replay, &self.train, subject.scaler);
         let holdout = Data::of(replay, &self.holdout, subject.scaler);
-        let (whole, rest) = (config.batch_size.min(train.len()), train.len() % config.batch_size);
+        let (whole, rest) = (config.batch_size.min(train.rows()), train.rows() % config.batch_size);
         let sizes = [whole, rest].into_iter().filter(|&rows| rows > 0);
         let decay = config.decay();
         let steppers =
             sizes.map(|rows| Stepper::new(params, &decay, train.predicted(), rows, team)).collect::<Result<_, _>>()?;
-        let shares = team.shares(holdout.len());
+        let shares = team.shares(holdout.rows());
         let judges = shares.into_iter().map(|rows| Judge::new(params, rows)).collect::<Result<_, _>>()?;
         self.loaded = Some(Loaded { train, holdout, steppers, judges });
         Ok(())
@@ -208,7 +208,7 @@ impl Fit {
         let Some(loaded) = &mut self.loaded else { return Ok(vec![f64::NAN; members]) };
         let holdout = &loaded.holdout;
         subject.team.run(&mut loaded.judges, |judge| judge.judge(holdout))?;
-        let numbers = (holdout.len() * holdout.predicted()) as f64;
+        let numbers = (holdout.rows() * holdout.predicted()) as f64;
         Ok((0..members).map(|e| loaded.judges.iter().map(|judge| judge.sums[e]).sum::<f64>() / numbers).collect())
     }
 
