@@ -13,7 +13,7 @@ use liprl_agents::{
 };
 use rand::RngExt;
 use serde_json::{Value, json};
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 const OBS: usize = 11;
 const ACT: usize = 3;
@@ -47,7 +47,9 @@ fn main() -> Outcome<()> {
         ("single_probabilistic", json!({"members": 1})),
         ("ensemble_of_7_probabilistic", json!({})),
     ] {
-        report(&format!("rollout_steps_per_s_{name}"), threads, rollout_rates(&model, &replay, threads, repeats)?)?;
+        let (rates, shares) = rollout_rates(&model, &replay, threads, repeats)?;
+        report(&format!("rollout_steps_per_s_{name}"), threads, rates)?;
+        report(&format!("rollout_share_of_floor_{name}"), threads, shares)?;
     }
     let (mut inside, mut plain) = (learning(true, threads)?, learning(false, threads)?);
     let (mut inside_rates, mut plain_rates) = (Vec::new(), Vec::new());
@@ -116,8 +118,8 @@ fn fit_seconds(model: &Value, replay: &Replay, threads: usize) -> Outcome<f64> {
     Ok(started.elapsed().as_secs_f64() * STEPS as f64 / (STEPS - 10) as f64)
 }
 
-/// State-steps a second of rollouts of five steps.
-fn rollout_rates(model: &Value, replay: &Replay, threads: usize, repeats: usize) -> Outcome<Vec<f64>> {
+/// State-steps a second of rollouts of five steps, and that over the rate of their matrix products alone, measured in alternation.
+fn rollout_rates(model: &Value, replay: &Replay, threads: usize, repeats: usize) -> Outcome<(Vec<f64>, Vec<f64>)> {
     let config: ModelConfig = serde_json::from_value(model.clone())?;
     let setup = setup(threads);
     let dynamics = Dynamics::new(&config, Profile::Authors, &setup)?;
@@ -134,15 +136,41 @@ fn rollout_rates(model: &Value, replay: &Replay, threads: usize, repeats: usize)
         count: ROLLOUTS,
         blow_up: 1e6,
     };
-    let mut rates = Vec::new();
+    let (mut rates, mut shares) = (Vec::new(), Vec::new());
+    let outputs = if config.prediction.gaussian() { 2 * (OBS + 1) } else { OBS + 1 };
+    let floor = Floor::new(&[&[OBS, 256, 256, 2 * ACT], &[OBS + ACT, 200, 200, 200, 200, outputs]]);
     for repeat in 0..=repeats {
+        let floor_rate = floor.rate(20) * threads as f64;
         let started = Instant::now();
         let report = roller.roll(route, sac.actor(), replay, &mut pool, &mut rng)?;
         if repeat > 0 {
-            rates.push(report.stored as f64 / started.elapsed().as_secs_f64());
+            let rate = report.stored as f64 / started.elapsed().as_secs_f64();
+            rates.push(rate);
+            shares.push(rate / floor_rate);
         }
     }
-    Ok(rates)
+    Ok((rates, shares))
+}
+
+/// The matrix products of some networks' layers on 512 rows, one thread.
+struct Floor(Vec<[Tensor; 3]>);
+
+impl Floor {
+    fn new(networks: &[&[usize]]) -> Self {
+        let tensor =
+            |rows: usize, columns: usize| Tensor::ones([rows as i64, columns as i64], (Kind::Float, Device::Cpu));
+        let layers = networks.iter().flat_map(|sizes| sizes.windows(2));
+        Self(layers.map(|size| [tensor(512, size[0]), tensor(size[1], size[0]).tr(), tensor(512, size[1])]).collect())
+    }
+
+    /// Rows a second.
+    fn rate(&self, repeats: usize) -> f64 {
+        let started = Instant::now();
+        for [x, weight, out] in (0..repeats).flat_map(|_| &self.0) {
+            let _ = x.mm_out(out, weight);
+        }
+        (512 * repeats) as f64 / started.elapsed().as_secs_f64()
+    }
 }
 
 /// An agent whose every `update` is 20 gradient updates.

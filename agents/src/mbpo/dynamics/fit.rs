@@ -125,7 +125,7 @@ impl Fit {
         let train = Data::of(replay, &self.train, subject.scaler);
         let holdout = Data::of(replay, &self.holdout, subject.scaler);
         let (whole, rest) = (config.batch_size.min(train.rows()), train.rows() % config.batch_size);
-        let sizes = [whole, rest].into_iter().filter(|&rows| rows > 0);
+        let sizes = [whole, rest].into_iter().take(if rest == 0 || rest == whole { 1 } else { 2 });
         let decay = config.decay();
         let steppers =
             sizes.map(|rows| Stepper::new(params, &decay, train.predicted(), rows, team)).collect::<Result<_, _>>()?;
@@ -246,7 +246,8 @@ impl Fit {
         let [epoch, done, steps, loss_count, stale, count] = state.get::<[u64; 6]>("model/fit/counts")?;
         let (members, len) = (params.members, params.mlp.len());
         let (train, order) = (rows("train")?, rows("order")?);
-        if train.len() as u64 != count || order.len() != members * train.len() || train.is_empty() {
+        let fits = train.len() as u64 == count && order.len() == members * train.len() && done <= count;
+        if !fits || train.is_empty() {
             return Err(bad("model/fit/order", "does not fit the rows learned from"));
         }
         let best = state.f64("model/fit/best", &[members])?.iter();
