@@ -47,6 +47,12 @@ pub trait Agent {
     /// adds what it measured to `metrics`.
     fn update(&mut self, metrics: &mut Metrics) -> Result<(), AgentError>;
 
+    /// Whether the learning due after the last step is not finished, because it takes long. The caller then calls `update` again before
+    /// the next step; a checkpoint may fall between two such calls.
+    fn busy(&self) -> bool {
+        false
+    }
+
     /// Gradient updates done since the agent was made, those before a resume included.
     fn updates(&self) -> u64;
 

@@ -10,6 +10,7 @@ pub mod device;
 mod error;
 pub mod gail;
 pub mod lipschitz;
+pub mod mbpo;
 mod metrics;
 pub mod nets;
 mod noise;

@@ -1,6 +1,7 @@
 //! Every kind of agent a config can name.
 
 use garde::Validate;
+use liprl_envs::EnvSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use crate::{
     actor_critic::{Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
     demos::Demonstrations,
     gail::{GailConfig, Imitation, PolicyConfig},
+    mbpo::{Mbpo, MbpoConfig},
 };
 
 /// The `agent:` part of a config: `kind` and that kind's own keys.
@@ -23,6 +25,8 @@ pub enum AgentConfig {
     Td3(#[garde(dive)] Td3Config),
     /// Off-policy GAIL: imitation with a learned, Lipschitz-regularised reward.
     Gail(#[garde(dive)] Box<GailConfig>),
+    /// Model-based policy optimisation: SAC on short rollouts in a learned model.
+    Mbpo(#[garde(dive)] Box<MbpoConfig>),
 }
 
 /// What an agent is built for and on.
@@ -40,18 +44,20 @@ pub struct Setup {
     pub threads: usize,
 }
 
-/// What an imitator is given besides.
+/// What some learners are told about the task besides.
 #[derive(Clone, Debug)]
 pub struct Lesson {
     /// What `AgentConfig::demonstrations` names, its actions brought to `[-1, 1]`.
     pub demonstrations: Option<Demonstrations>,
     /// Whether the task can end an episode by itself.
     pub can_terminate: bool,
+    /// The task's id and options, for learners that know its rules.
+    pub task: Option<EnvSpec>,
 }
 
 impl Lesson {
-    /// Nothing, for learners that do not imitate.
-    pub const NONE: Self = Self { demonstrations: None, can_terminate: true };
+    /// Nothing, for learners that need none of it.
+    pub const NONE: Self = Self { demonstrations: None, can_terminate: true, task: None };
 }
 
 impl AgentConfig {
@@ -59,7 +65,7 @@ impl AgentConfig {
     pub fn demonstrations(&self) -> Option<&Path> {
         match self {
             Self::Gail(config) => config.demonstrations.as_deref(),
-            Self::Sac(_) | Self::Td3(_) => None,
+            Self::Sac(_) | Self::Td3(_) | Self::Mbpo(_) => None,
         }
     }
 
@@ -75,6 +81,7 @@ impl AgentConfig {
                 let rewards = Box::new(Imitation::new(config, &schedule, lesson, setup)?);
                 Box::new(OffPolicy::with_rewards(rewards, learner, schedule, setup)?)
             }
+            Self::Mbpo(config) => Box::new(Mbpo::new(config, setup, lesson)?),
             Self::Sac(config) => Box::new(OffPolicy::new(Box::new(Sac::new(config, setup)?), config.into(), setup)?),
             Self::Td3(config) => Box::new(OffPolicy::new(Box::new(Td3::new(config, setup)?), config.into(), setup)?),
         })

@@ -216,6 +216,36 @@ fn mountain_car_at_its_limits() {
     assert_eq!((speed(-0.9), speed(-1.9)), (f64::from(-0.07_f32), f64::from(-0.07_f32)), "the limit was not reached");
 }
 
+/// The continuous cart-pole under full force to either side is Gymnasium's CartPole-v1 under its two actions, from the same seeds.
+#[test]
+fn cart_pole_at_full_force_is_gymnasium_s() {
+    let mut python = Python::start();
+    for seed in SEEDS {
+        let mut env = make("CartPoleContinuous-v0", &Default::default()).unwrap();
+        let choices: Vec<u64> = (0..STEPS as u64).map(|i| (i * i + seed) / 3 % 2).collect();
+        let answer = python.ask(&json!({
+            "work": "episodes", "id": "CartPole-v1", "options": {}, "reset_options": {}, "seed": seed, "actions": choices,
+        }));
+        let (mut obs, mut resets) = ([0.0; 4], answer["resets"].as_array().unwrap().iter());
+        env.reset(Some(seed), &Default::default(), &mut obs).unwrap();
+        same_numbers(&obs, &resets.next().unwrap()["obs"], "the first reset");
+        let mut episodes = 1;
+        for (i, (choice, theirs)) in choices.iter().zip(answer["steps"].as_array().unwrap()).enumerate() {
+            let (step, at) =
+                (env.step(&[if *choice == 1 { 1.0 } else { -1.0 }], &mut obs).unwrap(), format!("step {i}"));
+            same_numbers(&obs, &theirs["obs"], &at);
+            same(step.reward, theirs["reward"].as_f64().unwrap(), "reward", &at);
+            assert_eq!(json!(step.terminated), theirs["terminated"], "{at}");
+            if step.done() {
+                env.reset(None, &Default::default(), &mut obs).unwrap();
+                same_numbers(&obs, &resets.next().unwrap()["obs"], &at);
+                episodes += 1;
+            }
+        }
+        assert!(episodes > 3, "{episodes} episodes");
+    }
+}
+
 #[test]
 fn pendulum_started_elsewhere() {
     let env = make("Pendulum-v1", &Default::default()).unwrap();

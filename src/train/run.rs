@@ -116,8 +116,13 @@ impl Run {
             let config = &self.session.config;
             (config.steps, config.log.every, config.eval.every, config.checkpoint.every)
         };
-        while self.session.counters.step < steps {
-            self.session.advance()?;
+        while self.session.counters.step < steps || self.session.busy() {
+            if !self.session.busy() {
+                self.session.advance()?;
+            }
+            if let Some(code) = self.finish_learning(signals)? {
+                return Ok(End::Stopped(code));
+            }
             let step = self.session.counters.step;
             self.progress.step(step, steps, self.session.counters.last_return);
             if step.is_multiple_of(log) {
@@ -140,6 +145,24 @@ impl Run {
             }
         }
         Ok(End::Done)
+    }
+
+    /// The rest of the learning due after the step. A signal does not wait for it: there is a checkpoint in the middle of it then, and
+    /// the exit code comes back.
+    fn finish_learning(&mut self, signals: &Signals) -> anyhow::Result<Option<u8>> {
+        while self.session.busy() {
+            if let Some(code) = signals.pending() {
+                self.save()?;
+                self.report_log_faults();
+                let step = self.session.counters.step;
+                self.say(&format!(
+                    "stopped by a signal in the learning after step {step}, after a checkpoint; go on with --resume"
+                ));
+                return Ok(Some(code));
+            }
+            self.session.go_on_learning()?;
+        }
+        Ok(None)
     }
 
     /// Whether the evaluation of this very step meets `stop_at_return`.

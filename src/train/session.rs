@@ -83,7 +83,7 @@ impl Session {
         Ok(Self { config, task, agent, counters, streams, eval_task, next_obs, action })
     }
 
-    /// One environment step and the learning due after it.
+    /// One environment step and the learning due after it; where that takes long, its first part, and `busy` says so.
     pub fn advance(&mut self) -> Result<(), TaskError> {
         let now = &mut self.counters;
         self.agent.act(&now.obs, &mut self.action)?;
@@ -112,6 +112,16 @@ impl Session {
             std::mem::swap(&mut now.obs, &mut self.next_obs);
         }
         Ok(())
+    }
+
+    /// Whether the learning due after the last step is unfinished.
+    pub fn busy(&self) -> bool {
+        self.agent.busy()
+    }
+
+    /// Another part of that learning.
+    pub fn go_on_learning(&mut self) -> Result<(), TaskError> {
+        Ok(self.agent.update(&mut self.counters.metrics)?)
     }
 
     /// Greedy episodes on an environment and seeds of their own. The seeds depend on the run's seed and the step
@@ -177,7 +187,8 @@ impl rollout::Actor for Recorder<'_> {
 /// The agent a config describes, for the task's dimensions, with the demonstrations it asks for.
 pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, AgentError> {
     let demonstrations = config.agent.demonstrations().map(|path| task.demonstrations(path)).transpose()?;
-    let lesson = Lesson { demonstrations, can_terminate: task.env().can_terminate() };
+    let lesson =
+        Lesson { demonstrations, can_terminate: task.env().can_terminate(), task: Some(task.env().spec().clone()) };
     let setup = Setup {
         obs_dim: task.obs_dim(),
         act_dim: task.act_dim(),

@@ -77,6 +77,33 @@ fn a_shipped_imitation_trains() {
 }
 
 #[test]
+fn a_shipped_model_based_config_trains() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, out) = (root().join("configs/mbrl/inverted_pendulum.yaml"), folder.path().join("run"));
+    let sets = [
+        "agent.policy.learning_starts=100",
+        "agent.policy.updates=1",
+        "agent.model.max_epochs=1",
+        "agent.rollouts=1000",
+    ];
+    let more = ["eval.every=60", "eval.episodes=1", "log.every=60"];
+    let more = sets.iter().chain(&more).flat_map(|set| ["--set", set]).chain(["--steps", "120", "--quiet"]);
+    train_through(&config, &out, &more.collect::<Vec<_>>());
+    let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).expect("metrics");
+    for name in ["model/holdout_loss", "model/rollout_length", "perf/fit_s", "model/value_aware_error_log/holdout"] {
+        assert_eq!(metrics.matches(name).count(), 1, "{name}:\n{metrics}");
+    }
+}
+
+#[test]
+fn a_model_based_learner_asks_for_a_rule_where_it_knows_none() {
+    let set = "agent.termination={kind: leaves, region: [{index: 99, low: 0}]}";
+    let (code, _, stderr) = finish(liprl(["check", "configs/mbrl/hopper.yaml", "--set", set]));
+    assert_eq!(code, 1);
+    assert!(stderr.contains("agent.termination.region.0: observation 99 is asked for, there are 11"), "{stderr}");
+}
+
+#[test]
 fn demonstrations_that_do_not_fit_are_refused_before_training() {
     let config = "configs/liayn/half_cheetah.yaml";
     for (set, words) in [

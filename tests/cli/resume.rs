@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::runs::{
-    SMALL, SMALL_IMITATION, assert_same_traces, newest_step, signal, small_agent, start, summary, train, train_through,
-    wait_for_checkpoints, write_config,
+    SMALL, SMALL_IMITATION, SMALL_MODEL_BASED, assert_same_traces, newest_step, signal, small_agent, start, summary,
+    train, train_through, wait_for_checkpoints, write_config,
 };
 use crate::support::finish;
 
@@ -24,6 +24,39 @@ fn a_td3_run_killed_at_random_moments_equals_one_never_killed() {
 #[test]
 fn an_imitation_killed_at_random_moments_equals_one_never_killed() {
     killed_equals_whole(SMALL_IMITATION);
+}
+
+#[test]
+fn a_model_based_run_killed_at_random_moments_equals_one_never_killed() {
+    killed_equals_whole(SMALL_MODEL_BASED);
+}
+
+/// Fits take most of this run's time, so a signal falls into one sooner or later.
+#[test]
+fn a_signal_in_the_middle_of_a_fit_leaves_a_checkpoint_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = SMALL_MODEL_BASED.replace("steps: 2400", "steps: 600").replace("max_epochs: 5", "max_epochs: 50");
+    let config = write_config(folder.path(), &config);
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    train_through(&config, &whole, &[]);
+    let mut midway = 0;
+    for _ in 0..20 {
+        let mut child = start(train(&config, &stopped, &["--resume"]));
+        wait_for_checkpoints(&stopped, 150);
+        std::thread::sleep(Duration::from_secs_f64(0.2 * random_fraction()));
+        signal(&child, "TERM");
+        let code = child.wait().expect("the child ends").code();
+        let mut words = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut words).expect("UTF-8");
+        midway += u32::from(words.contains("in the learning after step"));
+        if code == Some(0) {
+            break;
+        }
+        assert_eq!(code, Some(143), "{words}");
+    }
+    train_through(&config, &stopped, &["--resume"]);
+    assert!(midway > 0, "no signal fell into a fit");
+    assert_same_traces(&whole, &stopped);
 }
 
 fn killed_equals_whole(config: &str) {

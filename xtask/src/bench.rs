@@ -23,6 +23,9 @@ const THEIRS: &str = "benches/peers/sac.py";
 /// Off-policy GAIL with the environment, whole and less one part at a time.
 const IMITATION: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "gail"];
 
+/// The parts of model-based policy optimisation, one network against seven and SAC inside against SAC alone.
+const MODEL_BASED: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "mbpo"];
+
 /// The whole program on the same work; its speed is read from the metrics it logs.
 const END_TO_END: &[&str] = &["run", "--release", "--quiet", "--", "train", "configs/sac/half_cheetah.yaml"];
 const END_TO_END_RUN: &str = "target/bench-run";
@@ -48,6 +51,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
             samples.extend(measure(cargo(root, OURS).args(["--", "--threads", &count]))?);
             samples.push(end_to_end(root, threads)?);
             samples.extend(measure(cargo(root, IMITATION).args(["--", "--threads", &count, "--repeats", "3"]))?);
+            samples.extend(measure(cargo(root, MODEL_BASED).args(["--", "--threads", &count, "--repeats", "3"]))?);
             // SBX takes every core it may run on, so the number of threads is set by pinning.
             let mut theirs = Command::new("taskset");
             theirs.args(["--cpu-list", &format!("0-{}", threads - 1)]).current_dir(root);

@@ -38,7 +38,7 @@ pub struct Place {
 
 impl Place {
     /// Measures at these pairs.
-    pub(super) fn new(
+    pub(crate) fn new(
         name: &'static str,
         pairs: Visited,
         learner: &dyn Learner,
@@ -80,7 +80,7 @@ impl Place {
     }
 
     /// What was measured, under its metric names.
-    pub(super) fn metrics(&self, metrics: &mut Vec<(String, f64)>) {
+    pub(crate) fn metrics(&self, metrics: &mut Vec<(String, f64)>) {
         for (i, norms) in self.values.iter().enumerate() {
             summarise(&format!("q{}_gradient", i + 1), self.name, norms, metrics);
         }
@@ -114,7 +114,7 @@ pub fn network_constants(
 }
 
 /// The same for every network of `trained`: `<name>`, or `<name>_<i>` where there are several.
-pub(super) fn constants(name: &str, trained: &Trained, metrics: &mut Vec<(String, f64)>) -> Result<(), AgentError> {
+pub(crate) fn constants(name: &str, trained: &Trained, metrics: &mut Vec<(String, f64)>) -> Result<(), AgentError> {
     let (mut start, params) = (0, trained.params().tensor().f_to(Device::Cpu)?);
     for (index, mlp) in trained.mlps().iter().enumerate() {
         let name = if trained.mlps().len() > 1 { format!("{name}_{}", index + 1) } else { name.to_owned() };

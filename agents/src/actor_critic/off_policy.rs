@@ -175,12 +175,12 @@ impl OffPolicy {
 }
 
 impl NormaliseConfig {
-    fn options(self) -> NormaliserOptions {
+    pub(crate) fn options(self) -> NormaliserOptions {
         NormaliserOptions { clip: self.clip, variance_floor: self.variance_floor }
     }
 
     /// A normaliser of observations of `dim` numbers that has seen none.
-    fn normaliser(self, dim: usize) -> RunningNormaliser {
+    pub(crate) fn normaliser(self, dim: usize) -> RunningNormaliser {
         RunningNormaliser::new(if self.scalar { 1 } else { dim }, self.options())
     }
 }

@@ -7,12 +7,14 @@
 //! | `mlp` | the perceptron: where each parameter lies in the flat buffer, its autograd form |
 //! | `init` | first weights from a random stream |
 //! | `pass` | hand-written forward and backward over preallocated buffers |
+//! | `forward` | outputs alone, for many rows |
 //! | `single` | one observation, no libtorch call |
 //! | `gaussian` | the tanh-Gaussian policy head |
 //! | `kernels` | the elementwise loops, compiled for AVX2 and AVX-512 and chosen at run time |
 //! | `team` | threads that each take a share of a batch's rows |
 
 mod buffer;
+mod forward;
 pub mod gaussian;
 mod init;
 pub mod kernels;
@@ -23,6 +25,7 @@ mod spec;
 mod team;
 
 pub use buffer::Buffer;
+pub use forward::Forward;
 pub(crate) use mlp::NORM_EPS;
 pub use mlp::{Layer, Mlp};
 pub use pass::{Gradient, Pass, Weights};

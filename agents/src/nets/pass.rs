@@ -40,6 +40,12 @@ impl Weights {
         multiply(x, &self.forward[layer], out)
     }
 
+    /// `multiply` into a tensor of this shape.
+    pub(super) fn multiply_into(&self, layer: usize, x: &Tensor, out: &Tensor) -> Result<(), AgentError> {
+        let _ = x.f_mm_out(out, &self.forward[layer])?; // the handle it returns is `out` again
+        Ok(())
+    }
+
     /// `out = delta W` for layer `layer`: delta `[rows, outputs]`, out `[rows, inputs]`.
     pub fn multiply_back(&self, layer: usize, delta: &Tensor, out: &Buffer) -> Result<(), AgentError> {
         multiply(delta, &self.backward[layer], out)

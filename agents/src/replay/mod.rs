@@ -174,6 +174,12 @@ impl Replay {
         (index < self.len).then(|| self.row(index))
     }
 
+    /// The index of the transition stored last.
+    pub fn newest(&self) -> Option<u32> {
+        let capacity = self.config.capacity;
+        (self.len > 0).then_some(((self.head + capacity - 1) % capacity) as u32)
+    }
+
     fn ordered(&self) -> impl ExactSizeIterator<Item = usize> + use<> {
         let (capacity, oldest) = (self.config.capacity, if self.len < self.config.capacity { 0 } else { self.head });
         (0..self.len).map(move |age| (oldest + age) % capacity)

@@ -4,7 +4,7 @@ use crate::env::{check_action, check_finite, check_observation};
 use crate::{BoxSpace, Env, EnvError, EnvSpec, Given, NumpyRng, OptionDoc, Options, StateReader, StateWriter, Step};
 
 /// All that changes in a task between steps; what each number is, the task says.
-pub(super) type State = [f64; 3];
+pub(super) type State = [f64; 4];
 
 /// What distinguishes one task from another.
 pub(super) trait Task: Send {

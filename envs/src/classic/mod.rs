@@ -1,5 +1,6 @@
-//! Gymnasium's classic control tasks with continuous actions.
+//! Gymnasium's classic control tasks with continuous actions, its cart-pole with a continuous force among them.
 
+mod cart_pole;
 mod env;
 mod mountain_car;
 mod pendulum;
@@ -7,4 +8,4 @@ mod pendulum;
 use crate::EnvEntry;
 
 /// The tasks.
-pub(crate) const ENTRIES: &[EnvEntry] = &[pendulum::ENTRY, mountain_car::ENTRY];
+pub(crate) const ENTRIES: &[EnvEntry] = &[pendulum::ENTRY, mountain_car::ENTRY, cart_pole::ENTRY];

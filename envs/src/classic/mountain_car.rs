@@ -50,7 +50,7 @@ impl Task for MountainCar {
         if low > high {
             return Err(options.bad("low", format!("{low} is above `high`, {high}")));
         }
-        Ok([rng.uniform(low, high), 0.0, 0.0])
+        Ok([rng.uniform(low, high), 0.0, 0.0, 0.0])
     }
 
     fn can_terminate(&self) -> bool {
@@ -58,7 +58,7 @@ impl Task for MountainCar {
     }
 
     fn advance(&self, state: &mut State, action: &[f64]) -> (f64, bool) {
-        let [position, velocity, stored] = *state;
+        let [position, velocity, stored, _] = *state;
         let stored = stored == 1.0;
         let force = action[0].clamp(-1.0, 1.0);
         let change = force * POWER - GRAVITY * at(stored, 3.0 * position).cos();
@@ -79,7 +79,7 @@ impl Task for MountainCar {
         }
         let terminated = position >= bound(GOAL_POSITION) && velocity >= at(single, self.goal_velocity);
         let reward = if terminated { 100.0 } else { 0.0 } - action[0] * action[0] * 0.1;
-        *state = [at(true, position), at(true, velocity), 1.0];
+        *state = [at(true, position), at(true, velocity), 1.0, 0.0];
         (reward, terminated)
     }
 

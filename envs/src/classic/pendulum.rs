@@ -40,7 +40,7 @@ impl Task for Pendulum {
 
     fn initial(&self, rng: &mut NumpyRng, options: &Given) -> Result<State, EnvError> {
         let (angle, speed) = (options.number("x_init")?, options.number("y_init")?);
-        Ok([rng.uniform(-angle, angle), rng.uniform(-speed, speed), 0.0])
+        Ok([rng.uniform(-angle, angle), rng.uniform(-speed, speed), 0.0, 0.0])
     }
 
     fn can_terminate(&self) -> bool {
@@ -48,13 +48,13 @@ impl Task for Pendulum {
     }
 
     fn advance(&self, state: &mut State, action: &[f64]) -> (f64, bool) {
-        let [angle, speed, _] = *state;
+        let [angle, speed, ..] = *state;
         let torque = action[0].clamp(-MAX_TORQUE, MAX_TORQUE);
         let wrapped = (angle + PI).rem_euclid(2.0 * PI) - PI;
         let cost = wrapped * wrapped + 0.1 * (speed * speed) + 0.001 * (torque * torque);
         let acceleration = 3.0 * self.gravity / 2.0 * angle.sin() + 3.0 * torque;
         let speed = (speed + acceleration * DT).clamp(-MAX_SPEED, MAX_SPEED);
-        *state = [angle + speed * DT, speed, 0.0];
+        *state = [angle + speed * DT, speed, 0.0, 0.0];
         (-cost, false)
     }
 

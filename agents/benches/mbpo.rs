@@ -1,0 +1,214 @@
+//! The parts of model-based policy optimisation at Hopper's sizes (11 observations, 3 actions, model 4 × 200 swish, policy 256-256): fits of one
+//! network and of seven on the same data and steps, rollouts with the policy, SAC's updates inside against SAC by itself, in alternation. One JSON
+//! object a line.
+//!
+//! `cargo bench -p liprl-agents --bench mbpo -- [--threads N] [--repeats N]`
+
+use std::{env, error::Error, io::Write, time::Instant};
+
+use liprl_agents::{
+    Agent, AgentConfig, Flags, Lesson, Metrics, Replay, ReplayConfig, Setup, Streams, Transition,
+    actor_critic::{Learner, Sac, SacConfig},
+    mbpo::{Dynamics, ModelConfig, Profile, Roller, Route, Rule},
+};
+use rand::RngExt;
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+
+const OBS: usize = 11;
+const ACT: usize = 3;
+/// Real transitions: Hopper's after 20,000 steps.
+const ROWS: usize = 20_000;
+/// Gradient steps of a fit that is timed: one epoch.
+const STEPS: u64 = 63;
+const ROLLOUTS: usize = 20_000;
+const UPDATES: u64 = 200;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let (threads, repeats) = (argument("--threads", 1)?, argument("--repeats", 3)?);
+    let replay = filled(ROWS)?;
+    for (name, prediction) in [("deterministic", "deterministic"), ("probabilistic", "probabilistic")] {
+        let (mut single, mut ensemble, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..repeats {
+            let one = fit_seconds(&json!({"prediction": prediction, "members": 1}), &replay, threads)?;
+            let seven = fit_seconds(&json!({"prediction": prediction, "members": 7}), &replay, threads)?;
+            single.push(STEPS as f64 / one);
+            ensemble.push(STEPS as f64 / seven);
+            ratios.push(seven / one);
+        }
+        report(&format!("fit_steps_per_s_single_{name}"), threads, single)?;
+        report(&format!("fit_steps_per_s_ensemble_of_7_{name}"), threads, ensemble)?;
+        report(&format!("fit_single_over_ensemble_{name}"), threads, ratios)?;
+    }
+    for (name, model) in [
+        ("single_deterministic", json!({"prediction": "deterministic", "members": 1})),
+        ("single_probabilistic", json!({"members": 1})),
+        ("ensemble_of_7_probabilistic", json!({})),
+    ] {
+        let (rates, shares) = rollout_rates(&model, &replay, threads, repeats)?;
+        report(&format!("rollout_steps_per_s_{name}"), threads, rates)?;
+        report(&format!("rollout_share_of_floor_{name}"), threads, shares)?;
+    }
+    let (mut inside, mut plain) = (learning(true, threads)?, learning(false, threads)?);
+    let (mut inside_rates, mut plain_rates) = (Vec::new(), Vec::new());
+    for repeat in 0..=repeats {
+        let rates = (update_rate(&mut *inside)?, update_rate(&mut *plain)?);
+        // The first round warms caches and clocks up.
+        if repeat > 0 {
+            inside_rates.push(rates.0);
+            plain_rates.push(rates.1);
+        }
+    }
+    let ratios = inside_rates.iter().zip(&plain_rates).map(|(inside, plain)| inside / plain).collect();
+    report("updates_per_s_inside_mbpo", threads, inside_rates)?;
+    report("updates_per_s_plain_sac", threads, plain_rates)?;
+    report("inside_over_plain", threads, ratios)
+}
+
+fn argument(name: &str, default: usize) -> Outcome<usize> {
+    let mut arguments = env::args().skip_while(|argument| argument != name).skip(1);
+    Ok(arguments.next().map(|value| value.parse()).transpose()?.unwrap_or(default))
+}
+
+fn report(what: &str, threads: usize, mut values: Vec<f64>) -> Outcome<()> {
+    values.sort_by(f64::total_cmp);
+    let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
+    let line = json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+fn setup(threads: usize) -> Setup {
+    Setup { obs_dim: OBS, act_dim: ACT, streams: Streams::new(0), device: Device::Cpu, threads }
+}
+
+/// Random transitions of a smooth task.
+fn steps(count: usize, mut each: impl FnMut(&Transition<'_>) -> Outcome<()>) -> Outcome<()> {
+    let mut rng = Streams::new(1).rng("bench");
+    let mut obs = [0.0f32; OBS];
+    for step in 0..count {
+        let action = [(); ACT].map(|()| rng.random_range(-1.0f32..1.0));
+        let mut next_obs = obs;
+        for (i, next) in next_obs.iter_mut().enumerate() {
+            *next = 0.9 * obs[i] + 0.1 * (obs[(i + 1) % OBS] + action[i % ACT]).sin();
+        }
+        let truncated = step % 1000 == 999;
+        let reward = next_obs[0];
+        each(&Transition { obs: &obs, action: &action, reward, next_obs: &next_obs, terminated: false, truncated })?;
+        obs = next_obs;
+    }
+    Ok(())
+}
+
+fn filled(rows: usize) -> Outcome<Replay> {
+    let mut replay = Replay::new(ReplayConfig { capacity: rows, obs_dim: OBS, act_dim: ACT, priorities: None })?;
+    steps(rows, |step| Ok(replay.push(step, Flags::NONE)?))?;
+    Ok(replay)
+}
+
+/// Seconds of `STEPS` gradient steps, the fit's preparation not included.
+fn fit_seconds(model: &Value, replay: &Replay, threads: usize) -> Outcome<f64> {
+    let config: ModelConfig = serde_json::from_value(model.clone())?;
+    let mut dynamics = Dynamics::new(&config, Profile::Authors, &setup(threads))?;
+    dynamics.begin_fit(replay)?;
+    dynamics.advance_fit(replay, 3)?;
+    let started = Instant::now();
+    dynamics.advance_fit(replay, STEPS - 10)?;
+    Ok(started.elapsed().as_secs_f64() * STEPS as f64 / (STEPS - 10) as f64)
+}
+
+/// State-steps a second of rollouts of five steps, and that over the rate of their matrix products alone, measured in alternation.
+fn rollout_rates(model: &Value, replay: &Replay, threads: usize, repeats: usize) -> Outcome<(Vec<f64>, Vec<f64>)> {
+    let config: ModelConfig = serde_json::from_value(model.clone())?;
+    let setup = setup(threads);
+    let dynamics = Dynamics::new(&config, Profile::Authors, &setup)?;
+    let sac = Sac::new(&SacConfig::default(), &setup)?;
+    let mut roller = Roller::new(&dynamics, &sac.actor().mlps()[0], None, threads)?;
+    let mut pool = Replay::new(ReplayConfig { capacity: 400_000, ..*replay.config() })?;
+    let (mut rng, rule) = (Streams::new(2).rng("rollouts"), Rule::Never);
+    let route = Route {
+        dynamics: &dynamics,
+        normaliser: None,
+        rule: &rule,
+        head: None,
+        length: 5,
+        count: ROLLOUTS,
+        blow_up: 1e6,
+    };
+    let (mut rates, mut shares) = (Vec::new(), Vec::new());
+    let outputs = if config.prediction.gaussian() { 2 * (OBS + 1) } else { OBS + 1 };
+    let floor = Floor::new(&[&[OBS, 256, 256, 2 * ACT], &[OBS + ACT, 200, 200, 200, 200, outputs]]);
+    for repeat in 0..=repeats {
+        let floor_rate = floor.rate(20) * threads as f64;
+        let started = Instant::now();
+        let report = roller.roll(route, sac.actor(), replay, &mut pool, &mut rng)?;
+        if repeat > 0 {
+            let rate = report.stored as f64 / started.elapsed().as_secs_f64();
+            rates.push(rate);
+            shares.push(rate / floor_rate);
+        }
+    }
+    Ok((rates, shares))
+}
+
+/// The matrix products of some networks' layers on 512 rows, one thread.
+struct Floor(Vec<[Tensor; 3]>);
+
+impl Floor {
+    fn new(networks: &[&[usize]]) -> Self {
+        let tensor =
+            |rows: usize, columns: usize| Tensor::ones([rows as i64, columns as i64], (Kind::Float, Device::Cpu));
+        let layers = networks.iter().flat_map(|sizes| sizes.windows(2));
+        Self(layers.map(|size| [tensor(512, size[0]), tensor(size[1], size[0]).tr(), tensor(512, size[1])]).collect())
+    }
+
+    /// Rows a second.
+    fn rate(&self, repeats: usize) -> f64 {
+        let started = Instant::now();
+        for [x, weight, out] in (0..repeats).flat_map(|_| &self.0) {
+            let _ = x.mm_out(out, weight);
+        }
+        (512 * repeats) as f64 / started.elapsed().as_secs_f64()
+    }
+}
+
+/// An agent whose every `update` is 20 gradient updates.
+fn learning(model_based: bool, threads: usize) -> Outcome<Box<dyn Agent>> {
+    let policy = json!({"learning_starts": 1000, "updates": 20, "buffer_size": 100_000});
+    let mut config = match model_based {
+        true => {
+            json!({"kind": "mbpo", "policy": policy, "refit_every": 1_000_000, "epoch_steps": 1_000_000, "rollouts": 100_000,
+            "model": {"prediction": "deterministic", "members": 1, "max_epochs": 1}})
+        }
+        false => policy,
+    };
+    if !model_based {
+        config["kind"] = json!("sac");
+    }
+    let config: AgentConfig = serde_json::from_value(config)?;
+    let lesson = Lesson { can_terminate: false, ..Lesson::NONE };
+    let mut agent = config.build(&setup(threads), &lesson)?;
+    let mut metrics = Metrics::default();
+    // Each samples from 100,000 transitions: imagined ones, or its own.
+    steps(if model_based { 1001 } else { 100_000 }, |step| {
+        agent.observe(step)?;
+        if !model_based {
+            return Ok(());
+        }
+        agent.update(&mut metrics)?;
+        while agent.busy() {
+            agent.update(&mut metrics)?;
+        }
+        Ok(())
+    })?;
+    Ok(agent)
+}
+
+fn update_rate(agent: &mut dyn Agent) -> Outcome<f64> {
+    let (before, started, mut metrics) = (agent.updates(), Instant::now(), Metrics::default());
+    while agent.updates() < before + UPDATES {
+        agent.update(&mut metrics)?;
+    }
+    Ok((agent.updates() - before) as f64 / started.elapsed().as_secs_f64())
+}

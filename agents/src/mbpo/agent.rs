@@ -1,0 +1,302 @@
+//! The agent: when it fits, imagines and learns.
+
+use std::time::Instant;
+
+use rand::RngExt;
+
+use super::{
+    MbpoConfig, Profile,
+    dynamics::{Dynamics, FitReport},
+    head::Head,
+    rollout::{Roller, Route},
+    termination::Rule,
+};
+use crate::{
+    Agent, AgentError, Batch, Flags, Lesson, Metrics, Policy, Replay, ReplayConfig, RunningNormaliser, Setup, State,
+    StreamRng, Transition, Visited,
+    actor_critic::{Learner, Sac, SacConfig},
+    batch::f32_slice_mut,
+};
+
+/// Gradient steps of a fit that one `update` does: a signal waits for no more, and a checkpoint may fall between.
+const SLICE: u64 = 64;
+
+/// SAC, a dynamics model, and a buffer each for what happened and what was imagined.
+pub struct Mbpo {
+    pub(super) config: MbpoConfig,
+    policy: SacConfig,
+    pub(super) learner: Box<dyn Learner>,
+    pub(super) dynamics: Dynamics,
+    rule: Rule,
+    head: Option<Head>,
+    roller: Roller,
+    pub(super) real: Replay,
+    pool: Replay,
+    batch: Batch,
+    /// A batch of the real rows alone, for the ports' first updates.
+    real_batch: Option<Batch>,
+    pub(super) normaliser: Option<RunningNormaliser>,
+    sampling: StreamRng,
+    pub(super) rollouts: StreamRng,
+    warm_up: StreamRng,
+    /// One observation, standardised.
+    seen: Vec<f32>,
+    steps: u64,
+    /// Seconds of the fit under way.
+    fit_s: f64,
+}
+
+impl Mbpo {
+    /// An agent that has seen nothing yet. `lesson` says how the task ends its episodes.
+    pub fn new(config: &MbpoConfig, setup: &Setup, lesson: &Lesson) -> Result<Self, AgentError> {
+        config.check()?;
+        let policy = config.sac();
+        let Setup { obs_dim, act_dim, streams, .. } = *setup;
+        let learner: Box<dyn Learner> = Box::new(Sac::new(&policy, setup)?);
+        let dynamics = Dynamics::new(&config.model, config.profile, setup)?;
+        let rule = Rule::new(&config.termination, lesson, obs_dim)?;
+        let head = match &rule {
+            Rule::Learned(config) => Some(Head::new(config, setup)?),
+            _ => None,
+        };
+        let roller = Roller::new(&dynamics, &learner.actor().mlps()[0], head.as_ref(), setup.threads)?;
+        let buffer = |capacity| Replay::new(ReplayConfig { capacity, obs_dim, act_dim, priorities: None });
+        let batch = |rows| Batch::new(rows, obs_dim, act_dim, 1, policy.gamma);
+        let real_rows = config.real_rows();
+        Ok(Self {
+            real: buffer(policy.buffer_size)?,
+            pool: buffer(config.model_capacity(config.rollout_length.at(0)))?,
+            batch: batch(policy.batch_size),
+            real_batch: (config.profile == Profile::Ports && real_rows > 0).then(|| batch(real_rows)),
+            normaliser: policy.normalise_observations.map(|config| config.normaliser(obs_dim)),
+            sampling: streams.rng("replay"),
+            rollouts: streams.rng("rollouts"),
+            warm_up: streams.rng("warm-up"),
+            seen: Vec::new(),
+            steps: 0,
+            fit_s: 0.0,
+            config: config.clone(),
+            policy,
+            learner,
+            dynamics,
+            rule,
+            head,
+            roller,
+        })
+    }
+
+    /// The dynamics model.
+    pub fn dynamics(&self) -> &Dynamics {
+        &self.dynamics
+    }
+
+    /// The imagined transitions.
+    pub fn imagined(&self) -> &Replay {
+        &self.pool
+    }
+
+    /// The updates due after a step.
+    fn learn(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
+        let started = Instant::now();
+        let real_rows = self.config.real_rows();
+        for _ in 0..self.policy.updates {
+            let imagined = !self.pool.is_empty();
+            let batch = match (imagined, &mut self.real_batch) {
+                (false, Some(batch)) => batch,
+                (false, None) if self.config.profile == Profile::Ports => return Ok(()),
+                _ => &mut self.batch,
+            };
+            // Where every imagined transition was dropped, the real ones have to do.
+            let split = if imagined { real_rows } else { batch.size() };
+            if split > 0 {
+                self.real.sample_rows(&mut self.sampling, batch, 0..split)?;
+            }
+            if split < batch.size() {
+                self.pool.sample_rows(&mut self.sampling, batch, split..batch.size())?;
+            }
+            if let Some(normaliser) = &self.normaliser {
+                normaliser.apply(f32_slice_mut(&mut batch.obs)?);
+                normaliser.apply(f32_slice_mut(&mut batch.next_obs)?);
+            }
+            self.learner.update(batch, metrics)?;
+        }
+        metrics.add("perf/policy_s", started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// A slice of the fit under way, and after its last the rollouts.
+    fn fit(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
+        let started = Instant::now();
+        let report = self.dynamics.advance_fit(&self.real, SLICE)?;
+        self.fit_s += started.elapsed().as_secs_f64();
+        let Some(report) = report else { return Ok(()) };
+        let FitReport { epochs, steps, train_loss, holdout_loss, train_rows, .. } = report;
+        metrics.add("model/train_loss", train_loss);
+        metrics.add("model/holdout_loss", holdout_loss);
+        metrics.add("model/fit_epochs", epochs as f64);
+        metrics.add("model/fit_steps", steps as f64);
+        metrics.add("model/train_rows", train_rows as f64);
+        if let Some(head) = &mut self.head
+            && let Some(loss) = head.train(&self.real, self.dynamics.view().scaler)?
+        {
+            metrics.add("model/termination_loss", loss);
+        }
+        metrics.add("perf/fit_s", std::mem::take(&mut self.fit_s));
+        self.imagine(metrics)
+    }
+
+    /// Fills the model's buffer.
+    fn imagine(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
+        let started = Instant::now();
+        let t = self.steps - self.policy.learning_starts;
+        let length = self.config.rollout_length.at(self.config.epoch(t));
+        let capacity = self.config.model_capacity(length);
+        if capacity != self.pool.config().capacity {
+            self.pool.resize(capacity)?;
+        }
+        let route = Route {
+            dynamics: &self.dynamics,
+            normaliser: self.normaliser.as_ref(),
+            rule: &self.rule,
+            head: self.head.as_ref(),
+            length,
+            count: self.config.rollouts,
+            blow_up: self.config.blow_up,
+        };
+        let report = self.roller.roll(route, self.learner.actor(), &self.real, &mut self.pool, &mut self.rollouts)?;
+        metrics.add("model/rollout_length", length as f64);
+        metrics.add("model/buffer_size", self.pool.len() as f64);
+        metrics.add("model/imagined", report.stored as f64);
+        metrics.add("model/imagined_ended", report.terminated as f64 / report.stored.max(1) as f64);
+        metrics.add("model/dropped", report.dropped as f64);
+        metrics.add("perf/rollouts_s", started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// `obs` as the learner sees it, in `self.seen`.
+    fn look(&mut self, obs: &[f32]) {
+        self.seen.clear();
+        self.seen.extend_from_slice(obs);
+        if let Some(normaliser) = &self.normaliser {
+            normaliser.apply(&mut self.seen);
+        }
+    }
+}
+
+impl Agent for Mbpo {
+    fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
+        if self.steps < self.policy.learning_starts && self.config.profile == Profile::Authors {
+            action.iter_mut().for_each(|action| *action = self.warm_up.random_range(-1.0..=1.0));
+            return Ok(());
+        }
+        self.look(obs);
+        self.learner.act(&self.seen, action)
+    }
+
+    fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
+        self.look(obs);
+        self.learner.act_greedy(&self.seen, action)
+    }
+
+    fn observe(&mut self, transition: &Transition<'_>) -> Result<(), AgentError> {
+        if self.dynamics.fitting() {
+            let problem = "a step came while the model is being fitted; call `update` until `busy` says no";
+            return Err(AgentError::Replay { problem: problem.into() });
+        }
+        self.real.push(transition, Flags::NONE)?;
+        self.steps += 1;
+        if let Some(normaliser) = &mut self.normaliser {
+            normaliser.update(transition.obs);
+        }
+        if transition.terminated || transition.truncated {
+            self.learner.end_episode();
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
+        if self.dynamics.fitting() {
+            return self.fit(metrics);
+        }
+        let Some(t) = self.steps.checked_sub(self.policy.learning_starts) else { return Ok(()) };
+        if t > 0 && t.is_multiple_of(self.policy.update_every) {
+            self.learn(metrics)?;
+        }
+        if self.config.refit_due(t) {
+            self.dynamics.begin_fit(&self.real)?;
+            self.fit(metrics)?;
+        }
+        Ok(())
+    }
+
+    fn busy(&self) -> bool {
+        self.dynamics.fitting()
+    }
+
+    fn updates(&self) -> u64 {
+        self.learner.updates()
+    }
+
+    fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
+        let named = [("actor", self.learner.actor().named()?), ("critic", self.learner.critics().named()?)];
+        let model = [("model", self.dynamics.named())];
+        let each = named.into_iter().chain(model).flat_map(|(network, named)| {
+            named.into_iter().map(move |(name, values)| (format!("weights/{network}/{name}"), values))
+        });
+        Ok(each.collect())
+    }
+
+    fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
+        super::diagnostics::diagnose(self, visited)
+    }
+
+    fn policy(&self) -> Result<Policy, AgentError> {
+        let actor = self.learner.actor();
+        let normaliser = self.normaliser.as_ref().map(|normaliser| normaliser.broadcast(self.real.config().obs_dim));
+        let normaliser = normaliser.zip(self.policy.normalise_observations.map(|config| config.options()));
+        Ok(Policy::new(&actor.mlps()[0], actor.params().to_vec()?, self.real.config().act_dim, normaliser))
+    }
+
+    fn save(&self) -> Result<State, AgentError> {
+        let mut state = State::default();
+        self.learner.save(&mut state)?;
+        self.dynamics.save(&mut state);
+        state.put("streams/replay", &self.sampling);
+        state.put("streams/rollouts", &self.rollouts);
+        state.put("streams/warm-up", &self.warm_up);
+        state.put("steps", &self.steps);
+        state.put("model/buffer_capacity", &self.pool.config().capacity);
+        if let Some(head) = &self.head {
+            head.save(&mut state)?;
+        }
+        if let Some(normaliser) = &self.normaliser {
+            normaliser.save(&mut state, "normaliser");
+        }
+        Ok(state)
+    }
+
+    fn load(&mut self, state: &State) -> Result<(), AgentError> {
+        self.learner.load(state)?;
+        self.dynamics.load(state)?;
+        self.sampling = state.get("streams/replay")?;
+        self.rollouts = state.get("streams/rollouts")?;
+        self.warm_up = state.get("streams/warm-up")?;
+        self.steps = state.get("steps")?;
+        // The buffer grows with rollouts; the one to restore has to have the size it had.
+        let capacity = state.get("model/buffer_capacity")?;
+        if capacity != self.pool.config().capacity {
+            self.pool = Replay::new(ReplayConfig { capacity, ..*self.pool.config() })?;
+        }
+        if let Some(head) = &mut self.head {
+            head.load(state)?;
+        }
+        if let Some(normaliser) = &mut self.normaliser {
+            normaliser.load(state, "normaliser")?;
+        }
+        Ok(())
+    }
+
+    fn replays(&mut self) -> Vec<(&'static str, &mut Replay)> {
+        vec![("replay", &mut self.real), ("model_replay", &mut self.pool)]
+    }
+}

@@ -1,0 +1,102 @@
+//! What a fit learns from: inputs (s, a), standardised, and targets (reward, s' − s), not standardised.
+
+use crate::Replay;
+
+/// x ↦ (x − mean)/std of each input coordinate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaler {
+    /// Mean.
+    pub mean: Vec<f32>,
+    /// Inverse standard deviation.
+    pub inverse: Vec<f32>,
+}
+
+impl Scaler {
+    /// Changes nothing.
+    pub fn identity(dim: usize) -> Self {
+        Self { mean: vec![0.0; dim], inverse: vec![1.0; dim] }
+    }
+
+    /// By the moments of these rows of the buffer (division by their number). Deviations below 1e-12 count as 1.
+    pub fn of(replay: &Replay, rows: &[u32]) -> Self {
+        let dim = replay.config().obs_dim + replay.config().act_dim;
+        let (mut mean, mut squares) = (vec![0.0; dim], vec![0.0; dim]);
+        let each = |at: &mut dyn FnMut(usize, f64)| {
+            for row in rows.iter().filter_map(|&row| replay.get(row)) {
+                row.obs.iter().chain(row.action).enumerate().for_each(|(j, &x)| at(j, f64::from(x)));
+            }
+        };
+        each(&mut |j, x| mean[j] += x);
+        mean.iter_mut().for_each(|mean| *mean /= rows.len().max(1) as f64);
+        each(&mut |j, x| squares[j] += (x - mean[j]).powi(2));
+        let inverse = |sum: &f64| {
+            let std = (sum / rows.len().max(1) as f64).sqrt();
+            if std < 1e-12 { 1.0 } else { (1.0 / std) as f32 }
+        };
+        Self { mean: mean.iter().map(|&x| x as f32).collect(), inverse: squares.iter().map(inverse).collect() }
+    }
+
+    /// Standardises (s, a) into `x`.
+    pub fn apply(&self, obs: &[f32], action: &[f32], x: &mut [f32]) {
+        let each = obs.iter().chain(action).zip(&self.mean).zip(&self.inverse);
+        x.iter_mut().zip(each).for_each(|(x, ((raw, mean), inverse))| *x = (raw - mean) * inverse);
+    }
+}
+
+/// Rows of inputs and targets.
+#[derive(Debug)]
+pub struct Data {
+    x: Vec<f32>,
+    y: Vec<f32>,
+    inputs: usize,
+    predicted: usize,
+}
+
+impl Data {
+    /// `x [N, inputs]` and `y [N, predicted]`, flat.
+    pub fn new(x: Vec<f32>, y: Vec<f32>, inputs: usize, predicted: usize) -> Self {
+        Self { x, y, inputs, predicted }
+    }
+
+    /// These rows of the buffer, in this order.
+    pub fn of(replay: &Replay, rows: &[u32], scaler: &Scaler) -> Self {
+        let (obs_dim, act_dim) = (replay.config().obs_dim, replay.config().act_dim);
+        let (inputs, predicted) = (obs_dim + act_dim, obs_dim + 1);
+        let mut data = Self::new(vec![0.0; rows.len() * inputs], vec![0.0; rows.len() * predicted], inputs, predicted);
+        let slots = data.x.chunks_exact_mut(inputs).zip(data.y.chunks_exact_mut(predicted));
+        for ((x, y), row) in slots.zip(rows.iter().filter_map(|&row| replay.get(row))) {
+            scaler.apply(row.obs, row.action, x);
+            y[0] = row.reward;
+            let deltas = row.next_obs.iter().zip(row.obs);
+            y[1..].iter_mut().zip(deltas).for_each(|(y, (next, obs))| *y = next - obs);
+        }
+        data
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.y.len() / self.predicted
+    }
+
+    /// Coordinates of a target.
+    pub fn predicted(&self) -> usize {
+        self.predicted
+    }
+
+    /// Copies rows into `x [R, inputs]` and `y [R, predicted]`.
+    pub fn gather(&self, rows: &[u32], x: &mut [f32], y: &mut [f32]) {
+        let slots = x.chunks_exact_mut(self.inputs).zip(y.chunks_exact_mut(self.predicted));
+        for ((x, y), &row) in slots.zip(rows) {
+            x.copy_from_slice(&self.x[row as usize * self.inputs..][..self.inputs]);
+            y.copy_from_slice(&self.y[row as usize * self.predicted..][..self.predicted]);
+        }
+    }
+
+    /// Inputs and targets of consecutive rows.
+    pub fn range(&self, rows: std::ops::Range<usize>) -> (&[f32], &[f32]) {
+        (
+            &self.x[rows.start * self.inputs..rows.end * self.inputs],
+            &self.y[rows.start * self.predicted..rows.end * self.predicted],
+        )
+    }
+}

@@ -1,0 +1,317 @@
+//! A fit of all members to the real transitions, in slices that a checkpoint may fall between (the authors' code of Janner et al. 2019).
+//!
+//! A fifth of the rows, at most 5000, is held out, the same for all members. Each member learns from its own draws with replacement from
+//! the rest, shuffled anew each epoch, and goes back to its best epoch in the end. Better means a relative fall of its held-out error by
+//! more than 1 %; the fit ends after more than five epochs in which no member got better.
+
+use rand::{RngExt, seq::SliceRandom};
+
+use super::{
+    ModelConfig,
+    data::{Data, Scaler},
+    params::Parameters,
+    step::Stepper,
+};
+use crate::{
+    AgentError, Array, ArrayData, Replay, State, StreamRng,
+    nets::{Buffer, Forward, Team, Weights},
+};
+
+/// Rows that held-out errors are measured on at a time.
+const MEASURED: usize = 512;
+
+/// What a finished fit came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FitReport {
+    /// Epochs done.
+    pub epochs: u64,
+    /// Gradient steps, each of all members.
+    pub steps: u64,
+    /// Mean over members and the last epoch of the loss on training data, without decay and bounds' terms.
+    pub train_loss: f64,
+    /// Mean over the elites of the held-out mean squared error of (reward, delta).
+    pub holdout_loss: f64,
+    /// Rows learned from.
+    pub train_rows: usize,
+    /// Rows held out.
+    pub holdout_rows: usize,
+}
+
+/// A fit under way.
+#[derive(Debug)]
+pub(super) struct Fit {
+    /// Rows of the replay buffer.
+    train: Vec<u32>,
+    pub holdout: Vec<u32>,
+    /// Each member's rows among `train`, in the order of this epoch.
+    order: Vec<Vec<u32>>,
+    epoch: u64,
+    /// Rows of this epoch that were learned from.
+    done: usize,
+    steps: u64,
+    loss_sum: f64,
+    loss_count: u64,
+    /// Epochs since any member got better.
+    stale: u64,
+    best: Vec<f64>,
+    snapshots: Vec<Vec<f32>>,
+    /// Made from the replay when first needed, so that a restored fit can wait for its replay.
+    loaded: Option<Loaded>,
+}
+
+/// What can be made again from the replay.
+#[derive(Debug)]
+struct Loaded {
+    train: Data,
+    holdout: Data,
+    /// For whole batches, then for an epoch's last one.
+    steppers: Vec<Stepper>,
+    judges: Vec<Judge>,
+}
+
+/// What a fit works on.
+pub(super) struct Subject<'a> {
+    pub config: &'a ModelConfig,
+    pub params: &'a mut Parameters,
+    pub scaler: &'a mut Scaler,
+    pub rng: &'a mut StreamRng,
+    pub team: &'a Team,
+}
+
+impl Fit {
+    /// Splits the buffer's rows and draws the first epoch.
+    pub(super) fn begin(subject: &mut Subject<'_>, replay: &Replay) -> Result<Self, AgentError> {
+        let (config, members) = (subject.config, subject.params.members);
+        let rows = replay.len();
+        if rows < 2 {
+            let problem = format!("{rows} transitions cannot be split into some to fit and some to hold out");
+            return Err(AgentError::Replay { problem });
+        }
+        let most = config.holdout_rows.unwrap_or(usize::MAX).min(rows - 1);
+        let held = ((rows as f64 * config.holdout_ratio) as usize).clamp(1, most);
+        let mut all: Vec<u32> = (0..rows as u32).collect();
+        all.shuffle(subject.rng);
+        let train = all.split_off(held);
+        *subject.scaler = Scaler::of(replay, &train);
+        let count = train.len() as u32;
+        let mut order: Vec<Vec<u32>> = (0..members)
+            .map(|_| match config.bootstrap {
+                Some(false) => (0..count).collect(),
+                _ => (0..count).map(|_| subject.rng.random_range(0..count)).collect(),
+            })
+            .collect();
+        order.iter_mut().for_each(|rows| rows.shuffle(subject.rng));
+        Ok(Self {
+            train,
+            holdout: all,
+            order,
+            epoch: 0,
+            done: 0,
+            steps: 0,
+            loss_sum: 0.0,
+            loss_count: 0,
+            stale: 0,
+            best: vec![f64::INFINITY; members],
+            snapshots: (0..members).map(|e| subject.params.member(e).to_vec()).collect(),
+            loaded: None,
+        })
+    }
+
+    fn load_data(&mut self, subject: &Subject<'_>, replay: &Replay) -> Result<(), AgentError> {
+        if self.loaded.is_some() {
+            return Ok(());
+        }
+        let (config, params, team) = (subject.config, &*subject.params, subject.team);
+        let train = Data::of(replay, &self.train, subject.scaler);
+        let holdout = Data::of(replay, &self.holdout, subject.scaler);
+        let (whole, rest) = (config.batch_size.min(train.rows()), train.rows() % config.batch_size);
+        let sizes = [whole, rest].into_iter().take(if rest == 0 || rest == whole { 1 } else { 2 });
+        let decay = config.decay();
+        let steppers =
+            sizes.map(|rows| Stepper::new(params, &decay, train.predicted(), rows, team)).collect::<Result<_, _>>()?;
+        let shares = team.shares(holdout.rows());
+        let judges = shares.into_iter().map(|rows| Judge::new(params, rows)).collect::<Result<_, _>>()?;
+        self.loaded = Some(Loaded { train, holdout, steppers, judges });
+        Ok(())
+    }
+
+    /// Up to `steps` gradient steps, at most to the end of an epoch. The report once the fit is finished.
+    pub(super) fn advance(
+        &mut self,
+        subject: &mut Subject<'_>,
+        replay: &Replay,
+        steps: u64,
+    ) -> Result<Option<FitReport>, AgentError> {
+        self.load_data(subject, replay)?;
+        let Some(loaded) = &mut self.loaded else { return Ok(None) };
+        let learn_bounds = subject.config.log_variance.learned != Some(false);
+        let total = self.train.len();
+        for _ in 0..steps {
+            let rows = subject.config.batch_size.min(total - self.done);
+            let Some(stepper) = loaded.steppers.iter_mut().find(|stepper| stepper.rows() == rows) else { break };
+            let batch: Vec<&[u32]> = self.order.iter().map(|order| &order[self.done..self.done + rows]).collect();
+            let loss = stepper.step(subject.params, &loaded.train, &batch, learn_bounds, subject.team)?;
+            if !loss.is_finite() {
+                return Err(diverged("loss", loss, subject.params.steps()));
+            }
+            self.loss_sum += loss;
+            self.loss_count += 1;
+            self.steps += 1;
+            self.done += rows;
+            if self.done == total {
+                break;
+            }
+        }
+        if self.done < total { Ok(None) } else { self.end_epoch(subject) }
+    }
+
+    /// Scores the members, keeps what got better, and starts the next epoch or ends the fit.
+    fn end_epoch(&mut self, subject: &mut Subject<'_>) -> Result<Option<FitReport>, AgentError> {
+        let config = subject.config;
+        let losses = self.score(subject)?;
+        if let Some(loss) = losses.iter().find(|loss| !loss.is_finite()) {
+            return Err(diverged("held-out error", *loss, subject.params.steps()));
+        }
+        let mut better = false;
+        for (member, &loss) in losses.iter().enumerate() {
+            let best = self.best[member];
+            if best.is_infinite() || (best - loss) / best > config.improvement {
+                self.best[member] = loss;
+                self.snapshots[member].copy_from_slice(subject.params.member(member));
+                better = true;
+            }
+        }
+        self.stale = if better { 0 } else { self.stale + 1 };
+        self.epoch += 1;
+        let train_loss = self.loss_sum / self.loss_count as f64;
+        if self.stale <= config.patience && config.max_epochs.is_none_or(|most| self.epoch < most) {
+            self.order.iter_mut().for_each(|rows| rows.shuffle(subject.rng));
+            (self.done, self.loss_sum, self.loss_count) = (0, 0.0, 0);
+            return Ok(None);
+        }
+        if config.restore_best != Some(false) {
+            self.snapshots.iter().enumerate().for_each(|(e, best)| subject.params.set_member(e, best));
+        }
+        Ok(Some(FitReport {
+            epochs: self.epoch,
+            steps: self.steps,
+            train_loss,
+            holdout_loss: f64::NAN, // the caller's, who chooses the elites
+            train_rows: self.train.len(),
+            holdout_rows: self.holdout.len(),
+        }))
+    }
+
+    /// Each member's held-out error: mean over rows and coordinates of (μ − y)².
+    pub(super) fn score(&mut self, subject: &Subject<'_>) -> Result<Vec<f64>, AgentError> {
+        let members = subject.params.members;
+        let Some(loaded) = &mut self.loaded else { return Ok(vec![f64::NAN; members]) };
+        let holdout = &loaded.holdout;
+        subject.team.run(&mut loaded.judges, |judge| judge.judge(holdout))?;
+        let numbers = (holdout.rows() * holdout.predicted()) as f64;
+        Ok((0..members).map(|e| loaded.judges.iter().map(|judge| judge.sums[e]).sum::<f64>() / numbers).collect())
+    }
+
+    /// Everything but what the replay gives back, under `model/fit/…`.
+    pub(super) fn save(&self, state: &mut State) {
+        let mut rows = |name: &str, rows: &[u32]| {
+            let data = ArrayData::I64(rows.iter().map(|&row| i64::from(row)).collect());
+            state.arrays.insert(format!("model/fit/{name}"), Array { shape: vec![rows.len()], data });
+        };
+        rows("train", &self.train);
+        rows("holdout", &self.holdout);
+        rows("order", &self.order.concat());
+        let snapshots = self.snapshots.concat();
+        state.put_f32("model/fit/snapshots", &[snapshots.len()], &snapshots);
+        // A first epoch's best errors are infinite, which a checkpoint takes for damage; −1 stands for it.
+        let best: Vec<f64> = self.best.iter().map(|&best| if best.is_infinite() { -1.0 } else { best }).collect();
+        state.put_f64("model/fit/best", &[best.len()], &best);
+        state.put_f64("model/fit/loss_sum", &[1], &[self.loss_sum]);
+        state.put(
+            "model/fit/counts",
+            &[self.epoch, self.done as u64, self.steps, self.loss_count, self.stale, self.train.len() as u64],
+        );
+    }
+
+    /// A fit as `save` left it.
+    pub(super) fn restored(state: &State, params: &Parameters) -> Result<Self, AgentError> {
+        let bad = |name: &str, problem: &str| AgentError::BadState { name: name.into(), problem: problem.into() };
+        let rows = |name: &str| {
+            let name = format!("model/fit/{name}");
+            match state.arrays.get(&name).map(|array| &array.data) {
+                Some(ArrayData::I64(rows)) => Ok(rows.iter().map(|&row| row as u32).collect::<Vec<u32>>()),
+                _ => Err(bad(&name, "is missing")),
+            }
+        };
+        let [epoch, done, steps, loss_count, stale, count] = state.get::<[u64; 6]>("model/fit/counts")?;
+        let (members, len) = (params.members, params.mlp.len());
+        let (train, order) = (rows("train")?, rows("order")?);
+        let fits = train.len() as u64 == count && order.len() == members * train.len() && done <= count;
+        if !fits || train.is_empty() {
+            return Err(bad("model/fit/order", "does not fit the rows learned from"));
+        }
+        let best = state.f64("model/fit/best", &[members])?.iter();
+        Ok(Self {
+            order: order.chunks_exact(train.len()).map(<[u32]>::to_vec).collect(),
+            train,
+            holdout: rows("holdout")?,
+            epoch,
+            done: done as usize,
+            steps,
+            loss_sum: state.f64("model/fit/loss_sum", &[1])?[0],
+            loss_count,
+            stale,
+            best: best.map(|&best| if best < 0.0 { f64::INFINITY } else { best }).collect(),
+            snapshots: state.f32("model/fit/snapshots", &[members * len])?.chunks(len).map(<[f32]>::to_vec).collect(),
+            loaded: None,
+        })
+    }
+}
+
+fn diverged(what: &str, value: f64, updates: u64) -> AgentError {
+    AgentError::NonFinite { what: format!("the dynamics model's {what}"), value, updates }
+}
+
+/// One team member's share of the held-out rows.
+#[derive(Debug)]
+struct Judge {
+    rows: std::ops::Range<usize>,
+    weights: Vec<Weights>,
+    forward: Forward,
+    x: Buffer,
+    sums: Vec<f64>,
+}
+
+impl Judge {
+    fn new(params: &Parameters, rows: std::ops::Range<usize>) -> Result<Self, AgentError> {
+        let (mlp, capacity) = (&params.mlp, rows.len().min(MEASURED));
+        Ok(Self {
+            rows,
+            weights: (0..params.members).map(|e| Weights::new(mlp, &params.values, e * mlp.len())).collect(),
+            forward: Forward::new(mlp, capacity)?,
+            x: Buffer::zeros(&[capacity, mlp.inputs()])?,
+            sums: vec![0.0; params.members],
+        })
+    }
+
+    fn judge(&mut self, data: &Data) -> Result<(), AgentError> {
+        self.sums.fill(0.0);
+        let (capacity, dims) = (self.forward.capacity(), data.predicted());
+        let mut start = self.rows.start;
+        while start < self.rows.end {
+            let end = (start + capacity).min(self.rows.end);
+            let (x, y) = data.range(start..end);
+            self.x.slice_mut()[..x.len()].copy_from_slice(x);
+            let x = self.x.tensor().f_narrow(0, 0, (end - start) as i64)?;
+            for (weights, sum) in self.weights.iter().zip(&mut self.sums) {
+                let output = self.forward.run(weights, &x)?;
+                let width = output.len() / (end - start);
+                for (output, y) in output.chunks_exact(width).zip(y.chunks_exact(dims)) {
+                    *sum += output.iter().zip(y).map(|(mean, y)| f64::from((mean - y) * (mean - y))).sum::<f64>();
+                }
+            }
+            start = end;
+        }
+        Ok(())
+    }
+}

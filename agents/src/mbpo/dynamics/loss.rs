@@ -1,0 +1,101 @@
+//! What a member's outputs cost: squared errors, or a Gaussian's negative log-likelihood with bounded log-variance.
+//!
+//! With D predicted coordinates, B rows and the outputs (μ, ℓ): ℓ₁ = max − softplus(max − ℓ), ℓ₂ = min + softplus(ℓ₁ − min), and
+//!
+//! L = mean over rows and coordinates of (μ − y)² e^{−ℓ₂} + ℓ₂, summed over the members, + 0.01 Σ max − 0.01 Σ min + Σ c/2 ‖W‖²
+//!
+//! (Chua et al. 2018, appendix A.1; the authors' code of Janner et al. 2019). For a deterministic model L = mean of (μ − y)², summed over the
+//! members, and the decay. `autograd` is the specification, on any float type; the rest is written by hand.
+
+use tch::{Kind, Tensor};
+
+use crate::nets::{Mlp, kernels};
+
+/// The weight that pulls the bounds inwards.
+pub const BOUND_WEIGHT: f64 = 0.01;
+
+/// L by autograd. `params` is one flat tensor as `Parameters` has it, `x [E, B, inputs]`, `y [E, B, D]`.
+pub fn autograd(mlp: &Mlp, gaussian: bool, decay: &[f64], params: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
+    let (members, dims) = (x.size()[0], y.size()[2]);
+    let bounds = params.narrow(0, members * mlp.len() as i64, if gaussian { 2 * dims } else { 0 });
+    let mut total = Tensor::zeros([], (params.kind(), params.device()));
+    for member in 0..members {
+        let own = params.narrow(0, member * mlp.len() as i64, mlp.len() as i64);
+        let (output, y) = (mlp.forward(&own, &x.get(member)), y.get(member));
+        total += if gaussian {
+            let (max, min) = (bounds.narrow(0, 0, dims), bounds.narrow(0, dims, dims));
+            let log_var = bounded(&output.narrow(1, dims, dims), &max, &min);
+            ((output.narrow(1, 0, dims) - y).square() * (-&log_var).exp() + log_var).mean(None::<Kind>)
+        } else {
+            (output - y).square().mean(None::<Kind>)
+        };
+        for (layer, c) in mlp.layers.iter().zip(decay) {
+            let weight = own.narrow(0, layer.start as i64, (layer.inputs * layer.outputs) as i64);
+            total += weight.square().sum(None::<Kind>) * (0.5 * c);
+        }
+    }
+    if gaussian {
+        let (max, min) = (bounds.narrow(0, 0, dims).sum(None::<Kind>), bounds.narrow(0, dims, dims).sum(None::<Kind>));
+        total += (max - min) * BOUND_WEIGHT;
+    }
+    total
+}
+
+/// ℓ₂ by autograd.
+fn bounded(log_var: &Tensor, max: &Tensor, min: &Tensor) -> Tensor {
+    let below = max - (max - log_var).softplus();
+    min + (below - min).softplus()
+}
+
+/// Mean squared error of rows of outputs against `target`, both `[R, D]`; `slopes` takes its gradient, everything times `share`
+/// (1 over rows and coordinates of the whole batch). Returns Σ (μ − y)² · share.
+pub fn squared(output: &[f32], target: &[f32], share: f64, slopes: &mut [f32]) -> f64 {
+    let (mut sum, factor) = (0.0, (2.0 * share) as f32);
+    for ((slope, output), target) in slopes.iter_mut().zip(output).zip(target) {
+        let error = output - target;
+        sum += f64::from(error * error);
+        *slope = factor * error;
+    }
+    sum * share
+}
+
+/// The likelihood term of rows of outputs `[R, 2D]` against `target [R, D]`, times `share`; `slopes` takes its gradient, and what
+/// flows into the bounds is added to `bound_slopes [2D]`. Returns the term.
+pub fn gaussian(
+    output: &[f32],
+    target: &[f32],
+    bounds: &[f32],
+    share: f64,
+    slopes: &mut [f32],
+    bound_slopes: &mut [f64],
+) -> f64 {
+    let dims = bounds.len() / 2;
+    let ((max, min), (max_slopes, min_slopes)) = (bounds.split_at(dims), bound_slopes.split_at_mut(dims));
+    let (mut sum, share32) = (0.0, share as f32);
+    let rows = output.chunks_exact(2 * dims).zip(slopes.chunks_exact_mut(2 * dims)).zip(target.chunks_exact(dims));
+    for ((output, slopes), target) in rows {
+        for j in 0..dims {
+            let (log_var, to_raw, to_below) = bounded_with_slopes(output[dims + j], max[j], min[j]);
+            let (error, precision) = (output[j] - target[j], kernels::exp(-log_var));
+            let weighted = error * precision;
+            sum += f64::from(weighted * error + log_var);
+            slopes[j] = 2.0 * share32 * weighted;
+            // ∂/∂ℓ₂, then along ℓ₂ → ℓ₁ → ℓ and to the bounds beside each.
+            let slope = share32 * (1.0 - weighted * error);
+            slopes[dims + j] = slope * to_below * to_raw;
+            max_slopes[j] += f64::from(slope * to_below * (1.0 - to_raw));
+            min_slopes[j] += f64::from(slope * (1.0 - to_below));
+        }
+    }
+    sum * share
+}
+
+/// ℓ₂ and the derivatives ∂ℓ₁/∂ℓ and ∂ℓ₂/∂ℓ₁; those to the bounds are 1 minus them.
+pub fn bounded_with_slopes(log_var: f32, max: f32, min: f32) -> (f32, f32, f32) {
+    let below = max - softplus(max - log_var);
+    (min + softplus(below - min), kernels::sigmoid(max - log_var), kernels::sigmoid(below - min))
+}
+
+fn softplus(x: f32) -> f32 {
+    x.max(0.0) + kernels::exp(-x.abs()).ln_1p()
+}

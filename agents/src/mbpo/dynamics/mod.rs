@@ -1,0 +1,201 @@
+//! The dynamics model: (s, a) ↦ (r, s' − s), by one network or an ensemble, deterministic or with a variance (Chua et al. 2018; Janner et al.
+//! 2019, appendix; Zheng et al. 2023 for the single deterministic one). It lives on the CPU wherever the actor–critic does.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `config` | settings |
+//! | `params` | parameters and Adam's moments |
+//! | `data` | inputs and targets out of the replay buffer |
+//! | `loss` | likelihood and squared error, by autograd and by hand |
+//! | `step` | one gradient step: rows shared out for one network, networks for several |
+//! | `fit` | epochs, bootstrap, held-out error, early stop |
+//! | `predict` | predictions of many rows, each by a member of its choice |
+
+mod config;
+mod data;
+mod fit;
+pub mod loss;
+mod params;
+mod predict;
+mod step;
+
+pub use config::{LogVariance, ModelConfig, Prediction};
+pub use data::{Data, Scaler};
+pub use fit::FitReport;
+pub use predict::{Predictor, View};
+
+use fit::{Fit, Subject};
+use params::Parameters;
+
+use super::Profile;
+use crate::{AgentError, Array, ArrayData, Replay, Setup, State, StreamRng, actor_critic::validated, nets::Team};
+
+/// The model and the fit it may be in.
+#[derive(Debug)]
+pub struct Dynamics {
+    config: ModelConfig,
+    obs_dim: usize,
+    params: Parameters,
+    scaler: Scaler,
+    /// The best members of the last fit, best first.
+    elites: Vec<u32>,
+    /// Each member's held-out error at the end of the last fit.
+    scores: Vec<f64>,
+    /// Rows of the replay buffer that the last fit held out.
+    holdout: Vec<u32>,
+    fits: u64,
+    fit: Option<Box<Fit>>,
+    rng: StreamRng,
+    team: Team,
+}
+
+impl Dynamics {
+    /// A model with first weights from the run's streams.
+    pub fn new(config: &ModelConfig, profile: Profile, setup: &Setup) -> Result<Self, AgentError> {
+        validated(config)?;
+        config.check()?;
+        let (config, mut rng) = (config.clone().resolved(profile), setup.streams.rng("model"));
+        let inputs = setup.obs_dim + setup.act_dim;
+        Ok(Self {
+            params: Parameters::new(&config, inputs, setup.obs_dim + 1, &mut rng)?,
+            scaler: Scaler::identity(inputs),
+            elites: (0..config.elites() as u32).collect(),
+            scores: vec![0.0; config.members],
+            holdout: Vec::new(),
+            fits: 0,
+            fit: None,
+            obs_dim: setup.obs_dim,
+            team: Team::new(setup.threads)?,
+            config,
+            rng,
+        })
+    }
+
+    /// Its settings, the profile's included.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Fits finished.
+    pub fn fits(&self) -> u64 {
+        self.fits
+    }
+
+    /// The best members of the last fit, best first.
+    pub fn elites(&self) -> &[u32] {
+        &self.elites
+    }
+
+    /// Each member's held-out error at the end of the last fit.
+    pub fn scores(&self) -> &[f64] {
+        &self.scores
+    }
+
+    /// Rows of the replay buffer that the last fit held out.
+    pub fn holdout(&self) -> &[u32] {
+        &self.holdout
+    }
+
+    /// Number of parameters of all members.
+    pub fn parameters(&self) -> usize {
+        self.params.values.slice().len()
+    }
+
+    /// Gradient steps done.
+    pub fn steps(&self) -> u64 {
+        self.params.steps()
+    }
+
+    /// What predictions need besides weights.
+    pub fn view(&self) -> View<'_> {
+        View { scaler: &self.scaler, bounds: &self.params.values.slice()[self.params.bounds_start()..] }
+    }
+
+    /// Buffers for predictions of up to `capacity` rows.
+    pub fn predictor(&self, capacity: usize) -> Result<Predictor, AgentError> {
+        Predictor::new(&self.params, self.obs_dim, capacity)
+    }
+
+    /// Each member's parameters by name, for histograms.
+    pub fn named(&self) -> Vec<(String, Vec<f32>)> {
+        let named = self.params.mlp.named();
+        let each = |member: usize| {
+            named.iter().map(move |(name, start, shape)| {
+                let len = shape.iter().product::<usize>();
+                (format!("{member}/{name}"), self.params.member(member)[*start..*start + len].to_vec())
+            })
+        };
+        (0..self.params.members).flat_map(each).collect()
+    }
+
+    /// Whether a fit is under way.
+    pub fn fitting(&self) -> bool {
+        self.fit.is_some()
+    }
+
+    /// Begins a fit to these transitions, which must stay as they are until it is finished.
+    pub fn begin_fit(&mut self, replay: &Replay) -> Result<(), AgentError> {
+        let Self { config, params, scaler, rng, team, .. } = self;
+        self.fit = Some(Box::new(Fit::begin(&mut Subject { config, params, scaler, rng, team }, replay)?));
+        Ok(())
+    }
+
+    /// Goes on with the fit for up to `steps` gradient steps. The report once it is finished, nothing before.
+    pub fn advance_fit(&mut self, replay: &Replay, steps: u64) -> Result<Option<FitReport>, AgentError> {
+        let Self { config, params, scaler, rng, team, .. } = self;
+        let Some(fit) = &mut self.fit else { return Ok(None) };
+        let mut subject = Subject { config, params, scaler, rng, team };
+        let Some(mut report) = fit.advance(&mut subject, replay, steps)? else { return Ok(None) };
+        self.scores = fit.score(&subject)?;
+        let mut ranked: Vec<u32> = (0..self.config.members as u32).collect();
+        ranked.sort_by(|&a, &b| self.scores[a as usize].total_cmp(&self.scores[b as usize]));
+        ranked.truncate(self.config.elites());
+        report.holdout_loss = ranked.iter().map(|&e| self.scores[e as usize]).sum::<f64>() / ranked.len() as f64;
+        self.elites = ranked;
+        self.holdout = std::mem::take(&mut fit.holdout);
+        self.fits += 1;
+        self.fit = None;
+        Ok(Some(report))
+    }
+
+    /// Everything that changes, a fit under way included, under `model/…`.
+    pub fn save(&self, state: &mut State) {
+        self.params.save(state);
+        let inputs = self.scaler.mean.len();
+        state.put_f32("model/scaler/mean", &[inputs], &self.scaler.mean);
+        state.put_f32("model/scaler/inverse", &[inputs], &self.scaler.inverse);
+        state.put("model/elites", &self.elites);
+        state.put_f64("model/scores", &[self.scores.len()], &self.scores);
+        let holdout = ArrayData::I64(self.holdout.iter().map(|&row| i64::from(row)).collect());
+        state.arrays.insert("model/holdout".into(), Array { shape: vec![self.holdout.len()], data: holdout });
+        state.put("model/fits", &self.fits);
+        state.put("model/fitting", &self.fitting());
+        state.put("streams/model", &self.rng);
+        if let Some(fit) = &self.fit {
+            fit.save(state);
+        }
+    }
+
+    /// Takes back what `save` wrote.
+    pub fn load(&mut self, state: &State) -> Result<(), AgentError> {
+        self.params.load(state)?;
+        let inputs = self.scaler.mean.len();
+        self.scaler.mean = state.f32("model/scaler/mean", &[inputs])?.to_vec();
+        self.scaler.inverse = state.f32("model/scaler/inverse", &[inputs])?.to_vec();
+        self.elites = state.get("model/elites")?;
+        if self.elites.iter().any(|&e| e as usize >= self.config.members) {
+            let problem = format!("{:?} of {} members", self.elites, self.config.members);
+            return Err(AgentError::BadState { name: "model/elites".into(), problem });
+        }
+        self.scores = state.f64("model/scores", &[self.scores.len()])?.to_vec();
+        self.holdout = match state.arrays.get("model/holdout").map(|array| &array.data) {
+            Some(ArrayData::I64(rows)) => rows.iter().map(|&row| row as u32).collect(),
+            _ => return Err(AgentError::BadState { name: "model/holdout".into(), problem: "is missing".into() }),
+        };
+        self.fits = state.get("model/fits")?;
+        self.rng = state.get("streams/model")?;
+        let fitting: bool = state.get("model/fitting")?;
+        self.fit = if fitting { Some(Box::new(Fit::restored(state, &self.params)?)) } else { None };
+        Ok(())
+    }
+}

@@ -1,0 +1,516 @@
+//! One gradient step of a fit by hand, on a CPU.
+//!
+//! A single network splits the batch's rows among the team's members, as the actor–critics do. An ensemble splits its networks among
+//! them; each takes its share through every layer in one batched product and steps it by itself.
+
+use std::ops::Range;
+
+use tch::Tensor;
+
+use super::{data::Data, loss, params::Parameters};
+use crate::{
+    AgentError,
+    nets::{
+        Activation, Buffer, Gradient, Mlp, Pass, Team, Weights,
+        kernels::{self, AdamStep},
+    },
+};
+
+/// The buffers of gradient steps on batches of a fixed number of rows.
+#[derive(Debug)]
+pub(super) struct Stepper {
+    rows: usize,
+    decay: Vec<f32>,
+    workers: Workers,
+}
+
+#[derive(Debug)]
+enum Workers {
+    /// A single network, each worker with some of the rows.
+    Rows(Vec<RowWorker>),
+    /// Several networks, each worker with some of them.
+    Members(Vec<MemberWorker>),
+}
+
+/// What a loss needs besides outputs and targets.
+#[derive(Clone, Copy)]
+struct Cost<'a> {
+    /// The bounds; empty for a deterministic model.
+    bounds: &'a [f32],
+    /// 1 over the batch's rows times coordinates.
+    share: f64,
+}
+
+impl Cost<'_> {
+    fn of(self, output: &[f32], target: &[f32], slopes: &mut [f32], bound_slopes: &mut [f64]) -> f64 {
+        match self.bounds {
+            [] => loss::squared(output, target, self.share, slopes),
+            bounds => loss::gaussian(output, target, bounds, self.share, slopes, bound_slopes),
+        }
+    }
+}
+
+impl Stepper {
+    /// Buffers for `rows` rows a member; `decay` as the config has it, `predicted` coordinates.
+    pub(super) fn new(
+        params: &Parameters,
+        decay: &[f64],
+        predicted: usize,
+        rows: usize,
+        team: &Team,
+    ) -> Result<Self, AgentError> {
+        let workers = if params.members == 1 {
+            let shares = team.shares(rows).into_iter();
+            Workers::Rows(shares.map(|rows| RowWorker::new(params, predicted, rows)).collect::<Result<_, _>>()?)
+        } else {
+            let shares = team.shares(params.members).into_iter();
+            let worker = |members| MemberWorker::new(params, predicted, rows, members);
+            Workers::Members(shares.map(worker).collect::<Result<_, _>>()?)
+        };
+        Ok(Self { rows, decay: decay.iter().map(|&c| c as f32).collect(), workers })
+    }
+
+    /// Rows of a batch, for each member.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// One Adam step on these rows of `data`, `rows[e]` for member e; the bounds move too where `learn_bounds`. Returns the loss before
+    /// it, without decay and bounds' terms, mean over the members.
+    pub(super) fn step(
+        &mut self,
+        params: &mut Parameters,
+        data: &Data,
+        rows: &[&[u32]],
+        learn_bounds: bool,
+        team: &Team,
+    ) -> Result<f64, AgentError> {
+        let step = params.next_step();
+        let (members, start, len) = (params.members, params.bounds_start(), params.mlp.len());
+        let (values, bounds) = params.values.slice_mut().split_at_mut(start);
+        let (m, bound_m) = params.m.slice_mut().split_at_mut(start);
+        let (v, bound_v) = params.v.slice_mut().split_at_mut(start);
+        let cost = Cost { bounds, share: 1.0 / (self.rows * data.predicted()) as f64 };
+        let decay = &self.decay;
+        let (mut loss, mut bound_gradient) = (0.0, vec![0.0; bounds.len()]);
+        match &mut self.workers {
+            Workers::Rows(workers) => {
+                team.run(workers, |worker| worker.gradient(data, rows[0], cost, decay))?;
+                for worker in workers.iter() {
+                    loss += worker.loss;
+                    bound_gradient.iter_mut().zip(&worker.bounds).for_each(|(sum, x)| *sum += x);
+                }
+                adam_shared(workers, [values, m, v], step, team)?;
+            }
+            Workers::Members(workers) => {
+                let (mut values, mut m, mut v) = (values, m, v);
+                let mut parts = Vec::with_capacity(workers.len());
+                for worker in workers.iter_mut() {
+                    let count = worker.members.len() * len;
+                    parts.push((cut(&mut values, count), cut(&mut m, count), cut(&mut v, count), worker));
+                }
+                team.run(&mut parts, |(values, m, v, worker)| {
+                    worker.gradient(values, data, rows, cost, decay)?;
+                    kernels::adam(values, m, v, worker.gradient.slice(), step);
+                    Ok(())
+                })?;
+                for (.., worker) in &parts {
+                    loss += worker.loss;
+                    bound_gradient.iter_mut().zip(&worker.bounds).for_each(|(sum, x)| *sum += x);
+                }
+            }
+        }
+        if learn_bounds && !bounds.is_empty() {
+            let half = bounds.len() / 2;
+            let pull = |i| if i < half { loss::BOUND_WEIGHT } else { -loss::BOUND_WEIGHT };
+            let gradient: Vec<f32> = bound_gradient.iter().enumerate().map(|(i, g)| (g + pull(i)) as f32).collect();
+            kernels::adam(bounds, bound_m, bound_v, &gradient, step);
+        }
+        Ok(loss / members as f64)
+    }
+}
+
+/// Takes the first `count` numbers off.
+fn cut<'a>(rest: &mut &'a mut [f32], count: usize) -> &'a mut [f32] {
+    let (mine, others) = std::mem::take(rest).split_at_mut(count);
+    *rest = others;
+    mine
+}
+
+/// Adam on a single network: the workers' gradients summed up, each of them a stretch of the parameters.
+fn adam_shared(
+    workers: &mut [RowWorker],
+    [values, m, v]: [&mut [f32]; 3],
+    step: AdamStep,
+    team: &Team,
+) -> Result<(), AgentError> {
+    let Some((first, others)) = workers.split_first_mut() else { return Ok(()) };
+    let share = values.len().div_ceil(team.size()).next_multiple_of(16);
+    let stretches = (values.chunks_mut(share).zip(m.chunks_mut(share)).zip(v.chunks_mut(share)))
+        .zip(first.gradient.slice_mut().chunks_mut(share))
+        .enumerate();
+    let mut parts: Vec<_> = stretches
+        .map(|(i, (((values, m), v), sum))| {
+            let stretch = i * share..i * share + sum.len();
+            let others: Vec<&[f32]> = others.iter().map(|other| &other.gradient.slice()[stretch.clone()]).collect();
+            (values, m, v, sum, others)
+        })
+        .collect();
+    team.run(&mut parts, |(values, m, v, sum, others)| {
+        others.iter().for_each(|other| kernels::add(sum, other));
+        kernels::adam(values, m, v, sum, step);
+        Ok(())
+    })
+}
+
+/// Some rows of the batch through a single network.
+#[derive(Debug)]
+struct RowWorker {
+    rows: Range<usize>,
+    mlp: Mlp,
+    weights: Weights,
+    pass: Pass,
+    gradient: Gradient,
+    bounds: Vec<f64>,
+    x: Buffer,
+    y: Buffer,
+    loss: f64,
+}
+
+impl RowWorker {
+    fn new(params: &Parameters, predicted: usize, rows: Range<usize>) -> Result<Self, AgentError> {
+        let mlp = params.mlp.clone();
+        Ok(Self {
+            weights: Weights::new(&mlp, &params.values, 0),
+            pass: Pass::new(&mlp, rows.len())?,
+            gradient: Gradient::new(&[&mlp])?,
+            bounds: vec![0.0; params.bounds],
+            x: Buffer::zeros(&[rows.len(), mlp.inputs()])?,
+            y: Buffer::zeros(&[rows.len(), predicted])?,
+            loss: 0.0,
+            rows,
+            mlp,
+        })
+    }
+
+    /// This worker's part of the loss and its gradient, the decay's in the first worker's.
+    fn gradient(&mut self, data: &Data, rows: &[u32], cost: Cost<'_>, decay: &[f32]) -> Result<(), AgentError> {
+        data.gather(&rows[self.rows.clone()], self.x.slice_mut(), self.y.slice_mut());
+        self.pass.forward(&self.weights, self.x.tensor())?;
+        self.bounds.fill(0.0);
+        let (output, slopes) = self.pass.output_and_gradient();
+        self.loss = cost.of(output, self.y.slice(), slopes, &mut self.bounds);
+        self.pass.backward(&self.weights, self.x.tensor(), Some((&mut self.gradient, 0)))?;
+        if self.rows.start == 0 {
+            add_decay(&self.mlp, self.weights.params(), decay, self.gradient.slice_mut());
+        }
+        Ok(())
+    }
+}
+
+/// Adds c W to the gradient of each weight.
+fn add_decay(mlp: &Mlp, params: &[f32], decay: &[f32], gradient: &mut [f32]) {
+    for (layer, &c) in mlp.layers.iter().zip(decay).filter(|(_, c)| **c > 0.0) {
+        let weight = layer.start..layer.bias();
+        gradient[weight.clone()].iter_mut().zip(&params[weight]).for_each(|(g, w)| *g += c * w);
+    }
+}
+
+/// Some members of an ensemble, each on its own batch.
+#[derive(Debug)]
+struct MemberWorker {
+    members: Range<usize>,
+    mlp: Mlp,
+    layers: Vec<Batched>,
+    /// `[G, B, I]` and `[G, B, D]`.
+    x: Buffer,
+    y: Buffer,
+    /// `[G, len]`.
+    gradient: Buffer,
+    bounds: Vec<f64>,
+    loss: f64,
+}
+
+/// One layer of G networks. Weights are views into the flat buffers, a member's parameters apart.
+#[derive(Debug)]
+struct Batched {
+    /// `[G, inputs, outputs]`.
+    forward: Tensor,
+    /// `[G, outputs, inputs]`.
+    backward: Tensor,
+    /// The same, of the gradient.
+    gradient: Tensor,
+    /// `[G, B, outputs]`.
+    out: Buffer,
+    delta: Buffer,
+    /// `delta` with rows and outputs swapped.
+    delta_t: Tensor,
+    /// The activation's input, where its derivative needs it.
+    kept: Vec<f32>,
+}
+
+impl MemberWorker {
+    fn new(params: &Parameters, predicted: usize, rows: usize, members: Range<usize>) -> Result<Self, AgentError> {
+        let (mlp, count) = (params.mlp.clone(), members.len());
+        let gradient = Buffer::zeros(&[count * mlp.len()])?;
+        let layers = mlp
+            .layers
+            .iter()
+            .map(|layer| {
+                let size = [count as i64, layer.outputs as i64, layer.inputs as i64];
+                let strides = [mlp.len() as i64, layer.inputs as i64, 1];
+                let view = |flat: &Tensor, start: usize| flat.f_as_strided(size, strides, start as i64);
+                let backward = view(params.values.tensor(), members.start * mlp.len() + layer.start)?;
+                let delta = Buffer::zeros(&[count, rows, layer.outputs])?;
+                let keeps = mlp.activation == Activation::Swish && !layer.last;
+                Ok(Batched {
+                    forward: backward.f_transpose(1, 2)?,
+                    backward,
+                    gradient: view(gradient.tensor(), layer.start)?,
+                    out: Buffer::zeros(&[count, rows, layer.outputs])?,
+                    delta_t: delta.tensor().f_transpose(1, 2)?,
+                    delta,
+                    kept: vec![0.0; if keeps { count * rows * layer.outputs } else { 0 }],
+                })
+            })
+            .collect::<Result<_, AgentError>>()?;
+        Ok(Self {
+            x: Buffer::zeros(&[count, rows, mlp.inputs()])?,
+            y: Buffer::zeros(&[count, rows, predicted])?,
+            bounds: vec![0.0; params.bounds],
+            loss: 0.0,
+            layers,
+            gradient,
+            members,
+            mlp,
+        })
+    }
+
+    /// These members' losses and their gradients; `params [G, len]` are their parameters.
+    fn gradient(
+        &mut self,
+        params: &[f32],
+        data: &Data,
+        rows: &[&[u32]],
+        cost: Cost<'_>,
+        decay: &[f32],
+    ) -> Result<(), AgentError> {
+        let count = self.members.len();
+        let (x, y) = (self.x.slice_mut(), self.y.slice_mut());
+        let (x_len, y_len) = (x.len() / count, y.len() / count);
+        let each = x.chunks_exact_mut(x_len).zip(y.chunks_exact_mut(y_len));
+        each.zip(&rows[self.members.clone()]).for_each(|((x, y), rows)| data.gather(rows, x, y));
+        self.forward(params)?;
+        self.bounds.fill(0.0);
+        if let Some(last) = self.layers.last_mut() {
+            self.loss = cost.of(last.out.slice(), self.y.slice(), last.delta.slice_mut(), &mut self.bounds);
+        }
+        self.backward()?;
+        let len = self.mlp.len();
+        for (gradient, params) in self.gradient.slice_mut().chunks_exact_mut(len).zip(params.chunks_exact(len)) {
+            add_decay(&self.mlp, params, decay, gradient);
+        }
+        Ok(())
+    }
+
+    fn forward(&mut self, params: &[f32]) -> Result<(), AgentError> {
+        let (len, activation) = (self.mlp.len(), self.mlp.activation);
+        for (i, layer) in self.mlp.layers.iter().enumerate() {
+            let (before, rest) = self.layers.split_at_mut(i);
+            let batched = &mut rest[0];
+            let input = before.last().map_or(self.x.tensor(), |before| before.out.tensor());
+            let _ = input.f_bmm_out(batched.out.tensor(), &batched.forward)?; // the handle it returns is `out` again
+            let size = batched.out.slice().len() / self.members.len();
+            let keeps = !batched.kept.is_empty();
+            for (g, out) in batched.out.slice_mut().chunks_exact_mut(size).enumerate() {
+                let bias = &params[g * len + layer.bias()..][..layer.outputs];
+                let kept = if keeps { &mut batched.kept[g * size..][..size] } else { &mut [][..] };
+                match layer.last {
+                    true => kernels::add_bias(out, bias),
+                    false => kernels::bias_activate(out, bias, activation, kept),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn backward(&mut self) -> Result<(), AgentError> {
+        let (len, activation) = (self.mlp.len(), self.mlp.activation);
+        for (i, layer) in self.mlp.layers.iter().enumerate().rev() {
+            let (before, rest) = self.layers.split_at_mut(i);
+            let batched = &mut rest[0];
+            let size = batched.out.slice().len() / self.members.len();
+            let keeps = !batched.kept.is_empty();
+            let (outs, kept) = (batched.out.slice(), &batched.kept);
+            for (g, delta) in batched.delta.slice_mut().chunks_exact_mut(size).enumerate() {
+                let bias = &mut self.gradient.slice_mut()[g * len + layer.bias()..][..layer.outputs];
+                bias.fill(0.0);
+                let (out, kept) = (&outs[g * size..][..size], if keeps { &kept[g * size..][..size] } else { &[][..] });
+                match layer.last {
+                    true => kernels::add_rows(delta, bias),
+                    false => kernels::activation_backward(delta, out, kept, activation, bias),
+                }
+            }
+            let input = before.last().map_or(self.x.tensor(), |before| before.out.tensor());
+            let _ = batched.delta_t.f_bmm_out(&batched.gradient, input)?;
+            if let Some(previous) = before.last() {
+                let _ = batched.delta.tensor().f_bmm_out(previous.delta.tensor(), &batched.backward)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Kind, nn, nn::OptimizerConfig};
+
+    use super::*;
+    use crate::{
+        Streams,
+        actor_critic::testing::{assert_close, assert_gradient, numbers},
+        mbpo::dynamics::{ModelConfig, Prediction},
+    };
+
+    const ROWS: usize = 21;
+
+    fn variants() -> Vec<ModelConfig> {
+        let mut all = Vec::new();
+        for prediction in [Prediction::Probabilistic, Prediction::Deterministic] {
+            for members in [1, 2, 5] {
+                for activation in [Activation::Swish, Activation::Relu, Activation::Tanh] {
+                    let weight_decay = Some(vec![0.3, 0.0, 0.1]);
+                    let (hidden, base) = (vec![19, 16], ModelConfig::default());
+                    all.push(ModelConfig { prediction, members, hidden, activation, weight_decay, lr: 1e-2, ..base });
+                }
+            }
+        }
+        all
+    }
+
+    fn parameters(config: &ModelConfig) -> Parameters {
+        let mut params = Parameters::new(config, 5, 4, &mut Streams::new(1).rng("model")).unwrap();
+        // Biases away from zero, and bounds near the log-variances, so that every derivative matters.
+        let len = params.values.slice().len();
+        let moved = numbers(len, "moved");
+        params.values.slice_mut().iter_mut().zip(&moved).for_each(|(p, n)| *p += 0.1 * n);
+        let start = params.bounds_start();
+        let bounds = params.bounds;
+        params.values.slice_mut()[start + bounds / 2..].iter_mut().zip(&moved).for_each(|(p, n)| *p = -0.7 + 0.1 * n);
+        params
+    }
+
+    fn data() -> Data {
+        Data::new(numbers(40 * 5, "inputs"), numbers(40 * 4, "targets"), 5, 4)
+    }
+
+    /// Each member's rows, drawn with repetition.
+    fn rows(members: usize) -> Vec<Vec<u32>> {
+        (0..members).map(|e| (0..ROWS).map(|i| ((i * 7 + e * 11 + i * i) % 40) as u32).collect()).collect()
+    }
+
+    fn autograd(params: &Tensor, config: &ModelConfig, mlp: &Mlp, data: &Data, rows: &[Vec<u32>]) -> Tensor {
+        let stack = |width: usize, y: bool| {
+            let all: Vec<f32> = rows
+                .iter()
+                .flat_map(|rows| {
+                    let (mut a, mut b) = (vec![0.0; ROWS * 5], vec![0.0; ROWS * 4]);
+                    data.gather(rows, &mut a, &mut b);
+                    if y { b } else { a }
+                })
+                .collect();
+            Tensor::from_slice(&all).view([rows.len() as i64, ROWS as i64, width as i64]).to_kind(params.kind())
+        };
+        loss::autograd(mlp, config.prediction.gaussian(), &config.decay(), params, &stack(5, false), &stack(4, true))
+    }
+
+    /// The whole gradient by hand, laid out as the parameters are, and the loss it belongs to.
+    fn by_hand(config: &ModelConfig, params: &mut Parameters, threads: usize) -> (f64, Vec<f32>) {
+        let (data, rows, team) = (data(), rows(config.members), Team::new(threads).unwrap());
+        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let mut stepper = Stepper::new(params, &config.decay(), 4, ROWS, &team).unwrap();
+        let bounds = params.values.slice()[params.bounds_start()..].to_vec();
+        let cost = Cost { bounds: &bounds, share: 1.0 / (ROWS * 4) as f64 };
+        let (mut loss, mut bound_gradient) = (0.0, vec![0.0; bounds.len()]);
+        let mut gradient = vec![0.0; params.bounds_start()];
+        let mut add = |worker_loss: f64, bounds: &[f64]| {
+            loss += worker_loss;
+            bound_gradient.iter_mut().zip(bounds).for_each(|(sum, x)| *sum += x);
+        };
+        match &mut stepper.workers {
+            Workers::Rows(workers) => workers.iter_mut().for_each(|worker| {
+                worker.gradient(&data, rows[0], cost, &stepper.decay).unwrap();
+                kernels::add(&mut gradient, worker.gradient.slice());
+                add(worker.loss, &worker.bounds);
+            }),
+            Workers::Members(workers) => workers.iter_mut().for_each(|worker| {
+                let range = worker.members.start * params.mlp.len()..worker.members.end * params.mlp.len();
+                worker.gradient(&params.values.slice()[range.clone()], &data, &rows, cost, &stepper.decay).unwrap();
+                gradient[range].copy_from_slice(worker.gradient.slice());
+                add(worker.loss, &worker.bounds);
+            }),
+        }
+        let half = bounds.len() / 2;
+        for (i, g) in bound_gradient.iter().enumerate() {
+            gradient.push((g + if i < half { 0.01 } else { -0.01 }) as f32);
+        }
+        (loss, gradient)
+    }
+
+    #[test]
+    fn loss_and_gradient_by_hand_equal_f64_autograd() {
+        for config in variants() {
+            for threads in [1, 2, 3] {
+                let mut params = parameters(&config);
+                let leaf = params.values.tensor().to_kind(Kind::Double).set_requires_grad(true);
+                let expected = autograd(&leaf, &config, &params.mlp, &data(), &rows(config.members));
+                let slope = Tensor::run_backward(&[&expected], &[&leaf], false, false).swap_remove(0);
+                let (mut loss, gradient) = by_hand(&config, &mut params, threads);
+                // What the reported loss leaves out.
+                for member in 0..config.members {
+                    for (layer, c) in params.mlp.layers.iter().zip(config.decay()) {
+                        let weight = &params.member(member)[layer.start..layer.bias()];
+                        loss += 0.5 * c * weight.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>();
+                    }
+                }
+                let bounds = &params.values.slice()[params.bounds_start()..];
+                let (max, min) = bounds.split_at(bounds.len() / 2);
+                loss += 0.01 * (max.iter().sum::<f32>() - min.iter().sum::<f32>()) as f64;
+                assert_close(loss, expected.double_value(&[]));
+                assert_gradient(&gradient, &slope.to_kind(Kind::Float));
+            }
+        }
+    }
+
+    #[test]
+    fn twenty_steps_follow_libtorch_s_adam() {
+        for config in variants() {
+            let (mut params, data, team) = (parameters(&config), data(), Team::new(2).unwrap());
+            let (rows, mlp) = (rows(config.members), params.mlp.clone());
+            let store = nn::VarStore::new(tch::Device::Cpu);
+            let x = store.root().var_copy("x", params.values.tensor());
+            let mut adam = nn::Adam::default().build(&store, 1e-2).unwrap();
+            let mut stepper = Stepper::new(&params, &config.decay(), 4, ROWS, &team).unwrap();
+            let slices: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+            for _ in 0..20 {
+                adam.backward_step(&autograd(&x, &config, &mlp, &data, &rows));
+                stepper.step(&mut params, &data, &slices, true, &team).unwrap();
+            }
+            let expected = Vec::<f32>::try_from(x.detach()).unwrap();
+            crate::actor_critic::testing::assert_nearly(params.values.slice(), &expected);
+            assert_eq!(params.steps(), 20);
+        }
+    }
+
+    #[test]
+    fn bounds_that_do_not_learn_stay() {
+        let config = variants().swap_remove(3);
+        let (mut params, data, team) = (parameters(&config), data(), Team::new(1).unwrap());
+        let before = params.values.slice()[params.bounds_start()..].to_vec();
+        let rows = rows(config.members);
+        let slices: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let mut stepper = Stepper::new(&params, &config.decay(), 4, ROWS, &team).unwrap();
+        stepper.step(&mut params, &data, &slices, false, &team).unwrap();
+        assert_eq!(params.values.slice()[params.bounds_start()..], before);
+    }
+}

@@ -1,0 +1,277 @@
+//! A learned termination rule: a classifier of (s, a, s'), trained on real transitions by the logistic loss, softplus(z) − t z.
+//!
+//! Terminations are rare, so half of each minibatch is drawn from them; the classifier then learns the odds at equal shares, and the true
+//! ones are those times π/(1 − π), π the share of terminations among the data. An imagined episode ends where they exceed 1.
+
+use garde::Validate;
+use rand::RngExt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::dynamics::Scaler;
+use crate::{
+    AgentError, Flags, Replay, Setup, State, StreamRng,
+    actor_critic::LrSchedule,
+    count,
+    nets::{Activation, Buffer, Forward, Gradient, Init, Mlp, Pass, Team, Weights, kernels},
+    optim::{OptimiserConfig, Trained},
+};
+
+/// The termination classifier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeadConfig {
+    /// Units of each hidden layer (relu). Default `[64, 64]`.
+    #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
+    pub hidden: Vec<usize>,
+    /// Adam's learning rate. Default `1e-3`.
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub lr: f64,
+    /// Rows of a gradient step, half of them terminations. Default `256`.
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 2, max = 1_048_576))]
+    pub batch_size: usize,
+    /// Gradient steps after each fit of the dynamics model. Default `1000`.
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1))]
+    pub updates: u64,
+}
+
+impl Default for HeadConfig {
+    fn default() -> Self {
+        Self { hidden: vec![64, 64], lr: 1e-3, batch_size: 256, updates: 1000 }
+    }
+}
+
+/// The logistic loss of logits `z [R]` at labels `t`, mean over rows, by autograd.
+pub fn loss(z: &Tensor, t: &Tensor) -> Tensor {
+    (z.softplus() - z * t).mean(None)
+}
+
+/// The classifier, its training, and the share of terminations it has been told.
+#[derive(Debug)]
+pub struct Head {
+    config: HeadConfig,
+    net: Trained,
+    team: Team,
+    weights: Weights,
+    pass: Pass,
+    gradient: Gradient,
+    x: Buffer,
+    labels: Vec<f32>,
+    rng: StreamRng,
+    /// π; 0 while no episode has been seen to end.
+    share: f64,
+    obs_dim: usize,
+}
+
+/// Where logits come from in a rollout.
+#[derive(Debug)]
+pub struct HeadView {
+    weights: Weights,
+    forward: Forward,
+    x: Buffer,
+    obs_dim: usize,
+}
+
+impl Head {
+    /// A classifier with first weights from the run's streams.
+    pub fn new(config: &HeadConfig, setup: &Setup) -> Result<Self, AgentError> {
+        let inputs = 2 * setup.obs_dim + setup.act_dim;
+        let mlp = Mlp::new(inputs, &config.hidden, 1, Activation::Relu, false, Init::Uniform);
+        let mut rng = setup.streams.rng("termination");
+        let optimiser = OptimiserConfig { lr: config.lr, schedule: LrSchedule::Constant, clip_norm: None };
+        let net = Trained::new(vec![mlp.clone()], optimiser, tch::Device::Cpu, &mut rng)?;
+        Ok(Self {
+            weights: net.weights().swap_remove(0),
+            gradient: net.gradient()?,
+            pass: Pass::new(&mlp, config.batch_size)?,
+            x: Buffer::zeros(&[config.batch_size, inputs])?,
+            labels: vec![0.0; config.batch_size],
+            team: Team::new(setup.threads)?,
+            config: config.clone(),
+            obs_dim: setup.obs_dim,
+            share: 0.0,
+            net,
+            rng,
+        })
+    }
+
+    /// Trains on the buffer's transitions; `scaler` is the dynamics model's. The loss of the last step, or nothing while none of them
+    /// ended an episode.
+    pub fn train(&mut self, replay: &Replay, scaler: &Scaler) -> Result<Option<f64>, AgentError> {
+        let flags = |row: &u32| replay.get(*row).is_some_and(|row| row.flags.contains(Flags::TERMINATED));
+        let (ends, others): (Vec<u32>, Vec<u32>) = (0..replay.len() as u32).partition(flags);
+        self.share = ends.len() as f64 / replay.len().max(1) as f64;
+        if ends.is_empty() || others.is_empty() {
+            return Ok(None);
+        }
+        let (width, half) = (2 * self.obs_dim + replay.config().act_dim, self.config.batch_size / 2);
+        let mut last = 0.0;
+        for _ in 0..self.config.updates {
+            for (i, x) in self.x.slice_mut().chunks_exact_mut(width).enumerate() {
+                let from = if i < half { &ends } else { &others };
+                self.labels[i] = if i < half { 1.0 } else { 0.0 };
+                let row = from[self.rng.random_range(0..from.len())];
+                if let Some(row) = replay.get(row) {
+                    input(scaler, row.obs, row.action, row.next_obs, x);
+                }
+            }
+            last = self.step()?;
+            if !last.is_finite() {
+                let what = "the termination classifier's loss".to_owned();
+                return Err(AgentError::NonFinite { what, value: last, updates: self.config.updates });
+            }
+        }
+        Ok(Some(last))
+    }
+
+    /// One Adam step on `x` and `labels`; the loss before it.
+    fn step(&mut self) -> Result<f64, AgentError> {
+        let loss = self.loss_by_hand()?;
+        self.net.step(&self.team, &mut [&mut self.gradient], None)?;
+        Ok(loss)
+    }
+
+    /// The loss, and its gradient in `self.gradient`.
+    fn loss_by_hand(&mut self) -> Result<f64, AgentError> {
+        self.pass.forward(&self.weights, self.x.tensor())?;
+        let (z, slopes) = self.pass.output_and_gradient();
+        let (mut sum, count) = (0.0, z.len() as f32);
+        for ((slope, &z), &t) in slopes.iter_mut().zip(z).zip(&self.labels) {
+            sum += f64::from(z.max(0.0) + (-z.abs()).exp().ln_1p() - z * t);
+            *slope = (kernels::sigmoid(z) - t) / count;
+        }
+        self.pass.backward(&self.weights, self.x.tensor(), Some((&mut self.gradient, 0)))?;
+        Ok(sum / f64::from(count))
+    }
+
+    /// The logit above which episodes end.
+    pub fn threshold(&self) -> f32 {
+        if self.share == 0.0 { f32::INFINITY } else { ((1.0 - self.share) / self.share).ln() as f32 }
+    }
+
+    /// Buffers for decisions on up to `capacity` rows; the view follows later training.
+    pub fn view(&self, capacity: usize) -> Result<HeadView, AgentError> {
+        let mlp = &self.net.mlps()[0];
+        let x = Buffer::zeros(&[capacity, mlp.inputs()])?;
+        Ok(HeadView {
+            weights: self.net.weights().swap_remove(0),
+            forward: Forward::new(mlp, capacity)?,
+            x,
+            obs_dim: self.obs_dim,
+        })
+    }
+
+    /// Everything that changes, under `termination/…`.
+    pub fn save(&self, state: &mut State) -> Result<(), AgentError> {
+        self.net.save("termination", state)?;
+        state.put_f64("termination/share", &[1], &[self.share]);
+        state.put("streams/termination", &self.rng);
+        Ok(())
+    }
+
+    /// Takes back what `save` wrote.
+    pub fn load(&mut self, state: &State) -> Result<(), AgentError> {
+        self.net.load("termination", state)?;
+        self.share = state.f64("termination/share", &[1])?[0];
+        self.rng = state.get("streams/termination")?;
+        Ok(())
+    }
+}
+
+impl HeadView {
+    /// For rows of (s, a, s'), whether an episode ends there; `ended [R]` says how many rows.
+    pub fn decide(
+        &mut self,
+        scaler: &Scaler,
+        threshold: f32,
+        [obs, action, next]: [&[f32]; 3],
+        ended: &mut [bool],
+    ) -> Result<(), AgentError> {
+        let (o, rows) = (self.obs_dim, ended.len());
+        let a = scaler.mean.len() - o;
+        let width = 2 * o + a;
+        for (row, x) in self.x.slice_mut().chunks_exact_mut(width).enumerate().take(rows) {
+            input(scaler, &obs[row * o..][..o], &action[row * a..][..a], &next[row * o..][..o], x);
+        }
+        let x = self.x.tensor().f_narrow(0, 0, rows as i64)?;
+        let logits = self.forward.run(&self.weights, &x)?;
+        ended.iter_mut().zip(logits).for_each(|(ended, z)| *ended = *z > threshold);
+        Ok(())
+    }
+}
+
+/// (s, a, s'), standardised as the dynamics model's inputs are.
+fn input(scaler: &Scaler, obs: &[f32], action: &[f32], next: &[f32], x: &mut [f32]) {
+    let (pair, rest) = x.split_at_mut(scaler.mean.len());
+    scaler.apply(obs, action, pair);
+    let each = next.iter().zip(&scaler.mean).zip(&scaler.inverse);
+    rest.iter_mut().zip(each).for_each(|(x, ((raw, mean), inverse))| *x = (raw - mean) * inverse);
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_distr::{Distribution, StandardNormal};
+    use tch::Kind;
+
+    use super::*;
+    use crate::{
+        ReplayConfig, Streams, Transition,
+        actor_critic::testing::{assert_close, assert_gradient, numbers},
+    };
+
+    fn setup() -> Setup {
+        Setup { obs_dim: 2, act_dim: 1, streams: Streams::new(1), device: tch::Device::Cpu, threads: 1 }
+    }
+
+    #[test]
+    fn loss_and_gradient_by_hand_equal_f64_autograd() {
+        let config = HeadConfig { batch_size: 38, hidden: vec![16, 11], ..HeadConfig::default() };
+        let mut head = Head::new(&config, &setup()).unwrap();
+        head.x.slice_mut().copy_from_slice(&numbers(38 * 5, "inputs"));
+        head.labels.iter_mut().enumerate().for_each(|(i, t)| *t = if i % 3 == 0 { 1.0 } else { 0.0 });
+        let leaf = head.net.params().tensor().to_kind(Kind::Double).set_requires_grad(true);
+        let z = head.net.forward(0, &leaf, &head.x.tensor().to_kind(Kind::Double)).view(-1);
+        let expected = loss(&z, &Tensor::from_slice(&head.labels).to_kind(Kind::Double));
+        let slope = Tensor::run_backward(&[&expected], &[&leaf], false, false).swap_remove(0);
+        assert_close(head.loss_by_hand().unwrap(), expected.double_value(&[]));
+        assert_gradient(head.gradient.slice(), &slope.to_kind(Kind::Float));
+    }
+
+    /// One step in fifty ends, where the next observation's first number is above a limit.
+    #[test]
+    fn it_learns_a_rare_rule() {
+        let replay = ReplayConfig { capacity: 4000, obs_dim: 2, act_dim: 1, priorities: None };
+        let (mut replay, mut rng) = (Replay::new(replay).unwrap(), Streams::new(2).rng("data"));
+        let mut draw = || -> f32 { StandardNormal.sample(&mut rng) };
+        let mut rows = Vec::new();
+        for _ in 0..4000 {
+            let (obs, action, next_obs) = ([draw(), draw()], [draw()], [draw(), draw()]);
+            let terminated = next_obs[0] > 2.05;
+            let step = Transition {
+                obs: &obs,
+                action: &action,
+                reward: 0.0,
+                next_obs: &next_obs,
+                terminated,
+                truncated: false,
+            };
+            replay.push(&step, Flags::NONE).unwrap();
+            rows.push((obs, action, next_obs, terminated));
+        }
+        let (mut head, scaler) = (Head::new(&HeadConfig::default(), &setup()).unwrap(), Scaler::identity(3));
+        let mut view = head.view(1).unwrap();
+        let mut decide = |head: &Head, (obs, action, next, _): &([f32; 2], [f32; 1], [f32; 2], bool)| {
+            let mut ended = [true];
+            view.decide(&scaler, head.threshold(), [obs, action, next], &mut ended).unwrap();
+            ended[0]
+        };
+        assert!(!decide(&head, &rows[0]), "before any training nothing ends");
+        head.train(&replay, &scaler).unwrap().unwrap();
+        let wrong = rows.iter().filter(|row| decide(&head, row) != row.3).count();
+        let ends = rows.iter().filter(|row| row.3).count();
+        assert!(ends > 40 && wrong * 10 < ends, "{wrong} wrong of 4000, {ends} of which end");
+    }
+}
