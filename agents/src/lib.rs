@@ -4,6 +4,7 @@ pub mod actor_critic;
 mod agent;
 mod batch;
 pub mod cloning;
+pub mod control;
 pub mod count;
 pub mod demos;
 pub mod device;
