@@ -34,7 +34,8 @@ fn uniform_and_normal_numbers_are_numpys_to_the_last_bit() {
 fn initial_states_have_gymnasiums_moments() {
     let mut python = Python::start();
     let count = 2000;
-    for entry in registry() {
+    // The systems (all `-v0`) have no counterpart there.
+    for entry in registry().into_iter().filter(|entry| !entry.id.ends_with("-v0")) {
         let answer = python.ask(&json!({"work": "initial_states", "id": entry.id, "seed": 1, "count": count}));
         let mut env = make(entry.id, &Options::new()).unwrap();
         let dim = env.observation_space().dim();
