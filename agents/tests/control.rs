@@ -3,5 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
+#[path = "control/bounds.rs"]
+mod bounds;
+#[path = "control/experts.rs"]
+mod experts;
 #[path = "control/tables.rs"]
 mod tables;

@@ -4,7 +4,7 @@ use faer::{Mat, MatRef};
 use liprl_envs::systems::Model;
 
 use super::ControlError;
-use super::algebra::{check, dense, form, linearisation, trace};
+use super::algebra::{check, dense, extreme_eigenvalues, form, linearisation, trace};
 use super::gain::power_sum;
 use super::lyapunov::lyapunov;
 use super::riccati::{Riccati, riccati};
@@ -112,6 +112,14 @@ impl Lqr {
     /// xᵀQx + uᵀRu.
     pub fn stage_cost(&self, x: &[f64], u: &[f64]) -> f64 {
         form(self.q.as_ref(), x) + form(self.r.as_ref(), u)
+    }
+
+    /// λ_max(R + BᵀPB): what `excess` is at most, for each unit of ‖u + Kx‖².
+    ///
+    /// # Errors
+    /// [`ControlError::NotConverged`] where a decomposition fails.
+    pub fn excess_rate(&self) -> Result<f64, ControlError> {
+        Ok(extreme_eigenvalues(self.optimal.deviation.as_ref())?.1)
     }
 
     fn stage(&self, gain: MatRef<'_, f64>) -> Mat<f64> {

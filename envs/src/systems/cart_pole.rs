@@ -133,6 +133,10 @@ impl CartPole {
 }
 
 impl Model for CartPole {
+    fn boxed(&self) -> Box<dyn Model> {
+        Box::new(self.clone())
+    }
+
     fn state_dim(&self) -> usize {
         4
     }

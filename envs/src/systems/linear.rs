@@ -192,6 +192,10 @@ impl Linear {
 }
 
 impl Model for Linear {
+    fn boxed(&self) -> Box<dyn Model> {
+        Box::new(self.clone())
+    }
+
     fn state_dim(&self) -> usize {
         self.a.rows
     }

@@ -27,6 +27,9 @@ pub enum AngleObservation {
 /// Where f has a kink (an actuator's limit), the derivative is that of the side on which the input still acts. The Jacobians are tested
 /// against central differences.
 pub trait Model: Send + Sync {
+    /// The same model for somebody else to keep.
+    fn boxed(&self) -> Box<dyn Model>;
+
     /// Numbers in a state, n.
     fn state_dim(&self) -> usize;
 

@@ -111,6 +111,10 @@ impl Pendulum {
 }
 
 impl Model for Pendulum {
+    fn boxed(&self) -> Box<dyn Model> {
+        Box::new(self.clone())
+    }
+
     fn state_dim(&self) -> usize {
         2
     }
