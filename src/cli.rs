@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::disturb::Disturb;
+
 /// Reinforcement and imitation learning in which the Lipschitz constant is a first-class setting.
 #[derive(Debug, Parser)]
 #[command(name = "liprl", version, arg_required_else_help = true)]
@@ -89,6 +91,13 @@ pub struct EvalArgs {
     /// Seed of the episodes
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Falsify the observations by up to EPS (Euclidean norm, the observation's units): uniform, bias, pgd or trajectory, such as
+    /// --disturb pgd:0.05,0.1; may be given several times
+    #[arg(long = "disturb", value_name = "KIND:EPS[,EPS…]")]
+    pub disturb: Vec<Disturb>,
+    /// With --disturb, draw the return against EPS: .png or .svg
+    #[arg(long, value_name = "FILE.{png,svg}", requires = "disturb")]
+    pub figure: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -7,6 +7,7 @@ mod bad_configs;
 mod commands;
 mod configs;
 mod demos;
+mod disturb;
 mod resume;
 mod runs;
 mod support;

@@ -47,6 +47,8 @@ pub(super) struct Ilqr {
     qux: Vec<f64>,
 }
 
+/// A gain that counts as none whatever the plan costs: at rest at the equilibrium a plan costs nothing.
+const NOTHING: f64 = 1e-9;
 /// Step lengths tried, one after the other.
 const STEPS: [f64; 6] = [1.0, 0.5, 0.25, 0.1, 0.03, 0.01];
 
@@ -115,15 +117,19 @@ impl Ilqr {
         (0..n).map(|i| e(i) * (0..n).map(|j| self.terminal[i * n + j] * e(j)).sum::<f64>()).sum()
     }
 
-    /// Improves `plan` until an iteration gains less than `tolerance` of its cost, at most `iterations` times.
+    /// Improves `plan` until an iteration gains, or promises to gain, less than `tolerance` of its cost; at most `iterations` times.
     pub(super) fn improve(&mut self, plan: &mut Plan, iterations: u32, tolerance: f64) {
         let mut damping = 0.0;
         for _ in 0..iterations {
-            self.backward(plan, damping);
+            let promised = self.backward(plan, damping);
+            let least = tolerance * plan.cost + NOTHING;
+            if damping == 0.0 && promised <= least {
+                return;
+            }
             let before = plan.cost;
             if self.forward(plan) {
                 damping = if damping < 1e-6 { 0.0 } else { 0.2 * damping };
-                if before - plan.cost <= tolerance * plan.cost.max(1e-12) {
+                if before - plan.cost <= least {
                     return;
                 }
             } else if damping > 1e3 {
@@ -134,8 +140,9 @@ impl Ilqr {
         }
     }
 
-    /// k and K at every step of the plan.
-    fn backward(&mut self, plan: &Plan, damping: f64) {
+    /// k and K at every step of the plan; by how much they would lower the cost, were the system linear.
+    fn backward(&mut self, plan: &Plan, damping: f64) -> f64 {
+        let mut promised = 0.0;
         let (n, limit) = (self.model.state_dim(), self.model.input_limit());
         let last = &plan.states[self.horizon * n..];
         for i in 0..n {
@@ -169,6 +176,7 @@ impl Ilqr {
             let step = wanted.clamp(-limit - u[0], limit - u[0]);
             let free = step == wanted;
             self.feedforward[t] = step;
+            promised -= step * (qu + 0.5 * step * quu);
             let gains = &mut self.feedback[t * n..(t + 1) * n];
             for (gain, qux) in gains.iter_mut().zip(&self.qux) {
                 *gain = if free { -qux / quu } else { 0.0 };
@@ -183,6 +191,7 @@ impl Ilqr {
                 }
             }
         }
+        promised
     }
 
     /// Takes the longest step that lowers the cost; whether there was one.

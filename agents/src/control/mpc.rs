@@ -2,7 +2,8 @@
 //!
 //! The plan is iterative LQR's over a finite horizon, behind which the cost-to-go of the linearised system stands in. Such a plan is a
 //! local optimum (how many swings, to which side), so several guesses are followed first and the cheapest few improved: a push one way, then
-//! inputs that feed or brake the swing, then the saturated linear feedback, with different times to switch.
+//! inputs that feed or brake the swing, then the saturated linear feedback, with different
+//! times to switch.
 //! Deterministic: nothing is drawn.
 
 use std::f64::consts::TAU;
@@ -166,19 +167,10 @@ fn feedback(gain: &[f64], model: &dyn Model, x: &[f64]) -> f64 {
 
 /// All guesses over a horizon.
 fn guesses(horizon: usize) -> impl Iterator<Item = Guess> {
-    let sides = [1.0, -1.0];
-    sides.into_iter().flat_map(move |push| {
-        [0, 4, 8, 12, 16, 20, 26]
-            .into_iter()
-            .filter(move |&first| first <= horizon && (first > 0 || push > 0.0))
-            .flat_map(move |first| {
-                [1.0, 0.4, -1.0].into_iter().flat_map(move |pump| {
-                    (0..10)
-                        .map(move |k| first + k * horizon / 14)
-                        .filter(move |&second| second > first || pump == 1.0)
-                        .map(move |second| Guess { push, first, pump, second })
-                })
-            })
+    let pushes = [(1.0, 0), (1.0, 6), (-1.0, 6), (1.0, 12), (-1.0, 12), (1.0, 18), (-1.0, 18), (1.0, 26), (-1.0, 26)];
+    pushes.into_iter().filter(move |(_, first)| *first <= horizon).flat_map(move |(push, first)| {
+        let after = move |pump, count| (count..8).map(move |k| Guess { push, first, pump, second: first + k * horizon / 11 });
+        after(1.0, 0).chain(after(-1.0, 1))
     })
 }
 

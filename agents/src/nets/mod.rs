@@ -8,6 +8,7 @@
 //! | `init` | first weights from a random stream |
 //! | `pass` | hand-written forward and backward over preallocated buffers |
 //! | `single` | one observation, no libtorch call |
+//! | `pull_back` | one input, the slope of a function of the outputs |
 //! | `gaussian` | the tanh-Gaussian policy head |
 //! | `kernels` | the elementwise loops, compiled for AVX2 and AVX-512 and chosen at run time |
 //! | `team` | threads that each take a share of a batch's rows |
@@ -18,6 +19,7 @@ mod init;
 pub mod kernels;
 mod mlp;
 mod pass;
+mod pull_back;
 mod single;
 mod spec;
 mod team;
@@ -26,6 +28,7 @@ pub use buffer::Buffer;
 pub(crate) use mlp::NORM_EPS;
 pub use mlp::{Layer, Mlp};
 pub use pass::{Gradient, Pass, Weights};
+pub use pull_back::PullBack;
 pub use single::Single;
 pub use spec::{Activation, Init};
 pub use team::Team;
