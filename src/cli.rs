@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::disturb::Disturb;
 
@@ -106,8 +106,11 @@ pub struct EvalArgs {
 /// Arguments of `record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// A run folder (its best checkpoint), a checkpoint folder or an exported policy file
+    /// A run folder (its best checkpoint), a checkpoint folder or an exported policy file; with --expert, a config file
     pub run: PathBuf,
+    /// Record an expert on the config's environment, which must be one with known equations, rather than a trained policy
+    #[arg(long)]
+    pub expert: Option<ExpertKind>,
     /// Episodes to record
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub episodes: u32,
@@ -117,6 +120,15 @@ pub struct RecordArgs {
     /// Seed of the episodes
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// Experts made from a system's equations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExpertKind {
+    /// Optimal linear feedback
+    Lqr,
+    /// A planner: iterative LQR over a horizon
+    Mpc,
 }
 
 /// What can be done with demonstrations.

@@ -8,6 +8,7 @@ mod commands;
 mod configs;
 mod demos;
 mod disturb;
+mod experts;
 mod resume;
 mod runs;
 mod support;

@@ -1,5 +1,11 @@
 //! Experts: policies that can be asked for the action at any observation, not only along their own trajectories.
 
+use garde::Validate;
+use liprl_envs::systems::Model;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ControlError, LinearFeedback, Mpc, MpcConfig};
 use crate::AgentError;
 
 /// A policy to learn from, in the environment's own units and in f64.
@@ -99,4 +105,27 @@ pub(super) fn check_sizes(expert: &(impl Expert + ?Sized), obs: &[f64], action: 
     }
     let problem = format!("is for (observation, action) sizes {wanted:?}, the task has {got:?}");
     Err(AgentError::BadConfig { setting: "expert".to_owned(), problem })
+}
+
+/// The experts that a system's equations give.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ExpertConfig {
+    /// The optimal linear feedback of the system linearised at its equilibrium.
+    Lqr,
+    /// A planner.
+    Mpc(#[garde(dive)] MpcConfig),
+}
+
+impl ExpertConfig {
+    /// The expert for this model, in the environment's units.
+    ///
+    /// # Errors
+    /// [`ControlError`] where the system has no stabilising feedback, or the planner cannot plan for it.
+    pub fn build(&self, model: &dyn Model) -> Result<Box<dyn Expert>, ControlError> {
+        Ok(match self {
+            Self::Lqr => Box::new(LinearFeedback::optimal(model)?),
+            Self::Mpc(config) => Box::new(Mpc::new(model, config.clone())?),
+        })
+    }
 }

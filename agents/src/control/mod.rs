@@ -29,7 +29,7 @@ mod riccati;
 
 pub use algebra::{dense, extreme_eigenvalues, linearisation, spectral_norm, spectral_radius};
 pub use error::ControlError;
-pub use expert::{Expert, Scaled};
+pub use expert::{Expert, ExpertConfig, Scaled};
 pub use feedback::{LinearFeedback, PolicyExpert};
 pub use gain::{Contraction, contraction, power_sum, scanned_contraction};
 pub use lqr::Lqr;

@@ -60,8 +60,8 @@ pub struct Mpc {
     state: Vec<f64>,
 }
 
-/// A state counts as foreseen within this.
-const FORESEEN: f64 = 1e-6;
+/// A state counts as foreseen within this: rounding to f32 on the way is no surprise.
+const FORESEEN: f64 = 1e-4;
 
 /// A guess: `push` times the limit for `first` steps, then `pump` times the limit along the swing up to step `second`, then linear feedback.
 #[derive(Clone, Copy, Debug)]
@@ -169,7 +169,8 @@ fn feedback(gain: &[f64], model: &dyn Model, x: &[f64]) -> f64 {
 fn guesses(horizon: usize) -> impl Iterator<Item = Guess> {
     let pushes = [(1.0, 0), (1.0, 6), (-1.0, 6), (1.0, 12), (-1.0, 12), (1.0, 18), (-1.0, 18), (1.0, 26), (-1.0, 26)];
     pushes.into_iter().filter(move |(_, first)| *first <= horizon).flat_map(move |(push, first)| {
-        let after = move |pump, count| (count..8).map(move |k| Guess { push, first, pump, second: first + k * horizon / 11 });
+        let after =
+            move |pump, count| (count..8).map(move |k| Guess { push, first, pump, second: first + k * horizon / 11 });
         after(1.0, 0).chain(after(-1.0, 1))
     })
 }
