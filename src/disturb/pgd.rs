@@ -4,7 +4,7 @@ use liprl_agents::PolicySlope;
 
 use super::{norm, scale_to};
 
-/// Steps of the ascent.
+/// Steps of each ascent.
 const STEPS: u32 = 10;
 /// Length of a step, as a share of ε.
 const STEP: f64 = 0.25;
@@ -17,6 +17,7 @@ pub(super) struct Scratch {
     by_obs: Vec<f64>,
     seen: Vec<f64>,
     best: Vec<f64>,
+    start: Vec<f64>,
 }
 
 impl Scratch {
@@ -28,19 +29,24 @@ impl Scratch {
             action,
             by_obs: obs.clone(),
             seen: obs.clone(),
-            best: obs,
+            best: obs.clone(),
+            start: obs,
         }
     }
 }
 
 /// From `delta [O]` to the best δ found for ‖π(obs + δ) − π(obs)‖² with ‖δ‖ ≤ ε, actions in `[-1, 1]`. Steps along the normalised gradient,
-/// projected back into the ball; the best point passed is kept.
+/// projected back into the ball, from `delta` and from its opposite: an action pushed to one side stays there. The best point passed is kept.
 pub(super) fn ascend(policy: &mut PolicySlope, obs: &[f64], epsilon: f64, delta: &mut [f64], scratch: &mut Scratch) {
-    let Scratch { reference, action, by_action, by_obs, seen, best } = scratch;
+    let Scratch { reference, action, by_action, by_obs, seen, best, start } = scratch;
     policy.act(obs, reference);
     best.fill(0.0);
+    start.copy_from_slice(delta);
     let mut farthest = 0.0;
-    for step in 0..=STEPS {
+    for step in 0..2 * (STEPS + 1) {
+        if step == STEPS + 1 {
+            delta.iter_mut().zip(start.iter()).for_each(|(delta, start)| *delta = -start);
+        }
         seen.iter_mut().zip(obs).zip(delta.iter()).for_each(|((seen, obs), delta)| *seen = obs + delta);
         policy.act(seen, action);
         by_action.iter_mut().zip(action.iter()).zip(reference.iter()).for_each(|((by, a), r)| *by = a - r);
@@ -48,9 +54,6 @@ pub(super) fn ascend(policy: &mut PolicySlope, obs: &[f64], epsilon: f64, delta:
         if moved > farthest {
             farthest = moved;
             best.copy_from_slice(delta);
-        }
-        if step == STEPS {
-            break;
         }
         policy.pull_back(by_action, by_obs);
         scale_to(STEP * epsilon, by_obs);
