@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::disturb::Disturb;
 
 /// Reinforcement and imitation learning in which the Lipschitz constant is a first-class setting.
 #[derive(Debug, Parser)]
@@ -159,6 +161,13 @@ pub struct EvalArgs {
     /// Seed of the episodes
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Falsify the observations by up to EPS (Euclidean norm, the observation's units): uniform, bias, pgd or trajectory, such as
+    /// --disturb pgd:0.05,0.1; may be given several times
+    #[arg(long = "disturb", value_name = "KIND:EPS[,EPS…]")]
+    pub disturb: Vec<Disturb>,
+    /// With --disturb, draw the return against EPS: .png or .svg
+    #[arg(long, value_name = "FILE.{png,svg}", requires = "disturb")]
+    pub figure: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -167,8 +176,11 @@ pub struct EvalArgs {
 /// Arguments of `record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// A run folder (its best checkpoint), a checkpoint folder or an exported policy file
+    /// A run folder (its best checkpoint), a checkpoint folder or an exported policy file; with --expert, a config file
     pub run: PathBuf,
+    /// Record an expert on the config's environment, which must be one with known equations, rather than a trained policy
+    #[arg(long)]
+    pub expert: Option<ExpertKind>,
     /// Episodes to record
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub episodes: u32,
@@ -178,6 +190,15 @@ pub struct RecordArgs {
     /// Seed of the episodes
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// Experts made from a system's equations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExpertKind {
+    /// Optimal linear feedback
+    Lqr,
+    /// A planner: iterative LQR over a horizon
+    Mpc,
 }
 
 /// What can be done with demonstrations.

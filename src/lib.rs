@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod disturb;
 pub mod panics;
 pub mod rollout;
 pub mod saved;

@@ -48,6 +48,9 @@ pub enum AgentError {
         /// What is wrong, where in the file, and what to do.
         problem: String,
     },
+    /// A control problem without a solution.
+    #[error(transparent)]
+    Control(#[from] crate::control::ControlError),
     /// libtorch refused something.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),

@@ -124,6 +124,11 @@ impl RunningNormaliser {
         (((f64::from(x) - self.mean[i]) * self.scale[i]) as f32, self.scale[i] as f32)
     }
 
+    /// Mean of coordinate `i` and the slope 1 / std of standardising it, in f64.
+    pub fn moments(&self, i: usize) -> (f64, f64) {
+        (self.mean[i], self.scale[i])
+    }
+
     /// The same moments for each of `dim` coordinates, of a normaliser that has one for all.
     pub fn broadcast(&self, dim: usize) -> Self {
         let repeat = |numbers: &[f64]| numbers.iter().copied().cycle().take(dim).collect();

@@ -46,16 +46,7 @@ pub struct Figure {
 impl Figure {
     /// Writes the figure as PNG or SVG, by the file name's ending.
     pub fn write(&self, path: &Path) -> Result<(), AnalysisError> {
-        let scene = render_multiple(self.plots(), self.layout());
-        let bytes = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("png") => kuva::PngBackend::new()
-                .with_scale(2.0)
-                .render_scene(&scene)
-                .map_err(|problem| AnalysisError::Drawing { path: path.to_path_buf(), problem })?,
-            Some("svg") => SvgBackend::default().render_scene(&scene).into_bytes(),
-            _ => return Err(AnalysisError::UnknownFormat { path: path.to_path_buf() }),
-        };
-        Ok(fs::write(path, bytes)?)
+        write_scene(self.plots(), self.layout(), path)
     }
 
     fn plots(&self) -> Vec<Plot> {
@@ -99,25 +90,55 @@ impl Figure {
             Some((last, low, high)) => layout.with_x_axis_max(last).with_y_axis_min(low).with_y_axis_max(high),
             None => layout,
         };
-        self.references.iter().fold(layout, |layout, reference| {
-            layout.with_reference_line(ReferenceLine::horizontal(reference.y).with_label(&reference.label))
-        })
+        reference_lines(layout, &self.references)
     }
 }
 
-/// Line styles change with the colour, so that curves differ in a grey print too.
 fn line(curve: &Curve, index: usize, unit: f64) -> LinePlot {
     let points = curve.points.iter().map(|point| (point.step as f64 / unit, point.centre));
+    let (low, high) = (curve.points.iter().map(|point| point.low), curve.points.iter().map(|point| point.high));
+    line_style(points, index, format!("{} (n={})", curve.label, curve.seeds), low, high)
+}
+
+/// The `index`-th line of a figure with its band. Line styles change with the colour, so that curves differ in a grey print too.
+pub(crate) fn line_style(
+    points: impl Iterator<Item = (f64, f64)>,
+    index: usize,
+    label: String,
+    low: impl Iterator<Item = f64>,
+    high: impl Iterator<Item = f64>,
+) -> LinePlot {
     let plot = LinePlot::new()
         .with_data(points)
         .with_color(COLOURS[index % COLOURS.len()])
         .with_stroke_width(2.0)
-        .with_legend(format!("{} (n={})", curve.label, curve.seeds))
-        .with_band(curve.points.iter().map(|point| point.low), curve.points.iter().map(|point| point.high));
+        .with_legend(label)
+        .with_band(low, high);
     match index % 4 {
         0 => plot,
         1 => plot.with_dashed(),
         2 => plot.with_dashdot(),
         _ => plot.with_dotted(),
     }
+}
+
+/// Adds horizontal lines.
+pub(crate) fn reference_lines(layout: Layout, references: &[Line]) -> Layout {
+    references.iter().fold(layout, |layout, reference| {
+        layout.with_reference_line(ReferenceLine::horizontal(reference.y).with_label(&reference.label))
+    })
+}
+
+/// Draws as PNG or SVG, by the file name's ending.
+pub(crate) fn write_scene(plots: Vec<Plot>, layout: Layout, path: &Path) -> Result<(), AnalysisError> {
+    let scene = render_multiple(plots, layout);
+    let bytes = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("png") => kuva::PngBackend::new()
+            .with_scale(2.0)
+            .render_scene(&scene)
+            .map_err(|problem| AnalysisError::Drawing { path: path.to_path_buf(), problem })?,
+        Some("svg") => SvgBackend::default().render_scene(&scene).into_bytes(),
+        _ => return Err(AnalysisError::UnknownFormat { path: path.to_path_buf() }),
+    };
+    Ok(fs::write(path, bytes)?)
 }

@@ -4,6 +4,7 @@
 //! environment steps, with the numbers as CSV beside the picture. The pieces are public: [`Run`] reads one folder,
 //! [`stats`] holds the estimators, [`Curve`] aligns seeds, [`Figure`] draws.
 
+mod chart;
 mod curve;
 mod error;
 mod figure;
@@ -11,6 +12,7 @@ mod plot;
 mod run;
 pub mod stats;
 
+pub use chart::{Chart, Series};
 pub use curve::{Band, Curve, Point};
 pub use error::AnalysisError;
 pub use figure::{Figure, Line};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::systems::Model;
 use crate::{BoxSpace, EnvError};
 
 /// Options of a task's constructor or of one reset, by Gymnasium's names.
@@ -78,6 +79,12 @@ pub trait Env: Send {
 
     /// Takes back a state that `save` of an equal environment wrote.
     fn restore(&mut self, state: &[u8]) -> Result<(), EnvError>;
+
+    /// The equations behind the steps, where the environment has them in a form that can be differentiated: what planning and attacks along
+    /// a trajectory go through.
+    fn model(&self) -> Option<&dyn Model> {
+        None
+    }
 
     /// A picture of the current state, height × width × 3 bytes, where the task can draw itself.
     fn render(&mut self) -> Result<Frame, EnvError> {

@@ -34,6 +34,26 @@ pub enum OptionValue {
     Body(Cow<'static, str>),
     /// An interval `[low, high]`; a side may be `null` or `"inf"`, `"-inf"`, which is unbounded.
     Range(f64, f64),
+    /// A list of finite numbers.
+    List(Cow<'static, [f64]>),
+    /// A matrix; how a number or a plain list is read, the task decides.
+    Matrix(MatrixOption),
+}
+
+/// A matrix as it may be written: by rows, or short.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MatrixOption {
+    /// One number, such as a multiple of the identity.
+    Scalar(f64),
+    /// A plain list, such as a diagonal or a single column.
+    List(Cow<'static, [f64]>),
+    /// Rows of `columns` numbers each, one after the other.
+    Rows {
+        /// Numbers in a row.
+        columns: usize,
+        /// Row by row.
+        values: Cow<'static, [f64]>,
+    },
 }
 
 impl OptionDoc {
@@ -54,6 +74,11 @@ impl OptionDoc {
             OptionValue::Range(..) => json!({
                 "type": "array", "minItems": 2, "maxItems": 2, "items": {"type": ["number", "string", "null"]},
             }),
+            OptionValue::List(_) => json!({"type": "array", "items": {"type": "number"}}),
+            OptionValue::Matrix(_) => json!({
+                "type": ["number", "array"],
+                "items": {"type": ["number", "array"], "items": {"type": "number"}},
+            }),
         };
         schema["description"] = json!(self.doc);
         schema["default"] = self.default.to_json();
@@ -72,6 +97,12 @@ impl OptionValue {
             Self::Text(s) => json!(s),
             Self::Body(s) => s.parse::<u32>().map_or_else(|_| json!(s), |index| json!(index)),
             Self::Range(low, high) => json!([side(*low), side(*high)]),
+            Self::List(list) => json!(list),
+            Self::Matrix(MatrixOption::Scalar(x)) => json!(x),
+            Self::Matrix(MatrixOption::List(list)) => json!(list),
+            Self::Matrix(MatrixOption::Rows { columns, values }) => {
+                json!(values.chunks((*columns).max(1)).collect::<Vec<_>>())
+            }
         }
     }
 
@@ -110,8 +141,31 @@ impl OptionValue {
                 }
                 Ok(Self::Range(low, high))
             }
+            Self::List(_) => {
+                list(given).map(|list| Self::List(list.into())).ok_or_else(|| wrong("a list of finite numbers"))
+            }
+            Self::Matrix(_) => matrix(given)
+                .map(Self::Matrix)
+                .ok_or_else(|| wrong("a matrix: a list of rows of one length, a list of numbers, or a number")),
         }
     }
+}
+
+fn list(given: &Value) -> Option<Vec<f64>> {
+    given.as_array()?.iter().map(number).collect()
+}
+
+fn matrix(given: &Value) -> Option<MatrixOption> {
+    if let Some(x) = number(given) {
+        return Some(MatrixOption::Scalar(x));
+    }
+    if let Some(list) = list(given) {
+        return Some(MatrixOption::List(list.into()));
+    }
+    let rows: Vec<Vec<f64>> = given.as_array()?.iter().map(list).collect::<Option<_>>()?;
+    let columns = rows.first()?.len();
+    let whole = columns > 0 && rows.iter().all(|row| row.len() == columns);
+    whole.then(|| MatrixOption::Rows { columns, values: rows.concat().into() })
 }
 
 fn number(given: &Value) -> Option<f64> {
@@ -193,6 +247,22 @@ impl Given {
         match self.value(name)? {
             OptionValue::Range(low, high) => Ok((*low, *high)),
             _ => Err(self.bad(name, "is not an interval in the task's table")),
+        }
+    }
+
+    /// A list option.
+    pub fn list(&self, name: &str) -> Result<&[f64], EnvError> {
+        match self.value(name)? {
+            OptionValue::List(list) => Ok(list),
+            _ => Err(self.bad(name, "is not a list in the task's table")),
+        }
+    }
+
+    /// A matrix option.
+    pub fn matrix(&self, name: &str) -> Result<&MatrixOption, EnvError> {
+        match self.value(name)? {
+            OptionValue::Matrix(matrix) => Ok(matrix),
+            _ => Err(self.bad(name, "is not a matrix in the task's table")),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::options::{nearest, refuse_unknown};
 use crate::wrappers::TimeLimit;
-use crate::{Env, EnvError, EnvSpec, Given, OptionDoc, OptionValue, Options, classic, mujoco};
+use crate::{Env, EnvError, EnvSpec, Given, OptionDoc, OptionValue, Options, classic, mujoco, systems};
 
 /// One line of the registry.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ static REGISTERED: RwLock<Vec<EnvEntry>> = RwLock::new(Vec::new());
 /// Every environment there is, the built-in ones first.
 pub fn registry() -> Vec<EnvEntry> {
     let own = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    mujoco::ENTRIES.iter().chain(classic::ENTRIES).chain(own.iter()).copied().collect()
+    mujoco::ENTRIES.iter().chain(classic::ENTRIES).chain(systems::ENTRIES).chain(own.iter()).copied().collect()
 }
 
 /// Adds an environment, so that [`make`] and every config know its id.

@@ -29,12 +29,22 @@ fn uniform_and_normal_numbers_are_numpys_to_the_last_bit() {
     }
 }
 
+/// What Gymnasium does not have.
+const SYSTEMS: [&str; 6] = [
+    "Linear-v0",
+    "DoubleIntegrator-v0",
+    "Oscillator-v0",
+    "UprightPendulum-v0",
+    "PendulumSwingUp-v0",
+    "ContinuousCartPole-v0",
+];
+
 /// Of every task: mean and standard deviation of each observed coordinate over 2,000 resets, from different seeds.
 #[test]
 fn initial_states_have_gymnasiums_moments() {
     let mut python = Python::start();
     let count = 2000;
-    for entry in registry() {
+    for entry in registry().into_iter().filter(|entry| !SYSTEMS.contains(&entry.id)) {
         let answer = python.ask(&json!({"work": "initial_states", "id": entry.id, "seed": 1, "count": count}));
         let mut env = make(entry.id, &Options::new()).unwrap();
         let dim = env.observation_space().dim();

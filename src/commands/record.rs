@@ -3,30 +3,28 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use liprl_agents::AgentError;
+use liprl_agents::control::{Expert, ExpertConfig, MpcConfig, Scaled};
 use liprl_agents::demos::{DemoMeta, Demonstrations, Episode};
-use serde_json::{Map, json};
+use liprl_envs::Env;
+use serde_json::{Map, Value, json};
 
 use crate::Usage;
-use crate::cli::RecordArgs;
-use crate::rollout;
+use crate::cli::{ExpertKind, RecordArgs};
+use crate::config::{Config, EnvConfig};
+use crate::rollout::{self, Actor};
 use crate::saved::Saved;
+use crate::task::Task;
 
-/// Records greedy episodes in Minari's layout.
+/// Records greedy episodes, or an expert's, in Minari's layout.
 pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     if args.out.exists() {
         return Err(Usage(format!("{} is there already; choose another name", args.out.display())).into());
     }
-    let Saved { mut task, mut policy, env: env_config, agent, config, origin, step } = Saved::open(&args.run)?;
-    let mut episodes = Vec::new();
-    for index in 0..u64::from(args.episodes) {
-        let seed = args.seed.wrapping_add(index);
-        let mut recorded = Episode::default();
-        rollout::episode(&mut task, &mut policy, seed, |task, step| match step {
-            None => recorded = Episode::begin(Some(seed), task.raw_obs(), task.env().info()),
-            Some(step) => recorded.push(task.raw_action(), step, task.raw_obs(), task.env().info()),
-        })?;
-        episodes.push(recorded);
-    }
+    let Recorded { task, env: env_config, episodes, about } = match args.expert {
+        Some(kind) => by_expert(args, kind)?,
+        None => by_policy(args)?,
+    };
     let env = task.env();
     let mut demonstrations = Demonstrations {
         meta: DemoMeta {
@@ -39,11 +37,8 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     };
     let summary = demonstrations.summary();
     let extra = &mut demonstrations.meta.extra;
-    extra.insert("algorithm_name".to_owned(), json!(agent));
     extra.insert("program".to_owned(), json!(concat!("liprl ", env!("CARGO_PKG_VERSION"))));
-    extra.insert("checkpoint".to_owned(), json!(relative(&origin)));
-    extra.insert("checkpoint_step".to_owned(), json!(step));
-    extra.insert("config".to_owned(), json!(config));
+    extra.extend(about);
     extra.insert("return_mean".to_owned(), json!(summary.return_mean));
     extra.insert("return_std".to_owned(), json!(summary.return_std));
     demonstrations.write(&args.out)?;
@@ -55,6 +50,90 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         summary.return_mean,
         summary.return_std
     ))
+}
+
+/// Episodes, and who acted in them.
+struct Recorded {
+    task: Task,
+    env: EnvConfig,
+    episodes: Vec<Episode>,
+    about: Map<String, Value>,
+}
+
+fn by_policy(args: &RecordArgs) -> anyhow::Result<Recorded> {
+    let Saved { mut task, mut policy, env, agent, config, origin, step } = Saved::open(&args.run)?;
+    let episodes = episodes(args, &mut task, &mut policy, |_| ())?;
+    let about = json!({
+        "algorithm_name": agent, "checkpoint": relative(&origin), "checkpoint_step": step, "config": config,
+    });
+    Ok(Recorded { task, env, episodes, about: object(about) })
+}
+
+fn by_expert(args: &RecordArgs, kind: ExpertKind) -> anyhow::Result<Recorded> {
+    let config = Config::load(&args.run, &[])?;
+    let (mut task, env) = (Task::new(&config.env)?, config.env);
+    let (name, expert) = match kind {
+        ExpertKind::Lqr => ("lqr", ExpertConfig::Lqr),
+        ExpertKind::Mpc => ("mpc", ExpertConfig::Mpc(MpcConfig::default())),
+    };
+    let unknown = || Usage(format!("{} has no equations that an expert could be made from", env.id));
+    let expert = expert.build(task.env().model().ok_or_else(unknown)?)?;
+    let mut actor = Demonstrator::new(expert, task.env())?;
+    let episodes = episodes(args, &mut task, &mut actor, Demonstrator::begin)?;
+    Ok(Recorded { task, env, episodes, about: object(json!({ "algorithm_name": name })) })
+}
+
+/// Runs and records the episodes; `begin` is called before each.
+fn episodes<A: Actor>(
+    args: &RecordArgs,
+    task: &mut Task,
+    actor: &mut A,
+    mut begin: impl FnMut(&mut A),
+) -> anyhow::Result<Vec<Episode>> {
+    let mut episodes = Vec::new();
+    for index in 0..u64::from(args.episodes) {
+        let seed = args.seed.wrapping_add(index);
+        let mut recorded = Episode::default();
+        begin(actor);
+        rollout::episode(task, actor, seed, |task, step| match step {
+            None => recorded = Episode::begin(Some(seed), task.raw_obs(), task.env().info()),
+            Some(step) => recorded.push(task.raw_action(), step, task.raw_obs(), task.env().info()),
+        })?;
+        episodes.push(recorded);
+    }
+    Ok(episodes)
+}
+
+/// An expert that acts in the policy's coordinates.
+struct Demonstrator {
+    expert: Scaled<Box<dyn Expert>>,
+    obs: Vec<f64>,
+    action: Vec<f64>,
+}
+
+impl Demonstrator {
+    fn new(expert: Box<dyn Expert>, env: &dyn Env) -> Result<Self, AgentError> {
+        let space = env.action_space();
+        let (obs, action) = (vec![0.0; expert.obs_dim()], vec![0.0; expert.act_dim()]);
+        Ok(Self { expert: Scaled::new(expert, &space.low, &space.high)?, obs, action })
+    }
+
+    fn begin(&mut self) {
+        self.expert.begin();
+    }
+}
+
+impl Actor for Demonstrator {
+    fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
+        self.obs.iter_mut().zip(obs).for_each(|(wide, narrow)| *wide = f64::from(*narrow));
+        self.expert.action(&self.obs, &mut self.action)?;
+        action.iter_mut().zip(&self.action).for_each(|(narrow, wide)| *narrow = *wide as f32);
+        Ok(())
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    if let Value::Object(map) = value { map } else { Map::new() }
 }
 
 /// The path from the current folder on, where it lies below it: what a file says of its origin should mean something elsewhere too.

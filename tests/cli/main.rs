@@ -7,6 +7,8 @@ mod bad_configs;
 mod commands;
 mod configs;
 mod demos;
+mod disturb;
+mod experts;
 mod resume;
 mod runs;
 mod support;

@@ -9,6 +9,7 @@
 //! | `pass` | hand-written forward and backward over preallocated buffers |
 //! | `forward` | outputs alone, for many rows |
 //! | `single` | one observation, no libtorch call |
+//! | `pull_back` | one input, the slope of a function of the outputs |
 //! | `gaussian` | the tanh-Gaussian policy head |
 //! | `kernels` | the elementwise loops, compiled for AVX2 and AVX-512 and chosen at run time |
 //! | `team` | threads that each take a share of a batch's rows |
@@ -20,6 +21,7 @@ mod init;
 pub mod kernels;
 mod mlp;
 mod pass;
+mod pull_back;
 mod single;
 mod spec;
 mod team;
@@ -29,6 +31,7 @@ pub use forward::Forward;
 pub(crate) use mlp::NORM_EPS;
 pub use mlp::{Layer, Mlp};
 pub use pass::{Gradient, Pass, Weights};
+pub use pull_back::PullBack;
 pub use single::Single;
 pub use spec::{Activation, Init};
 pub use team::Team;

@@ -1,6 +1,7 @@
 //! What the classic tasks share: a few numbers of state, advanced by a formula.
 
 use crate::env::{check_action, check_finite, check_observation};
+use crate::systems::Model;
 use crate::{BoxSpace, Env, EnvError, EnvSpec, Given, NumpyRng, OptionDoc, Options, StateReader, StateWriter, Step};
 
 /// All that changes in a task between steps; what each number is, the task says.
@@ -19,6 +20,11 @@ pub(super) trait Task: Send {
 
     /// Advances the state; reward and termination.
     fn advance(&self, state: &mut State, action: &[f64]) -> (f64, bool);
+
+    /// The same equations in a form that can be differentiated, where there is one.
+    fn model(&self) -> Option<&dyn Model> {
+        None
+    }
 
     /// Writes the observation, rounded to f32 as Gymnasium's is.
     fn observe(&self, state: &State, obs: &mut [f64]);
@@ -101,6 +107,10 @@ impl Env for ClassicEnv {
 
     fn info(&self) -> &[(&'static str, f64)] {
         &[]
+    }
+
+    fn model(&self) -> Option<&dyn Model> {
+        self.task.model()
     }
 
     fn save(&self) -> Vec<u8> {

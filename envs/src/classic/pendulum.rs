@@ -3,6 +3,7 @@
 use std::f64::consts::PI;
 
 use crate::classic::env::{ClassicEnv, State, Task};
+use crate::systems::{self, Model};
 use crate::{BoxSpace, EnvEntry, EnvError, Given, NumpyRng, OptionDoc, OptionValue};
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
@@ -12,7 +13,8 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
     options: &[OptionDoc::new("g", OptionValue::Number(10.0), "Gravity, metres per second squared.")],
     build: |given| {
         let bounds = [1.0, 1.0, MAX_SPEED];
-        let task = Pendulum { gravity: given.number("g")? };
+        let task =
+            Pendulum { equations: systems::Pendulum { gravity: given.number("g")?, ..systems::Pendulum::default() } };
         let actions = BoxSpace::uniform(1, -MAX_TORQUE, MAX_TORQUE);
         Ok(ClassicEnv::build(given, task, (&bounds.map(|x| -x), &bounds), actions))
     },
@@ -25,7 +27,8 @@ const DT: f64 = 0.05;
 
 /// State: angle from upright (radians, not wrapped) and angular velocity. Mass and length are 1.
 struct Pendulum {
-    gravity: f64,
+    /// The same system for those who differentiate it.
+    equations: systems::Pendulum,
 }
 
 impl Task for Pendulum {
@@ -52,10 +55,14 @@ impl Task for Pendulum {
         let torque = action[0].clamp(-MAX_TORQUE, MAX_TORQUE);
         let wrapped = (angle + PI).rem_euclid(2.0 * PI) - PI;
         let cost = wrapped * wrapped + 0.1 * (speed * speed) + 0.001 * (torque * torque);
-        let acceleration = 3.0 * self.gravity / 2.0 * angle.sin() + 3.0 * torque;
+        let acceleration = 3.0 * self.equations.gravity / 2.0 * angle.sin() + 3.0 * torque;
         let speed = (speed + acceleration * DT).clamp(-MAX_SPEED, MAX_SPEED);
         *state = [angle + speed * DT, speed, 0.0, 0.0];
         (-cost, false)
+    }
+
+    fn model(&self) -> Option<&dyn Model> {
+        Some(&self.equations)
     }
 
     fn observe(&self, state: &State, obs: &mut [f64]) {

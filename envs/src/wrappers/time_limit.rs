@@ -1,5 +1,6 @@
 //! Cuts an episode off after a number of steps.
 
+use crate::systems::Model;
 use crate::{BoxSpace, Env, EnvError, EnvSpec, Frame, Options, StateReader, StateWriter, Step};
 
 /// Sets `truncated` on the given step of an episode, whether or not the task terminates on it as well.
@@ -58,6 +59,10 @@ impl Env for TimeLimit {
 
     fn info(&self) -> &[(&'static str, f64)] {
         self.inner.info()
+    }
+
+    fn model(&self) -> Option<&dyn Model> {
+        self.inner.model()
     }
 
     fn save(&self) -> Vec<u8> {

@@ -1,0 +1,156 @@
+//! A k-d tree over rows of numbers: the nearest row, and all rows within a radius.
+
+/// Rows of `dim` numbers each, arranged for neighbour queries in the Euclidean norm.
+#[derive(Clone, Debug)]
+pub struct Tree<'a> {
+    rows: &'a [f64],
+    dim: usize,
+    /// Row numbers; each node is a range of them.
+    order: Vec<u32>,
+    nodes: Vec<Node>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    from: u32,
+    to: u32,
+    /// The coordinate that splits it and where; none for a leaf.
+    split: Option<(u32, f64)>,
+    /// The node of what is below the split; what is above has the number behind it that `above` says.
+    below: u32,
+    above: u32,
+}
+
+/// Rows in a leaf, at most.
+const LEAF: usize = 12;
+
+impl<'a> Tree<'a> {
+    /// The tree of `rows [N, dim]`; numbers beyond the last whole row are ignored.
+    pub fn new(rows: &'a [f64], dim: usize) -> Self {
+        let count = rows.len() / dim.max(1);
+        let mut tree = Self { rows, dim, order: (0..count as u32).collect(), nodes: Vec::new() };
+        if count > 0 {
+            tree.build(0, count);
+        }
+        tree
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Row `i`.
+    pub fn row(&self, i: usize) -> &'a [f64] {
+        &self.rows[i * self.dim..(i + 1) * self.dim]
+    }
+
+    fn build(&mut self, from: usize, to: usize) -> u32 {
+        let number = self.nodes.len() as u32;
+        self.nodes.push(Node { from: from as u32, to: to as u32, split: None, below: 0, above: 0 });
+        if to - from > LEAF {
+            let (axis, width) = self.widest(from, to);
+            if width > 0.0 {
+                let (rows, dim, middle) = (self.rows, self.dim, (to - from) / 2);
+                let at = |row: u32| rows[row as usize * dim + axis];
+                self.order[from..to].select_nth_unstable_by(middle, |&a, &b| at(a).total_cmp(&at(b)));
+                let split = at(self.order[from + middle]);
+                let below = self.build(from, from + middle);
+                let above = self.build(from + middle, to);
+                let node = &mut self.nodes[number as usize];
+                (node.split, node.below, node.above) = (Some((axis as u32, split)), below, above);
+            }
+        }
+        number
+    }
+
+    fn widest(&self, from: usize, to: usize) -> (usize, f64) {
+        let width = |axis: usize| {
+            let at = |row: &u32| self.rows[*row as usize * self.dim + axis];
+            let (low, high) = self.order[from..to]
+                .iter()
+                .map(at)
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+            high - low
+        };
+        (0..self.dim)
+            .map(|axis| (axis, width(axis)))
+            .fold((0, 0.0), |best, one| if one.1 > best.1 { one } else { best })
+    }
+
+    /// The row nearest to `query [dim]` and its distance; none in an empty tree.
+    pub fn nearest(&self, query: &[f64]) -> Option<(usize, f64)> {
+        let mut best = None;
+        self.visit(query, f64::INFINITY, |row, distance| {
+            best = Some((row, distance));
+            distance
+        });
+        best
+    }
+
+    /// Calls `visit` with each row within `radius` of `query [dim]` and its distance, in no particular order; what it returns is the radius
+    /// from then on.
+    pub fn visit(&self, query: &[f64], radius: f64, mut visit: impl FnMut(usize, f64) -> f64) {
+        if !self.nodes.is_empty() {
+            let mut radius = radius;
+            self.descend(0, query, &mut radius, &mut visit);
+        }
+    }
+
+    fn descend(&self, node: u32, query: &[f64], radius: &mut f64, visit: &mut impl FnMut(usize, f64) -> f64) {
+        let Node { from, to, split, below, above } = self.nodes[node as usize];
+        let Some((axis, at)) = split else {
+            for &row in &self.order[from as usize..to as usize] {
+                let distance = distance(query, self.row(row as usize));
+                if distance < *radius {
+                    *radius = visit(row as usize, distance);
+                }
+            }
+            return;
+        };
+        let offset = query[axis as usize] - at;
+        let (near, far) = if offset < 0.0 { (below, above) } else { (above, below) };
+        self.descend(near, query, radius, visit);
+        if offset.abs() < *radius {
+            self.descend(far, query, radius, visit);
+        }
+    }
+}
+
+/// ‖x − y‖₂.
+pub(super) fn distance(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Against looking at every row, duplicates included.
+        #[test]
+        fn neighbours_are_those_of_an_exhaustive_search(
+            rows in prop::collection::vec(0i32..12, 0..400),
+            query in prop::collection::vec(-2.0..14.0f64, 3),
+            radius in 0.0..9.0f64,
+        ) {
+            let rows: Vec<f64> = rows.into_iter().map(f64::from).collect();
+            let tree = Tree::new(&rows, 3);
+            let all: Vec<f64> = rows.chunks_exact(3).map(|row| distance(row, &query)).collect();
+            let nearest = tree.nearest(&query).map(|found| found.1);
+            prop_assert_eq!(nearest, all.iter().copied().min_by(f64::total_cmp));
+            let mut within = Vec::new();
+            tree.visit(&query, radius, |row, _| { within.push(row); radius });
+            within.sort_unstable();
+            let expected: Vec<usize> = (0..all.len()).filter(|&row| all[row] < radius).collect();
+            prop_assert_eq!(within, expected);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The torque-limited pendulum with Gymnasium's dynamics.
+
+use std::borrow::Cow;
+use std::f64::consts::PI;
+
+use super::env::SystemEnv;
+use super::model::{AngleObservation, Model, Quadratic};
+use super::options::{self, START, START_MEAN, positive, start_width};
+use crate::systems::Matrix;
+use crate::{BoxSpace, EnvEntry, MatrixOption, OptionDoc, OptionValue};
+
+pub(super) const ENTRY: EnvEntry = EnvEntry {
+    id: "PendulumSwingUp-v0",
+    doc: "Swing a torque-limited pendulum up and hold it there.",
+    max_episode_steps: Some(200),
+    options: &[
+        OptionDoc::new("g", OptionValue::Number(10.0), "Gravity, metres per second squared."),
+        OptionDoc::new("mass", OptionValue::Number(1.0), "Kilograms."),
+        OptionDoc::new("length", OptionValue::Number(1.0), "Metres."),
+        OptionDoc::new("dt", OptionValue::Number(0.05), "Seconds between steps."),
+        OptionDoc::new(
+            "max_torque",
+            OptionValue::Number(2.0),
+            "Largest torque, newton metres; beyond it an action counts as this.",
+        ),
+        OptionDoc::new("max_speed", OptionValue::Number(8.0), "Largest speed, radians a second."),
+        OptionDoc::new(
+            "observation",
+            OptionValue::Text(Cow::Borrowed("trig")),
+            "`trig`: cos θ, sin θ, θ̇. `angle`: θ (not wrapped), θ̇. θ is 0 upright.",
+        ),
+        OptionDoc::new(
+            "q",
+            OptionValue::Matrix(MatrixOption::List(Cow::Borrowed(&[1.0, 0.1]))),
+            "Weight of (θ, θ̇) in the cost: a number, a list (the diagonal) or a list of rows.",
+        ),
+        OptionDoc::new("r", OptionValue::Matrix(MatrixOption::Scalar(0.001)), "Torque's weight in the cost."),
+        START,
+        START_MEAN,
+        start_width(&[PI, 1.0]),
+    ],
+    build: |given| {
+        let pendulum = Pendulum {
+            gravity: given.number("g")?,
+            mass: positive(given, "mass")?,
+            length: positive(given, "length")?,
+            dt: positive(given, "dt")?,
+            max_torque: positive(given, "max_torque")?,
+            max_speed: positive(given, "max_speed")?,
+            observation: options::observation(given)?,
+            weights: options::weights(given, 2, 1)?,
+        };
+        let high = match pendulum.observation {
+            AngleObservation::Trig => vec![1.0, 1.0, pendulum.max_speed],
+            AngleObservation::Angle => vec![f64::INFINITY, pendulum.max_speed],
+        };
+        let space = BoxSpace { low: high.iter().map(|x| -x).collect(), high };
+        let limit = pendulum.max_torque;
+        SystemEnv::build(given, pendulum, limit, space, None)
+    },
+};
+
+/// θ̇⁺ = clip(θ̇ + (3g/2l sin θ + 3/(ml²) u) dt, ± max_speed), θ⁺ = θ + θ̇⁺ dt; u clipped to ± max_torque. State (θ, θ̇), θ from upright.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pendulum {
+    /// Metres per second squared.
+    pub gravity: f64,
+    /// Kilograms.
+    pub mass: f64,
+    /// Metres.
+    pub length: f64,
+    /// Seconds between steps.
+    pub dt: f64,
+    /// Newton metres.
+    pub max_torque: f64,
+    /// Radians a second.
+    pub max_speed: f64,
+    /// What is seen of a state.
+    pub observation: AngleObservation,
+    /// Cost of (θ, θ̇) and torque.
+    pub weights: Quadratic,
+}
+
+impl Default for Pendulum {
+    /// Gymnasium's `Pendulum-v1`.
+    fn default() -> Self {
+        Self {
+            gravity: 10.0,
+            mass: 1.0,
+            length: 1.0,
+            dt: 0.05,
+            max_torque: 2.0,
+            max_speed: 8.0,
+            observation: AngleObservation::Trig,
+            weights: Quadratic { state: Matrix::diagonal(&[1.0, 0.1]), input: Matrix::diagonal(&[0.001]) },
+        }
+    }
+}
+
+impl Pendulum {
+    /// 3g/2l and 3/(ml²).
+    fn accelerations(&self) -> (f64, f64) {
+        (1.5 * self.gravity / self.length, 3.0 / (self.mass * self.length * self.length))
+    }
+
+    /// The speed after the step, before it is clipped.
+    fn speed(&self, x: &[f64], u: &[f64]) -> f64 {
+        let (pull, push) = self.accelerations();
+        x[1] + (pull * x[0].sin() + push * u[0].clamp(-self.max_torque, self.max_torque)) * self.dt
+    }
+}
+
+impl Model for Pendulum {
+    fn boxed(&self) -> Box<dyn Model> {
+        Box::new(self.clone())
+    }
+
+    fn state_dim(&self) -> usize {
+        2
+    }
+
+    fn input_dim(&self) -> usize {
+        1
+    }
+
+    fn observation_dim(&self) -> usize {
+        self.observation.dim(2)
+    }
+
+    fn input_limit(&self) -> f64 {
+        self.max_torque
+    }
+
+    fn is_angle(&self, coordinate: usize) -> bool {
+        coordinate == 0
+    }
+
+    fn dt(&self) -> f64 {
+        self.dt
+    }
+
+    fn cost_weights(&self) -> &Quadratic {
+        &self.weights
+    }
+
+    fn advance(&self, x: &[f64], u: &[f64], next: &mut [f64]) {
+        next[1] = self.speed(x, u).clamp(-self.max_speed, self.max_speed);
+        next[0] = x[0] + next[1] * self.dt;
+    }
+
+    fn jacobians(&self, x: &[f64], u: &[f64], a: &mut [f64], b: &mut [f64]) {
+        let (pull, push) = self.accelerations();
+        let free = if self.speed(x, u).abs() > self.max_speed { 0.0 } else { 1.0 };
+        let acts = if u[0].abs() > self.max_torque { 0.0 } else { free };
+        (a[2], a[3], b[1]) = (free * pull * x[0].cos() * self.dt, free, acts * push * self.dt);
+        (a[0], a[1], b[0]) = (1.0 + a[2] * self.dt, a[3] * self.dt, b[1] * self.dt);
+    }
+
+    fn observe(&self, x: &[f64], obs: &mut [f64]) {
+        self.observation.observe(0, x, obs);
+    }
+
+    fn observation_jacobian(&self, x: &[f64], c: &mut [f64]) {
+        self.observation.jacobian(0, x, c);
+    }
+
+    fn state_of(&self, obs: &[f64], x: &mut [f64]) {
+        self.observation.state(0, obs, x);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systems::model::testing::check;
+
+    #[test]
+    fn derivatives_are_those_of_the_step() {
+        // Beyond both limits too: the speed is clipped from 8 on, the torque from 2.
+        let heavy = Pendulum { mass: 0.7, length: 1.3, ..Pendulum::default() };
+        for pendulum in [Pendulum::default(), Pendulum { observation: AngleObservation::Angle, ..heavy }] {
+            check(&pendulum, &[3.1, 9.0], 3.0);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The worst observations along a trajectory: gradients of its cost go back through the environment's equations and the policy.
+//!
+//! From the state behind the observation the closed loop is followed for 50 steps with δ_t at step t, ‖δ_t‖ = ε:
+//!
+//! ```text
+//! s_t = h(x_t) + δ_t      u_t = centre + half_width π(s_t)      x_{t+1} = f(x_t, u_t)      J = Σ c(x_t, u_t)
+//! g_t = J_πᵀ half_width (c_u + Bᵀλ_{t+1})      λ_t = c_x + Aᵀλ_{t+1} + Cᵀg_t      ∂J/∂δ_t = g_t
+//! ```
+//!
+//! and all δ_t are moved at once by Adam, 20 steps of 8e-3, each then brought back to length ε. That is the attack of Barbara, Wang and
+//! Manchester (arXiv 2405.11432) as far as it is known: horizon, steps, learning rate, and a norm for each time step. Where it
+//! starts is not known; here, from the dearest of three random choices, and the dearest trajectory met on the way is the one used.
+
+use liprl_agents::{AgentError, PolicySlope, StreamRng};
+use liprl_envs::Env;
+use liprl_envs::systems::Model;
+
+use super::{direction, scale_to};
+
+/// Steps planned at a time.
+pub(super) const HORIZON: usize = 50;
+const ITERATIONS: i32 = 20;
+const LEARNING_RATE: f64 = 8e-3;
+/// Adam's constants.
+const BETA: (f64, f64) = (0.9, 0.999);
+const EPS: f64 = 1e-8;
+/// Random starts, of which the dearest is improved.
+const STARTS: usize = 3;
+
+/// The attack and its scratch space.
+pub(super) struct Attack {
+    model: Box<dyn Model>,
+    centre: Vec<f64>,
+    half_width: Vec<f64>,
+    /// `[HORIZON, O]` each: what is tried, the dearest found, and Adam's moments.
+    delta: Vec<f64>,
+    worst: Vec<f64>,
+    gradient: Vec<f64>,
+    first: Vec<f64>,
+    second: Vec<f64>,
+    /// `[HORIZON + 1, n]`.
+    states: Vec<f64>,
+    /// `[HORIZON, m]`, in `[-1, 1]` and in the environment's units.
+    actions: Vec<f64>,
+    inputs: Vec<f64>,
+    seen: Vec<f64>,
+    a: Vec<f64>,
+    b: Vec<f64>,
+    c: Vec<f64>,
+    cx: Vec<f64>,
+    cu: Vec<f64>,
+    costate: Vec<f64>,
+}
+
+impl Attack {
+    /// The attack in this environment, on observations of `obs_dim` numbers.
+    ///
+    /// # Errors
+    /// [`AgentError::BadConfig`] where the environment has no equations, or shows something else than they do.
+    pub(super) fn new(env: &dyn Env, obs_dim: usize, act_dim: usize) -> Result<Self, AgentError> {
+        let id = &env.spec().id;
+        let bad = |problem: String| AgentError::BadConfig { setting: "--disturb trajectory".to_owned(), problem };
+        let none = || {
+            bad(format!(
+                "{id} has no equations that can be differentiated; pgd, bias and uniform work on every environment"
+            ))
+        };
+        let model = env.model().ok_or_else(none)?.boxed();
+        let (n, o, m) = (model.state_dim(), model.observation_dim(), model.input_dim());
+        if (o, m) != (obs_dim, act_dim) {
+            let problem = format!(
+                "{id}: the policy is for ({obs_dim}, {act_dim}) observations and actions, the equations for ({o}, {m})"
+            );
+            return Err(bad(problem));
+        }
+        let bounds = || env.action_space().low.iter().zip(&env.action_space().high);
+        let (deltas, vector) = (vec![0.0; HORIZON * o], vec![0.0; n]);
+        Ok(Self {
+            centre: bounds().map(|(low, high)| 0.5 * (low + high)).collect(),
+            half_width: bounds().map(|(low, high)| 0.5 * (high - low)).collect(),
+            delta: deltas.clone(),
+            worst: deltas.clone(),
+            gradient: deltas.clone(),
+            first: deltas.clone(),
+            second: deltas,
+            states: vec![0.0; (HORIZON + 1) * n],
+            actions: vec![0.0; HORIZON * m],
+            inputs: vec![0.0; HORIZON * m],
+            seen: vec![0.0; o],
+            a: vec![0.0; n * n],
+            b: vec![0.0; n * m],
+            c: vec![0.0; o * n],
+            cx: vector.clone(),
+            cu: vec![0.0; m],
+            costate: vector,
+            model,
+        })
+    }
+
+    /// δ at the step so many steps after `plan`.
+    pub(super) fn at(&self, step: usize) -> &[f64] {
+        let o = self.seen.len();
+        &self.worst[step * o..(step + 1) * o]
+    }
+
+    /// Finds the disturbances of the next `HORIZON` steps from the state behind `obs`.
+    pub(super) fn plan(&mut self, policy: &mut PolicySlope, obs: &[f64], epsilon: f64, rng: &mut StreamRng) {
+        let (n, o) = (self.model.state_dim(), obs.len());
+        self.model.state_of(obs, &mut self.states[..n]);
+        let mut dearest = f64::NEG_INFINITY;
+        for _ in 0..STARTS {
+            self.delta.chunks_exact_mut(o).for_each(|delta| direction(rng, epsilon, delta));
+            self.keep_if_dearer(policy, &mut dearest);
+        }
+        self.delta.copy_from_slice(&self.worst);
+        self.first.fill(0.0);
+        self.second.fill(0.0);
+        self.follow(policy);
+        for iteration in 1..=ITERATIONS {
+            self.differentiate(policy);
+            self.ascend(iteration);
+            self.delta.chunks_exact_mut(o).for_each(|delta| scale_to(epsilon, delta));
+            self.keep_if_dearer(policy, &mut dearest);
+        }
+    }
+
+    fn keep_if_dearer(&mut self, policy: &mut PolicySlope, dearest: &mut f64) {
+        let cost = self.follow(policy);
+        if cost > *dearest {
+            *dearest = cost;
+            self.worst.copy_from_slice(&self.delta);
+        }
+    }
+
+    /// The cost of the trajectory under `delta`; fills `states`, `actions` and `inputs`.
+    fn follow(&mut self, policy: &mut PolicySlope) -> f64 {
+        let (n, m) = (self.model.state_dim(), self.model.input_dim());
+        let mut cost = 0.0;
+        for t in 0..HORIZON {
+            self.see(t);
+            let action = &mut self.actions[t * m..(t + 1) * m];
+            policy.act(&self.seen, action);
+            let input = &mut self.inputs[t * m..(t + 1) * m];
+            for (i, input) in input.iter_mut().enumerate() {
+                *input = self.centre[i] + self.half_width[i] * action[i];
+            }
+            let (past, future) = self.states.split_at_mut((t + 1) * n);
+            cost += self.model.cost(&past[t * n..], input);
+            self.model.advance(&past[t * n..], input, &mut future[..n]);
+        }
+        cost
+    }
+
+    /// h(x_t) + δ_t into `seen`.
+    fn see(&mut self, t: usize) {
+        let (n, o) = (self.model.state_dim(), self.seen.len());
+        self.model.observe(&self.states[t * n..(t + 1) * n], &mut self.seen);
+        self.seen.iter_mut().zip(&self.delta[t * o..]).for_each(|(seen, delta)| *seen += delta);
+    }
+
+    /// ∂J/∂δ into `gradient`, after `follow`.
+    fn differentiate(&mut self, policy: &mut PolicySlope) {
+        let (n, m, o) = (self.model.state_dim(), self.model.input_dim(), self.seen.len());
+        self.costate.fill(0.0);
+        for t in (0..HORIZON).rev() {
+            // The policy's slope belongs to the observation it acted on last.
+            self.see(t);
+            policy.act(&self.seen, &mut self.actions[t * m..(t + 1) * m]);
+            let (x, u) = (&self.states[t * n..(t + 1) * n], &self.inputs[t * m..(t + 1) * m]);
+            self.model.jacobians(x, u, &mut self.a, &mut self.b);
+            self.model.cost_gradient(x, u, &mut self.cx, &mut self.cu);
+            for i in 0..m {
+                let through: f64 = (0..n).map(|k| self.b[k * m + i] * self.costate[k]).sum();
+                self.cu[i] = self.half_width[i] * (self.cu[i] + through);
+            }
+            let slope = &mut self.gradient[t * o..(t + 1) * o];
+            policy.pull_back(&self.cu, slope);
+            self.model.observation_jacobian(x, &mut self.c);
+            for i in 0..n {
+                self.cx[i] += (0..n).map(|k| self.a[k * n + i] * self.costate[k]).sum::<f64>();
+                self.cx[i] += (0..o).map(|k| self.c[k * n + i] * slope[k]).sum::<f64>();
+            }
+            std::mem::swap(&mut self.costate, &mut self.cx);
+        }
+    }
+
+    /// One step of Adam, uphill.
+    fn ascend(&mut self, iteration: i32) {
+        let (b1, b2) = BETA;
+        let (bias1, bias2) = (1.0 - b1.powi(iteration), 1.0 - b2.powi(iteration));
+        let moments = self.first.iter_mut().zip(&mut self.second);
+        for ((delta, g), (first, second)) in self.delta.iter_mut().zip(&self.gradient).zip(moments) {
+            *first = b1 * *first + (1.0 - b1) * g;
+            *second = b2 * *second + (1.0 - b2) * g * g;
+            *delta += LEARNING_RATE * (*first / bias1) / ((*second / bias2).sqrt() + EPS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use liprl_agents::{AgentConfig, Lesson, Policy, Setup, Streams};
+    use liprl_envs::{Options, make};
+    use serde_json::json;
+
+    use super::super::{norm, pgd};
+    use super::*;
+
+    /// A policy with first weights, which are as good as any to take a slope of.
+    fn policy(obs_dim: usize) -> Policy {
+        let config: AgentConfig =
+            serde_json::from_value(json!({"kind": "td3", "actor": {"hidden": [16, 16]}, "critic": {"hidden": [8]}}))
+                .unwrap();
+        let setup = Setup { obs_dim, act_dim: 1, streams: Streams::new(4), device: tch::Device::Cpu, threads: 1 };
+        config.build(&setup, &Lesson::NONE).unwrap().policy().unwrap()
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_differences() {
+        let trig = |id: &str, options| make(id, &serde_json::from_value(options).unwrap()).unwrap();
+        for (env, obs) in [
+            (trig("PendulumSwingUp-v0", json!({})), vec![0.8, 0.6, -1.0]),
+            (trig("ContinuousCartPole-v0", json!({"observation": "trig"})), vec![0.1, -0.2, 0.8, 0.6, 0.5]),
+            (trig("Oscillator-v0", json!({})), vec![0.5, -1.0]),
+        ] {
+            let mut slope = PolicySlope::new(&policy(obs.len()));
+            let mut attack = Attack::new(env.as_ref(), obs.len(), 1).unwrap();
+            let n = attack.model.state_dim();
+            attack.model.state_of(&obs, &mut attack.states[..n]);
+            let mut rng = Streams::new(2).rng("differences");
+            attack.delta.chunks_exact_mut(obs.len()).for_each(|delta| direction(&mut rng, 0.1, delta));
+            attack.follow(&mut slope);
+            attack.differentiate(&mut slope);
+            let (gradient, largest) =
+                (attack.gradient.clone(), attack.gradient.iter().fold(0.0f64, |l, g| l.max(g.abs())));
+            assert!(largest > 1e-3);
+            for i in (0..gradient.len()).step_by(7) {
+                let mut moved = |by: f64| {
+                    attack.delta[i] += by;
+                    let cost = attack.follow(&mut slope);
+                    attack.delta[i] -= by;
+                    cost
+                };
+                let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                assert!((difference - gradient[i]).abs() < 1e-5 * largest, "{i}: {difference} {}", gradient[i]);
+            }
+        }
+    }
+
+    /// Each attack does what it is after: it costs more, or moves the action more, than its own random starts; and keeps to its size.
+    #[test]
+    fn attacks_are_worse_than_chance() {
+        let env = make("PendulumSwingUp-v0", &Options::new()).unwrap();
+        let mut slope = PolicySlope::new(&policy(3));
+        let mut attack = Attack::new(env.as_ref(), 3, 1).unwrap();
+        let mut rng = Streams::new(6).rng("attack");
+        let (mut scratch, epsilon) = (pgd::Scratch::new(3, 1), 0.3);
+        for step in 0..20 {
+            let angle = 0.3 * f64::from(step);
+            let obs = [angle.cos(), angle.sin(), 1.0];
+            attack.plan(&mut slope, &obs, epsilon, &mut rng);
+            assert!((0..HORIZON).all(|t| (norm(attack.at(t)) - epsilon).abs() < 1e-9));
+            attack.delta.copy_from_slice(&attack.worst);
+            let attacked = attack.follow(&mut slope);
+            for _ in 0..20 {
+                attack.delta.chunks_exact_mut(3).for_each(|delta| direction(&mut rng, epsilon, delta));
+                assert!(attack.follow(&mut slope) < attacked);
+            }
+
+            let mut moved = |delta: &[f64]| {
+                let (mut here, mut there) = ([0.0], [0.0]);
+                slope.act(&obs, &mut here);
+                slope.act(&[obs[0] + delta[0], obs[1] + delta[1], obs[2] + delta[2]], &mut there);
+                (here[0] - there[0]).abs()
+            };
+            let mut delta = [0.0; 3];
+            let mut by_chance = 0.0f64;
+            for _ in 0..100 {
+                direction(&mut rng, epsilon, &mut delta);
+                by_chance = by_chance.max(moved(&delta));
+            }
+            pgd::ascend(&mut slope, &obs, epsilon, &mut delta, &mut scratch);
+            assert!(norm(&delta) <= epsilon + 1e-12);
+            let (mut here, mut there) = ([0.0], [0.0]);
+            slope.act(&obs, &mut here);
+            slope.act(&[obs[0] + delta[0], obs[1] + delta[1], obs[2] + delta[2]], &mut there);
+            assert!((here[0] - there[0]).abs() >= 0.99 * by_chance, "{step}: {:?} {by_chance}", here[0] - there[0]);
+        }
+    }
+}

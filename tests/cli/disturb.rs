@@ -1,0 +1,100 @@
+//! Evaluation under falsified observations.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::runs::{SMALL, small_agent, train_through, write_config};
+use crate::support::{finish, liprl};
+
+/// A finished small run on this task.
+fn small_run(folder: &Path, task: &str) -> std::path::PathBuf {
+    let config = write_config(folder, &format!("{}{}", SMALL.replace("Pendulum-v1", task), small_agent("td3")));
+    let run = folder.join("runs/small/seed-0");
+    train_through(&config, &run, &["--steps", "600", "--quiet"]);
+    run
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn every_disturbance_is_reported_drawn_and_repeatable() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = small_run(folder.path(), "{id: PendulumSwingUp-v0, max_episode_steps: 120}");
+    let picture = folder.path().join("robustness.svg");
+    let eval = |more: &[&str]| {
+        let args = ["eval", text(&run), "--episodes", "3", "--seed", "5"];
+        let (code, out, stderr) = finish(liprl(args.iter().chain(more)));
+        assert_eq!(code, 0, "{stderr}");
+        out
+    };
+    let all = [
+        "--disturb",
+        "uniform:0.3",
+        "--disturb",
+        "bias:0.3",
+        "--disturb",
+        "pgd:0.1,0.3",
+        "--disturb",
+        "trajectory:0.3",
+    ];
+    let drawn = [&all[..], &["--json", "--figure", text(&picture)]].concat();
+    let report = eval(&drawn);
+    assert_eq!(report, eval(&[&all[..], &["--json"]].concat()), "the same seed is the same disturbance");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    let plain: Value = serde_json::from_str(&eval(&["--json"])).expect("JSON");
+    assert_eq!(report["episodes"], plain["episodes"], "the undisturbed episodes stay what they were");
+    assert!(plain.get("disturbances").is_none());
+    let rows = report["disturbances"].as_array().expect("a list");
+    let names: Vec<_> =
+        rows.iter().map(|row| (row["kind"].as_str().expect("a kind"), row["epsilon"].as_f64())).collect();
+    assert_eq!(
+        names,
+        [("uniform", 0.3), ("bias", 0.3), ("pgd", 0.1), ("pgd", 0.3), ("trajectory", 0.3)].map(|(k, e)| (k, Some(e)))
+    );
+    for row in rows {
+        assert_eq!(row["episodes"].as_array().map(Vec::len), Some(3));
+        assert_ne!(row["episodes"], plain["episodes"], "{row}");
+    }
+    let drawing = std::fs::read_to_string(&picture).expect("a picture");
+    assert!(["uniform", "bias", "pgd", "trajectory"].iter().all(|name| drawing.contains(name)));
+
+    let words = eval(&["--disturb", "pgd:0.1,0.3"]);
+    assert!(words.starts_with("PendulumSwingUp-v0: return "), "{words}");
+    assert_eq!(words.lines().filter(|line| line.starts_with("pgd ")).count(), 2, "{words}");
+}
+
+#[test]
+fn what_cannot_be_disturbed_is_bad_usage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = small_run(folder.path(), "{id: MountainCarContinuous-v0, max_episode_steps: 100}");
+    let refuse = |words: &[&str], problem: &str| {
+        let (code, _, stderr) = finish(liprl(["eval", text(&run)].iter().chain(words)));
+        assert!(code == 2 && stderr.contains(problem), "{code}: {stderr}");
+    };
+    refuse(&["--disturb", "trajectory:0.1"], "MountainCarContinuous-v0 has no equations that can be differentiated");
+    refuse(&["--disturb", "noise:0.1"], "there is no disturbance `noise`");
+    refuse(&["--disturb", "pgd:0"], "above 0");
+    refuse(&["--disturb", "pgd"], "KIND:EPS");
+    refuse(&["--figure", "x.png"], "--disturb");
+    refuse(&["--disturb", "pgd:0.1", "--figure", "x.gif"], ".png or .svg");
+}
+
+/// A linear system out of a config's matrices, and those that do not fit.
+#[test]
+fn a_linear_system_is_trained_on_from_its_matrices() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let task =
+        "{id: Linear-v0, a: [[1, 0.1], [0, 1]], b: [[0.005], [0.1]], q: [1, 0.5], r: 0.1, max_episode_steps: 40}";
+    let run = small_run(folder.path(), task);
+    let (code, words, stderr) = finish(liprl(["eval", text(&run), "--episodes", "1", "--disturb", "trajectory:0.1"]));
+    assert!(code == 0 && words.starts_with("Linear-v0: return -"), "{words}{stderr}");
+    let config = write_config(
+        folder.path(),
+        &format!("env: {{id: Linear-v0, b: [1, 2, 3]}}\nsteps: 10\n{}", small_agent("td3")),
+    );
+    let (code, _, stderr) = finish(liprl(["check", text(&config)]));
+    assert!(code != 0 && stderr.contains("`b`: is 3 × 1, must have as many rows as `a`"), "{code} {stderr}");
+}
