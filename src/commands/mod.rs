@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod certify;
 mod check;
 mod demos;
 mod envs;
@@ -9,6 +10,7 @@ mod record;
 mod schema;
 mod train;
 
+pub use certify::certify;
 pub use check::check;
 pub use demos::demos;
 pub use envs::envs;

@@ -36,6 +36,8 @@ mod slopes;
 
 pub use branch::{LocalOptions, local_bound};
 pub use error::CertifyError;
+pub(crate) use extract::critics;
+pub use extract::{Certifiable, Takes};
 pub use lipsdp::{SdpBound, SdpOptions, lipsdp, lipsdp_on};
 pub use lower::{Lower, LowerOptions, lower_bound};
 pub use network::{Head, Input, Network};
