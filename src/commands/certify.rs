@@ -54,8 +54,8 @@ fn network(args: &CertifyArgs, saved: &Saved) -> anyhow::Result<(Takes, Network)
         return Ok((Takes::State, saved.policy.to_certify(half_width.to_vec())?));
     }
     let all = networks(&args.run)?;
-    let names = || all.iter().map(|network| network.name.as_str()).chain(["policy"]).collect::<Vec<_>>().join(", ");
-    let names = names();
+    let names: Vec<&str> = all.iter().map(|network| network.name.as_str()).chain(["policy"]).collect();
+    let names = names.join(", ");
     match all.into_iter().find(|network| network.name == args.network) {
         Some(found) => Ok((found.takes, found.network?)),
         None => {
