@@ -180,7 +180,7 @@ fn has_inside(constraints: &[(Vec<f64>, f64)]) -> bool {
 #[test]
 fn bounds_keep_their_order_on_two_hundred_networks() {
     let mut rng = Streams::new(7).rng("two hundred networks");
-    let (mut sharp, mut sdp_gain, mut local_gain) = (0, 0.0, 0.0);
+    let (mut sharp, mut found, mut sdp_gain, mut local_gain) = (0, 0, 0.0, 0.0);
     for index in 0..200 {
         let inputs = 2 + index % 2;
         let sizes = [inputs, 3 + index % 3, 3, 1 + index % 3];
@@ -203,8 +203,8 @@ fn bounds_keep_their_order_on_two_hundred_networks() {
             assert!(lower <= global[i] * (1.0 + 1e-9) && lower_box <= local[i] * (1.0 + 1e-9), "{say}");
             assert!(local[i] <= global[i] * (1.0 + 1e-9), "{say}");
             assert!(local[i] <= refined && refined <= product && global[i] <= product, "{say}");
-            // Found by looking alone, they are no idle bounds either.
-            assert!(lower_box >= 0.7 * local[i], "{say}");
+            // Pieces smaller than any sample may be missed, but seldom.
+            found += usize::from(lower_box >= 0.9 * local[i]);
             sharp += usize::from(refined <= local[i] * 1.02);
             local_gain += refined / product / 400.0;
             if norm == Norm::L2 {
@@ -218,7 +218,8 @@ fn bounds_keep_their_order_on_two_hundred_networks() {
     println!(
         "local bounds within 2% of exact: {sharp} of 400; LipSDP/product {sdp_gain:.3}, local/product {local_gain:.3}"
     );
-    assert!(sharp > 300 && sdp_gain < 0.8);
+    println!("lower bounds within 10% of exact: {found} of 400");
+    assert!(sharp > 300 && found > 360 && sdp_gain < 0.8);
 }
 
 #[test]

@@ -145,12 +145,17 @@ impl Search<'_> {
         let default = [CertifyBox::Data, CertifyBox::State { radius: 0.1, relative: true }];
         let boxes = if self.args.boxes.is_empty() { &default[..] } else { &self.args.boxes };
         for norm in [Norm::L2, Norm::Linf] {
-            let everywhere = self.everywhere(norm)?;
+            let mut everywhere = self.everywhere(norm)?;
             let best = everywhere.iter().map(|row| row.bound.upper).fold(f64::INFINITY, f64::min);
-            rows.extend(everywhere);
+            let mut over = Vec::new();
             for kind in boxes {
-                rows.extend(self.over(*kind, norm, best)?);
+                over.extend(self.over(*kind, norm, best)?);
             }
+            // A slope met in a box is one met.
+            let met = over.iter().map(|row: &Row| row.lower).fold(0.0, f64::max);
+            everywhere.iter_mut().for_each(|row| row.lower = row.lower.max(met));
+            rows.extend(everywhere);
+            rows.extend(over);
         }
         if let Some(row) = rows.iter().find(|row| !row.bound.upper.is_finite()) {
             anyhow::bail!("{}: its {} bound is beyond what f64 can hold", self.network.name(), row.method);

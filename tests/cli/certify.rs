@@ -29,8 +29,14 @@ fn upper(report: &Value, norm: &str, region: &str, method: &str) -> f64 {
 
 /// Lower ≤ upper in every row and box.
 fn assert_order(report: &Value) {
-    for row in report["bounds"].as_array().expect("rows") {
+    let rows = report["bounds"].as_array().expect("rows");
+    for row in rows {
         assert!(number(&row["lower"]) <= number(&row["upper"]), "{row}");
+        let same_norm = rows.iter().filter(|other| other["norm"] == row["norm"]);
+        for wider in same_norm.filter(|other| other["region"] == "everywhere") {
+            assert!(number(&row["lower"]) <= number(&wider["lower"]), "{row}");
+            assert!(number(&row["upper"]) <= number(&wider["upper"]) || row["region"] == "everywhere", "{row}");
+        }
         assert!(number(&row["upper"]).is_finite());
         for part in row["boxes"].as_array().expect("boxes") {
             assert!(number(&part["lower"]) <= number(&part["upper"]), "{row}");
