@@ -68,7 +68,7 @@ pub struct SdpBound {
 pub fn lipsdp(network: &Network, options: &SdpOptions) -> Result<SdpBound, CertifyError> {
     let everywhere = network.hidden().iter().map(|&units| vec![sector(network.activation()); units]).collect();
     let hidden = &network.weights()[..network.weights().len() - 1];
-    let bound = solve(hidden, everywhere, network.last_weight(), options)?;
+    let bound = solve(hidden, everywhere, sector(network.activation()), network.last_weight(), options)?;
     Ok(SdpBound { upper: bound.upper.min(product(network, Norm::L2)?), ..bound })
 }
 
@@ -83,7 +83,7 @@ pub fn lipsdp_on(network: &Network, region: &Region, options: &SdpOptions) -> Re
     let steepest: Vec<f64> = head.iter().map(|(least, most)| least.abs().max(most.abs())).collect();
     let last = network.weights().last().map_or_else(|| Mat::zeros(0, 0), |last| scale_rows(last.as_ref(), &steepest));
     let weights = &network.weights()[..hidden.len()];
-    let bound = solve(weights, hidden, last, options)?;
+    let bound = solve(weights, hidden, sector(network.activation()), last, options)?;
     // Over the box, what holds everywhere holds too, but costs another solution; the product is at hand.
     Ok(SdpBound { upper: bound.upper.min(product(network, Norm::L2)?), ..bound })
 }
@@ -91,11 +91,12 @@ pub fn lipsdp_on(network: &Network, region: &Region, options: &SdpOptions) -> Re
 fn solve(
     hidden: &[Mat<f64>],
     sectors: Vec<Vec<(f64, f64)>>,
+    widest: (f64, f64),
     last: Mat<f64>,
     options: &SdpOptions,
 ) -> Result<SdpBound, CertifyError> {
     let deadline = options.time_limit.map(|limit| Instant::now() + limit);
-    let (problem, scale) = match normalised(hidden, sectors, last)? {
+    let (problem, scale) = match normalised(hidden, sectors, widest, last)? {
         Reduced::Constant(norm) => {
             return Ok(SdpBound { upper: norm * MARGIN, finished: true, evaluations: 0 });
         }
@@ -171,7 +172,12 @@ enum Reduced {
 }
 
 /// Without neurons that are always off and directions of the input that the first layer does not tell apart; every weight divided by its norm.
-fn normalised(hidden: &[Mat<f64>], sectors: Vec<Vec<(f64, f64)>>, last: Mat<f64>) -> Result<Reduced, CertifyError> {
+fn normalised(
+    hidden: &[Mat<f64>],
+    sectors: Vec<Vec<(f64, f64)>>,
+    widest: (f64, f64),
+    last: Mat<f64>,
+) -> Result<Reduced, CertifyError> {
     let mut layers: Vec<Layer> = Vec::new();
     let (mut scale, mut columns): (f64, Option<Vec<usize>>) = (1.0, None);
     let pick = |weight: &Mat<f64>, rows: &[usize], columns: &Option<Vec<usize>>| match columns {
@@ -189,7 +195,8 @@ fn normalised(hidden: &[Mat<f64>], sectors: Vec<Vec<(f64, f64)>>, last: Mat<f64>
             return Ok(Reduced::Constant(0.0));
         }
         scale *= norm;
-        layers.push(Layer { weight: weight / norm, sector: rows.iter().map(|&i| widened(sector[i])).collect() });
+        layers
+            .push(Layer { weight: weight / norm, sector: rows.iter().map(|&i| widened(sector[i], widest)).collect() });
         columns = Some(rows);
     }
     let rows: Vec<usize> = (0..last.nrows()).collect();
@@ -202,11 +209,19 @@ fn normalised(hidden: &[Mat<f64>], sectors: Vec<Vec<(f64, f64)>>, last: Mat<f64>
     Ok(Reduced::Problem(Problem { layers, last_gram: last.transpose() * &last }, scale * norm))
 }
 
-/// A sector with room: a weaker statement than the one given.
-fn widened((alpha, beta): (f64, f64)) -> (f64, f64) {
+/// A sector with room: a weaker statement than the one given, but within the activation's own sector `widest` where that has room itself, so that
+/// a box never has more slopes than there are everywhere.
+fn widened((alpha, beta): (f64, f64), widest: (f64, f64)) -> (f64, f64) {
     let middle = 0.5 * (alpha + beta);
     let radius = WIDTH * middle.abs();
-    (alpha.min(middle - radius), beta.max(middle + radius))
+    let (low, high) = (alpha.min(middle - radius), beta.max(middle + radius));
+    if high > widest.1 {
+        (low - (high - widest.1), widest.1.max(beta))
+    } else if low < widest.0 {
+        (widest.0.min(alpha), high + (widest.0 - low))
+    } else {
+        (low, high)
+    }
 }
 
 /// Multipliers with positive definite Schur complements, as logarithms; for one sector throughout they give the product of norms
@@ -258,7 +273,7 @@ mod tests {
     fn one_layer(first: &[[f64; 2]], sectors: &[(f64, f64)], last: &[&[f64]]) -> f64 {
         let weight = Mat::from_fn(first.len(), 2, |i, j| first[i][j]);
         let last = Mat::from_fn(last.len(), first.len(), |i, j| last[i][j]);
-        solve(&[weight], vec![sectors.to_vec()], last, &SdpOptions::default()).unwrap().upper
+        solve(&[weight], vec![sectors.to_vec()], (0.0, 1.0), last, &SdpOptions::default()).unwrap().upper
     }
 
     /// The larger and the smaller of two numbers, by ReLUs and by neurons that pass a number on (slope 1). With r = relu(x₁ − x₂) alone,
@@ -302,7 +317,7 @@ mod tests {
             let network = gaussian(&[3, 8, 9, 7, 2], activation, false, &mut rng);
             let sectors = network.hidden().iter().map(|&n| vec![sector(activation); n]).collect();
             let Reduced::Problem(problem, scale) =
-                normalised(&network.weights()[..3], sectors, network.last_weight()).unwrap()
+                normalised(&network.weights()[..3], sectors, sector(activation), network.last_weight()).unwrap()
             else {
                 panic!("a problem")
             };
@@ -324,7 +339,7 @@ mod tests {
             sectors[0][1] = (0.2, 0.7);
             sectors[1][2] = (1.0, 1.0);
             let Reduced::Problem(problem, _) =
-                normalised(&network.weights()[..2], sectors, network.last_weight()).unwrap()
+                normalised(&network.weights()[..2], sectors, sector(activation), network.last_weight()).unwrap()
             else {
                 panic!("a problem")
             };
@@ -354,7 +369,8 @@ mod tests {
         let mut rng = rng("proofs");
         let network = gaussian(&[3, 8, 8, 2], Activation::Relu, false, &mut rng);
         let sectors = network.hidden().iter().map(|&n| vec![(0.0, 1.0); n]).collect();
-        let Reduced::Problem(problem, _) = normalised(&network.weights()[..2], sectors, network.last_weight()).unwrap()
+        let Reduced::Problem(problem, _) =
+            normalised(&network.weights()[..2], sectors, (0.0, 1.0), network.last_weight()).unwrap()
         else {
             panic!("a problem")
         };
@@ -362,6 +378,26 @@ mod tests {
         let rho = problem.value(&x, 1.0).unwrap().unwrap().rho;
         assert!(problem.proves(&x, rho * (1.0 + 1e-7)) && !problem.proves(&x, rho * (1.0 - 1e-7)));
         assert!(!problem.proves(&x, f64::NAN));
+    }
+
+    #[test]
+    fn widened_sectors_contain_what_they_were_and_stay_within_the_activation_s() {
+        for (sector, widest) in [
+            ((1.0, 1.0), (0.0, 1.0)),
+            ((0.1, 0.1), (0.1, 1.0)),
+            ((0.5, 0.5), (0.0, 1.0)),
+            ((0.2, 0.9), (0.0, 1.0)),
+            ((0.999_99, 1.0), (0.0, 1.0)),
+        ] {
+            let (low, high) = widened(sector, widest);
+            assert!(
+                low <= sector.0 && high >= sector.1 && low >= widest.0 && high <= widest.1,
+                "{sector:?}: {low} {high}"
+            );
+            assert!(high - low >= 1.9 * WIDTH * sector.0.min(sector.1), "{sector:?}: {low} {high}");
+        }
+        let (low, high) = widened((1.0, 1.0), (1.0, 1.0));
+        assert!(low < 1.0 && high >= 1.0);
     }
 
     #[test]
