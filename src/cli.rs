@@ -27,6 +27,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Record a trained policy's episodes as demonstrations
     Record(RecordArgs),
+    /// Prove how steep a trained network can be, everywhere and where it has been
+    Certify(CertifyArgs),
     /// Look at recorded demonstrations
     #[command(subcommand)]
     Demos(DemosCommand),
@@ -199,6 +201,87 @@ pub enum ExpertKind {
     Lqr,
     /// A planner: iterative LQR over a horizon
     Mpc,
+}
+
+/// Arguments of `certify`.
+#[derive(Debug, Args)]
+pub struct CertifyArgs {
+    /// A run folder (its best checkpoint), a checkpoint folder or an exported policy file
+    pub run: PathBuf,
+    /// Which upper bounds to find
+    #[arg(long, value_enum, default_value_t = CertifyMethod::All)]
+    pub method: CertifyMethod,
+    /// policy, or a network that a run has besides: critic_0, reward, model, …
+    #[arg(long, default_value = "policy")]
+    pub network: String,
+    /// A region for local bounds: `data` (the smallest box around the states visited) or `state±R` (boxes of radius R around some of
+    /// them; `state±Rstd`: R times each coordinate's standard deviation; +- reads as ±). Repeatable [default: data, state±0.1std]
+    #[arg(long = "box", value_name = "data|state±R[std]")]
+    pub boxes: Vec<CertifyBox>,
+    /// States that `state±R` takes
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub states: u32,
+    /// Greedy episodes that say where the policy goes
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub episodes: u32,
+    /// Seed of the episodes and of the search for lower bounds
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Seconds for each upper bound; those found so far are valid whenever time is up
+    #[arg(long, default_value = "10", value_name = "S", value_parser = seconds)]
+    pub time_limit: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Ways to an upper bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CertifyMethod {
+    /// All of them
+    All,
+    /// The product of the layers' norms, everywhere
+    Product,
+    /// LipSDP in the Euclidean norm, everywhere and over the boxes
+    Lipsdp,
+    /// Bounds on the Jacobian over the boxes, refined by branch and bound
+    Local,
+}
+
+/// A region for local bounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CertifyBox {
+    /// The smallest box around all visited states.
+    Data,
+    /// Boxes around some of them.
+    State {
+        /// How far they reach in each coordinate.
+        radius: f64,
+        /// Whether that is in standard deviations of the coordinate over the visited states.
+        relative: bool,
+    },
+}
+
+impl std::str::FromStr for CertifyBox {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "data" {
+            return Ok(Self::Data);
+        }
+        let number = text.strip_prefix("state").and_then(|rest| rest.strip_prefix('±').or(rest.strip_prefix("+-")));
+        let number = number.ok_or("expected data, state±R or state±Rstd")?;
+        let (number, relative) = number.strip_suffix("std").map_or((number, false), |number| (number, true));
+        let radius: f64 = number.trim().parse().map_err(|_| format!("`{number}` is not a number"))?;
+        let good = radius.is_finite() && radius >= 0.0;
+        if good { Ok(Self::State { radius, relative }) } else { Err(format!("`{number}` is no radius")) }
+    }
+}
+
+/// A time in seconds, zero or more.
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if (0.0..=1e9).contains(&value) { Ok(value) } else { Err(format!("{text} is not between 0 and 1e9")) }
 }
 
 /// What can be done with demonstrations.

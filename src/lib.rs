@@ -46,6 +46,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sweep(args) => commands::sweep(&args),
         Command::Eval(args) => commands::eval(&args),
         Command::Record(args) => commands::record(&args),
+        Command::Certify(args) => commands::certify(&args),
         Command::Demos(args) => commands::demos(&args),
         Command::Plot(args) => commands::plot(&args),
         Command::Envs { json } => commands::envs(json),

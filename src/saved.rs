@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use liprl_agents::{Policy, State};
+use liprl_agents::{Agent, Policy, State, lipschitz::certify::Certifiable};
 use liprl_logbook::{Checkpoint, Checkpoints, RunFolder};
 
 use crate::Usage;
@@ -38,16 +38,7 @@ impl Saved {
             let bytes = fs_err::read(path)?;
             return Self::of(&bytes, path, None);
         }
-        let (folder, checkpoint) = if path.join("config.yaml").is_file() {
-            let folder = RunFolder::open(path)?;
-            let checkpoint = newest_or_best(&folder)?;
-            (folder, checkpoint)
-        } else if let Some(run) = run_of_checkpoint(path) {
-            (RunFolder::open(run)?, Checkpoint::open(path)?)
-        } else {
-            let path = path.display();
-            return Err(Usage(format!("{path} is neither a run folder, nor a checkpoint, nor a policy file")).into());
-        };
+        let (folder, checkpoint) = locate(path)?;
         let config = folder.config()?;
         Self::of(&policy_bytes(&folder, &checkpoint)?, checkpoint.path(), Some(config))
     }
@@ -64,14 +55,45 @@ impl Saved {
     }
 }
 
+/// The networks besides the policy that the agent of a run folder or checkpoint has; `path` as in [`Saved::open`].
+pub fn networks(path: &Path) -> anyhow::Result<Vec<Certifiable>> {
+    if path.is_file() {
+        let path = path.display();
+        return Err(Usage(format!("{path} holds a policy alone; name the run folder for its other networks")).into());
+    }
+    let (folder, checkpoint) = locate(path)?;
+    let (agent, _) = agent(&folder, &checkpoint)?;
+    Ok(agent.networks()?)
+}
+
+/// The run and the checkpoint that a folder stands for.
+fn locate(path: &Path) -> anyhow::Result<(RunFolder, Checkpoint)> {
+    if path.join("config.yaml").is_file() {
+        let folder = RunFolder::open(path)?;
+        let checkpoint = newest_or_best(&folder)?;
+        Ok((folder, checkpoint))
+    } else if let Some(run) = run_of_checkpoint(path) {
+        Ok((RunFolder::open(run)?, Checkpoint::open(path)?))
+    } else {
+        let path = path.display();
+        Err(Usage(format!("{path} is neither a run folder, nor a checkpoint, nor a policy file")).into())
+    }
+}
+
+/// The agent as the checkpoint has it, without its replay, and its config.
+fn agent(folder: &RunFolder, checkpoint: &Checkpoint) -> anyhow::Result<(Box<dyn Agent>, Config)> {
+    let config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
+    let mut agent = build_agent(&config, &Task::new(&config.env)?)?;
+    agent.load(&State::from_bytes(&checkpoint.get(AGENT)?)?)?;
+    Ok((agent, config))
+}
+
 /// The checkpoint's policy file; made from the agent's state where an earlier version left none.
 fn policy_bytes(folder: &RunFolder, checkpoint: &Checkpoint) -> anyhow::Result<Vec<u8>> {
     if checkpoint.names().any(|name| name == POLICY) {
         return Ok(checkpoint.get(POLICY)?);
     }
-    let config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
-    let mut agent = build_agent(&config, &Task::new(&config.env)?)?;
-    agent.load(&State::from_bytes(&checkpoint.get(AGENT)?)?)?;
+    let (agent, config) = agent(folder, checkpoint)?;
     Ok(crate::train::policy(&*agent, &config, checkpoint.step())?.to_bytes()?)
 }
 

@@ -82,6 +82,11 @@ impl Task {
         &*self.env
     }
 
+    /// Middle and half width of each action's range: what an action in `[-1, 1]` is multiplied by is the latter.
+    pub fn action_range(&self) -> (&[f64], &[f64]) {
+        (&self.centre, &self.half_width)
+    }
+
     /// The last observation in f64.
     pub fn raw_obs(&self) -> &[f64] {
         &self.obs

@@ -1,6 +1,6 @@
 //! What every learner is to the training loop.
 
-use crate::{AgentError, Metrics, Policy, Replay, State};
+use crate::{AgentError, Metrics, Policy, Replay, State, lipschitz::certify::Certifiable};
 
 /// One environment step as an agent sees it. Actions are in the policy's coordinates, `[-1, 1]` per dimension;
 /// the training loop scales them to the environment's bounds.
@@ -66,6 +66,11 @@ pub trait Agent {
 
     /// The policy that `act_greedy` follows, by itself.
     fn policy(&self) -> Result<Policy, AgentError>;
+
+    /// The networks it has besides its policy, for certificates; none of an agent that does not say.
+    fn networks(&self) -> Result<Vec<Certifiable>, AgentError> {
+        Ok(Vec::new())
+    }
 
     /// Everything but the replay contents: weights, optimiser, normalisers, random streams, counters.
     fn save(&self) -> Result<State, AgentError>;

@@ -56,6 +56,16 @@ impl RunningNormaliser {
         &self.mean
     }
 
+    /// What is multiplied by, 1 / std of each coordinate.
+    pub fn scale(&self) -> &[f64] {
+        &self.scale
+    }
+
+    /// Clip and floor.
+    pub fn options(&self) -> NormaliserOptions {
+        self.options
+    }
+
     /// Variance of each coordinate (division by the count, as NumPy's `var`); 0 before the first row.
     pub fn variance(&self) -> impl Iterator<Item = f64> {
         self.m2.iter().map(|m2| m2 / self.count.max(1) as f64)

@@ -79,6 +79,11 @@ impl Policy {
         (self.shape.mlp(), &self.params)
     }
 
+    /// What observations go through first, where something is.
+    pub fn normaliser(&self) -> Option<&RunningNormaliser> {
+        self.normaliser.as_ref()
+    }
+
     /// Whatever else the file says: the task, how the policy was trained, its return.
     pub fn about(&self) -> &Map<String, Value> {
         &self.about

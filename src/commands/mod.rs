@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod certify;
 mod check;
 mod demos;
 mod envs;
@@ -10,6 +11,7 @@ mod schema;
 mod sweep;
 mod train;
 
+pub use certify::certify;
 pub use check::check;
 pub use demos::demos;
 pub use envs::envs;

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod bad_configs;
+mod certify;
 mod commands;
 mod configs;
 mod demos;

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
-    Setup, State, StreamRng, Transition, Visited, WindowBatch, batch::f32_slice_mut,
+    Setup, State, StreamRng, Transition, Visited, WindowBatch,
+    batch::f32_slice_mut,
+    lipschitz::certify::{Certifiable, critics},
 };
 
 /// Replayed transitions that `diagnose` measures at.
@@ -302,6 +304,17 @@ impl Agent for OffPolicy {
             metrics.extend(rewards.diagnose(&places)?);
         }
         Ok(metrics)
+    }
+
+    fn networks(&self) -> Result<Vec<Certifiable>, AgentError> {
+        let ReplayConfig { obs_dim, act_dim, .. } = *self.replay.config();
+        let normaliser = self.normaliser.as_ref().map(|normaliser| normaliser.broadcast(obs_dim));
+        let scale = self.learner.value_scale();
+        let mut all = critics(self.learner.critics(), normaliser.as_ref(), (obs_dim, act_dim), scale)?;
+        if let Drawn::Rewarded { rewards, .. } = &self.drawn {
+            all.extend(rewards.networks()?);
+        }
+        Ok(all)
     }
 
     fn save(&self) -> Result<State, AgentError> {

@@ -1,7 +1,10 @@
 //! What an agent with a reward of its own is to `OffPolicy`: something that judges replayed transitions when they are drawn.
 
 use super::{Learner, Place};
-use crate::{AgentError, Metrics, Replay, RunningNormaliser, State, Transition, Visited, WindowBatch};
+use crate::{
+    AgentError, Metrics, Replay, RunningNormaliser, State, Transition, Visited, WindowBatch,
+    lipschitz::certify::Certifiable,
+};
 
 /// A reward other than the environment's, which may learn too.
 pub trait Rewards {
@@ -29,6 +32,9 @@ pub trait Rewards {
 
     /// Weights for TensorBoard; changes no state.
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;
+
+    /// The networks it has, for certificates.
+    fn networks(&self) -> Result<Vec<Certifiable>, AgentError>;
 
     /// Everything that changes.
     fn save(&self, state: &mut State) -> Result<(), AgentError>;

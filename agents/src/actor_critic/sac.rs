@@ -254,6 +254,10 @@ impl Learner for Sac {
         self.values_of(self.critics.params().tensor(), obs, action)
     }
 
+    fn value_scale(&self) -> Option<f64> {
+        Some(f64::from(self.units().scale))
+    }
+
     fn save(&self, state: &mut State) -> Result<(), AgentError> {
         self.actor.save("actor", state)?;
         self.critics.save("critic", state)?;

@@ -274,6 +274,10 @@ impl Learner for Td3 {
         self.values_of(self.critics.params().tensor(), obs, action)
     }
 
+    fn value_scale(&self) -> Option<f64> {
+        self.distribution.is_none().then(|| f64::from(self.units().scale))
+    }
+
     fn save(&self, state: &mut State) -> Result<(), AgentError> {
         self.actor.save("actor", state)?;
         self.actor_target.save("actor/target", state)?;

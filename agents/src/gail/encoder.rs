@@ -9,7 +9,10 @@
 //! would make an early end the best there is.
 
 use super::discriminator_config::{DiscriminatorConfig, DiscriminatorInput, Units};
-use crate::{Flags, RunningNormaliser};
+use crate::{
+    Flags, RunningNormaliser,
+    lipschitz::certify::{Input, Takes},
+};
 
 /// The layout of a row and what is done to it.
 #[derive(Clone, Debug)]
@@ -149,6 +152,29 @@ impl Encoder {
         }
     }
 
+    /// What a row is made of, and what is done to its numbers, for a certificate: of ordinary transitions, whose indicators are 0.
+    pub(super) fn certifiable(&self, normaliser: Option<&RunningNormaliser>) -> (Takes, Vec<Input>) {
+        let clip = f64::from(self.clip);
+        let state: Vec<Input> = match normaliser {
+            Some(normaliser) => normaliser.broadcast(self.obs_dim).inputs(),
+            None => vec![Input::RAW; self.obs_dim],
+        };
+        let state = state.into_iter().map(|input| match input {
+            Input::Standardised { mean, scale, .. } => Input::Standardised { mean, scale, clip },
+            Input::Held(value) => Input::Held(value),
+        });
+        let mut inputs: Vec<Input> = state.collect();
+        let indicator = self.indicators.then_some(Input::Held(0.0));
+        let (takes, second) = match self.input {
+            DiscriminatorInput::StateAction => (Takes::StateAction, vec![Input::RAW; self.act_dim]),
+            DiscriminatorInput::StateState => (Takes::StateState, inputs.clone()),
+        };
+        inputs.extend(indicator);
+        inputs.extend(second);
+        inputs.extend(indicator);
+        (takes, inputs)
+    }
+
     /// Where states start in a row.
     fn states(&self) -> impl Iterator<Item = usize> + use<> {
         let second = matches!(self.input, DiscriminatorInput::StateState).then_some(self.second());
@@ -186,6 +212,32 @@ mod tests {
         let plain = encoder(DiscriminatorInput::StateAction, false);
         plain.encode(SEEN, &mut row[..3]);
         assert_eq!((plain.width(), &row[..3]), (3, &[1.0, -7.0, 0.5][..]));
+    }
+
+    #[test]
+    fn what_is_certified_is_what_is_squashed() {
+        let mut normaliser = RunningNormaliser::new(1, NormaliserOptions { clip: f64::INFINITY, variance_floor: 1e-8 });
+        normaliser.update(&[0.0, 4.0]);
+        for input in [DiscriminatorInput::StateAction, DiscriminatorInput::StateState] {
+            for (moments, wide) in [(None, None), (Some(&normaliser), Some(normaliser.broadcast(2)))] {
+                let encoder = encoder(input, true);
+                let mut row = vec![0.0; encoder.width()];
+                encoder.encode(SEEN, &mut row);
+                let raw = row.clone();
+                encoder.squash(wide.as_ref(), &mut row);
+                let (_, inputs) = encoder.certifiable(moments);
+                assert_eq!(inputs.len(), row.len());
+                for ((input, raw), squashed) in inputs.iter().zip(&raw).zip(&row) {
+                    let own = match *input {
+                        Input::Held(value) => value,
+                        Input::Standardised { mean, scale, clip } => {
+                            ((f64::from(*raw) - mean) * scale).clamp(-clip, clip)
+                        }
+                    };
+                    assert!((own - f64::from(*squashed)).abs() < 1e-6, "{own} {squashed}");
+                }
+            }
+        }
     }
 
     #[test]

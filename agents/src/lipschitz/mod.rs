@@ -8,10 +8,12 @@
 //! | `jacobian` | what is measured at given points: gradient and Jacobian norms, row by row |
 //! | `value_bounds` | from the constants of reward, dynamics and policy to the gradient of Q |
 //! | `summary` | what is reported of many such numbers |
+//! | `certify/` | certificates in f64: global and local upper bounds, each beside a lower one |
 //!
 //! A constant from `norms` holds everywhere and is mostly far from reached; a norm from `jacobian` is exact and holds at its point
 //! alone. `docs/derivations/liayn.md` has the proofs.
 
+pub mod certify;
 mod input_gradient;
 mod jacobian;
 mod norms;

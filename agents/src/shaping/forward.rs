@@ -20,7 +20,10 @@ use super::Steps;
 use crate::{
     AgentError, Flags, NormaliserOptions, RunningNormaliser, Setup, State,
     actor_critic::LrSchedule,
-    lipschitz::{self, JacobianNorms},
+    lipschitz::{
+        self, JacobianNorms,
+        certify::{Certifiable, Head, Input, Network, Takes},
+    },
     nets::{Activation, Buffer, Init, Mlp},
     optim::OptimiserConfig,
     regression::Regression,
@@ -194,6 +197,19 @@ impl ForwardModel {
         }
     }
 
+    /// The model for certificates: from a state as it is and an action to the next state; marks are those of ordinary states.
+    pub fn certifiable(&self) -> Result<Certifiable, AgentError> {
+        let net = self.regression.net();
+        let mark = self.absorbing.then_some(Input::Held(0.0));
+        let mut inputs = self.normaliser.inputs();
+        inputs.extend(mark);
+        inputs.extend(vec![Input::RAW; self.act_dim]);
+        inputs.extend(mark);
+        let head = Head::Linear(vec![1.0; self.obs_dim]);
+        let network = Network::new("model", &net.mlps()[0], &net.params().to_vec()?, &inputs, head);
+        Ok(Certifiable { name: "model".into(), takes: Takes::StateAction, network })
+    }
+
     /// Everything that changes, under `prefix/…`.
     pub fn save(&self, prefix: &str, state: &mut State) -> Result<(), AgentError> {
         self.normaliser.save(state, &format!("{prefix}/normaliser"));
@@ -245,6 +261,36 @@ mod tests {
                 let sum: Vec<f32> = norms.sum.iter().map(|&x| x as f32).collect();
                 assert_gradient(&by_hand, &Tensor::from_slice(&sum));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_certified_is_the_model() {
+        for absorbing in [false, true] {
+            let mut model = model(absorbing, 1e-3);
+            let sample = linear(64);
+            (0..20).for_each(|_| {
+                model.learn(&sample.steps()).unwrap();
+            });
+            let network = model.certifiable().unwrap().network.unwrap();
+            let predicted = model.predict(&sample.steps()).unwrap();
+            let norms = model.jacobian_norms(&sample.steps()).unwrap();
+            let numbers = |tensor: &Tensor| Vec::<f32>::try_from(tensor.flatten(0, -1)).unwrap();
+            let (obs, action, width) = (numbers(&sample.obs), numbers(&sample.action), predicted.len() / 64);
+            let mut compared = 0;
+            for row in 0..64 {
+                let x = obs[row * 4..][..4].iter().chain(&action[row * 2..][..2]);
+                let x: Vec<f64> = x.map(|&x| f64::from(x)).collect();
+                for (own, theirs) in network.forward(&x).iter().zip(&predicted[row * width..][..4]) {
+                    assert!((own - f64::from(*theirs)).abs() < 1e-4 * own.abs().max(1.0), "{own} {theirs}");
+                }
+                if let Some(jacobian) = network.jacobian(&x) {
+                    let norm = jacobian.singular_values().unwrap()[0];
+                    assert!((norm - norms.spectral[row]).abs() < 1e-4 * norm, "{norm} {}", norms.spectral[row]);
+                    compared += 1;
+                }
+            }
+            assert!(compared > 60, "{compared}");
         }
     }
 

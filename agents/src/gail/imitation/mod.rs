@@ -36,6 +36,7 @@ use crate::{
     Transition, Visited, WindowBatch,
     actor_critic::{Learner, Place, Rewards, Schedule},
     batch::f32_slice_mut,
+    lipschitz::certify::{Certifiable, Head, Network},
     shaping::{ForwardModel, Shaping, Steps},
 };
 use rewarding::tensor;
@@ -266,6 +267,20 @@ impl Rewards for Imitation {
         let Source::Discriminator(discriminator) = &self.source else { return Ok(Vec::new()) };
         let named = discriminator.trained().named()?.into_iter();
         Ok(named.map(|(name, values)| (format!("weights/discriminator/{name}"), values)).collect())
+    }
+
+    fn networks(&self) -> Result<Vec<Certifiable>, AgentError> {
+        let mut all = Vec::new();
+        if let Source::Discriminator(discriminator) = &self.source {
+            let (mlp, params) = discriminator.network()?;
+            let (takes, inputs) = self.encoder.certifiable(self.normaliser.as_ref());
+            let network = Network::new("reward", mlp, &params, &inputs, Head::Linear(vec![1.0]));
+            all.push(Certifiable { name: "reward".into(), takes, network });
+        }
+        if let Some(model) = &self.monitor {
+            all.push(model.certifiable()?);
+        }
+        Ok(all)
     }
 
     fn save(&self, state: &mut State) -> Result<(), AgentError> {

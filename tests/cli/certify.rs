@@ -1,0 +1,138 @@
+//! `liprl certify` on policy files and runs.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::runs::{SMALL, SMALL_IMITATION, small_agent, train_through, write_config};
+use crate::support::{finish, liprl};
+
+/// What certify says in JSON.
+fn report(args: &[&str]) -> Value {
+    let (code, json, stderr) = finish(liprl(["certify", "--json"].iter().chain(args)));
+    assert_eq!(code, 0, "{stderr}");
+    serde_json::from_str(&json).expect("JSON")
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+/// The upper bound of a row.
+fn upper(report: &Value, norm: &str, region: &str, method: &str) -> f64 {
+    let rows = report["bounds"].as_array().expect("rows");
+    let fits = |row: &&Value| {
+        row["norm"] == norm && row["method"] == method && row["region"].as_str().expect("a text").starts_with(region)
+    };
+    number(&rows.iter().find(fits).unwrap_or_else(|| panic!("{norm} {region} {method}"))["upper"])
+}
+
+/// Lower ≤ upper in every row and box.
+fn assert_order(report: &Value) {
+    let rows = report["bounds"].as_array().expect("rows");
+    for row in rows {
+        assert!(number(&row["lower"]) <= number(&row["upper"]), "{row}");
+        let same_norm = rows.iter().filter(|other| other["norm"] == row["norm"]);
+        for wider in same_norm.filter(|other| other["region"] == "everywhere") {
+            assert!(number(&row["lower"]) <= number(&wider["lower"]), "{row}");
+            assert!(number(&row["upper"]) <= number(&wider["upper"]) || row["region"] == "everywhere", "{row}");
+        }
+        assert!(number(&row["upper"]).is_finite());
+        for part in row["boxes"].as_array().expect("boxes") {
+            assert!(number(&part["lower"]) <= number(&part["upper"]), "{row}");
+        }
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn a_policy_file_has_a_table_and_bounds_in_their_order() {
+    let policy = "demos/inverted_pendulum.policy.safetensors";
+    let args = [policy, "--episodes", "1", "--states", "2", "--time-limit", "0.5"];
+    let report = report(&args);
+    assert_order(&report);
+    assert_eq!(report["network"]["inputs"], 4);
+    let (product, sdp) = (upper(&report, "l2", "everywhere", "product"), upper(&report, "l2", "everywhere", "lipsdp"));
+    let box_sdp = upper(&report, "l2", "data", "lipsdp");
+    assert!(sdp <= product && box_sdp <= sdp * (1.0 + 1e-9), "{box_sdp} {sdp} {product}");
+    assert!(upper(&report, "linf", "state±0.1std", "local") <= upper(&report, "linf", "everywhere", "product"));
+    let (code, table, stderr) = finish(liprl(["certify"].iter().chain(&args)));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(table.starts_with("policy of demos/inverted_pendulum.policy.safetensors (InvertedPendulum-v5"), "{table}");
+    assert!(table.contains("to action in the environment's units"), "{table}");
+    let rows = |method: &str| table.lines().filter(|line| line.split_whitespace().any(|word| word == method)).count();
+    assert_eq!((rows("product"), rows("lipsdp"), rows("local")), (2, 3, 4), "{table}");
+}
+
+/// The action's scale and the task's units are in the constant: Pendulum's torque goes from −2 to 2.
+#[test]
+fn a_run_s_policy_and_critics_are_certified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("sac")));
+    let run = folder.path().join("runs/small/seed-0");
+    train_through(&config, &run, &["--steps", "900", "--quiet"]);
+    for network in ["policy", "critic_0", "critic_1"] {
+        let report = report(&[
+            text(&run),
+            "--network",
+            network,
+            "--episodes",
+            "1",
+            "--states",
+            "2",
+            "--box",
+            "state±0.01",
+            "--time-limit",
+            "1",
+        ]);
+        assert_order(&report);
+        assert_eq!(report["network"]["inputs"], if network == "policy" { 3 } else { 4 });
+        // On so small a box the bounds are sharp.
+        let row = report["bounds"].as_array().expect("rows").iter().find(|row| row["method"] == "local");
+        let row = row.expect("a local row");
+        assert!(number(&row["ratio"]) < 1.5, "{row}");
+    }
+    let (code, _, stderr) = finish(liprl(["certify", text(&run), "--network", "reward"]));
+    assert!(
+        code == 2 && stderr.contains("no network `reward`") && stderr.contains("critic_0, critic_1, policy"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn an_imitator_s_reward_is_certified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), SMALL_IMITATION);
+    let run = folder.path().join("runs/small/seed-0");
+    train_through(&config, &run, &["--steps", "600", "--quiet"]);
+    let report = report(&[text(&run), "--network", "reward", "--episodes", "1", "--states", "2", "--time-limit", "1"]);
+    assert_order(&report);
+    assert_eq!(report["network"]["to"], "logit of the discriminator");
+    assert!(upper(&report, "l2", "everywhere", "lipsdp") <= upper(&report, "l2", "everywhere", "product"));
+}
+
+#[test]
+fn what_cannot_be_certified_is_refused_with_its_reason() {
+    let policy = "demos/inverted_pendulum.policy.safetensors";
+    for (args, wanted) in [
+        (vec![policy, "--network", "critic_0"], "holds a policy alone"),
+        (vec![policy, "--box", "everything"], "expected data, state±R or state±Rstd"),
+        (vec![policy, "--box", "state±-1"], "is no radius"),
+        (vec![policy, "--time-limit=-1"], "is not between"),
+        (vec![policy, "--method", "smoothing"], "possible values: all, product, lipsdp, local"),
+        (vec!["configs"], "neither a run folder"),
+    ] {
+        let (code, _, stderr) = finish(liprl(["certify"].into_iter().chain(args.iter().copied())));
+        assert!(code == 2 && stderr.contains(wanted), "{args:?}: {code} {stderr}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let agent = small_agent("sac").replace("{hidden: [32, 32]}", "{hidden: [16], layer_norm: true}");
+    let config = write_config(folder.path(), &format!("{SMALL}{agent}"));
+    let run = folder.path().join("runs/small/seed-0");
+    train_through(&config, &run, &["--steps", "600", "--quiet"]);
+    let (code, _, stderr) = finish(liprl(["certify", text(&run)]));
+    assert!(code == 1 && stderr.contains("policy: has LayerNorm"), "{code} {stderr}");
+}
