@@ -2,12 +2,14 @@
 //! products alone, in alternation, and one observation through the policy. One JSON object a line.
 //!
 //! `cargo bench -p liprl-agents --bench sac -- [--threads N] [--updates N] [--repeats N]`
+//!
+//! With `--regularisers 1` instead what each value regulariser costs: its update's time over the plain one's, in alternation.
 
 use std::{env, error::Error, hint::black_box, io::Write, time::Instant};
 
 use liprl_agents::{Agent, AgentConfig, Lesson, Metrics, Setup, Streams, Transition};
 use rand::RngExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 const OBS: usize = 17;
@@ -16,7 +18,10 @@ const ACT: usize = 6;
 fn main() -> Result<(), Box<dyn Error>> {
     let threads = argument("--threads", 1)?;
     let (updates, repeats) = (argument("--updates", 300)?, argument("--repeats", 5)?);
-    let mut agent = agent(threads)?;
+    if argument("--regularisers", 0)? > 0 {
+        return regularisers(threads, updates, repeats);
+    }
+    let mut agent = agent(threads, &json!({}))?;
     let floor = Floor::new(256, 256);
     let mut metrics = Metrics::default();
     let (mut update_rates, mut floor_rates) = (Vec::new(), Vec::new());
@@ -52,6 +57,54 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Settings and what they are called.
+fn variants() -> Vec<(&'static str, Value)> {
+    let robust = |extra: Value| {
+        let mut term = json!({"kind": "robust"});
+        if let (Some(term), Value::Object(extra)) = (term.as_object_mut(), extra) {
+            term.extend(extra);
+        }
+        json!({"value_regulariser": term})
+    };
+    let norm = json!({"scale": 5});
+    vec![
+        ("spectral_norm", json!({"critic_spectral_norm": norm})),
+        ("robust", robust(json!({}))),
+        ("robust_and_spectral_norm", json!({"critic_spectral_norm": norm, "value_regulariser": {"kind": "robust"}})),
+        ("robust_first", robust(json!({"against": "first"}))),
+        ("robust_all_rows", robust(json!({"rows": 256}))),
+        ("robust_all_rows_first", robust(json!({"rows": 256, "against": "first"}))),
+        ("robust_all_rows_every_4", robust(json!({"rows": 256, "every": 4}))),
+        ("robust_pgd_5", robust(json!({"adversary": {"pgd": {"steps": 5}}}))),
+        ("robust_uniform", robust(json!({"adversary": "uniform"}))),
+        ("gradient_penalty", json!({"value_regulariser": {"kind": "gradient_penalty"}})),
+        ("gradient_penalty_all_rows", json!({"value_regulariser": {"kind": "gradient_penalty", "rows": 256}})),
+    ]
+}
+
+fn regularisers(threads: usize, updates: usize, repeats: usize) -> Result<(), Box<dyn Error>> {
+    let mut plain = agent(threads, &json!({}))?;
+    let seconds = |agent: &mut Box<dyn Agent>| -> Result<f64, Box<dyn Error>> {
+        let (start, mut metrics) = (Instant::now(), Metrics::default());
+        for _ in 0..updates {
+            agent.update(&mut metrics)?;
+        }
+        Ok(start.elapsed().as_secs_f64())
+    };
+    for (name, config) in variants() {
+        let mut other = agent(threads, &config)?;
+        seconds(&mut plain)?; // warms caches and clocks up
+        seconds(&mut other)?;
+        let mut ratios = Vec::new();
+        for _ in 0..repeats {
+            let (before, with, after) = (seconds(&mut plain)?, seconds(&mut other)?, seconds(&mut plain)?);
+            ratios.push(2.0 * with / (before + after));
+        }
+        report(&format!("time_over_plain/{name}"), threads, ratios)?;
+    }
+    Ok(())
+}
+
 fn argument(name: &str, default: usize) -> Result<usize, Box<dyn Error>> {
     let mut arguments = env::args().skip_while(|argument| argument != name).skip(1);
     Ok(arguments.next().map(|value| value.parse()).transpose()?.unwrap_or(default))
@@ -64,9 +117,12 @@ fn report(what: &str, threads: usize, mut values: Vec<f64>) -> std::io::Result<(
     writeln!(std::io::stdout(), "{line}")
 }
 
-fn agent(threads: usize) -> Result<Box<dyn Agent>, Box<dyn Error>> {
-    let config: AgentConfig =
-        serde_json::from_value(json!({"kind": "sac", "buffer_size": 100_000, "learning_starts": 1}))?;
+fn agent(threads: usize, extra: &Value) -> Result<Box<dyn Agent>, Box<dyn Error>> {
+    let mut config = json!({"kind": "sac", "buffer_size": 100_000, "learning_starts": 1});
+    if let (Some(config), Some(extra)) = (config.as_object_mut(), extra.as_object()) {
+        config.extend(extra.clone());
+    }
+    let config: AgentConfig = serde_json::from_value(config)?;
     let streams = Streams::new(0);
     let mut agent =
         config.build(&Setup { obs_dim: OBS, act_dim: ACT, streams, device: Device::Cpu, threads }, &Lesson::NONE)?;

@@ -83,6 +83,24 @@ fn variants() -> Vec<serde_json::Value> {
         ),
         small("td3", json!({"normalise_returns": {"rate": 0.05}, "priorities": {}, "n_step": 2})),
         small("sac", json!({"normalise_returns": {"pop_art": false}, "priorities": {}})),
+        small(
+            "sac",
+            json!({"critic_spectral_norm": {"scale": 2}, "priorities": {}, "normalise_returns": {"pop_art": false},
+                "value_regulariser": {"kind": "robust", "adversary": {"pgd": {"steps": 2}}, "action": "sample", "every": 2, "rows": 9}}),
+        ),
+        small(
+            "sac",
+            json!({"value_regulariser": {"kind": "robust", "adversary": "uniform"}, "normalise_observations": {}}),
+        ),
+        small(
+            "td3",
+            json!({"critic_spectral_norm": {"scale": 2}, "normalise_observations": {},
+                "value_regulariser": {"kind": "gradient_penalty", "target": 0.1}}),
+        ),
+        small(
+            "td3",
+            json!({"critic": {"hidden": [16], "activation": "tanh"}, "value_regulariser": {"kind": "gradient_penalty", "every": 2}}),
+        ),
     ]
 }
 

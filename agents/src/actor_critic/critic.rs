@@ -5,11 +5,20 @@
 //! - loss: L = Σⱼ mean(wᵢ ℓ(Qⱼ(sᵢ, aᵢ) − yᵢ)), ℓ squared (½ δ²) or Huber, wᵢ the replay's importance weights.
 //!
 //! First the autograd forms, any device; then `CriticRows`, the same by hand over a share of the batch. There a critic may also put
-//! out a distribution of returns (`distribution`) or a normalised value (`returns`).
+//! out a distribution of returns (`distribution`) or a normalised value (`returns`), be spectrally normalised, or have a regularising term
+//! in its loss (`value`).
+
+use std::ops::Range;
 
 use tch::Tensor;
 
-use super::{CriticLoss, batch::Rows, distribution::Distribution, returns::Units};
+use super::{
+    CriticLoss,
+    batch::Rows,
+    distribution::Distribution,
+    returns::Units,
+    value::{Networks, Regulariser, TermRows, TermSums},
+};
 use crate::{
     AgentError,
     nets::{Buffer, Gradient, Mlp, Pass, Weights},
@@ -75,6 +84,8 @@ pub struct CriticRows {
     action_gradients: Vec<Buffer>,
     /// What the outputs mean where they are not the value.
     distribution: Option<Distribution>,
+    /// A regularising term on some of the rows.
+    term: Option<TermRows>,
     /// What the outputs of scalar critics stand for.
     pub units: Units,
     /// The gradient of the loss, this member's part.
@@ -92,6 +103,8 @@ pub struct CriticSums {
     pub loss: f64,
     /// Of the first critic's values, in units of reward.
     pub value: f64,
+    /// Of what a regularising term's metrics average, over its rows and the critics.
+    pub term: TermSums,
 }
 
 impl CriticRows {
@@ -117,6 +130,7 @@ impl CriticRows {
             proposed: Buffer::zeros(&[rows, obs_dim + act_dim])?,
             action_gradients: mlps.iter().map(|_| Buffer::zeros(&[rows, act_dim])).collect::<Result<_, _>>()?,
             distribution: None,
+            term: None,
             units: Units::PLAIN,
             gradient: critics.gradient()?,
             target: vec![0.0; rows],
@@ -129,6 +143,29 @@ impl CriticRows {
         let outputs = distribution.as_ref().map_or(1, Distribution::outputs);
         self.target.resize(self.error.len() * outputs, 0.0);
         Self { distribution, ..self }
+    }
+
+    /// The same for critics used with other parameters than the learnt ones, which `weights` are views of; `None` changes nothing.
+    pub(super) fn using(mut self, weights: Option<Vec<Weights>>) -> Self {
+        if let Some(weights) = weights {
+            let columns = |weights: &Weights| weights.first_columns(self.obs_dim, self.act_dim);
+            self.action_columns = weights.iter().map(columns).collect();
+            self.weights = weights;
+        }
+        self
+    }
+
+    /// The same with a regularising term on some of these rows, which are `range` of a batch of `batch`; `None` changes nothing.
+    pub(super) fn regularised(
+        mut self,
+        term: Option<&Regulariser>,
+        networks: &Networks<'_>,
+        (range, batch): (Range<usize>, usize),
+    ) -> Result<Self, AgentError> {
+        if let Some(term) = term {
+            self.term = TermRows::new(term, networks, &self.weights, (range, batch))?;
+        }
+        Ok(self)
     }
 
     /// Whether there is one critic that puts out a distribution.
@@ -163,8 +200,15 @@ impl CriticRows {
         Ok(())
     }
 
-    /// The loss of every critic at the replayed pairs against `self.target` and its gradient, for a batch of `batch` rows in all.
-    pub fn regress(&mut self, rows: &Rows, kind: CriticLoss, batch: usize) -> Result<CriticSums, AgentError> {
+    /// The loss of every critic at the replayed pairs against `self.target` and its gradient, for a batch of `batch` rows in all; the
+    /// gradient has that of `term` too.
+    pub(crate) fn regress(
+        &mut self,
+        rows: &Rows,
+        kind: CriticLoss,
+        batch: usize,
+        term: Option<&Regulariser>,
+    ) -> Result<CriticSums, AgentError> {
         join(rows.obs.slice(), rows.action.slice(), self.obs_dim, self.act_dim, &mut self.replayed);
         let (mut sums, share, count) = (CriticSums::default(), 1.0 / batch as f32, self.passes.len() as f32);
         let Units { scale, shift } = self.units;
@@ -188,7 +232,17 @@ impl CriticRows {
                     sums.value = total(values, scale, shift);
                 }
             }
+            let mut term = term.zip(self.term.as_mut());
+            if let Some((term, part)) = &mut term {
+                part.add(term, (index, &self.weights[index]), rows, pass.output_and_gradient(), scale)?;
+            }
             pass.backward(&self.weights[index], self.replayed.tensor(), Some((&mut self.gradient, index)))?;
+            if let Some((term, part)) = &mut term {
+                part.finish(term, (index, &self.weights[index]), rows, &mut self.gradient)?;
+            }
+        }
+        if let Some(part) = &mut self.term {
+            sums.term = part.take_sums();
         }
         Ok(sums)
     }
@@ -248,7 +302,7 @@ fn total(values: &[f32], scale: f32, shift: f32) -> f64 {
 }
 
 /// Rows of (s, a).
-fn join(obs: &[f32], action: &[f32], obs_dim: usize, act_dim: usize, out: &mut Buffer) {
+pub(super) fn join(obs: &[f32], action: &[f32], obs_dim: usize, act_dim: usize, out: &mut Buffer) {
     let rows = obs.chunks_exact(obs_dim).zip(action.chunks_exact(act_dim));
     for (out, (obs, action)) in out.slice_mut().chunks_exact_mut(obs_dim + act_dim).zip(rows) {
         out[..obs_dim].copy_from_slice(obs);
@@ -274,7 +328,7 @@ mod tests {
             let targets = critics.target().unwrap();
             let mut rows = CriticRows::new(&critics, &targets, 37, 5, 3).unwrap();
             rows.target = testing::numbers(37, "targets");
-            let sums = rows.regress(&Rows::of(&batch, 0..37).unwrap(), kind, 37).unwrap();
+            let sums = rows.regress(&Rows::of(&batch, 0..37).unwrap(), kind, 37, None).unwrap();
 
             let params = leaf(critics.params().tensor());
             let values = values(&critics, &params, &batch.obs, &batch.action).unwrap();

@@ -8,12 +8,16 @@
 //! | `lipschitz/q1_gradient/<where>/<statistic>` | ‖∂Q₁/∂(s, a)‖₂ with s in the environment's units, a in [-1, 1]; `q2_gradient` likewise |
 //! | `lipschitz/q1_gradient_standardised/<where>/<statistic>` | the same with s as the critic sees it, where observations are standardised |
 //! | `lipschitz/policy_jacobian/<where>/<statistic>` | ‖∂μ/∂s‖₂, the largest singular value, s in the environment's units |
+//! | `lipschitz/value/gradient/<where>/<statistic>` | ‖∇V(s)‖₂ of V(s) = Q₁(s, μ(s)), s as the critic sees it; the next three too |
+//! | `lipschitz/value/sampled/<where>/<statistic>` | the largest \|V(s + d) − V(s)\| / ‖d‖₂ of 16 random d in a box of ± 0.03 of the states' deviations |
+//! | `lipschitz/value/fgsm/<where>/<statistic>` | the same for d along the signs of ∇V(s), to the box's corner |
+//! | `lipschitz/value/product_bound` | product bound of Q₁ (in units of reward) times √(1 + that of the policy squared): above all of those |
 //! | `lipschitz/spectral_norm/<network>/<layer>` | exact ‖W‖₂ |
 //! | `lipschitz/product_bound/<network>` | product of the layers' proven constants: a bound in what the network sees |
 
 use tch::{Device, Tensor};
 
-use super::Learner;
+use super::{Learner, value::local::Steepness};
 use crate::{
     AgentError, RunningNormaliser, Visited,
     lipschitz::{self, JacobianNorms, Summary},
@@ -34,6 +38,8 @@ pub struct Place {
     pub standardised: Vec<Vec<f64>>,
     /// Norms of ∂μ/∂s, row by row.
     pub policy: JacobianNorms,
+    /// How steep the value of the policy is nearby.
+    steepness: Steepness,
 }
 
 impl Place {
@@ -76,7 +82,8 @@ impl Place {
             Ok(head.f_narrow(1, 0, act_dim)?.f_tanh()?)
         };
         let policy = lipschitz::jacobian_norms(act, &obs)?;
-        Ok(Self { name, pairs, values, standardised, policy })
+        let steepness = Steepness::new(learner, &seen)?;
+        Ok(Self { name, pairs, values, standardised, policy, steepness })
     }
 
     /// What was measured, under its metric names.
@@ -88,6 +95,7 @@ impl Place {
             summarise(&format!("q{}_gradient_standardised", i + 1), self.name, norms, metrics);
         }
         summarise("policy_jacobian", self.name, &self.policy.spectral, metrics);
+        self.steepness.metrics(self.name, metrics);
     }
 }
 
@@ -113,9 +121,14 @@ pub fn network_constants(
     Ok(())
 }
 
-/// The same for every network of `trained`: `<name>`, or `<name>_<i>` where there are several.
-pub(crate) fn constants(name: &str, trained: &Trained, metrics: &mut Vec<(String, f64)>) -> Result<(), AgentError> {
-    let (mut start, params) = (0, trained.params().tensor().f_to(Device::Cpu)?);
+/// The same for every network of `trained`, used with these parameters: `<name>`, or `<name>_<i>` where there are several.
+pub(crate) fn constants(
+    name: &str,
+    trained: &Trained,
+    params: &Tensor,
+    metrics: &mut Vec<(String, f64)>,
+) -> Result<(), AgentError> {
+    let (mut start, params) = (0, params.f_to(Device::Cpu)?);
     for (index, mlp) in trained.mlps().iter().enumerate() {
         let name = if trained.mlps().len() > 1 { format!("{name}_{}", index + 1) } else { name.to_owned() };
         network_constants(&name, mlp, &params.f_narrow(0, start, mlp.len() as i64)?, metrics)?;

@@ -31,6 +31,12 @@ pub trait Learner {
     /// The critics, each of (s, a).
     fn critics(&self) -> &Trained;
 
+    /// The parameters the critics are used with, on their device: the learnt ones, or what spectral normalisation makes of them.
+    fn critic_params(&self) -> &Tensor;
+
+    /// What one unit of a scalar critic's output is worth in reward; nothing where the critic puts out a distribution.
+    fn output_scale(&self) -> Option<f64>;
+
     /// Fits the policy to actions `[E, A]` in `[-1, 1]` at observations `[E, O]` as it sees them (behaviour cloning); targets that
     /// follow it start again as its copies. Returns the loss it ends with; see `cloning` for both.
     fn clone_policy(

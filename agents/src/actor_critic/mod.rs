@@ -1,7 +1,7 @@
 //! The actor–critics every agent stands on: SAC, and TD3 with DDPG as its switches.
 //!
 //! `critic`, `actor` and `temperature` hold the equations, each as autograd and by hand; so do `categorical` and `quantile` for
-//! critics that put out a distribution. `returns` normalises what scalar critics learn. `sac` and `td3` string them together into
+//! critics that put out a distribution. `returns` normalises what scalar critics learn, `value` keeps them from being steep. `sac` and `td3` string them together into
 //! a `Learner`, which learns from batches; `off_policy` makes an agent of one by adding the replay buffer.
 
 pub mod actor;
@@ -25,6 +25,7 @@ mod td3_config;
 pub mod temperature;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod value;
 
 pub(crate) use config::validated;
 pub use config::{ActionNoise, CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
@@ -40,3 +41,4 @@ pub use sac::Sac;
 pub use sac_config::{SacConfig, Temperature};
 pub use td3::Td3;
 pub use td3_config::{Backup, DelayCounts, TargetUpdates, Td3Config};
+pub use value::{CriticSpectralNorm, ValueRegulariser};

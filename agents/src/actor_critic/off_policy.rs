@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::{
     Learner, NormaliseConfig, Place, PriorityConfig, Rewards, SacConfig, Td3Config, diagnostics::constants,
-    learner::OnDevice,
+    learner::OnDevice, value::local,
 };
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
@@ -297,9 +297,9 @@ impl Agent for OffPolicy {
             .collect::<Result<Vec<_>, _>>()?;
         let mut metrics = Vec::new();
         places.iter().for_each(|place| place.metrics(&mut metrics));
-        for (name, trained) in [("actor", learner.actor()), ("critic", learner.critics())] {
-            constants(name, trained, &mut metrics)?;
-        }
+        metrics.extend(local::bound(learner)?.map(|bound| ("lipschitz/value/product_bound".to_owned(), bound)));
+        constants("actor", learner.actor(), learner.actor().params().tensor(), &mut metrics)?;
+        constants("critic", learner.critics(), learner.critic_params(), &mut metrics)?;
         if let Drawn::Rewarded { rewards, .. } = &mut self.drawn {
             metrics.extend(rewards.diagnose(&places)?);
         }

@@ -17,6 +17,8 @@
 //! | `train/alpha` | the temperature used in this update |
 //! | `train/return_mean_estimate` | μ, the running mean of the targets y, with `normalise_returns` |
 //! | `train/return_std_estimate` | σ, their running standard deviation, with `normalise_returns` |
+//!
+//! and those of a value regulariser, on the page of `value`.
 
 mod autograd;
 mod rows;
@@ -31,6 +33,7 @@ use super::{
     learner::{Acting, Learner, finite, values},
     returns::{Returns, Units},
     temperature::Tuner,
+    value::{self, Networks, Regulariser, SpectralCritics, TermSums},
 };
 use crate::{
     AgentError, Batch, Metrics, Setup, State, StreamRng,
@@ -50,6 +53,10 @@ pub struct Sac {
     actor: Trained,
     critics: Trained,
     targets: Target,
+    spectral: Option<SpectralCritics>,
+    regulariser: Option<Regulariser>,
+    /// Whether the update has a form by hand: on a CPU, unless the regulariser has none for these critics.
+    by_hand: bool,
     returns: Option<Returns>,
     tuner: Tuner,
     acting: Acting,
@@ -69,6 +76,7 @@ struct Measured {
     critic_loss: f64,
     q_mean: f64,
     critic_norm: f64,
+    term: TermSums,
     actor_loss: f64,
     actor_norm: f64,
     log_prob: f64,
@@ -87,9 +95,14 @@ impl Sac {
         let mut init = setup.streams.rng("init");
         let actor = Trained::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
         let critics = Trained::new(vec![critic.clone(), critic], (&config.critic).into(), setup.device, &mut init)?;
+        let (spectral, targets) = value::limited(config.critic_spectral_norm.as_ref(), &critics, setup)?;
+        let regulariser = Regulariser::new(&config.value_regulariser, critics.mlps().len(), setup);
         Ok(Self {
             acting: Acting::new(&actor),
-            targets: critics.target()?,
+            by_hand: Regulariser::is_by_hand(regulariser.as_ref(), &critics)?,
+            targets,
+            spectral,
+            regulariser,
             actor,
             critics,
             returns: config.normalise_returns.map(Returns::new),
@@ -114,7 +127,7 @@ impl Sac {
             return Ok(());
         }
         self.members = (self.team.shares(batch.size()).into_iter())
-            .map(|share| Member::new(&self.actor, &self.critics, &self.targets, batch, share))
+            .map(|share| Member::new(self, batch, share))
             .collect::<Result<_, _>>()?;
         Ok(())
     }
@@ -125,24 +138,24 @@ impl Sac {
         let rows = batch.size();
         let (alpha, act_dim, loss) = (self.tuner.alpha() as f32, self.act_dim, self.config.critic_loss);
         let [next_noise, noise] = &self.draws;
-        let team = &self.team;
+        let (team, term) = (&self.team, self.regulariser.as_ref().and_then(Regulariser::due));
         if let Some(returns) = &mut self.returns {
             let units = returns.units();
             self.members.iter_mut().for_each(|member| member.critics.units = units);
             team.run(&mut self.members, |member| member.target(next_noise, alpha, act_dim))?;
             let mut all: Vec<&mut CriticRows> = self.members.iter_mut().map(|member| &mut member.critics).collect();
             returns.normalise_rows(&mut all, &mut self.critics, &mut self.targets)?;
-            team.run(&mut self.members, |member| member.regress(loss, rows))?;
+            team.run(&mut self.members, |member| member.regress(loss, rows, term))?;
         } else {
             team.run(&mut self.members, |member| {
                 member.target(next_noise, alpha, act_dim)?;
-                member.regress(loss, rows)
+                member.regress(loss, rows, term)
             })?;
         }
         let mut gradients: Vec<&mut Gradient> =
             self.members.iter_mut().map(|member| &mut member.critics.gradient).collect();
         let targets = move_targets.then_some((&mut self.targets, self.config.tau));
-        let critic_norm = self.critics.step(team, &mut gradients, targets)?;
+        let critic_norm = value::step(&mut self.critics, self.spectral.as_mut(), team, &mut gradients, targets)?;
         team.run(&mut self.members, |member| member.climb(noise, alpha, act_dim, rows))?;
         let mut gradients: Vec<&mut Gradient> =
             self.members.iter_mut().map(|member| &mut member.actor.gradient).collect();
@@ -154,6 +167,7 @@ impl Sac {
             critic_loss: mean(|member| member.critic_sums.loss),
             q_mean: mean(|member| member.critic_sums.value),
             critic_norm,
+            term: value::total(self.members.iter().map(|member| &member.critic_sums.term)),
             actor_loss: mean(|member| member.actor_loss),
             actor_norm,
             log_prob: mean(|member| member.actor.log_prob_sum()),
@@ -164,6 +178,12 @@ impl Sac {
     fn values_of(&self, params: &Tensor, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
         let units = self.units();
         Ok(values(&self.critics, params, obs, action)?.iter().map(|outputs| units.values(outputs)).collect())
+    }
+
+    /// The networks that a regulariser looks at.
+    fn networks(&self) -> Networks<'_> {
+        let (actor, critics) = (&self.actor, &self.critics);
+        Networks { actor, critics, params: self.critic_params(), scale: self.units().scale }
     }
 
     /// What the critics' outputs stand for.
@@ -197,8 +217,11 @@ impl Learner for Sac {
         }
         let alpha = self.tuner.alpha();
         let move_targets = (self.updates + 1).is_multiple_of(self.config.target_update_every);
+        if let Some(regulariser) = &mut self.regulariser {
+            regulariser.begin(batch, self.updates)?;
+        }
         let measured = match self.device {
-            Device::Cpu => self.update_rows(batch, move_targets)?,
+            Device::Cpu if self.by_hand => self.update_rows(batch, move_targets)?,
             _ => self.update_autograd(batch, move_targets)?,
         };
         self.tuner.step(&self.config.temperature, measured.log_prob, self.act_dim);
@@ -213,6 +236,10 @@ impl Learner for Sac {
         metrics.add("train/actor_grad_norm", measured.actor_norm);
         metrics.add("train/entropy", -measured.log_prob);
         metrics.add("train/alpha", alpha);
+        if let Some(term) = self.regulariser.as_ref().and_then(Regulariser::due) {
+            finite("the value regulariser's term", measured.term[0], self.updates)?;
+            term.report(&measured.term, metrics);
+        }
         if let Some(returns) = &self.returns {
             metrics.add("train/return_mean_estimate", returns.mean());
             metrics.add("train/return_std_estimate", returns.std());
@@ -238,6 +265,14 @@ impl Learner for Sac {
         &self.critics
     }
 
+    fn critic_params(&self) -> &Tensor {
+        value::in_use(self.spectral.as_ref(), &self.critics).tensor()
+    }
+
+    fn output_scale(&self) -> Option<f64> {
+        Some(f64::from(self.units().scale))
+    }
+
     fn clone_policy(
         &mut self,
         obs: &Tensor,
@@ -251,7 +286,7 @@ impl Learner for Sac {
     }
 
     fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
-        self.values_of(self.critics.params().tensor(), obs, action)
+        self.values_of(self.critic_params(), obs, action)
     }
 
     fn value_scale(&self) -> Option<f64> {
@@ -265,6 +300,7 @@ impl Learner for Sac {
         if let Some(returns) = &self.returns {
             returns.save(state);
         }
+        value::save(self.spectral.as_ref(), self.regulariser.as_ref(), state);
         self.tuner.save(state);
         state.put("streams/exploration", &self.exploration);
         state.put("streams/update", &self.noise);
@@ -279,6 +315,7 @@ impl Learner for Sac {
         if let Some(returns) = &mut self.returns {
             returns.load(state)?;
         }
+        value::load(self.spectral.as_mut(), self.regulariser.as_mut(), &self.critics, state)?;
         self.tuner.load(state)?;
         self.exploration = state.get("streams/exploration")?;
         self.noise = state.get("streams/update")?;
@@ -294,7 +331,7 @@ mod tests {
     use crate::{
         Streams,
         actor_critic::{
-            ReturnsConfig, Temperature,
+            CriticSpectralNorm, ReturnsConfig, Temperature,
             testing::{self, assert_close, assert_gradient, assert_nearly},
         },
     };
@@ -305,16 +342,44 @@ mod tests {
 
     fn compare(config: &SacConfig) {
         let (mut by_hand, mut autograd) = (Sac::new(config, &setup()).unwrap(), Sac::new(config, &setup()).unwrap());
+        if !by_hand.by_hand {
+            return; // a penalty on smooth critics
+        }
         let batch = testing::batch(41, 5, 3);
         for update in 0..4 {
             for sac in [&mut by_hand, &mut autograd] {
                 sac.draws = ["next", "now"].map(|name| testing::numbers(41 * 3, &format!("{name} {update}")));
+                if let Some(regulariser) = &mut sac.regulariser {
+                    regulariser.begin(&batch, update).unwrap();
+                }
             }
             let a = by_hand.update_rows(&batch, update % 2 == 0).unwrap();
             let b = autograd.update_autograd(&batch, update % 2 == 0).unwrap();
             assert_nearly(&[a.critic_loss, a.q_mean, a.critic_norm], &[b.critic_loss, b.q_mean, b.critic_norm]);
             assert_nearly(&[a.actor_loss, a.actor_norm, a.log_prob], &[b.actor_loss, b.actor_norm, b.log_prob]);
             assert_nearly(&by_hand.errors, &autograd.errors);
+            assert_nearly(&a.term, &b.term);
+            let params = |sac: &Sac| Vec::<f32>::try_from(sac.critic_params()).unwrap();
+            assert_nearly(&params(&by_hand), &params(&autograd));
+            assert_nearly(by_hand.targets.params.slice(), autograd.targets.params.slice());
+        }
+    }
+
+    #[test]
+    fn regularised_updates_by_hand_follow_those_by_autograd() {
+        for (net, critic_loss, _) in testing::networks().into_iter().filter(|(net, ..)| !net.layer_norm) {
+            let (actor, critic) = (net.clone(), net);
+            let plain = SacConfig { actor, critic, critic_loss, tau: 0.1, ..SacConfig::default() };
+            for value_regulariser in testing::regularisers() {
+                for critic_spectral_norm in [None, Some(CriticSpectralNorm { scale: 1.5, iterations: 2 })] {
+                    let normalise_returns = critic_spectral_norm.map(|_| ReturnsConfig {
+                        pop_art: false,
+                        rate: 0.2,
+                        ..ReturnsConfig::default()
+                    });
+                    compare(&SacConfig { critic_spectral_norm, value_regulariser, normalise_returns, ..plain.clone() });
+                }
+            }
         }
     }
 

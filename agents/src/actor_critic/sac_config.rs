@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ReturnsConfig,
+    CriticHead, ReturnsConfig,
     config::{CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, PriorityConfig},
+    value::{Beside, CriticSpectralNorm, ValueRegulariser, check_regulariser, check_spectral_norm},
 };
 use crate::count;
 
@@ -66,6 +67,12 @@ pub struct SacConfig {
     /// Normalise what the critics learn by its running moments, with Pop-Art or without. Default: none.
     #[garde(dive)]
     pub normalise_returns: Option<ReturnsConfig>,
+    /// Spectral normalisation of every layer of the critics. Default: none.
+    #[garde(dive, custom(check_spectral_norm(self.beside())))]
+    pub critic_spectral_norm: Option<CriticSpectralNorm>,
+    /// A regularising term in the critics' loss, beside spectral normalisation or without it. Default `{kind: none}`.
+    #[garde(dive, custom(check_regulariser(self.beside())))]
+    pub value_regulariser: ValueRegulariser,
     /// Prioritised replay. Default: none, sampling is uniform.
     #[garde(dive)]
     pub priorities: Option<PriorityConfig>,
@@ -89,7 +96,22 @@ impl Default for SacConfig {
             temperature: Temperature::default(),
             normalise_observations: None,
             normalise_returns: None,
+            critic_spectral_norm: None,
+            value_regulariser: ValueRegulariser::None,
             priorities: None,
+        }
+    }
+}
+
+impl SacConfig {
+    /// What the critics' regularisers are checked against.
+    fn beside(&self) -> Beside<'_> {
+        Beside {
+            critic: &self.critic,
+            head: CriticHead::Scalar,
+            returns: self.normalise_returns,
+            normalise: self.normalise_observations,
+            stochastic_policy: true,
         }
     }
 }

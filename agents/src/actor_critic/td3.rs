@@ -17,6 +17,8 @@
 //! | `train/return_std_estimate` | σ, their running standard deviation, with `normalise_returns` |
 //! | `train/parameter_noise_std` | standard deviation of the noise on the weights, with `parameter_noise` |
 //! | `train/parameter_noise_distance` | how far that moves the actions (root mean square), at each adaptation |
+//!
+//! and those of a value regulariser, on the page of `value`.
 
 mod autograd;
 mod rows;
@@ -32,6 +34,7 @@ use super::{
     explore::Explorer,
     learner::{Acting, Learner, finite, outputs},
     returns::{Returns, Units},
+    value::{self, Networks, Regulariser, SpectralCritics, TermSums},
 };
 use crate::{
     AgentError, Batch, Metrics, Setup, State, StreamRng,
@@ -40,7 +43,7 @@ use crate::{
     optim::{Target, Trained},
 };
 
-use rows::{Member, Networks};
+use rows::Member;
 
 /// TD3's networks and the update that trains them.
 #[derive(Debug)]
@@ -54,6 +57,10 @@ pub struct Td3 {
     critic_targets: Target,
     /// What the critic's outputs mean where they are not the value.
     distribution: Option<Distribution>,
+    spectral: Option<SpectralCritics>,
+    regulariser: Option<Regulariser>,
+    /// Whether the update has a form by hand: on a CPU, unless the regulariser has none for these critics.
+    by_hand: bool,
     returns: Option<Returns>,
     acting: Acting,
     explorer: Explorer,
@@ -72,6 +79,7 @@ struct Measured {
     critic_loss: f64,
     q_mean: f64,
     critic_norm: f64,
+    term: TermSums,
     /// The actor's loss and gradient norm, where it learnt.
     actor: Option<(f64, f64)>,
 }
@@ -97,11 +105,16 @@ impl Td3 {
         let actor = Trained::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
         let count = if config.twin { 2 } else { 1 };
         let critics = Trained::new(vec![critic; count], (&config.critic).into(), setup.device, &mut init)?;
+        let (spectral, critic_targets) = value::limited(config.critic_spectral_norm.as_ref(), &critics, setup)?;
+        let regulariser = Regulariser::new(&config.value_regulariser, count, setup);
         Ok(Self {
             acting: Acting::new(&actor),
             explorer: Explorer::new(config, &actor, setup),
             actor_target: actor.target()?,
-            critic_targets: critics.target()?,
+            by_hand: Regulariser::is_by_hand(regulariser.as_ref(), &critics)?,
+            critic_targets,
+            spectral,
+            regulariser,
             actor,
             critics,
             distribution: Distribution::new(config.critic_head),
@@ -123,15 +136,8 @@ impl Td3 {
         if self.members.first().is_some_and(|member| member.rows.shares_memory_with(batch)) {
             return Ok(());
         }
-        let networks = Networks {
-            actor: &self.actor,
-            actor_target: &self.actor_target,
-            critics: &self.critics,
-            critic_targets: &self.critic_targets,
-            distribution: self.distribution.as_ref(),
-        };
         self.members = (self.team.shares(batch.size()).into_iter())
-            .map(|share| Member::new(&networks, batch, share, self.act_dim))
+            .map(|share| Member::new(self, batch, share))
             .collect::<Result<_, _>>()?;
         Ok(())
     }
@@ -140,6 +146,7 @@ impl Td3 {
     fn update_rows(&mut self, batch: &Batch, moves: Moves) -> Result<Measured, AgentError> {
         self.bind(batch)?;
         let (rows, tau, team, smoothing) = (batch.size(), self.config.tau, &self.team, &self.smoothing);
+        let term = self.regulariser.as_ref().and_then(Regulariser::due);
         let (loss, minimum_weight) = (self.config.critic_loss, self.config.backup.minimum_weight() as f32);
         if let Some(returns) = &mut self.returns {
             let units = returns.units();
@@ -147,17 +154,17 @@ impl Td3 {
             team.run(&mut self.members, |member| member.target(smoothing, minimum_weight, rows))?;
             let mut all: Vec<&mut CriticRows> = self.members.iter_mut().map(|member| &mut member.critics).collect();
             returns.normalise_rows(&mut all, &mut self.critics, &mut self.critic_targets)?;
-            team.run(&mut self.members, |member| member.regress(loss, rows))?;
+            team.run(&mut self.members, |member| member.regress(loss, rows, term))?;
         } else {
             team.run(&mut self.members, |member| {
                 member.target(smoothing, minimum_weight, rows)?;
-                member.regress(loss, rows)
+                member.regress(loss, rows, term)
             })?;
         }
         let mut gradients: Vec<&mut Gradient> =
             self.members.iter_mut().map(|member| &mut member.critics.gradient).collect();
-        let critic_norm =
-            self.critics.step(team, &mut gradients, moves.targets.then_some((&mut self.critic_targets, tau)))?;
+        let targets = moves.targets.then_some((&mut self.critic_targets, tau));
+        let critic_norm = value::step(&mut self.critics, self.spectral.as_mut(), team, &mut gradients, targets)?;
         let mut actor_norm = None;
         if moves.actor {
             team.run(&mut self.members, |member| member.climb(rows))?;
@@ -175,6 +182,7 @@ impl Td3 {
             critic_loss: mean(|member| member.critic_sums.loss),
             q_mean: mean(|member| member.critic_sums.value),
             critic_norm,
+            term: value::total(self.members.iter().map(|member| &member.critic_sums.term)),
             actor: actor_norm.map(|norm| (mean(|member| member.actor_loss), norm)),
         })
     }
@@ -186,6 +194,12 @@ impl Td3 {
             None => Ok(self.units().values(&outputs.f_squeeze_dim(-1)?)),
         };
         outputs(&self.critics, params, obs, action)?.iter().map(value).collect()
+    }
+
+    /// The networks that a regulariser looks at.
+    fn networks(&self) -> Networks<'_> {
+        let (actor, critics) = (&self.actor, &self.critics);
+        Networks { actor, critics, params: self.critic_params(), scale: self.units().scale }
     }
 
     /// What the outputs of scalar critics stand for.
@@ -214,8 +228,11 @@ impl Learner for Td3 {
         }
         let actor = self.config.actor_learns(self.updates);
         let moves = Moves { actor, targets: actor || self.config.target_updates == TargetUpdates::EveryUpdate };
+        if let Some(regulariser) = &mut self.regulariser {
+            regulariser.begin(batch, self.updates)?;
+        }
         let measured = match self.device {
-            Device::Cpu => self.update_rows(batch, moves)?,
+            Device::Cpu if self.by_hand => self.update_rows(batch, moves)?,
             _ => self.update_autograd(batch, moves)?,
         };
         self.acting.refresh();
@@ -224,6 +241,10 @@ impl Learner for Td3 {
         metrics.add("train/critic_loss", measured.critic_loss);
         metrics.add("train/q_mean", measured.q_mean);
         metrics.add("train/critic_grad_norm", measured.critic_norm);
+        if let Some(term) = self.regulariser.as_ref().and_then(Regulariser::due) {
+            finite("the value regulariser's term", measured.term[0], self.updates)?;
+            term.report(&measured.term, metrics);
+        }
         if let Some((loss, norm)) = measured.actor {
             finite("the actor's loss", loss, self.updates)?;
             metrics.add("train/actor_loss", loss);
@@ -256,6 +277,14 @@ impl Learner for Td3 {
         &self.critics
     }
 
+    fn critic_params(&self) -> &Tensor {
+        value::in_use(self.spectral.as_ref(), &self.critics).tensor()
+    }
+
+    fn output_scale(&self) -> Option<f64> {
+        self.distribution.is_none().then(|| f64::from(self.units().scale))
+    }
+
     fn clone_policy(
         &mut self,
         obs: &Tensor,
@@ -271,7 +300,7 @@ impl Learner for Td3 {
     }
 
     fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
-        self.values_of(self.critics.params().tensor(), obs, action)
+        self.values_of(self.critic_params(), obs, action)
     }
 
     fn value_scale(&self) -> Option<f64> {
@@ -286,6 +315,7 @@ impl Learner for Td3 {
         if let Some(returns) = &self.returns {
             returns.save(state);
         }
+        value::save(self.spectral.as_ref(), self.regulariser.as_ref(), state);
         self.explorer.save(state);
         state.put("streams/update", &self.noise);
         state.put("updates", &self.updates);
@@ -300,6 +330,7 @@ impl Learner for Td3 {
         if let Some(returns) = &mut self.returns {
             returns.load(state)?;
         }
+        value::load(self.spectral.as_mut(), self.regulariser.as_mut(), &self.critics, state)?;
         self.explorer.load(state)?;
         self.noise = state.get("streams/update")?;
         self.updates = state.get("updates")?;
@@ -314,7 +345,7 @@ mod tests {
     use crate::{
         Streams,
         actor_critic::{
-            Backup, CategoricalConfig, CriticHead, DelayCounts, QuantileConfig, ReturnsConfig,
+            Backup, CategoricalConfig, CriticHead, CriticSpectralNorm, DelayCounts, QuantileConfig, ReturnsConfig,
             testing::{self, assert_nearly},
         },
     };
@@ -326,16 +357,23 @@ mod tests {
     /// Four updates by hand and by autograd, the actor learning in every second one and the targets moving in three.
     fn compare(config: &Td3Config) {
         let (mut by_hand, mut autograd) = (Td3::new(config, &setup()).unwrap(), Td3::new(config, &setup()).unwrap());
+        if !by_hand.by_hand {
+            return; // a penalty on smooth critics
+        }
         let batch = testing::batch(41, 5, 3);
         let _ = batch.discount.narrow(0, 3, 9).fill_(0.0);
-        for update in 0..4 {
+        for update in 0..4u64 {
             for td3 in [&mut by_hand, &mut autograd] {
                 td3.smoothing = testing::numbers(41 * 3, &format!("smoothing {update}"));
+                if let Some(regulariser) = &mut td3.regulariser {
+                    regulariser.begin(&batch, update).unwrap();
+                }
             }
             let moves = Moves { actor: update % 2 == 0, targets: update != 3 };
             let a = by_hand.update_rows(&batch, moves).unwrap();
             let b = autograd.update_autograd(&batch, moves).unwrap();
             assert_nearly(&[a.critic_loss, a.q_mean, a.critic_norm], &[b.critic_loss, b.q_mean, b.critic_norm]);
+            assert_nearly(&a.term, &b.term);
             let (a, b) = (a.actor.unwrap_or_default(), b.actor.unwrap_or_default());
             assert_nearly(&[a.0, a.1], &[b.0, b.1]);
             assert_nearly(&by_hand.errors, &autograd.errors);
@@ -354,6 +392,19 @@ mod tests {
             for pop_art in [false, true] {
                 let returns = ReturnsConfig { pop_art, rate: 0.2, ..ReturnsConfig::default() };
                 compare(&Td3Config { normalise_returns: Some(returns), ..config.clone() });
+            }
+        }
+    }
+
+    #[test]
+    fn regularised_updates_by_hand_follow_those_by_autograd() {
+        for (net, critic_loss, count) in testing::networks().into_iter().filter(|(net, ..)| !net.layer_norm) {
+            let (actor, critic, twin) = (net.clone(), net, count == 2);
+            let plain = Td3Config { actor, critic, critic_loss, twin, tau: 0.1, ..Td3Config::default() };
+            for value_regulariser in testing::regularisers() {
+                for critic_spectral_norm in [None, Some(CriticSpectralNorm { scale: 1.5, iterations: 2 })] {
+                    compare(&Td3Config { critic_spectral_norm, value_regulariser, ..plain.clone() });
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     CriticHead, ReturnsConfig,
     config::{ActionNoise, CriticLoss, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig},
+    value::{Beside, CriticSpectralNorm, ValueRegulariser, check_regulariser, check_spectral_norm},
 };
 use crate::count;
 
@@ -89,6 +90,12 @@ pub struct Td3Config {
     /// Normalise what scalar critics learn by its running moments, with Pop-Art or without. Default: none.
     #[garde(dive, custom(has_scalar_critics(self.critic_head)))]
     pub normalise_returns: Option<ReturnsConfig>,
+    /// Spectral normalisation of every layer of the critics. Default: none.
+    #[garde(dive, custom(check_spectral_norm(self.beside())))]
+    pub critic_spectral_norm: Option<CriticSpectralNorm>,
+    /// A regularising term in the critics' loss, beside spectral normalisation or without it. Default `{kind: none}`.
+    #[garde(dive, custom(check_regulariser(self.beside())))]
+    pub value_regulariser: ValueRegulariser,
     /// Prioritised replay. Default: none, sampling is uniform.
     #[garde(dive)]
     pub priorities: Option<PriorityConfig>,
@@ -120,6 +127,8 @@ impl Default for Td3Config {
             parameter_noise: None,
             normalise_observations: None,
             normalise_returns: None,
+            critic_spectral_norm: None,
+            value_regulariser: ValueRegulariser::None,
             priorities: None,
         }
     }
@@ -146,6 +155,17 @@ fn has_scalar_critics(head: CriticHead) -> impl FnOnce(&Option<ReturnsConfig>, &
 }
 
 impl Td3Config {
+    /// What the critics' regularisers are checked against.
+    fn beside(&self) -> Beside<'_> {
+        Beside {
+            critic: &self.critic,
+            head: self.critic_head,
+            returns: self.normalise_returns,
+            normalise: self.normalise_observations,
+            stochastic_policy: false,
+        }
+    }
+
     /// Whether the actor learns in the update after `done` others.
     pub fn actor_learns(&self, done: u64) -> bool {
         match self.delay_counts {

@@ -3,7 +3,10 @@
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Tensor};
 
-use super::{CriticLoss, NetworkConfig};
+use super::{
+    CriticLoss, NetworkConfig, ValueRegulariser,
+    value::{Against, RobustConfig, ValuePenaltyConfig},
+};
 use crate::{
     Batch, Streams,
     nets::{Activation, Init, Mlp},
@@ -49,6 +52,18 @@ pub(crate) fn networks() -> Vec<(NetworkConfig, CriticLoss, usize)> {
         }
     }
     all
+}
+
+/// A regularising term of each kind.
+pub(crate) fn regularisers() -> Vec<ValueRegulariser> {
+    let robust = RobustConfig { lambda: 0.5, epsilon: 0.1, rows: 17, ..RobustConfig::default() };
+    let penalty = ValuePenaltyConfig { lambda: 0.5, target: 0.2, rows: 17, ..ValuePenaltyConfig::default() };
+    vec![
+        ValueRegulariser::None,
+        ValueRegulariser::Robust(robust),
+        ValueRegulariser::Robust(RobustConfig { every: 2, against: Against::First, ..robust }),
+        ValueRegulariser::GradientPenalty(penalty),
+    ]
 }
 
 pub(crate) fn critics(net: &NetworkConfig, obs_dim: usize, act_dim: usize, count: usize) -> Trained {

@@ -238,7 +238,7 @@ impl Discriminator {
                     *v = factor * slope * slope * g;
                 }
             }
-            input_gradient.backward(&self.weights, gradient)?;
+            input_gradient.backward(&self.weights, gradient, 0)?;
         }
         if let Some(spectral) = &self.spectral {
             spectral.pull_back(self.effective.slice(), gradient.slice_mut());
@@ -274,12 +274,7 @@ impl Discriminator {
             let sum = forward(&points)?.f_sum(points.kind())?;
             let g = Tensor::f_run_backward(&[&sum], &[&points], true, true)?.swap_remove(0) * on(data.slopes)?;
             let norm = (g.square().f_sum_dim_intlist(1, false, None::<Kind>)? + NORM_FLOOR).sqrt();
-            let excess = &norm - penalty.target;
-            let excess = match penalty.sides {
-                super::discriminator_config::Sides::Two => excess,
-                super::discriminator_config::Sides::One => excess.relu(),
-            };
-            let term = excess.square().mean(None) * penalty.scale;
+            let term = penalty.sides.cost_tensor(&(&norm - penalty.target)).mean(None) * penalty.scale;
             measured.penalty = term.f_double_value(&[])?;
             measured.norm = norm.mean(None).f_double_value(&[])?;
             measured.above = norm.gt(penalty.target).f_to_kind(Kind::Double)?.mean(None).f_double_value(&[])?;

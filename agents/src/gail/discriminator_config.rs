@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     actor_critic::{LrSchedule, NetworkConfig},
     count,
+    lipschitz::Sides,
     nets::{Activation, Init},
 };
 
@@ -156,17 +157,6 @@ impl Default for GradientPenalty {
             noise: 10.0,
         }
     }
-}
-
-/// φ of the penalty.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Sides {
-    /// max(0, u)²: flatter than k costs nothing.
-    One,
-    /// u².
-    #[default]
-    Two,
 }
 
 /// Where the penalty looks at gradients.

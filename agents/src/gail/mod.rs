@@ -33,10 +33,10 @@ pub mod red;
 mod reference;
 pub mod reward;
 
+pub use crate::lipschitz::Sides;
 pub use config::{Absorbing, GailConfig, PolicyConfig, RewardConfig};
 pub use discriminator_config::{
-    ClassificationLoss, DiscriminatorConfig, DiscriminatorInput, GradientPenalty, Labels, Mixing, PenaltyKind, Sides,
-    Units,
+    ClassificationLoss, DiscriminatorConfig, DiscriminatorInput, GradientPenalty, Labels, Mixing, PenaltyKind, Units,
 };
 pub use expert::Expert;
 pub use imitation::Imitation;

@@ -13,7 +13,7 @@
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::discriminator_config::{GradientPenalty, Mixing, PenaltyKind, Sides};
+use super::discriminator_config::{GradientPenalty, Mixing, PenaltyKind};
 use crate::StreamRng;
 
 impl GradientPenalty {
@@ -60,18 +60,14 @@ impl GradientPenalty {
 
     /// φ(n − k) and its derivative at the norm n.
     pub fn phi(&self, norm: f64) -> (f64, f64) {
-        let excess = norm - self.target;
-        match self.sides {
-            Sides::One if excess <= 0.0 => (0.0, 0.0),
-            _ => (excess * excess, 2.0 * excess),
-        }
+        self.sides.cost(norm - self.target)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Streams;
+    use crate::{Streams, lipschitz::Sides};
 
     const WIDTH: usize = 5;
     const SECOND: usize = 3;

@@ -99,19 +99,19 @@ impl InputGradient {
         (self.gradient.slice(), self.outer.slice_mut())
     }
 
-    /// Adds ∂L/∂(parameters) to `into`, which has this network alone; after `run`, with v in its place.
-    pub fn backward(&mut self, weights: &Weights, into: &mut Gradient) -> Result<(), AgentError> {
+    /// Adds ∂L/∂(parameters) to network number `index` of `into`; after `run`, with v in its place.
+    pub fn backward(&mut self, weights: &Weights, into: &mut Gradient, index: usize) -> Result<(), AgentError> {
         let last = self.hidden.len();
         for i in 0..last {
             let (before, rest) = self.hidden.split_at_mut(i);
             let input = before.last().map_or(self.outer.tensor(), |before| before.tangent.tensor());
             let Hidden { out, back_t, tangent, .. } = &mut rest[0];
-            into.add_product(i, back_t, input)?;
+            into.add_product(index, i, back_t, input)?;
             weights.multiply(i, input, tangent)?;
             mask(tangent.slice_mut(), out.slice(), self.slope);
         }
         let head = &self.mlp.layers[last];
-        let head = &mut into.slice_mut()[head.start..head.bias()];
+        let head = &mut into.part_mut(index, &self.mlp)[head.start..head.bias()];
         kernels::add_rows(self.hidden[last - 1].tangent.slice(), head);
         Ok(())
     }
@@ -169,7 +169,7 @@ mod tests {
                     outer.iter_mut().zip(g).for_each(|(outer, g)| *outer = factor * g);
                 }
                 let mut gradient = Gradient::new(&[&mlp]).unwrap();
-                pass.backward(&weights, &mut gradient).unwrap();
+                pass.backward(&weights, &mut gradient, 0).unwrap();
                 assert_gradient(gradient.slice(), &expected.to_kind(Kind::Float));
             }
         }

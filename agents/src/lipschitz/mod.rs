@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `spectral` | spectral normalisation of linear layers by power iteration |
 //! | `input_gradient` | ∇ₓ f of a piecewise linear network and the gradient of a function of it, for gradient penalties |
+//! | `sides` | what such a penalty makes of a norm |
 //! | `norms` | spectral norms of matrices; proven constants of a perceptron's layers and their product |
 //! | `jacobian` | what is measured at given points: gradient and Jacobian norms, row by row |
 //! | `value_bounds` | from the constants of reward, dynamics and policy to the gradient of Q |
@@ -17,6 +18,7 @@ pub mod certify;
 mod input_gradient;
 mod jacobian;
 mod norms;
+mod sides;
 mod spectral;
 mod summary;
 mod value_bounds;
@@ -28,6 +30,7 @@ pub use jacobian::{
 pub use norms::{
     LayerBound, SWISH_CONSTANT, activation_constant, layer_bounds, layer_norm_constant, product_bound, spectral_norms,
 };
+pub use sides::Sides;
 pub use spectral::SpectralNorm;
 pub use summary::{Summary, share_above};
 pub use value_bounds::{

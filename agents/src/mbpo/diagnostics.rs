@@ -113,9 +113,8 @@ fn steepness(
             Place::new(name, pairs, learner, normaliser)?.metrics(metrics);
         }
     }
-    for (name, trained) in [("actor", learner.actor()), ("critic", learner.critics())] {
-        constants(name, trained, metrics)?;
-    }
+    constants("actor", learner.actor(), learner.actor().params().tensor(), metrics)?;
+    constants("critic", learner.critics(), learner.critic_params(), metrics)?;
     let logs = metrics.iter().filter(|(name, _)| name.starts_with("lipschitz/product_bound/critic"));
     let logs: Vec<_> =
         logs.map(|(name, bound)| (name.replace("product_bound", "product_bound_log"), bound.ln())).collect();

@@ -89,9 +89,15 @@ impl Gradient {
         self.flat.slice_mut()
     }
 
-    /// Adds `a b` (`[outputs, rows]` by `[rows, inputs]`) to the gradient of the first network's weight `layer`.
-    pub fn add_product(&mut self, layer: usize, a: &Tensor, b: &Tensor) -> Result<(), AgentError> {
-        let weight = &self.weights[0][layer];
+    /// Network number `index`'s part.
+    pub fn part_mut(&mut self, index: usize, mlp: &Mlp) -> &mut [f32] {
+        let start = self.offsets[index];
+        &mut self.flat.slice_mut()[start..start + mlp.len()]
+    }
+
+    /// Adds `a b` (`[outputs, rows]` by `[rows, inputs]`) to the gradient of network number `index`'s weight `layer`.
+    pub fn add_product(&mut self, index: usize, layer: usize, a: &Tensor, b: &Tensor) -> Result<(), AgentError> {
+        let weight = &self.weights[index][layer];
         let _ = weight.f_addmm_out(weight, a, b)?; // the handle it returns is the weight again
         Ok(())
     }
@@ -189,6 +195,27 @@ impl Pass {
         x: &Tensor,
         gradient: Option<(&mut Gradient, usize)>,
     ) -> Result<(), AgentError> {
+        self.back(weights, x, gradient, false)
+    }
+
+    /// `backward` that adds to what `gradient` holds as its network number `index`.
+    pub fn backward_adding(
+        &mut self,
+        weights: &Weights,
+        x: &Tensor,
+        gradient: &mut Gradient,
+        index: usize,
+    ) -> Result<(), AgentError> {
+        self.back(weights, x, Some((gradient, index)), true)
+    }
+
+    fn back(
+        &mut self,
+        weights: &Weights,
+        x: &Tensor,
+        gradient: Option<(&mut Gradient, usize)>,
+        add: bool,
+    ) -> Result<(), AgentError> {
         let params = weights.params();
         let (mut flat, views) = match gradient {
             Some((gradient, index)) => {
@@ -204,7 +231,9 @@ impl Pass {
                 Some(flat) => &mut flat[layer.bias()..layer.end()],
                 None => &mut self.unwanted[..layer.end() - layer.bias()],
             };
-            outside.fill(0.0);
+            if !add {
+                outside.fill(0.0);
+            }
             let (bias, norm) = outside.split_at_mut(layer.outputs);
             let (delta, out) = (kept.delta.slice_mut(), kept.out.slice());
             if layer.last {
@@ -227,7 +256,11 @@ impl Pass {
                 kernels::activation_backward(delta, out, &kept.input, self.mlp.activation, bias);
             }
             if let Some(views) = views {
-                let _ = kept.delta_t.f_mm_out(&views[i], before.last().map_or(x, |kept| kept.out.tensor()))?;
+                let input = before.last().map_or(x, |kept| kept.out.tensor());
+                let _ = match add {
+                    true => views[i].f_addmm_out(&views[i], &kept.delta_t, input)?,
+                    false => kept.delta_t.f_mm_out(&views[i], input)?,
+                };
             }
             if let Some(previous) = before.last() {
                 multiply(kept.delta.tensor(), &weights.backward[i], &previous.delta)?;

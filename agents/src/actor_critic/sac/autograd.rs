@@ -7,7 +7,8 @@ use crate::{
     AgentError, Batch,
     actor_critic::{
         actor, critic,
-        learner::{OnDevice, gradient, leaf, values},
+        learner::{Learner, OnDevice, gradient, leaf, values},
+        value::{self, Networks},
     },
     nets::gaussian,
 };
@@ -33,26 +34,34 @@ impl Sac {
         let units = self.units();
 
         let critics = leaf(self.critics.params().tensor());
-        let replayed = values(&self.critics, &critics, &on.obs, &on.action)?;
+        let used = value::used(self.spectral.as_ref(), &self.critics, &critics)?;
+        let replayed = values(&self.critics, &used, &on.obs, &on.action)?;
         let critic_loss = critic::loss(&replayed, &target, &on.weight, self.config.critic_loss);
-        let critic_norm = self.critics.step_tensor(&gradient(&critic_loss, &critics)?)?;
+        let networks = Networks { params: &used, ..self.networks() };
+        let (regularised, term) = value::add_term(self.regulariser.as_ref(), &critic_loss, &networks, &on, &replayed)?;
+        let critic_norm = self.critics.step_tensor(&gradient(&regularised, &critics)?)?;
+        if let Some(spectral) = &mut self.spectral {
+            spectral.refresh(&self.critics)?;
+        }
         self.errors = critic::errors(&replayed, &target)?;
         self.errors.iter_mut().for_each(|error| *error *= units.scale);
 
         let policy = leaf(self.actor.params().tensor());
         let (action, log_prob) = gaussian::sample(&self.actor.forward(0, &policy, &on.obs), &noise);
-        let proposed = self.values_of(self.critics.params().tensor(), &on.obs, &action)?;
+        let proposed = self.values_of(self.critic_params(), &on.obs, &action)?;
         let actor_loss = actor::soft_loss(alpha, &log_prob, &proposed);
         let actor_norm = self.actor.step_tensor(&gradient(&actor_loss, &policy)?)?;
 
         if move_targets {
-            self.targets.follow(self.critics.params(), self.config.tau)?;
+            let used = value::in_use(self.spectral.as_ref(), &self.critics);
+            self.targets.follow(used, self.config.tau)?;
         }
         let mean = |tensor: &Tensor| tensor.f_mean(None)?.f_double_value(&[]);
         Ok(Measured {
             critic_loss: mean(&critic_loss)?,
             q_mean: mean(&units.values(&replayed[0]))?,
             critic_norm,
+            term,
             actor_loss: mean(&actor_loss)?,
             actor_norm,
             log_prob: mean(&log_prob)?,

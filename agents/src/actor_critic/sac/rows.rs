@@ -2,16 +2,15 @@
 
 use std::ops::Range;
 
+use super::Sac;
 use crate::actor_critic::{
     CriticLoss,
     actor::ActorRows,
     batch::Rows,
     critic::{CriticRows, CriticSums},
+    value::Regulariser,
 };
-use crate::{
-    AgentError, Batch,
-    optim::{Target, Trained},
-};
+use crate::{AgentError, Batch};
 
 /// One team member's buffers.
 #[derive(Debug)]
@@ -24,18 +23,15 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// Buffers for these rows of `batch`, bound to these networks.
-    pub(super) fn new(
-        actor: &Trained,
-        critics: &Trained,
-        targets: &Target,
-        batch: &Batch,
-        share: Range<usize>,
-    ) -> Result<Self, AgentError> {
+    /// Buffers for these rows of `batch`, bound to the networks of `sac`.
+    pub(super) fn new(sac: &Sac, batch: &Batch, share: Range<usize>) -> Result<Self, AgentError> {
         let (obs_dim, act_dim) = (batch.obs.size()[1] as usize, batch.action.size()[1] as usize);
+        let (actor, critics, place) = (&sac.actor, &sac.critics, (share.clone(), batch.size()));
         Ok(Self {
             actor: ActorRows::new(actor, actor.weights().swap_remove(0), share.len(), act_dim)?,
-            critics: CriticRows::new(critics, targets, share.len(), obs_dim, act_dim)?,
+            critics: CriticRows::new(critics, &sac.targets, share.len(), obs_dim, act_dim)?
+                .using(sac.spectral.as_ref().map(|spectral| spectral.weights(critics.mlps())))
+                .regularised(sac.regulariser.as_ref(), &sac.networks(), place)?,
             rows: Rows::of(batch, share)?,
             critic_sums: CriticSums::default(),
             actor_loss: 0.0,
@@ -55,8 +51,13 @@ impl Member {
     }
 
     /// The critics' loss and gradient over this member's rows, whose targets are there.
-    pub(super) fn regress(&mut self, loss: CriticLoss, batch: usize) -> Result<(), AgentError> {
-        self.critic_sums = self.critics.regress(&self.rows, loss, batch)?;
+    pub(super) fn regress(
+        &mut self,
+        loss: CriticLoss,
+        batch: usize,
+        term: Option<&Regulariser>,
+    ) -> Result<(), AgentError> {
+        self.critic_sums = self.critics.regress(&self.rows, loss, batch, term)?;
         Ok(())
     }
 

@@ -7,7 +7,8 @@ use crate::{
     AgentError, Batch,
     actor_critic::{
         actor, critic,
-        learner::{OnDevice, gradient, leaf, outputs, values},
+        learner::{Learner, OnDevice, gradient, leaf, outputs, values},
+        value::{self, Networks, TermSums},
     },
 };
 
@@ -22,26 +23,32 @@ impl Td3 {
         }
 
         let critics = leaf(self.critics.params().tensor());
-        let (critic_loss, value) = self.critic_loss(&critics, &on, &target)?;
-        let critic_norm = self.critics.step_tensor(&gradient(&critic_loss, &critics)?)?;
+        let used = value::used(self.spectral.as_ref(), &self.critics, &critics)?;
+        let (critic_loss, regularised, term, value) = self.critic_loss(&used, &on, &target)?;
+        let critic_norm = self.critics.step_tensor(&gradient(&regularised, &critics)?)?;
+        if let Some(spectral) = &mut self.spectral {
+            spectral.refresh(&self.critics)?;
+        }
 
         let mut measured = None;
         if moves.actor {
             let policy = leaf(self.actor.params().tensor());
             let action = self.actor.forward(0, &policy, &on.obs).tanh();
-            let proposed = self.values_of(self.critics.params().tensor(), &on.obs, &action)?;
+            let proposed = self.values_of(self.critic_params(), &on.obs, &action)?;
             let actor_loss = actor::deterministic_loss(&proposed[0]);
             let norm = self.actor.step_tensor(&gradient(&actor_loss, &policy)?)?;
             measured = Some((actor_loss.f_double_value(&[])?, norm));
         }
         if moves.targets {
-            self.critic_targets.follow(self.critics.params(), self.config.tau)?;
+            let used = value::in_use(self.spectral.as_ref(), &self.critics);
+            self.critic_targets.follow(used, self.config.tau)?;
             self.actor_target.follow(self.actor.params(), self.config.tau)?;
         }
         Ok(Measured {
             critic_loss: critic_loss.f_double_value(&[])?,
             q_mean: value.f_mean(None)?.f_double_value(&[])?,
             critic_norm,
+            term,
             actor: measured,
         })
     }
@@ -59,19 +66,28 @@ impl Td3 {
         Ok(&on.reward + &on.discount * critic::backup(&next, self.config.backup.minimum_weight()))
     }
 
-    /// The critics' loss, a scalar, and the first one's values `[B]` in units of reward; leaves the priorities in `self.errors`.
-    fn critic_loss(&mut self, params: &Tensor, on: &OnDevice, target: &Tensor) -> Result<(Tensor, Tensor), AgentError> {
+    /// The critics' loss, a scalar, the same with a regularising term, the term's sums, and the first critic's values `[B]` in units of
+    /// reward; leaves the priorities in `self.errors`. `params` are the critics' as they are used.
+    fn critic_loss(
+        &mut self,
+        params: &Tensor,
+        on: &OnDevice,
+        target: &Tensor,
+    ) -> Result<(Tensor, Tensor, TermSums, Tensor), AgentError> {
         if let Some(distribution) = &self.distribution {
             let replayed = outputs(&self.critics, params, &on.obs, &on.action)?.swap_remove(0);
             let losses = distribution.losses(&replayed, target);
             self.errors = Vec::try_from(losses.f_detach()?.f_to(Device::Cpu)?)?;
-            return Ok(((losses * &on.weight).mean(None), distribution.value(&replayed)));
+            let loss = (losses * &on.weight).mean(None);
+            return Ok((loss.shallow_clone(), loss, TermSums::default(), distribution.value(&replayed)));
         }
         let replayed = values(&self.critics, params, &on.obs, &on.action)?;
         let units = self.units();
         self.errors = critic::errors(&replayed, target)?;
         self.errors.iter_mut().for_each(|error| *error *= units.scale);
         let loss = critic::loss(&replayed, target, &on.weight, self.config.critic_loss);
-        Ok((loss, units.values(&replayed[0])))
+        let networks = Networks { params, ..self.networks() };
+        let (regularised, term) = value::add_term(self.regulariser.as_ref(), &loss, &networks, on, &replayed)?;
+        Ok((loss, regularised, term, units.values(&replayed[0])))
     }
 }

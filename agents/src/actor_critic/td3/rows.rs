@@ -2,17 +2,15 @@
 
 use std::ops::Range;
 
+use super::Td3;
 use crate::actor_critic::{
     CriticLoss,
     actor::ActorRows,
     batch::Rows,
     critic::{CriticRows, CriticSums},
-    distribution::Distribution,
+    value::Regulariser,
 };
-use crate::{
-    AgentError, Batch,
-    optim::{Target, Trained},
-};
+use crate::{AgentError, Batch};
 
 /// One team member's buffers.
 #[derive(Debug)]
@@ -25,32 +23,20 @@ pub(super) struct Member {
     pub(super) actor_loss: f64,
 }
 
-/// The networks of a TD3, for members to bind to.
-pub(super) struct Networks<'a> {
-    pub(super) actor: &'a Trained,
-    pub(super) actor_target: &'a Target,
-    pub(super) critics: &'a Trained,
-    pub(super) critic_targets: &'a Target,
-    pub(super) distribution: Option<&'a Distribution>,
-}
-
 impl Member {
-    /// Buffers for these rows of `batch`.
-    pub(super) fn new(
-        networks: &Networks<'_>,
-        batch: &Batch,
-        share: Range<usize>,
-        act_dim: usize,
-    ) -> Result<Self, AgentError> {
-        let Networks { actor, actor_target, critics, critic_targets, distribution } = networks;
+    /// Buffers for these rows of `batch`, bound to the networks of `td3`.
+    pub(super) fn new(td3: &Td3, batch: &Batch, share: Range<usize>) -> Result<Self, AgentError> {
+        let (obs_dim, act_dim) = (batch.obs.size()[1] as usize, batch.action.size()[1] as usize);
+        let (actor, critics, place) = (&td3.actor, &td3.critics, (share.clone(), batch.size()));
         let policy = |weights| ActorRows::new(actor, weights, share.len(), act_dim);
-        let obs_dim = batch.obs.size()[1] as usize;
         Ok(Self {
             actor: policy(actor.weights().swap_remove(0))?,
-            target_actor: policy(actor_target.weights(actor.mlps()).swap_remove(0))?,
-            critics: CriticRows::new(critics, critic_targets, share.len(), obs_dim, act_dim)?
-                .distributional(distribution.cloned()),
-            rows: Rows::of(batch, share.clone())?,
+            target_actor: policy(td3.actor_target.weights(actor.mlps()).swap_remove(0))?,
+            critics: CriticRows::new(critics, &td3.critic_targets, share.len(), obs_dim, act_dim)?
+                .distributional(td3.distribution.clone())
+                .using(td3.spectral.as_ref().map(|spectral| spectral.weights(critics.mlps())))
+                .regularised(td3.regulariser.as_ref(), &td3.networks(), place)?,
+            rows: Rows::of(batch, share)?,
             critic_sums: CriticSums::default(),
             actor_loss: 0.0,
         })
@@ -79,8 +65,13 @@ impl Member {
     }
 
     /// The critics' loss and gradient over this member's rows, whose targets are there.
-    pub(super) fn regress(&mut self, loss: CriticLoss, batch: usize) -> Result<(), AgentError> {
-        self.critic_sums = self.critics.regress(&self.rows, loss, batch)?;
+    pub(super) fn regress(
+        &mut self,
+        loss: CriticLoss,
+        batch: usize,
+        term: Option<&Regulariser>,
+    ) -> Result<(), AgentError> {
+        self.critic_sums = self.critics.regress(&self.rows, loss, batch, term)?;
         Ok(())
     }
 

@@ -4,7 +4,8 @@ use super::*;
 use crate::{
     Streams,
     actor_critic::testing::{assert_close, assert_gradient, numbers},
-    gail::discriminator_config::{GradientPenalty, Sides},
+    gail::discriminator_config::GradientPenalty,
+    lipschitz::Sides,
     nets::Activation,
 };
 

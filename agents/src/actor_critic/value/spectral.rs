@@ -1,0 +1,169 @@
+//! Spectrally normalised critics: what is learnt is W, what is used is Ŵ = β W / σ(W) in every layer (`lipschitz::SpectralNorm` has the
+//! equations).
+//!
+//! Power iteration follows each gradient step, one round by default, and every pass until the next (targets, both losses, evaluation) uses the
+//! Ŵ it gives. The target critics average Ŵ, not W: a mean of matrices of norm β has at most norm β, so that targets keep the bound
+//! without singular vectors of their own; and since only W's direction matters, Adam makes W grow (each step is orthogonal to it), so that
+//! an average of W would favour the later ones.
+
+use tch::{Device, Tensor};
+
+use super::CriticSpectralNorm;
+use crate::{
+    AgentError, Setup, State, StreamRng,
+    lipschitz::SpectralNorm,
+    nets::{Buffer, Gradient, Mlp, Team, Weights},
+    optim::{Target, Trained},
+};
+
+/// Rounds of power iteration on the first weights, so that learning starts near norm β.
+const FIRST_ROUNDS: usize = 100;
+
+/// The singular vectors of all critics and the parameters in use.
+#[derive(Debug)]
+pub(crate) struct SpectralCritics {
+    norms: Vec<SpectralNorm>,
+    /// Rounds of power iteration after a gradient step.
+    iterations: usize,
+    effective: Buffer,
+}
+
+impl SpectralCritics {
+    /// Normalises every layer of these critics; the first vectors are drawn from `rng`.
+    fn new(config: &CriticSpectralNorm, critics: &Trained, rng: &mut StreamRng) -> Result<Self, AgentError> {
+        let params = critics.params().tensor();
+        let norm = |mlp: &Mlp| SpectralNorm::new(mlp, 0..mlp.layers.len(), config.scale, rng);
+        let mut spectral = Self {
+            norms: critics.mlps().iter().map(norm).collect(),
+            iterations: config.iterations,
+            effective: Buffer::zeros_on(&[params.numel()], params.device())?,
+        };
+        spectral.update(critics, FIRST_ROUNDS)?;
+        Ok(spectral)
+    }
+
+    /// Views of each critic's parameters in use.
+    pub(crate) fn weights(&self, mlps: &[Mlp]) -> Vec<Weights> {
+        parts(mlps).map(|(mlp, start)| Weights::new(mlp, &self.effective, start)).collect()
+    }
+
+    /// The parameters in use by autograd over the learnt ones, any device: the specification of `refresh` and `pull_back`.
+    pub(crate) fn forward(&self, mlps: &[Mlp], params: &Tensor) -> Result<Tensor, AgentError> {
+        let each = parts(mlps)
+            .zip(&self.norms)
+            .map(|((mlp, start), norm)| norm.forward(&params.f_narrow(0, start as i64, mlp.len() as i64)?));
+        Ok(Tensor::f_cat(&each.collect::<Result<Vec<_>, _>>()?, 0)?)
+    }
+
+    /// After a gradient step: power iteration, and the parameters in use brought up to date.
+    pub(crate) fn refresh(&mut self, critics: &Trained) -> Result<(), AgentError> {
+        self.update(critics, self.iterations)
+    }
+
+    fn update(&mut self, critics: &Trained, rounds: usize) -> Result<(), AgentError> {
+        let (Self { norms, effective, .. }, mlps) = (self, critics.mlps());
+        if effective.tensor().device() == Device::Cpu {
+            let params = critics.params().slice();
+            (0..rounds).for_each(|_| iterate(norms, mlps, params));
+            apply(norms, mlps, params, effective.slice_mut());
+            return Ok(());
+        }
+        let params = critics.params().to_vec()?;
+        (0..rounds).for_each(|_| iterate(norms, mlps, &params));
+        let mut numbers = vec![0.0; params.len()];
+        apply(norms, mlps, &params, &mut numbers);
+        effective.fill_from(&numbers)
+    }
+
+    /// Turns gradients with respect to the parameters in use into those with respect to the learnt ones, in place.
+    fn pull_back(&self, mlps: &[Mlp], gradients: &mut [&mut Gradient]) {
+        for gradient in gradients {
+            for (index, ((mlp, start), norm)) in parts(mlps).zip(&self.norms).enumerate() {
+                let effective = &self.effective.slice()[start..start + mlp.len()];
+                norm.pull_back(effective, gradient.part_mut(index, mlp));
+            }
+        }
+    }
+
+    /// Everything that changes besides the learnt parameters.
+    pub(crate) fn save(&self, state: &mut State) {
+        for (index, norm) in self.norms.iter().enumerate() {
+            norm.save(&format!("critic/spectral/{index}"), state);
+        }
+    }
+
+    /// Takes back what `save` wrote; `critics` are restored already.
+    pub(crate) fn load(&mut self, critics: &Trained, state: &State) -> Result<(), AgentError> {
+        for (index, norm) in self.norms.iter_mut().enumerate() {
+            norm.load(&format!("critic/spectral/{index}"), state)?;
+        }
+        self.update(critics, 0)
+    }
+}
+
+/// Each network with the offset of its parameters.
+fn parts(mlps: &[Mlp]) -> impl Iterator<Item = (&Mlp, usize)> {
+    mlps.iter().scan(0, |start, mlp| {
+        *start += mlp.len();
+        Some((mlp, *start - mlp.len()))
+    })
+}
+
+fn iterate(norms: &mut [SpectralNorm], mlps: &[Mlp], params: &[f32]) {
+    for ((mlp, start), norm) in parts(mlps).zip(norms) {
+        norm.iterate(&params[start..start + mlp.len()]);
+    }
+}
+
+fn apply(norms: &[SpectralNorm], mlps: &[Mlp], params: &[f32], effective: &mut [f32]) {
+    for ((mlp, start), norm) in parts(mlps).zip(norms) {
+        let range = start..start + mlp.len();
+        norm.apply(&params[range.clone()], &mut effective[range]);
+    }
+}
+
+/// `Trained::step` of critics that may be spectrally normalised: the gradients are those with respect to the parameters in use, and
+/// these are what the target follows. Returns the norm of the gradient with respect to the learnt parameters.
+pub(crate) fn step(
+    critics: &mut Trained,
+    spectral: Option<&mut SpectralCritics>,
+    team: &Team,
+    gradients: &mut [&mut Gradient],
+    target: Option<(&mut Target, f64)>,
+) -> Result<f64, AgentError> {
+    let Some(spectral) = spectral else { return critics.step(team, gradients, target) };
+    spectral.pull_back(critics.mlps(), gradients);
+    let norm = critics.step(team, gradients, None)?;
+    spectral.refresh(critics)?;
+    if let Some((target, tau)) = target {
+        target.follow(&spectral.effective, tau)?;
+    }
+    Ok(norm)
+}
+
+/// Spectral normalisation where `config` asks for it, and the targets of critics that are used so.
+pub(crate) fn limited(
+    config: Option<&CriticSpectralNorm>,
+    critics: &Trained,
+    setup: &Setup,
+) -> Result<(Option<SpectralCritics>, Target), AgentError> {
+    let mut targets = critics.target()?;
+    let Some(config) = config else { return Ok((None, targets)) };
+    let spectral = SpectralCritics::new(config, critics, &mut setup.streams.rng("critic-spectral-norm"))?;
+    targets.params.fill_from(&spectral.effective.to_vec()?)?;
+    Ok((Some(spectral), targets))
+}
+
+/// The parameters the critics are used with.
+pub(crate) fn in_use<'a>(spectral: Option<&'a SpectralCritics>, critics: &'a Trained) -> &'a Buffer {
+    spectral.map_or(critics.params(), |spectral| &spectral.effective)
+}
+
+/// The same by autograd over the learnt ones.
+pub(crate) fn used(
+    spectral: Option<&SpectralCritics>,
+    critics: &Trained,
+    params: &Tensor,
+) -> Result<Tensor, AgentError> {
+    spectral.map_or_else(|| Ok(params.shallow_clone()), |spectral| spectral.forward(critics.mlps(), params))
+}
