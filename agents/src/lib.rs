@@ -8,6 +8,7 @@ pub mod count;
 pub mod demos;
 pub mod device;
 mod error;
+pub mod feedback;
 pub mod gail;
 pub mod lipschitz;
 mod metrics;
