@@ -82,6 +82,11 @@ impl Task {
         &*self.env
     }
 
+    /// Half of each action's range, `[A]`.
+    pub fn half_width(&self) -> &[f64] {
+        &self.half_width
+    }
+
     /// The last observation in f64.
     pub fn raw_obs(&self) -> &[f64] {
         &self.obs

@@ -30,7 +30,7 @@ pub use error::AgentError;
 pub use metrics::Metrics;
 pub use noise::Noise;
 pub use normaliser::{NormaliserOptions, RunningNormaliser};
-pub use policy::Policy;
+pub use policy::{Policy, PolicyHead};
 pub use registry::{AgentConfig, Lesson, Setup};
 pub use replay::{Flags, Replay, ReplayConfig};
 pub use rng::{StreamRng, Streams};

@@ -10,6 +10,7 @@ use crate::{
     Agent, AgentError, Streams,
     actor_critic::{Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
     demos::Demonstrations,
+    feedback::{Feedback, FeedbackConfig},
     gail::{GailConfig, Imitation, PolicyConfig},
 };
 
@@ -23,6 +24,8 @@ pub enum AgentConfig {
     Td3(#[garde(dive)] Td3Config),
     /// Off-policy GAIL: imitation with a learned, Lipschitz-regularised reward.
     Gail(#[garde(dive)] Box<GailConfig>),
+    /// A policy fitted to demonstrations under a Lipschitz constraint.
+    Feedback(#[garde(dive)] Box<FeedbackConfig>),
 }
 
 /// What an agent is built for and on.
@@ -47,11 +50,13 @@ pub struct Lesson {
     pub demonstrations: Option<Demonstrations>,
     /// Whether the task can end an episode by itself.
     pub can_terminate: bool,
+    /// Half of each action's range in the environment's units, `[A]`: what an action of 1 is, less that of 0. Empty stands for ones.
+    pub action_half_width: Vec<f64>,
 }
 
 impl Lesson {
     /// Nothing, for learners that do not imitate.
-    pub const NONE: Self = Self { demonstrations: None, can_terminate: true };
+    pub const NONE: Self = Self { demonstrations: None, can_terminate: true, action_half_width: Vec::new() };
 }
 
 impl AgentConfig {
@@ -59,6 +64,7 @@ impl AgentConfig {
     pub fn demonstrations(&self) -> Option<&Path> {
         match self {
             Self::Gail(config) => config.demonstrations.as_deref(),
+            Self::Feedback(config) => config.demonstrations.as_deref(),
             Self::Sac(_) | Self::Td3(_) => None,
         }
     }
@@ -75,6 +81,7 @@ impl AgentConfig {
                 let rewards = Box::new(Imitation::new(config, &schedule, lesson, setup)?);
                 Box::new(OffPolicy::with_rewards(rewards, learner, schedule, setup)?)
             }
+            Self::Feedback(config) => Box::new(Feedback::new(config, setup, lesson)?),
             Self::Sac(config) => Box::new(OffPolicy::new(Box::new(Sac::new(config, setup)?), config.into(), setup)?),
             Self::Td3(config) => Box::new(OffPolicy::new(Box::new(Td3::new(config, setup)?), config.into(), setup)?),
         })

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Refuses settings out of range or at odds with one another, by name.
-pub(super) fn validated(config: &impl Validate<Context = ()>) -> Result<(), AgentError> {
+pub(crate) fn validated(config: &impl Validate<Context = ()>) -> Result<(), AgentError> {
     let Err(report) = config.validate() else { return Ok(()) };
     let Some((path, error)) = report.iter().next() else { return Ok(()) };
     // garde counts the single field of an enum's variant as index 0.

@@ -26,6 +26,7 @@ pub mod temperature;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use config::validated;
 pub use config::{ActionNoise, CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
 pub use diagnostics::{Place, network_constants, summarise};
 pub use head::{CategoricalConfig, CriticHead, QuantileConfig};

@@ -9,6 +9,7 @@
 //! | `pass` | hand-written forward and backward over preallocated buffers |
 //! | `single` | one observation, no libtorch call |
 //! | `gaussian` | the tanh-Gaussian policy head |
+//! | `lipschitz` | perceptrons with a Lipschitz constant by construction |
 //! | `kernels` | the elementwise loops, compiled for AVX2 and AVX-512 and chosen at run time |
 //! | `team` | threads that each take a share of a batch's rows |
 
@@ -16,6 +17,7 @@ mod buffer;
 pub mod gaussian;
 mod init;
 pub mod kernels;
+pub mod lipschitz;
 mod mlp;
 mod pass;
 mod single;
