@@ -69,6 +69,9 @@ struct Shape {
     normaliser: Option<NormaliserOptions>,
     #[serde(default)]
     head: PolicyHead,
+    /// Whether layers are given everything before them.
+    #[serde(default)]
+    dense: bool,
     /// The constant of a table's extension; then there is no perceptron.
     #[serde(default)]
     table: Option<f64>,
@@ -76,6 +79,9 @@ struct Shape {
 
 impl Shape {
     fn mlp(&self) -> Mlp {
+        if self.dense {
+            return Mlp::dense(self.obs_dim, &self.hidden, self.outputs, self.activation);
+        }
         Mlp::new(self.obs_dim, &self.hidden, self.outputs, self.activation, self.layer_norm, Init::Uniform)
     }
 }
@@ -90,7 +96,8 @@ impl Policy {
     ) -> Self {
         let hidden = mlp.layers.iter().filter(|layer| !layer.last).map(|layer| layer.outputs).collect();
         let shape = Shape {
-            format: 1,
+            format: if mlp.dense { FORMAT } else { 1 },
+            dense: mlp.dense,
             obs_dim: mlp.inputs(),
             hidden,
             outputs: mlp.outputs(),
@@ -117,6 +124,7 @@ impl Policy {
         let (obs_dim, act_dim) = (table.points().obs_dim, table.points().act_dim);
         let shape = Shape {
             format: FORMAT,
+            dense: false,
             obs_dim,
             hidden: Vec::new(),
             outputs: act_dim,
@@ -147,7 +155,8 @@ impl Policy {
         self.shape.act_dim
     }
 
-    /// The network, for those who look inside (bounds, certificates), with its parameters; `None` for a table.
+    /// The network, for those who look inside (bounds, certificates), with its parameters; `None` for a table. Look whether it is
+    /// `dense`: what goes layer by layer does not fit those.
     pub fn network(&self) -> Option<(Mlp, &[f32])> {
         self.table.is_none().then(|| (self.shape.mlp(), &self.params[..]))
     }

@@ -27,7 +27,8 @@ pub(super) struct Network {
     head: PolicyHead,
     single: Single,
     seen: Vec<f32>,
-    steepness: Steepness,
+    /// The hand-written pass; dense networks have none and go by autograd.
+    steepness: Option<Steepness>,
     constraint: ConstraintConfig,
     pub(super) duals: Option<Duals>,
     batch: usize,
@@ -90,9 +91,8 @@ impl Network {
             Some(Form::Slope) => 3 * batch,
         };
         let squash = config.output == PolicyHead::Tanh;
-        let Some(steepness) = Steepness::new(&mlp, rows, squash, &scales.0, &scales.1)? else {
-            return Err(bad("network", "has a layer whose Jacobian is not written".into()));
-        };
+        let mlp = layers.as_ref().map_or(mlp, |layers| layers.mlp().clone());
+        let steepness = Steepness::new(&mlp, rows, squash, &scales.0, &scales.1)?;
         Ok(Self {
             single: Single::new(&mlp),
             model: Model::new(mlp, layers, net.into(), rng)?,
@@ -138,7 +138,9 @@ impl Network {
             None => 0.0,
         };
         let Self { model, steepness, x, d_action, coefficients, .. } = self;
-        steepness.backward(&model.weights, x.tensor(), d_action, coefficients, &mut model.gradient)?;
+        if let Some(steepness) = steepness {
+            steepness.backward(&model.weights, x.tensor(), d_action, coefficients, &mut model.gradient)?;
+        }
         let norm = model.step()?;
         finite("the feedback policy's loss", mse + extra + norm, updates)?;
         metrics.add("train/mse", mse);
@@ -184,7 +186,8 @@ impl Network {
     /// Forward, the batch's squared error in the environment's units and its gradient with respect to the actions.
     fn fit(&mut self, data: &Data) -> Result<f64, AgentError> {
         let (a, batch) = (data.act_dim, self.batch);
-        let action = self.steepness.forward(&self.model.weights, self.x.tensor())?;
+        let Some(steepness) = &mut self.steepness else { return self.fit_autograd(data) };
+        let action = steepness.forward(&self.model.weights, self.x.tensor())?;
         self.d_action.fill(0.0);
         self.coefficients.fill(0.0);
         let mut sum = 0.0;
@@ -199,11 +202,29 @@ impl Network {
         Ok(sum / batch as f64)
     }
 
+    /// The batch's squared error by autograd, its gradient left in the model's.
+    fn fit_autograd(&mut self, data: &Data) -> Result<f64, AgentError> {
+        let a = data.act_dim;
+        let target: Vec<f32> =
+            self.spots.iter().flat_map(|spot| data.action[spot.i * a..][..a].iter().copied()).collect();
+        let leaf = self.model.tensor().f_detach()?.set_requires_grad(true);
+        let output = self.model.mlp().forward(&leaf, self.x.tensor());
+        let action = if self.head == PolicyHead::Tanh { output.f_tanh()? } else { output };
+        let half_width: Vec<f32> = self.scales.1.iter().map(|&h| h as f32).collect();
+        let error = action.f_sub(&Tensor::f_from_slice(&target)?.f_view_as(&action)?)?;
+        let error = error.f_mul(&Tensor::f_from_slice(&half_width)?)?.f_square()?.f_sum(Kind::Float)?;
+        let loss = error / self.batch as f64;
+        let gradient = Tensor::f_run_backward(&[&loss], &[&leaf], false, false)?.swap_remove(0);
+        let count = self.model.params().len();
+        gradient.f_copy_data(self.model.gradient.slice_mut(), count)?;
+        Ok(loss.f_double_value(&[])?)
+    }
+
     /// The Jacobians' part of the loss; sets its coefficients and moves the multipliers.
     fn constrain_jacobians(&mut self, metrics: &mut Metrics) -> Result<f64, AgentError> {
         let Some(alpha) = self.constraint.alpha() else { return Ok(0.0) };
-        let norms = self.steepness.norms(&self.model.weights)?;
-        let Some(duals) = &mut self.duals else { return Ok(0.0) };
+        let (Some(steepness), Some(duals)) = (&mut self.steepness, &mut self.duals) else { return Ok(0.0) };
+        let norms = steepness.norms(&self.model.weights)?;
         let (count, mut loss, mut above, mut largest) = (norms.len() as f64, 0.0, 0.0, 0.0f64);
         for ((spot, norm), coefficient) in self.spots.iter().zip(norms).zip(&mut self.coefficients) {
             let g = norm - alpha;
@@ -228,11 +249,12 @@ impl Network {
     /// The slopes' part of the loss, with its gradient with respect to the actions at the edges' ends.
     fn constrain_slopes(&mut self, data: &Data, metrics: &mut Metrics) -> f64 {
         let (Some(alpha), Some(duals)) = (self.constraint.alpha(), &mut self.duals) else { return 0.0 };
+        let Some(steepness) = &self.steepness else { return 0.0 };
         let (o, a, batch) = (data.obs_dim, data.act_dim, self.batch);
         let (mut loss, mut above, mut largest, mut ends) = (0.0, 0.0, 0.0f64, vec![0.0; 2 * a]);
         for (edge, spot) in self.spots[batch..].iter().enumerate() {
             let at = (batch + 2 * edge) * a;
-            self.steepness.actions_into(batch + 2 * edge, &mut ends);
+            steepness.actions_into(batch + 2 * edge, &mut ends);
             let squares = (0..a).map(|k| (self.scales.1[k] * f64::from(ends[k] - ends[a + k])).powi(2));
             let difference = squares.sum::<f64>().sqrt();
             let rows = data.obs[spot.i * o..][..o].iter().zip(&data.obs[spot.j * o..][..o]);
@@ -258,9 +280,17 @@ impl Network {
     /// A proven constant in the environment's units: the product of the layers' exact norms with standardisation and half-widths folded in, or what
     /// the parameterisation proves, whichever is less.
     pub(super) fn certified(&self) -> Result<f64, AgentError> {
-        let product = lipschitz::product_bound(self.model.mlp(), &self.folded()?)?;
         let by = self.model.certified_by_construction()?;
         let by = by.map(|by| by * largest(&self.scales.0) * largest(&self.scales.1));
+        let product = match self.model.mlp().dense {
+            // Every layer sees the input: nothing to fold into.
+            true => {
+                lipschitz::product_bound(self.model.mlp(), self.model.tensor())?
+                    * largest(&self.scales.0)
+                    * largest(&self.scales.1)
+            }
+            false => lipschitz::product_bound(self.model.mlp(), &self.folded()?)?,
+        };
         Ok(by.map_or(product, |by| by.min(product)))
     }
 

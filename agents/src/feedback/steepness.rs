@@ -58,7 +58,7 @@ struct Kept {
 }
 
 impl Steepness {
-    /// Buffers for `rows` rows, or `None` for a network of another kind: LayerNorm, swish.
+    /// Buffers for `rows` rows, or `None` for a network of another kind: dense, LayerNorm, swish.
     pub fn new(
         mlp: &Mlp,
         rows: usize,
@@ -66,7 +66,7 @@ impl Steepness {
         input_scale: &[f64],
         output_scale: &[f64],
     ) -> Result<Option<Self>, AgentError> {
-        if mlp.layer_norm || mlp.activation == Activation::Swish {
+        if mlp.dense || mlp.layer_norm || mlp.activation == Activation::Swish {
             return Ok(None);
         }
         let actions = mlp.outputs();

@@ -9,7 +9,7 @@ use crate::AgentError;
 const BJORCK_ITERATIONS: usize = 20;
 
 /// Added to WᵀW in the LDLᵀ form (its `a`).
-const LDLT_RIDGE: f64 = 1.0;
+pub(super) const LDLT_RIDGE: f64 = 1.0;
 
 /// ‖W‖₂ of `w [m, n]` as a scalar with gradient: uᵀWv, (u, v) the exact top singular vectors, held fixed. By eigenvalues of the smaller
 /// Gram matrix, to a relative 1e-15 or so in f64.
@@ -86,7 +86,8 @@ pub fn times_factor(m: &Tensor, w: &Tensor) -> Result<Tensor, AgentError> {
     Ok(l.f_linalg_solve_triangular(m, false, false, false)? * (2.0 * LDLT_RIDGE).sqrt())
 }
 
-fn ridged(square: &Tensor) -> Result<Tensor, AgentError> {
+/// S + aI.
+pub(super) fn ridged(square: &Tensor) -> Result<Tensor, AgentError> {
     Ok(square.f_add(&(Tensor::f_eye(square.size()[0], (square.kind(), square.device()))? * LDLT_RIDGE))?)
 }
 

@@ -11,18 +11,23 @@
 //! | `aol` | W diag(Σⱼ\|WᵀW\|ᵢⱼ)^−½ | product of norms |
 //! | `sandwich` | √2 Ψₖ₊₁⁻¹ Bₖ₊₁ · √2 AₖᵀΨₖ | matrix inequality with multipliers Ψ² |
 //! | `ldlt` | √2 W̃ₖ Fₖ₋₁ᵀ | matrix inequality with multiplier 1 |
+//! | `sll` | h − 2WᵀT σ(Wh + b) between orthonormal maps, multiplied out | matrix inequality with multipliers 2T |
+//! | `ldlt_residual` | the LDLᵀ chain beside a linear map Ax | matrix inequality with multiplier 1 |
+//!
+//! The last two are `Mlp::dense`: each layer sees the input and all hidden outputs.
 //!
 //! `certificate` checks the claim on the numbers as they are stored. Derivations: docs/derivations/lipschitz_layers.md.
 
 mod certificate;
 pub mod layers;
+mod residual;
 
 use rand_distr::{Distribution, StandardNormal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-pub use certificate::lmi_bound;
+pub use certificate::{dense_bound, lmi_bound};
 
 use super::{Activation, Init, Mlp};
 use crate::{AgentError, StreamRng, lipschitz};
@@ -47,6 +52,16 @@ pub enum Layers {
     Sandwich,
     /// Chains from the block LDLᵀ factors of the certificate.
     Ldlt,
+    /// The same beside a linear map from input to output.
+    LdltResidual,
+    /// SDP-based residual layers (Araujo et al. 2023); hidden layers of one width.
+    Sll,
+}
+
+impl Layers {
+    fn dense(self) -> bool {
+        matches!(self, Self::Sll | Self::LdltResidual)
+    }
 }
 
 /// A perceptron with a constant by construction.
@@ -97,7 +112,17 @@ impl LipschitzMlp {
         if !(alpha > 0.0 && alpha.is_finite()) {
             return Err(bad("alpha", format!("{alpha} is no Lipschitz constant; it has to be positive and finite")));
         }
-        let mlp = Mlp::new(inputs, hidden, outputs, activation, false, Init::Uniform);
+        if layers.dense() && hidden.is_empty() {
+            return Err(bad("hidden", "residual layers need at least one hidden layer".into()));
+        }
+        if layers == Layers::Sll && hidden.iter().any(|&size| size != hidden[0]) {
+            return Err(bad("hidden", format!("sll layers are of one width, not {hidden:?}")));
+        }
+        let mlp = if layers.dense() {
+            Mlp::dense(inputs, hidden, outputs, activation)
+        } else {
+            Mlp::new(inputs, hidden, outputs, activation, false, Init::Uniform)
+        };
         Ok(Self { layers, mlp, alpha })
     }
 
@@ -111,15 +136,27 @@ impl LipschitzMlp {
         self.alpha
     }
 
-    /// The free numbers' shapes, layer by layer: matrix, bias and, for hidden sandwich layers, log Ψ.
-    fn shapes(&self) -> Vec<[Vec<i64>; 3]> {
-        let shape = |layer: &super::Layer| {
-            let (inputs, outputs) = (layer.inputs as i64, layer.outputs as i64);
-            let sandwich = self.layers == Layers::Sandwich;
-            let matrix = if sandwich { vec![inputs + outputs, outputs] } else { vec![outputs, inputs] };
-            [matrix, vec![outputs], vec![if sandwich && !layer.last { outputs } else { 0 }]]
+    /// The free numbers' shapes, layer by layer: matrix, bias, one number per unit (log Ψ of sandwiches, log q of `sll`), and a second matrix (the map into
+    /// `sll`'s first layer, the linear map beside `ldlt_residual`'s last).
+    fn shapes(&self) -> Vec<[Vec<i64>; 4]> {
+        let (inputs, last) = (self.mlp.inputs() as i64, self.mlp.layers.len() - 1);
+        let size = |k: usize| self.mlp.layers[k].outputs as i64;
+        let shape = |k: usize| {
+            let (before, outputs) = (if k == 0 { inputs } else { size(k - 1) }, size(k));
+            let units = matches!(self.layers, Layers::Sandwich | Layers::Sll) && k < last;
+            let matrix = match self.layers {
+                Layers::Sandwich => vec![before + outputs, outputs],
+                Layers::Sll if k < last => vec![outputs, outputs],
+                _ => vec![outputs, before],
+            };
+            let second = match self.layers {
+                Layers::Sll if k == 0 => vec![outputs, inputs],
+                Layers::LdltResidual if k == last => vec![outputs, inputs],
+                _ => vec![0, 0],
+            };
+            [matrix, vec![outputs], vec![if units { outputs } else { 0 }], second]
         };
-        self.mlp.layers.iter().map(shape).collect()
+        (0..=last).map(shape).collect()
     }
 
     /// How many free numbers there are.
@@ -133,17 +170,23 @@ impl LipschitzMlp {
     pub fn initialise(&self, numbers: &mut [f32], rng: &mut StreamRng) {
         numbers.fill(0.0);
         let mut start = 0;
-        for [matrix, bias, psi] in self.shapes() {
-            let count = (matrix[0] * matrix[1]) as usize;
-            let std = match self.layers {
-                Layers::Ldlt => (1.0 / matrix[1] as f64).sqrt(),
-                _ => (2.0 / (matrix[0] + matrix[1]) as f64).sqrt(),
-            };
-            for number in &mut numbers[start..start + count] {
-                let draw: f64 = StandardNormal.sample(rng);
-                *number = (std * draw) as f32;
+        for shapes in self.shapes() {
+            for shape in shapes {
+                let count = shape.iter().product::<i64>() as usize;
+                if let [rows, columns] = shape[..]
+                    && count > 0
+                {
+                    let std = match self.layers {
+                        Layers::Ldlt | Layers::LdltResidual => (1.0 / columns as f64).sqrt(),
+                        _ => (2.0 / (rows + columns) as f64).sqrt(),
+                    };
+                    for number in &mut numbers[start..start + count] {
+                        let draw: f64 = StandardNormal.sample(rng);
+                        *number = (std * draw) as f32;
+                    }
+                }
+                start += count;
             }
-            start += count + (bias[0] + psi[0]) as usize;
         }
     }
 
@@ -159,22 +202,33 @@ impl LipschitzMlp {
             });
             parts.push(part);
         }
-        let matrices: Vec<&Tensor> = parts.iter().map(|[matrix, _, _]| matrix).collect();
+        let matrices: Vec<&Tensor> = parts.iter().map(|[matrix, ..]| matrix).collect();
         let root = (self.alpha * (1.0 - MARGIN)).sqrt();
         let (mut weights, multipliers) = match self.layers {
             Layers::Sandwich => sandwich_chain(&parts)?,
             Layers::Ldlt => ldlt_chain(&matrices)?,
+            Layers::LdltResidual => residual::ldlt(&parts)?,
+            Layers::Sll => residual::sll(&parts)?,
             Layers::Spectral => (each(&matrices, layers::spectral)?, None),
             Layers::Bjorck => (each(&matrices, layers::bjorck)?, None),
             Layers::Cayley => (each(&matrices, layers::semi_orthogonal)?, None),
             Layers::Aol => (each(&matrices, layers::aol)?, None),
         };
         let last = weights.len() - 1;
-        weights[0] = &weights[0] * root;
+        if self.layers.dense() {
+            // Every layer sees the input, which is what is scaled.
+            for w in &mut weights {
+                let inputs = self.mlp.inputs() as i64;
+                let (x, hidden) = (w.f_narrow(1, 0, inputs)?, w.f_narrow(1, inputs, w.size()[1] - inputs)?);
+                *w = Tensor::f_cat(&[x * root, hidden], 1)?;
+            }
+        } else {
+            weights[0] = &weights[0] * root;
+        }
         weights[last] = &weights[last] * root;
         let alpha = root * root;
         let multipliers = multipliers.map(|all| all.into_iter().map(|t| t * alpha).collect());
-        Ok(Effective { weights, biases: parts.into_iter().map(|[_, bias, _]| bias).collect(), multipliers })
+        Ok(Effective { weights, biases: parts.into_iter().map(|[_, bias, ..]| bias).collect(), multipliers })
     }
 
     /// The autograd form: `raw [len]`, `x [B, inputs]` to `[B, outputs]`, in x's type.
@@ -192,7 +246,12 @@ impl LipschitzMlp {
         let product = lipschitz::product_bound(&self.mlp, &flat)?;
         let Some(multipliers) = effective.multipliers else { return Ok(product) };
         let weights = effective.weights.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
-        Ok(lmi_bound(&weights, &multipliers)?.map_or(product, |bound| bound.min(product)))
+        let bound = if self.layers.dense() {
+            dense_bound(&weights, &multipliers, self.mlp.inputs() as i64)?
+        } else {
+            lmi_bound(&weights, &multipliers)?
+        };
+        Ok(bound.map_or(product, |bound| bound.min(product)))
     }
 }
 
@@ -203,12 +262,15 @@ fn each(
     matrices.iter().map(|matrix| layer(matrix)).collect()
 }
 
+/// A layer's free numbers, as `LipschitzMlp::shapes` has them.
+type Part = [Tensor; 4];
+
 type Chain = (Vec<Tensor>, Option<Vec<Tensor>>);
 
 /// Sandwich layers h ↦ √2 AᵀΨ σ(√2 Ψ⁻¹B h + b) multiplied together, the last one h ↦ B h + b; multipliers Ψ².
-fn sandwich_chain(parts: &[[Tensor; 3]]) -> Result<Chain, AgentError> {
+fn sandwich_chain(parts: &[Part]) -> Result<Chain, AgentError> {
     let (mut weights, mut multipliers, mut carried) = (Vec::new(), Vec::new(), None::<Tensor>);
-    for (k, [matrix, _, log_psi]) in parts.iter().enumerate() {
+    for (k, [matrix, _, log_psi, _]) in parts.iter().enumerate() {
         let (a_t, b) = layers::sandwich(matrix)?;
         let last = k + 1 == parts.len();
         let psi = log_psi.f_clamp(-20.0, 20.0)?.f_exp()?;
