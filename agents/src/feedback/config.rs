@@ -121,7 +121,7 @@ pub enum ConstraintConfig {
     /// A multiplier for each demonstrated pair (the paper's Lagrangian). Holds where it is looked at, approximately, and is proven nowhere.
     PrimalDual {
         /// The Lipschitz constant, action per observation.
-        #[garde(range(min = f64::MIN_POSITIVE))]
+        #[garde(range(min = 1e-9))]
         alpha: f64,
         /// Step of the multipliers: λ ← max(0, λ + `dual_lr` · g). Default `0.05`.
         #[serde(default = "dual_lr")]
@@ -142,7 +142,7 @@ pub enum ConstraintConfig {
     /// c · mean max(0, ‖J‖ − α)² over the batch and as many points between neighbours. Ends a little above α; nothing is proven.
     Penalty {
         /// The Lipschitz constant, action per observation.
-        #[garde(range(min = f64::MIN_POSITIVE))]
+        #[garde(range(min = 1e-9))]
         alpha: f64,
         /// c. Default `10`.
         #[serde(default = "penalty_scale")]
@@ -156,7 +156,7 @@ pub enum ConstraintConfig {
     /// A parameterisation that cannot exceed α.
     ByConstruction {
         /// The Lipschitz constant, action per observation.
-        #[garde(range(min = f64::MIN_POSITIVE))]
+        #[garde(range(min = 1e-9))]
         alpha: f64,
         /// Which. Default `sandwich`.
         #[serde(default)]
@@ -166,7 +166,7 @@ pub enum ConstraintConfig {
     /// a Lipschitz extension. Pairs without an edge may be steeper, so the constant of the result can exceed α; it is computed.
     Graph {
         /// The Lipschitz constant along edges, action per observation.
-        #[garde(range(min = f64::MIN_POSITIVE))]
+        #[garde(range(min = 1e-9))]
         alpha: f64,
         /// Vertices, rows drawn at random; the others count for their nearest one. Default `1000` (theirs: 5000).
         #[serde(default = "vertices", deserialize_with = "count::deserialize")]
@@ -180,7 +180,7 @@ pub enum ConstraintConfig {
     /// The least-squares optimum over all α-Lipschitz functions at some rows, extended to all of space.
     Kirszbraun {
         /// The Lipschitz constant, action per observation.
-        #[garde(range(min = f64::MIN_POSITIVE))]
+        #[garde(range(min = 1e-9))]
         alpha: f64,
         /// Rows, drawn at random where there are more. Default `500`.
         #[serde(default = "rows", deserialize_with = "count::deserialize")]
@@ -196,7 +196,7 @@ pub enum Form {
     /// ‖J‖₂ ≤ α at the batch and at as many points between neighbours; a point between two takes the mean of their multipliers.
     #[default]
     Jacobian,
-    /// ‖π(xᵢ) − π(xⱼ)‖ ≤ α‖xᵢ − xⱼ‖ along edges between neighbours, a multiplier each (closest to the authors).
+    /// ‖π(xᵢ) − π(xⱼ)‖ / ‖xᵢ − xⱼ‖ ≤ α along edges between neighbours, a multiplier each (closest to the authors, who do not divide).
     Slope,
 }
 

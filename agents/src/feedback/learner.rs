@@ -76,6 +76,8 @@ impl Feedback {
                 problem: "feedback policies are small and learn on the CPU; write `cpu`".into(),
             });
         }
+        // Matrices this small lose more by threads than they gain.
+        tch::set_num_threads(1);
         let dims = (setup.obs_dim, setup.act_dim);
         let queries = config.queries.as_ref();
         let queries =

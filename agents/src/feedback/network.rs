@@ -259,13 +259,17 @@ impl Network {
             let difference = squares.sum::<f64>().sqrt();
             let rows = data.obs[spot.i * o..][..o].iter().zip(&data.obs[spot.j * o..][..o]);
             let distance = rows.map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>().sqrt();
-            let (g, lambda) = (difference - alpha * distance, f64::from(duals.at(*spot)));
+            if distance == 0.0 {
+                continue;
+            }
+            // Divided by the distance, so that near pairs count as much as far ones.
+            let (g, lambda) = (difference / distance - alpha, f64::from(duals.at(*spot)));
             above += f64::from(u8::from(g > 0.0));
             largest = largest.max(g);
             loss += lambda * g / batch as f64;
             for k in (0..a).filter(|_| difference > 0.0) {
                 let square = self.scales.1[k].powi(2) * f64::from(ends[k] - ends[a + k]);
-                let slope = (lambda * square / difference / batch as f64) as f32;
+                let slope = (lambda * square / (difference * distance) / batch as f64) as f32;
                 self.d_action[at + k] += slope;
                 self.d_action[at + a + k] -= slope;
             }
