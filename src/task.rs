@@ -87,6 +87,7 @@ impl Task {
         (&self.centre, &self.half_width)
     }
 
+
     /// The last observation in f64.
     pub fn raw_obs(&self) -> &[f64] {
         &self.obs

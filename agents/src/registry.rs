@@ -11,6 +11,7 @@ use crate::{
     Agent, AgentError, Streams,
     actor_critic::{Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
     demos::Demonstrations,
+    feedback::{Feedback, FeedbackConfig},
     gail::{GailConfig, Imitation, PolicyConfig},
     mbpo::{Mbpo, MbpoConfig},
 };
@@ -27,6 +28,8 @@ pub enum AgentConfig {
     Gail(#[garde(dive)] Box<GailConfig>),
     /// Model-based policy optimisation: SAC on short rollouts in a learned model.
     Mbpo(#[garde(dive)] Box<MbpoConfig>),
+    /// A policy fitted to demonstrations under a Lipschitz constraint.
+    Feedback(#[garde(dive)] Box<FeedbackConfig>),
 }
 
 /// What an agent is built for and on.
@@ -53,11 +56,14 @@ pub struct Lesson {
     pub can_terminate: bool,
     /// The task's id and options, for learners that know its rules.
     pub task: Option<EnvSpec>,
+    /// Half of each action's range in the environment's units, `[A]`: what an action of 1 is, less that of 0. Empty stands for ones.
+    pub action_half_width: Vec<f64>,
 }
 
 impl Lesson {
     /// Nothing, for learners that need none of it.
-    pub const NONE: Self = Self { demonstrations: None, can_terminate: true, task: None };
+    pub const NONE: Self =
+        Self { demonstrations: None, can_terminate: true, task: None, action_half_width: Vec::new() };
 }
 
 impl AgentConfig {
@@ -65,6 +71,7 @@ impl AgentConfig {
     pub fn demonstrations(&self) -> Option<&Path> {
         match self {
             Self::Gail(config) => config.demonstrations.as_deref(),
+            Self::Feedback(config) => config.demonstrations.as_deref(),
             Self::Sac(_) | Self::Td3(_) | Self::Mbpo(_) => None,
         }
     }
@@ -82,6 +89,7 @@ impl AgentConfig {
                 Box::new(OffPolicy::with_rewards(rewards, learner, schedule, setup)?)
             }
             Self::Mbpo(config) => Box::new(Mbpo::new(config, setup, lesson)?),
+            Self::Feedback(config) => Box::new(Feedback::new(config, setup, lesson)?),
             Self::Sac(config) => Box::new(OffPolicy::new(Box::new(Sac::new(config, setup)?), config.into(), setup)?),
             Self::Td3(config) => Box::new(OffPolicy::new(Box::new(Td3::new(config, setup)?), config.into(), setup)?),
         })

@@ -82,7 +82,8 @@ impl FromStr for Disturb {
 /// A policy behind a disturbance.
 pub struct Disturbed {
     policy: Policy,
-    slope: PolicySlope,
+    /// For kinds that climb it.
+    slope: Option<PolicySlope>,
     kind: Kind,
     epsilon: f64,
     rng: StreamRng,
@@ -106,8 +107,15 @@ impl Disturbed {
             Kind::Trajectory => Some(trajectory::Attack::new(env, dim, policy.act_dim())?),
             Kind::Uniform | Kind::Bias | Kind::Pgd => None,
         };
+        let slope = match kind {
+            Kind::Uniform | Kind::Bias => None,
+            Kind::Pgd | Kind::Trajectory => Some(PolicySlope::new(policy).ok_or_else(|| AgentError::BadConfig {
+                setting: "--disturb".into(),
+                problem: "this policy has no network whose slope could be climbed; `uniform` and `bias` need none".into(),
+            })?),
+        };
         Ok(Self {
-            slope: PolicySlope::new(policy),
+            slope,
             policy: policy.clone(),
             kind,
             epsilon,
@@ -140,13 +148,15 @@ impl Disturbed {
             }
             Kind::Pgd => {
                 direction(&mut self.rng, 0.5 * self.epsilon, &mut self.delta);
-                pgd::ascend(&mut self.slope, &self.obs, self.epsilon, &mut self.delta, &mut self.scratch);
+                if let Some(slope) = &mut self.slope {
+                    pgd::ascend(slope, &self.obs, self.epsilon, &mut self.delta, &mut self.scratch);
+                }
             }
             Kind::Trajectory => {
-                if let Some(attack) = &mut self.trajectory {
+                if let (Some(attack), Some(slope)) = (&mut self.trajectory, &mut self.slope) {
                     let phase = self.step % trajectory::HORIZON;
                     if phase == 0 {
-                        attack.plan(&mut self.slope, &self.obs, self.epsilon, &mut self.rng);
+                        attack.plan(slope, &self.obs, self.epsilon, &mut self.rng);
                     }
                     self.delta.copy_from_slice(attack.at(phase));
                 }

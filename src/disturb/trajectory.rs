@@ -223,7 +223,7 @@ mod tests {
             (trig("ContinuousCartPole-v0", json!({"observation": "trig"})), vec![0.1, -0.2, 0.8, 0.6, 0.5]),
             (trig("Oscillator-v0", json!({})), vec![0.5, -1.0]),
         ] {
-            let mut slope = PolicySlope::new(&policy(obs.len()));
+            let mut slope = PolicySlope::new(&policy(obs.len())).unwrap();
             let mut attack = Attack::new(env.as_ref(), obs.len(), 1).unwrap();
             let n = attack.model.state_dim();
             attack.model.state_of(&obs, &mut attack.states[..n]);
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn attacks_are_worse_than_chance() {
         let env = make("PendulumSwingUp-v0", &Options::new()).unwrap();
-        let mut slope = PolicySlope::new(&policy(3));
+        let mut slope = PolicySlope::new(&policy(3)).unwrap();
         let mut attack = Attack::new(env.as_ref(), 3, 1).unwrap();
         let mut rng = Streams::new(6).rng("attack");
         let (mut scratch, epsilon) = (pgd::Scratch::new(3, 1), 0.3);

@@ -187,8 +187,9 @@ impl rollout::Actor for Recorder<'_> {
 /// The agent a config describes, for the task's dimensions, with the demonstrations it asks for.
 pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, AgentError> {
     let demonstrations = config.agent.demonstrations().map(|path| task.demonstrations(path)).transpose()?;
-    let lesson =
-        Lesson { demonstrations, can_terminate: task.env().can_terminate(), task: Some(task.env().spec().clone()) };
+    let (can_terminate, action_half_width) = (task.env().can_terminate(), task.action_range().1.to_vec());
+    let spec = Some(task.env().spec().clone());
+    let lesson = Lesson { demonstrations, can_terminate, task: spec, action_half_width };
     let setup = Setup {
         obs_dim: task.obs_dim(),
         act_dim: task.act_dim(),

@@ -96,6 +96,27 @@ fn a_shipped_model_based_config_trains() {
 }
 
 #[test]
+fn a_shipped_feedback_policy_trains_and_its_file_acts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, set) in [
+        ("inverted_pendulum", "agent.oracle=50"),
+        ("inverted_double_pendulum", "agent.constraint={kind: kirszbraun, alpha: 20, rows: 60}"),
+        ("hopper_dagger", "agent.queries.steps=20"),
+    ] {
+        let (config, out) = (root().join(format!("configs/feedback/{name}.yaml")), folder.path().join(name));
+        let sets = ["agent.oracle=50", set, "eval.every=50", "eval.episodes=1", "log.every=50"];
+        let more = sets.iter().flat_map(|set| ["--set", set]).chain(["--steps", "100", "--quiet"]);
+        train_through(&config, &out, &more.collect::<Vec<_>>());
+        let metrics = std::fs::read_to_string(out.join("metrics.jsonl")).expect("metrics");
+        for name in ["eval/return_mean", "lipschitz/certified", "lipschitz/oracle/mse", "lipschitz/violation/visited"] {
+            assert_eq!(metrics.matches(name).count(), 2, "{name}:\n{metrics}");
+        }
+        let (code, _, stderr) = finish(liprl(["eval", out.to_str().expect("UTF-8"), "--episodes", "1"]));
+        assert_eq!(code, 0, "{name}:\n{stderr}");
+    }
+}
+
+#[test]
 fn a_model_based_learner_asks_for_a_rule_where_it_knows_none() {
     let set = "agent.termination={kind: leaves, region: [{index: 99, low: 0}]}";
     let (code, _, stderr) = finish(liprl(["check", "configs/mbrl/hopper.yaml", "--set", set]));

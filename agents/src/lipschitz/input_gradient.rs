@@ -44,7 +44,7 @@ impl InputGradient {
             Activation::LeakyRelu(slope) => slope as f32,
             Activation::Tanh | Activation::Swish => return Ok(None),
         };
-        if mlp.layer_norm || mlp.outputs() != 1 || mlp.layers.len() < 2 {
+        if mlp.dense || mlp.layer_norm || mlp.outputs() != 1 || mlp.layers.len() < 2 {
             return Ok(None);
         }
         let hidden = mlp.layers[..mlp.layers.len() - 1].iter().map(|layer| {

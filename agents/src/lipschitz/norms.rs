@@ -42,8 +42,14 @@ impl LayerBound {
 }
 
 /// A bound on the Lipschitz constant of `mlp` with parameters `params [len]` (any device and float type): the product of its
-/// layers'. Not finite where a parameter is not.
+/// layers'. Not finite where a parameter is not. A dense network's layer v ↦ (v, φ(Wv + b)) has the constant √(1 + φ's² ‖W‖²).
 pub fn product_bound(mlp: &Mlp, params: &Tensor) -> Result<f64, AgentError> {
+    if mlp.dense {
+        let each = |bound: &LayerBound| bound.product().mul_add(bound.product(), 1.0).sqrt();
+        let bounds = layer_bounds(mlp, params)?;
+        let last = bounds.last().map_or(1.0, LayerBound::product);
+        return Ok(bounds.iter().rev().skip(1).map(each).product::<f64>() * last);
+    }
     Ok(layer_bounds(mlp, params)?.iter().map(LayerBound::product).product())
 }
 

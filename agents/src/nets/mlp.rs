@@ -18,6 +18,9 @@ pub struct Mlp {
     pub layer_norm: bool,
     /// How weights start.
     pub init: Init,
+    /// Whether each layer is given the network's input and every hidden layer's output, one after the other, and not the last output alone. Hand-written
+    /// passes and bounds by layers are for networks that are not.
+    pub dense: bool,
 }
 
 /// One linear layer and where its parameters start in the flat buffer: weight `[outputs, inputs]` row-major, then
@@ -75,7 +78,19 @@ impl Mlp {
                 layer
             })
             .collect();
-        Self { layers, activation, layer_norm, init }
+        Self { layers, activation, layer_norm, init, dense: false }
+    }
+
+    /// The network whose layers are each given the input and all outputs before: residual connections multiplied out.
+    pub fn dense(inputs: usize, hidden: &[usize], outputs: usize, activation: Activation) -> Self {
+        let (mut start, mut given) = (0, inputs);
+        let sizes = hidden.iter().map(|&size| (size, false)).chain([(outputs, true)]);
+        let layers = sizes.map(|(outputs, last)| {
+            let layer = Layer { inputs: given, outputs, start, norm: false, last };
+            (start, given) = (layer.end(), given + outputs);
+            layer
+        });
+        Self { layers: layers.collect(), activation, layer_norm: false, init: Init::Uniform, dense: true }
     }
 
     /// Numbers in.
@@ -113,6 +128,7 @@ impl Mlp {
         let part = |start: usize, len: usize| params.narrow(0, start as i64, len as i64);
         let mut x = x.shallow_clone();
         for layer in &self.layers {
+            let given = x.shallow_clone();
             let (inputs, outputs) = (layer.inputs as i64, layer.outputs as i64);
             let weight = part(layer.start, layer.inputs * layer.outputs).view([outputs, inputs]);
             x = x.linear(&weight, Some(part(layer.bias(), layer.outputs)));
@@ -128,6 +144,9 @@ impl Mlp {
                     Activation::Tanh => x.tanh(),
                     Activation::Swish => &x * x.sigmoid(),
                 };
+                if self.dense {
+                    x = Tensor::cat(&[given, x], -1);
+                }
             }
         }
         x
@@ -180,6 +199,19 @@ mod tests {
                 mlp.forward(&Tensor::from_slice(&params), &Tensor::from_slice(&[x]).view([1, 1])).double_value(&[0, 0]),
                 f64::from(y)
             );
+        }
+    }
+
+    #[test]
+    fn a_dense_network_worked_out_by_hand() {
+        // h₁ = relu(2x − 1), h₂ = relu(x + 3 h₁), y = −x + h₁ + h₂ + ½.
+        let mlp = Mlp::dense(1, &[1, 1], 1, Activation::Relu);
+        assert_eq!((mlp.len(), mlp.inputs(), mlp.outputs()), (2 + 3 + 4, 1, 1));
+        let params = [2.0, -1.0, 1.0, 3.0, 0.0, -1.0, 1.0, 1.0, 0.5f32];
+        for (x, y) in [(1.0, 4.5 + 0.0), (0.25, 0.5), (-1.0, 1.5)] {
+            assert_eq!(Single::new(&mlp).forward(&params, &[x]), [y]);
+            let batch = mlp.forward(&Tensor::from_slice(&params), &Tensor::from_slice(&[x]).view([1, 1]));
+            assert_eq!(batch.double_value(&[0, 0]), f64::from(y));
         }
     }
 

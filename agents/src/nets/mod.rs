@@ -11,6 +11,7 @@
 //! | `single` | one observation, no libtorch call |
 //! | `pull_back` | one input, the slope of a function of the outputs |
 //! | `gaussian` | the tanh-Gaussian policy head |
+//! | `lipschitz` | perceptrons with a Lipschitz constant by construction |
 //! | `kernels` | the elementwise loops, compiled for AVX2 and AVX-512 and chosen at run time |
 //! | `team` | threads that each take a share of a batch's rows |
 
@@ -19,6 +20,7 @@ mod forward;
 pub mod gaussian;
 mod init;
 pub mod kernels;
+pub mod lipschitz;
 mod mlp;
 mod pass;
 mod pull_back;

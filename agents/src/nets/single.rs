@@ -39,7 +39,11 @@ impl Single {
             } else {
                 kernels::bias_activate(out, bias, self.mlp.activation, kept);
             }
-            std::mem::swap(&mut self.now, &mut self.next);
+            if self.mlp.dense && !layer.last {
+                self.now[layer.inputs..layer.inputs + n].copy_from_slice(&self.next[..n]);
+            } else {
+                std::mem::swap(&mut self.now, &mut self.next);
+            }
         }
         &self.now[..self.mlp.outputs()]
     }

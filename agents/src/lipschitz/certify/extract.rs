@@ -1,7 +1,9 @@
 //! Networks out of what the toolkit trains.
 
+use tch::Tensor;
+
 use super::{CertifyError, Head, Input, Network};
-use crate::{AgentError, Policy, RunningNormaliser, optim::Trained};
+use crate::{AgentError, Policy, PolicyHead, RunningNormaliser, optim::Trained};
 
 /// What an input row of a network is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +27,17 @@ pub struct Certifiable {
     pub network: Result<Network, CertifyError>,
 }
 
-/// The critics Q(s, a) of an actor–critic in units of reward: their outputs times `scale`, or none of them where an output is no value.
+/// The critics Q(s, a) of an actor–critic, used with these parameters, in units of reward: their outputs times `scale`, or none of them where an output is no value.
 pub(crate) fn critics(
     critics: &Trained,
+    params: &Tensor,
     normaliser: Option<&RunningNormaliser>,
     (obs_dim, act_dim): (usize, usize),
     scale: Option<f64>,
 ) -> Result<Vec<Certifiable>, AgentError> {
     let mut inputs = normaliser.map_or_else(|| vec![Input::RAW; obs_dim], RunningNormaliser::inputs);
     inputs.extend(vec![Input::RAW; act_dim]);
-    let (params, mut start) = (critics.params().to_vec()?, 0);
+    let (params, mut start) = (Vec::<f32>::try_from(params.f_detach()?.f_to(tch::Device::Cpu)?.f_contiguous()?)?, 0);
     let each = critics.mlps().iter().enumerate().map(|(index, mlp)| {
         let name = format!("critic_{index}");
         let own = &params[start..start + mlp.len()];
@@ -62,17 +65,28 @@ impl RunningNormaliser {
 
 impl Policy {
     /// The policy from observations to actions times `scale [A]` (half of each action's range, for the environment's units; 1 for those in
-    /// `[-1, 1]`): standardisation, perceptron, tanh.
+    /// `[-1, 1]`): standardisation, perceptron, tanh. Of a policy whose outputs are cut off at ±1 it is the network before the cut, which can only
+    /// make actions differ less: upper bounds hold for the policy too, lower ones for the network.
     ///
     /// # Errors
-    /// As [`Network::new`].
+    /// As [`Network::new`], and for tables and networks whose layers see more than the layer before.
     pub fn to_certify(&self, scale: Vec<f64>) -> Result<Network, CertifyError> {
-        let (mlp, params) = self.network();
+        let unsupported = |problem: &str| CertifyError::Unsupported { network: "policy".into(), problem: problem.into() };
+        let Some((mlp, params)) = self.network() else {
+            return Err(unsupported("extends a table of actions; its constant, checked on all pairs, is in the file, and no network is there to bound"));
+        };
+        if mlp.dense {
+            return Err(unsupported("has layers that see everything before them; its construction bounds it (lipschitz/certified in its run)"));
+        }
         let inputs = self.normaliser().map_or_else(|| vec![Input::RAW; mlp.inputs()], RunningNormaliser::inputs);
         if scale.len() != self.act_dim() {
             let problem = format!("has {} actions, not {}", self.act_dim(), scale.len());
             return Err(CertifyError::BadShape { network: "policy".into(), problem });
         }
-        Network::new("policy", &mlp, params, &inputs, Head::Tanh(scale))
+        let head = match self.head() {
+            PolicyHead::Tanh => Head::Tanh(scale),
+            PolicyHead::Clamp => Head::Linear(scale),
+        };
+        Network::new("policy", &mlp, params, &inputs, head)
     }
 }

@@ -1,0 +1,307 @@
+//! Settings of feedback policies. Source unless another is named: Al Makdah, Krishnan & Pasqualetti 2022 (arXiv 2103.16629) for the problem; the
+//! numbers are this project's, since the paper's are not published as code.
+
+use std::path::PathBuf;
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    PolicyHead,
+    actor_critic::NetworkConfig,
+    count,
+    nets::{Activation, lipschitz::Layers},
+};
+
+/// A policy fitted to an expert's actions under a bound α on its Lipschitz constant. α is Euclidean and in the environment's units, whatever
+/// standardisation and action scaling lie between.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct FeedbackConfig {
+    /// What is imitated: a Minari or D4RL HDF5 file, or a Minari dataset's folder. Needed unless `queries` names an expert.
+    pub demonstrations: Option<PathBuf>,
+    /// Episodes used of it, the first ones. Default: all.
+    #[garde(inner(range(min = 1)))]
+    pub episodes: Option<usize>,
+    /// Of each episode every n-th step is used, from the first. Default `1`.
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1))]
+    pub keep_every: usize,
+    /// What becomes of one observation with several actions, which no policy can fit. Default `refuse`.
+    pub duplicates: Duplicates,
+    /// Refuse to train where two demonstrated pairs force a larger error on every α-Lipschitz policy, in the action's units. Default: none;
+    /// the error is logged as `lipschitz/forced_error`.
+    #[garde(inner(range(min = 0.0)))]
+    pub max_forced_error: Option<f64>,
+    /// The policy network and its Adam: 64-64 tanh, learning rate `1e-3`. No LayerNorm, no swish.
+    #[garde(dive)]
+    pub network: NetworkConfig,
+    /// How outputs become actions. Default `clamp`, which lets a linear policy be linear.
+    pub output: PolicyHead,
+    /// How observations are standardised, by the demonstrations' moments. Default `scalar`.
+    pub normalise: Normalise,
+    /// Rows per update, drawn with replacement. Default `256`.
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1, max = 1_048_576))]
+    pub batch_size: usize,
+    /// Gradient updates per environment step. Default `1`.
+    #[serde(deserialize_with = "count::deserialize")]
+    #[garde(range(min = 1))]
+    pub updates: usize,
+    /// What keeps the policy's Lipschitz constant. Default `{kind: by_construction, alpha: 1}`.
+    #[garde(dive)]
+    pub constraint: ConstraintConfig,
+    /// Rows, drawn at random, for which the least error of any α-Lipschitz policy is computed, to compare with (`lipschitz/oracle`). Time grows
+    /// as their square: some hundred take a second. Default: none.
+    #[garde(inner(range(min = 2, max = 5000)))]
+    pub oracle: Option<usize>,
+    /// Asking the expert at states of the policy's own choosing. Default: never.
+    #[garde(dive)]
+    pub queries: Option<QueriesConfig>,
+}
+
+impl Default for FeedbackConfig {
+    fn default() -> Self {
+        Self {
+            demonstrations: None,
+            episodes: None,
+            keep_every: 1,
+            duplicates: Duplicates::Refuse,
+            max_forced_error: None,
+            network: NetworkConfig {
+                hidden: vec![64, 64],
+                activation: Activation::Tanh,
+                lr: 1e-3,
+                ..NetworkConfig::default()
+            },
+            output: PolicyHead::Clamp,
+            normalise: Normalise::Scalar,
+            batch_size: 256,
+            updates: 1,
+            constraint: ConstraintConfig::ByConstruction { alpha: 1.0, layers: Layers::Sandwich },
+            oracle: None,
+            queries: None,
+        }
+    }
+}
+
+/// One observation with several actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// An error that names the two rows furthest apart.
+    #[default]
+    Refuse,
+    /// All rows are learnt from; squared errors then lead to the mean.
+    Average,
+}
+
+/// How observations are standardised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalise {
+    /// Not at all.
+    None,
+    /// By one mean and deviation for all coordinates: a constant by construction keeps all its room.
+    #[default]
+    Scalar,
+    /// Coordinate by coordinate. A constant by construction pays for the coordinate that moves least.
+    Coordinate,
+}
+
+/// What bounds the policy's Lipschitz constant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub enum ConstraintConfig {
+    /// Nothing: behaviour cloning.
+    None,
+    /// A multiplier for each demonstrated pair (the paper's Lagrangian). Holds where it is looked at, approximately, and is proven nowhere.
+    PrimalDual {
+        /// The Lipschitz constant, action per observation.
+        #[garde(range(min = 1e-9))]
+        alpha: f64,
+        /// Step of the multipliers: λ ← max(0, λ + `dual_lr` · g). Default `0.05`.
+        #[serde(default = "dual_lr")]
+        #[garde(range(min = 0.0))]
+        dual_lr: f64,
+        /// Largest multiplier. Default `100`.
+        #[serde(default = "max_dual")]
+        #[garde(range(min = 0.0))]
+        max_dual: f64,
+        /// What is constrained. Default `jacobian`.
+        #[serde(default)]
+        form: Form,
+        /// Nearest neighbours a row is connected to. Default `5` (the authors' 2020 code).
+        #[serde(default = "neighbours", deserialize_with = "count::deserialize")]
+        #[garde(range(min = 1, max = 100))]
+        neighbours: usize,
+    },
+    /// c · mean max(0, ‖J‖ − α)² over the batch and as many points between neighbours. Ends a little above α; nothing is proven.
+    Penalty {
+        /// The Lipschitz constant, action per observation.
+        #[garde(range(min = 1e-9))]
+        alpha: f64,
+        /// c. Default `10`.
+        #[serde(default = "penalty_scale")]
+        #[garde(range(min = 0.0))]
+        scale: f64,
+        /// Nearest neighbours of a row. Default `5`.
+        #[serde(default = "neighbours", deserialize_with = "count::deserialize")]
+        #[garde(range(min = 1, max = 100))]
+        neighbours: usize,
+    },
+    /// A parameterisation that cannot exceed α.
+    ByConstruction {
+        /// The Lipschitz constant, action per observation.
+        #[garde(range(min = 1e-9))]
+        alpha: f64,
+        /// Which. Default `sandwich`.
+        #[serde(default)]
+        layers: Layers,
+    },
+    /// The authors' 2020 discretisation: values at some vertices, constrained along a nearest-neighbour graph, here solved exactly and read out by
+    /// a Lipschitz extension. Pairs without an edge may be steeper, so the constant of the result can exceed α; it is computed.
+    Graph {
+        /// The Lipschitz constant along edges, action per observation.
+        #[garde(range(min = 1e-9))]
+        alpha: f64,
+        /// Vertices, rows drawn at random; the others count for their nearest one. Default `1000` (theirs: 5000).
+        #[serde(default = "vertices", deserialize_with = "count::deserialize")]
+        #[garde(range(min = 2, max = 20000))]
+        vertices: usize,
+        /// Neighbours of a vertex. Default `5` (theirs).
+        #[serde(default = "neighbours", deserialize_with = "count::deserialize")]
+        #[garde(range(min = 1, max = 100))]
+        neighbours: usize,
+    },
+    /// The least-squares optimum over all α-Lipschitz functions at some rows, extended to all of space.
+    Kirszbraun {
+        /// The Lipschitz constant, action per observation.
+        #[garde(range(min = 1e-9))]
+        alpha: f64,
+        /// Rows, drawn at random where there are more. Default `500`.
+        #[serde(default = "rows", deserialize_with = "count::deserialize")]
+        #[garde(range(min = 2, max = 5000))]
+        rows: usize,
+    },
+}
+
+/// What a primal–dual constraint is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// ‖J‖₂ ≤ α at the batch and at as many points between neighbours; a point between two takes the mean of their multipliers.
+    #[default]
+    Jacobian,
+    /// ‖π(xᵢ) − π(xⱼ)‖ / ‖xᵢ − xⱼ‖ ≤ α along edges between neighbours, a multiplier each (closest to the authors, who do not divide).
+    Slope,
+}
+
+impl ConstraintConfig {
+    /// The constant that is asked for.
+    pub fn alpha(&self) -> Option<f64> {
+        match self {
+            Self::None => None,
+            Self::PrimalDual { alpha, .. }
+            | Self::Penalty { alpha, .. }
+            | Self::ByConstruction { alpha, .. }
+            | Self::Graph { alpha, .. }
+            | Self::Kirszbraun { alpha, .. } => Some(*alpha),
+        }
+    }
+
+    /// Its name in a config.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::PrimalDual { .. } => "primal_dual",
+            Self::Penalty { .. } => "penalty",
+            Self::ByConstruction { .. } => "by_construction",
+            Self::Graph { .. } => "graph",
+            Self::Kirszbraun { .. } => "kirszbraun",
+        }
+    }
+}
+
+/// Asking an expert while training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub enum QueriesConfig {
+    /// DAgger (Ross, Gordon & Bagnell 2011): the learner acts, the expert labels. With probability β = max(0, 1 − round/`rounds`) a step is
+    /// the expert's.
+    Dagger {
+        /// The expert: a policy file.
+        expert: PathBuf,
+        /// Rounds until the learner acts alone, after which nothing is asked any more. Default `15` (the `imitation` library).
+        #[serde(default = "rounds", deserialize_with = "count::deserialize")]
+        #[garde(range(min = 1))]
+        rounds: u64,
+        /// Steps of a round. Default `1000`.
+        #[serde(default = "round_steps", deserialize_with = "count::deserialize")]
+        #[garde(range(min = 1))]
+        steps: u64,
+    },
+    /// DART (Laskey et al. 2017): the expert acts, disturbed by noise shaped like the learner's errors, and says what it meant to do.
+    Dart {
+        /// The expert: a policy file.
+        expert: PathBuf,
+        /// Rounds after which nothing is asked any more. Default `15`.
+        #[serde(default = "rounds", deserialize_with = "count::deserialize")]
+        #[garde(range(min = 1))]
+        rounds: u64,
+        /// Steps of a round; between rounds the noise's covariance is estimated anew. Default `1000`.
+        #[serde(default = "round_steps", deserialize_with = "count::deserialize")]
+        #[garde(range(min = 1))]
+        steps: u64,
+        /// Trace of the noise's covariance, its mean square per step, in actions of [-1, 1]. Default `0.01`.
+        #[serde(default = "noise")]
+        #[garde(range(min = 0.0))]
+        noise: f64,
+    },
+}
+
+impl QueriesConfig {
+    /// The expert's file.
+    pub fn expert(&self) -> &std::path::Path {
+        let (Self::Dagger { expert, .. } | Self::Dart { expert, .. }) = self;
+        expert
+    }
+
+    /// Rounds and steps of each.
+    pub(super) fn rounds(&self) -> (u64, u64) {
+        let (Self::Dagger { rounds, steps, .. } | Self::Dart { rounds, steps, .. }) = self;
+        (*rounds, *steps)
+    }
+}
+
+fn dual_lr() -> f64 {
+    0.05
+}
+fn max_dual() -> f64 {
+    100.0
+}
+fn penalty_scale() -> f64 {
+    10.0
+}
+fn neighbours() -> usize {
+    5
+}
+fn vertices() -> usize {
+    1000
+}
+fn rows() -> usize {
+    500
+}
+fn rounds() -> u64 {
+    15
+}
+fn round_steps() -> u64 {
+    1000
+}
+fn noise() -> f64 {
+    0.01
+}

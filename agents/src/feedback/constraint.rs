@@ -1,0 +1,152 @@
+//! The multipliers of the primal–dual method, and where the constraint is looked at.
+//!
+//! The Lagrangian of min (1/N) Σ‖π(xᵢ) − uᵢ‖² subject to g ≤ 0 is L = MSE + mean_s λ_s g_s. θ goes down its gradient by Adam, λ up: λ ← clip(λ + η g, 0,
+//! λ_max). A data point has a multiplier of its own; a point xᵢ + s(xⱼ − xᵢ) between neighbours takes the mean of its ends' and gives each half
+//! its step. An edge of the slope form has its own.
+
+use rand::RngExt;
+
+use super::{config::Form, neighbours::Neighbours};
+use crate::{AgentError, State, StreamRng};
+
+/// What the constraint looks at in one update: rows of the data, and their partners.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spot {
+    /// A row.
+    pub(super) i: usize,
+    /// Its neighbour; itself for the row alone.
+    pub(super) j: usize,
+    /// Where between the two, 0 at i. Edges have none.
+    pub(super) share: f32,
+    /// Which of the row's neighbours.
+    pub(super) slot: usize,
+}
+
+/// Multipliers and the graph they live on.
+#[derive(Debug)]
+pub(super) struct Duals {
+    form: Form,
+    lr: f32,
+    max: f32,
+    /// Neighbours of each row.
+    k: usize,
+    /// λ: of each row `[N]`, or of each row's edges `[N · k]`.
+    lambda: Vec<f32>,
+    /// Neighbours `[N · k]` of the rows that had some when the graph was made.
+    graph: Vec<u32>,
+}
+
+impl Duals {
+    /// Zero multipliers, no graph yet.
+    pub(super) fn new(form: Form, lr: f64, max: f64, k: usize) -> Self {
+        Self { form, lr: lr as f32, max: max as f32, k, lambda: Vec::new(), graph: Vec::new() }
+    }
+
+    /// What is constrained.
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// All multipliers.
+    pub(super) fn lambda(&self) -> &[f32] {
+        &self.lambda
+    }
+
+    /// Connects the rows `[N, O]` to their nearest ones and makes room for their multipliers; what was there stays.
+    pub(super) fn connect(&mut self, rows: &[f32], obs_dim: usize) {
+        let count = rows.len() / obs_dim;
+        let wide: Vec<f64> = rows.iter().map(|&x| f64::from(x)).collect();
+        let tree = Neighbours::new(wide.clone(), obs_dim);
+        self.graph.clear();
+        for (i, row) in wide.chunks_exact(obs_dim).enumerate() {
+            let mut found = tree.nearest(row, self.k, Some(i)).into_iter().map(|(_, j)| j as u32);
+            // A row without enough others is its own neighbour.
+            self.graph.extend((0..self.k).map(|_| found.next().unwrap_or(i as u32)));
+        }
+        self.grow(count);
+    }
+
+    /// Room for the multipliers of `count` rows.
+    pub(super) fn grow(&mut self, count: usize) {
+        self.lambda.resize(if self.form == Form::Slope { count * self.k } else { count }, 0.0);
+    }
+
+    /// A random row of those with neighbours, one of them, and a place between.
+    pub(super) fn draw(&self, rng: &mut StreamRng) -> Spot {
+        let i = rng.random_range(0..self.graph.len() / self.k);
+        let slot = rng.random_range(0..self.k);
+        Spot { i, j: self.graph[i * self.k + slot] as usize, share: rng.random_range(0.0..1.0), slot }
+    }
+
+    /// λ at a spot.
+    pub(super) fn at(&self, spot: Spot) -> f32 {
+        match self.form {
+            Form::Jacobian => 0.5 * (self.lambda[spot.i] + self.lambda[spot.j]),
+            Form::Slope => self.lambda[spot.i * self.k + spot.slot],
+        }
+    }
+
+    /// Takes the step for g at a spot.
+    pub(super) fn step(&mut self, spot: Spot, g: f64) {
+        let (lr, max) = (self.lr, self.max);
+        let mut move_by = |at: usize, by: f32| self.lambda[at] = (self.lambda[at] + by).clamp(0.0, max);
+        match self.form {
+            Form::Jacobian if spot.i == spot.j => move_by(spot.i, lr * g as f32),
+            Form::Jacobian => {
+                move_by(spot.i, 0.5 * lr * g as f32);
+                move_by(spot.j, 0.5 * lr * g as f32);
+            }
+            Form::Slope => move_by(spot.i * self.k + spot.slot, lr * g as f32),
+        }
+    }
+
+    /// Everything that changes. The graph follows from the rows it was made of; how many those were is the caller's.
+    pub(super) fn save(&self, prefix: &str, state: &mut State) {
+        state.put_f32(format!("{prefix}/lambda"), &[self.lambda.len()], &self.lambda);
+    }
+
+    /// Takes back what `save` wrote, after `connect` and `grow` for as many rows.
+    pub(super) fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
+        let count = self.lambda.len();
+        self.lambda.copy_from_slice(state.f32(&format!("{prefix}/lambda"), &[count])?);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Streams;
+
+    #[test]
+    fn multipliers_step_by_hand_and_stay_within_their_range() {
+        let mut duals = Duals::new(Form::Jacobian, 0.5, 1.0, 1);
+        duals.connect(&[0.0, 1.0, 5.0], 1);
+        assert_eq!(duals.graph, [1, 0, 1]);
+        let spot = |i, j| Spot { i, j, share: 0.0, slot: 0 };
+        duals.step(spot(0, 0), 1.0);
+        duals.step(spot(0, 1), 0.4);
+        let close = |a: f32, b: f32| (a - b).abs() < 1e-6;
+        assert!(close(duals.lambda[0], 0.6) && close(duals.lambda[1], 0.1), "{:?}", duals.lambda);
+        assert!(close(duals.at(spot(0, 1)), 0.35));
+        duals.step(spot(0, 0), 10.0);
+        duals.step(spot(1, 1), -10.0);
+        assert_eq!((duals.lambda[0], duals.lambda[1]), (1.0, 0.0));
+    }
+
+    #[test]
+    fn edges_have_their_own_and_new_rows_none_yet() {
+        let mut duals = Duals::new(Form::Slope, 1.0, 9.0, 2);
+        duals.connect(&[0.0, 1.0, 3.0], 1);
+        assert_eq!(duals.graph, [1, 2, 0, 2, 1, 0]);
+        duals.step(Spot { i: 1, j: 2, share: 0.0, slot: 1 }, 2.0);
+        assert_eq!(duals.lambda, [0.0, 0.0, 0.0, 2.0, 0.0, 0.0]);
+        duals.grow(4);
+        assert_eq!(duals.lambda.len(), 8);
+        let mut rng = Streams::new(1).rng("spots");
+        assert!((0..100).map(|_| duals.draw(&mut rng)).all(|spot| spot.i < 3 && spot.i != spot.j && spot.share < 1.0));
+        // Alone, a row is its own neighbour.
+        duals.connect(&[7.0], 1);
+        assert_eq!(duals.graph, [0, 0]);
+    }
+}

@@ -1,0 +1,138 @@
+//! What a feedback policy learns from: demonstrated pairs, and those an expert was asked for.
+
+use super::{
+    config::{Duplicates, FeedbackConfig},
+    points::{Points, WorstPair},
+};
+use crate::{AgentError, demos::Demonstrations};
+
+/// Rows among which the worst pair is sought; more are thinned out evenly, since the search costs their square.
+const SEARCHED: usize = 4096;
+
+/// Actions further apart than this, in [-1, 1], at one observation are a contradiction and not rounding.
+const SAME: f64 = 1e-6;
+
+/// Pairs of an observation and the expert's action there.
+#[derive(Clone, Debug)]
+pub(super) struct Data {
+    /// Observations in the environment's units, `[N, O]`.
+    pub(super) obs: Vec<f32>,
+    /// Actions in `[-1, 1]`, `[N, A]`.
+    pub(super) action: Vec<f32>,
+    /// Episode and step of each demonstrated row; rows asked for come after them.
+    places: Vec<(usize, usize)>,
+    pub(super) obs_dim: usize,
+    pub(super) act_dim: usize,
+    /// The environment's action for an action of 1, less that for 0, `[A]`.
+    pub(super) half_width: Vec<f64>,
+}
+
+impl Data {
+    /// The demonstrated pairs that `config` keeps; none without demonstrations.
+    pub(super) fn new(
+        demonstrations: Option<&Demonstrations>,
+        config: &FeedbackConfig,
+        (obs_dim, act_dim): (usize, usize),
+        half_width: &[f64],
+    ) -> Result<Self, AgentError> {
+        let half_width = if half_width.is_empty() { vec![1.0; act_dim] } else { half_width.to_vec() };
+        let (obs, action, places) = (Vec::new(), Vec::new(), Vec::new());
+        let mut data = Self { obs, action, places, obs_dim, act_dim, half_width };
+        let Some(demonstrations) = demonstrations else { return Ok(data) };
+        let there = demonstrations.episodes.len();
+        let wanted = config.episodes.unwrap_or(there);
+        if wanted > there {
+            return Err(bad("episodes", format!("{wanted} are asked for, the demonstrations have {there}")));
+        }
+        for (number, episode) in demonstrations.episodes[..wanted].iter().enumerate() {
+            for step in (0..episode.len()).step_by(config.keep_every) {
+                data.obs.extend(episode.observation(step).iter().map(|&x| x as f32));
+                // A demonstrator may have gone beyond the bounds; the environment then did what it does at them.
+                data.action.extend(episode.action(step).iter().map(|&x| (x as f32).clamp(-1.0, 1.0)));
+                data.places.push((number, step));
+            }
+        }
+        Ok(data)
+    }
+
+    /// Rows, N.
+    pub(super) fn len(&self) -> usize {
+        self.obs.len() / self.obs_dim
+    }
+
+    /// Rows that were demonstrated, the first ones.
+    pub(super) fn demonstrated(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Adds a row.
+    pub(super) fn push(&mut self, obs: &[f32], action: &[f32]) {
+        self.obs.extend_from_slice(obs);
+        self.action.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
+    }
+
+    /// Some rows in the environment's units, actions about their centre.
+    pub(super) fn points(&self, rows: &[usize]) -> Points {
+        let (o, a) = (self.obs_dim, self.act_dim);
+        let mut points = Points { obs_dim: o, act_dim: a, ..Points::default() };
+        for &row in rows {
+            points.x.extend(self.obs[row * o..][..o].iter().map(|&x| f64::from(x)));
+            let action = self.action[row * a..][..a].iter().zip(&self.half_width);
+            points.u.extend(action.map(|(&a, half_width)| f64::from(a) * half_width));
+        }
+        points
+    }
+
+    /// The worst pair under `alpha`, among all rows or an even choice of them. Fails where two rows have one observation and different actions
+    /// that `config` does not want, and where an error larger than it allows is forced.
+    pub(super) fn check(&self, config: &FeedbackConfig, alpha: Option<f64>) -> Result<Option<WorstPair>, AgentError> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        if config.duplicates == Duplicates::Refuse
+            && let Some(worst) = self.points(&all).worst_duplicate()
+            && worst.difference > SAME
+        {
+            let problem = format!(
+                "{} and {} have one observation and actions {:.4} apart, which forces an error of {:.4} on every policy; \
+                 remove one, or set agent.duplicates: average",
+                self.name(worst.rows.0),
+                self.name(worst.rows.1),
+                worst.difference,
+                worst.forced
+            );
+            return Err(bad("demonstrations", problem));
+        }
+        let Some(alpha) = alpha else { return Ok(None) };
+        let rows: Vec<usize> = (0..self.len()).step_by(self.len().div_ceil(SEARCHED).max(1)).collect();
+        let chosen: Vec<usize> = (0..rows.len()).collect();
+        let worst = self.points(&rows).worst_pair(alpha, &chosen);
+        let worst = worst.map(|worst| WorstPair { rows: (rows[worst.rows.0], rows[worst.rows.1]), ..worst });
+        if let (Some(worst), Some(limit)) = (worst, config.max_forced_error)
+            && worst.forced > limit
+        {
+            let problem = format!(
+                "{} and {} have actions {:.4} apart at observations {:.4} apart; with constant {alpha} every policy errs by {:.4} at one \
+                 of them, more than max_forced_error {limit}; raise alpha to {:.4}, or remove one",
+                self.name(worst.rows.0),
+                self.name(worst.rows.1),
+                worst.difference,
+                worst.distance,
+                worst.forced,
+                (worst.difference - 2.0 * limit) / worst.distance
+            );
+            return Err(bad("constraint.alpha", problem));
+        }
+        Ok(worst)
+    }
+
+    fn name(&self, row: usize) -> String {
+        match self.places.get(row) {
+            Some((episode, step)) => format!("step {step} of episode {episode}"),
+            None => format!("queried row {}", row - self.places.len()),
+        }
+    }
+}
+
+/// An error about a setting of the agent.
+pub(super) fn bad(setting: &str, problem: String) -> AgentError {
+    AgentError::BadConfig { setting: format!("agent.{setting}"), problem }
+}

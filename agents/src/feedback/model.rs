@@ -1,0 +1,154 @@
+//! The policy network while it is fitted: free numbers with their Adam, and the plain weights they stand for.
+
+use tch::Tensor;
+
+use crate::{
+    AgentError, State, StreamRng,
+    nets::{Buffer, Gradient, Mlp, Weights, kernels, lipschitz::LipschitzMlp},
+    optim::OptimiserConfig,
+};
+
+/// A network whose plain weights are free, or made from free numbers.
+#[derive(Debug)]
+pub(super) struct Model {
+    mlp: Mlp,
+    by: Option<By>,
+    /// The plain weights, `[len]`: the free numbers themselves without a parameterisation.
+    plain: Buffer,
+    pub(super) weights: Weights,
+    /// ∂L/∂(plain weights), for the caller to fill.
+    pub(super) gradient: Gradient,
+    m: Vec<f32>,
+    v: Vec<f32>,
+    steps: u64,
+    config: OptimiserConfig,
+}
+
+/// A parameterisation.
+#[derive(Debug)]
+struct By {
+    layers: LipschitzMlp,
+    /// The free numbers.
+    raw: Buffer,
+    /// Leaf and result of the graph from them to the plain weights.
+    graph: (Tensor, Tensor),
+}
+
+impl Model {
+    /// First weights from `rng`.
+    pub(super) fn new(
+        mlp: Mlp,
+        layers: Option<LipschitzMlp>,
+        config: OptimiserConfig,
+        rng: &mut StreamRng,
+    ) -> Result<Self, AgentError> {
+        let mut plain = Buffer::zeros(&[mlp.len()])?;
+        let by = match layers {
+            Some(layers) => {
+                let mut raw = Buffer::zeros(&[layers.len()])?;
+                layers.initialise(raw.slice_mut(), rng);
+                let graph = graph(&layers, &raw)?;
+                Some(By { layers, raw, graph })
+            }
+            None => {
+                mlp.initialise(plain.slice_mut(), rng);
+                None
+            }
+        };
+        let free = by.as_ref().map_or(mlp.len(), |by| by.layers.len());
+        let mut model = Self {
+            weights: Weights::new(&mlp, &plain, 0),
+            gradient: Gradient::new(&[&mlp])?,
+            m: vec![0.0; free],
+            v: vec![0.0; free],
+            steps: 0,
+            config,
+            plain,
+            by,
+            mlp,
+        };
+        model.refresh()?;
+        Ok(model)
+    }
+
+    /// The plain network.
+    pub(super) fn mlp(&self) -> &Mlp {
+        &self.mlp
+    }
+
+    /// Its weights.
+    pub(super) fn params(&self) -> &[f32] {
+        self.plain.slice()
+    }
+
+    /// Its weights as a tensor on the same memory.
+    pub(super) fn tensor(&self) -> &Tensor {
+        self.plain.tensor()
+    }
+
+    /// A constant proven from the parameterisation, in what the network sees and puts out.
+    pub(super) fn certified_by_construction(&self) -> Result<Option<f64>, AgentError> {
+        self.by.as_ref().map(|by| by.layers.certified(by.raw.tensor())).transpose()
+    }
+
+    /// One step of Adam down `gradient`; returns its norm before clipping, in the free numbers.
+    pub(super) fn step(&mut self) -> Result<f64, AgentError> {
+        self.steps += 1;
+        let Self { by, plain, gradient, m, v, config, steps, .. } = self;
+        let norm_of = |gradient: &[f32]| kernels::sum_of_squares(gradient).sqrt();
+        let norm = match by {
+            None => {
+                let norm = norm_of(gradient.slice());
+                kernels::adam(plain.slice_mut(), m, v, gradient.slice(), config.step(*steps, norm));
+                norm
+            }
+            Some(By { raw, graph: (leaf, flat), .. }) => {
+                let outer = Tensor::f_from_slice(gradient.slice())?.f_to_kind(flat.kind())?;
+                let along = flat.f_dot(&outer)?;
+                let free = Tensor::f_run_backward(&[&along], &[&*leaf], false, false)?.swap_remove(0);
+                let free = Vec::<f32>::try_from(&free)?;
+                let norm = norm_of(&free);
+                kernels::adam(raw.slice_mut(), m, v, &free, config.step(*steps, norm));
+                norm
+            }
+        };
+        self.refresh()?;
+        Ok(norm)
+    }
+
+    /// Makes the plain weights anew from the free numbers.
+    fn refresh(&mut self) -> Result<(), AgentError> {
+        let Some(By { layers, raw, graph: kept }) = &mut self.by else { return Ok(()) };
+        *kept = graph(layers, raw)?;
+        tch::no_grad(|| self.plain.tensor().shallow_clone().f_copy_(&kept.1))?;
+        Ok(())
+    }
+
+    /// Everything that changes, under `prefix/…`.
+    pub(super) fn save(&self, prefix: &str, state: &mut State) {
+        let free = self.by.as_ref().map_or(&self.plain, |by| &by.raw).slice();
+        for (name, numbers) in [("params", free), ("adam/m", &self.m[..]), ("adam/v", &self.v[..])] {
+            state.put_f32(format!("{prefix}/{name}"), &[numbers.len()], numbers);
+        }
+        state.put(format!("{prefix}/adam/steps"), &self.steps);
+    }
+
+    /// Takes back what `save` wrote.
+    pub(super) fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
+        let free = self.by.as_mut().map_or(&mut self.plain, |by| &mut by.raw).slice_mut();
+        for (name, numbers) in [("params", free), ("adam/m", &mut self.m[..]), ("adam/v", &mut self.v[..])] {
+            numbers.copy_from_slice(state.f32(&format!("{prefix}/{name}"), &[numbers.len()])?);
+        }
+        self.steps = state.get(&format!("{prefix}/adam/steps"))?;
+        self.refresh()
+    }
+}
+
+/// The graph from a copy of the free numbers to the plain weights.
+fn graph(layers: &LipschitzMlp, raw: &Buffer) -> Result<(Tensor, Tensor), AgentError> {
+    tch::with_grad(|| {
+        let leaf = Tensor::f_from_slice(raw.slice())?.set_requires_grad(true);
+        let flat = layers.effective(&leaf)?.flat()?;
+        Ok((leaf, flat))
+    })
+}

@@ -1,0 +1,165 @@
+//! State–input pairs in f64, as the oracle, the graph and the extension take them, and what they force on any α-Lipschitz policy.
+
+use std::collections::HashMap;
+
+/// N pairs (x, u). Arrays are flat and row-major; x in the environment's units, u too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Points {
+    /// Observations, `[N, O]`.
+    pub x: Vec<f64>,
+    /// Actions, `[N, A]`.
+    pub u: Vec<f64>,
+    /// Numbers in an observation, O.
+    pub obs_dim: usize,
+    /// Numbers in an action, A.
+    pub act_dim: usize,
+}
+
+/// Two rows and the error they force.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WorstPair {
+    /// The rows.
+    pub rows: (usize, usize),
+    /// ‖xᵢ − xⱼ‖.
+    pub distance: f64,
+    /// ‖uᵢ − uⱼ‖.
+    pub difference: f64,
+    /// (‖uᵢ − uⱼ‖ − α‖xᵢ − xⱼ‖)/2, at most what every α-Lipschitz policy misses at one of the two; below 0 where none need.
+    pub forced: f64,
+}
+
+impl Points {
+    /// Number of pairs, N.
+    pub fn len(&self) -> usize {
+        self.x.len() / self.obs_dim.max(1)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.x.is_empty()
+    }
+
+    /// Observation `i`, `[O]`.
+    pub fn x(&self, i: usize) -> &[f64] {
+        &self.x[i * self.obs_dim..][..self.obs_dim]
+    }
+
+    /// Action `i`, `[A]`.
+    pub fn u(&self, i: usize) -> &[f64] {
+        &self.u[i * self.act_dim..][..self.act_dim]
+    }
+
+    /// For each row the first row with the same observation, itself where there is none before.
+    pub fn first_alike(&self) -> Vec<usize> {
+        let mut seen: HashMap<Vec<u64>, usize> = HashMap::with_capacity(self.len());
+        let key = |i: usize| self.x(i).iter().map(|&x| if x == 0.0 { 0 } else { x.to_bits() }).collect();
+        (0..self.len()).map(|i| *seen.entry(key(i)).or_insert(i)).collect()
+    }
+
+    /// Of the rows with equal observations, the two whose actions are furthest from their first's.
+    pub fn worst_duplicate(&self) -> Option<WorstPair> {
+        let alike = self.first_alike();
+        let pairs = alike.iter().enumerate().filter(|(i, first)| i != *first);
+        let pairs = pairs.map(|(i, &first)| {
+            let difference = distance(self.u(first), self.u(i));
+            WorstPair { rows: (first, i), distance: 0.0, difference, forced: 0.5 * difference }
+        });
+        pairs.max_by(|a, b| a.forced.total_cmp(&b.forced))
+    }
+
+    /// The pair that forces the largest error on an α-Lipschitz policy, of all pairs of these rows; `None` below two.
+    ///
+    /// By the triangle inequality through the two values: ‖uᵢ − uⱼ‖ ≤ eᵢ + α‖xᵢ − xⱼ‖ + eⱼ. Costs N²/2 distances.
+    pub fn worst_pair(&self, alpha: f64, rows: &[usize]) -> Option<WorstPair> {
+        let mut worst: Option<WorstPair> = None;
+        for (at, &i) in rows.iter().enumerate() {
+            for &j in &rows[..at] {
+                let difference = distance(self.u(i), self.u(j));
+                if worst.is_some_and(|worst| 0.5 * difference <= worst.forced) {
+                    continue;
+                }
+                let distance = distance(self.x(i), self.x(j));
+                let forced = 0.5 * (difference - alpha * distance);
+                if worst.is_none_or(|worst| forced > worst.forced) {
+                    worst = Some(WorstPair { rows: (j, i), distance, difference, forced });
+                }
+            }
+        }
+        worst
+    }
+
+    /// One row for each observation: the mean of its actions, and how many rows it stands for.
+    pub fn merged(&self) -> (Self, Vec<f64>) {
+        let alike = self.first_alike();
+        let (mut index, mut counts) = (vec![0; self.len()], Vec::new());
+        let mut merged = Self { x: Vec::new(), u: Vec::new(), ..*self };
+        for (i, &first) in alike.iter().enumerate() {
+            if first == i {
+                index[i] = counts.len();
+                counts.push(1.0);
+                merged.x.extend_from_slice(self.x(i));
+                merged.u.extend_from_slice(self.u(i));
+            } else {
+                let to = index[first];
+                counts[to] += 1.0;
+                let mean = &mut merged.u[to * self.act_dim..][..self.act_dim];
+                mean.iter_mut().zip(self.u(i)).for_each(|(mean, u)| *mean += (u - *mean) / counts[to]);
+            }
+        }
+        (merged, counts)
+    }
+
+    /// (1/N) Σ ‖values − u‖² for the values `[N, A]`.
+    pub fn mse(&self, values: &[f64]) -> f64 {
+        self.u.iter().zip(values).map(|(u, v)| (u - v).powi(2)).sum::<f64>() / self.len() as f64
+    }
+}
+
+/// ‖a − b‖.
+pub fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
+}
+
+/// The largest ‖vᵢ − vⱼ‖/‖xᵢ − xⱼ‖ over all pairs: the least constant with which these values can be extended to all of space.
+/// Infinite where two rows have the same x and different values.
+pub fn slope(x: &[f64], obs_dim: usize, values: &[f64], act_dim: usize) -> f64 {
+    let rows = x.len() / obs_dim.max(1);
+    let mut largest = 0.0f64;
+    for i in 0..rows {
+        for j in 0..i {
+            let difference = distance(&values[i * act_dim..][..act_dim], &values[j * act_dim..][..act_dim]);
+            if difference > 0.0 {
+                largest =
+                    largest.max(difference / distance(&x[i * obs_dim..][..obs_dim], &x[j * obs_dim..][..obs_dim]));
+            }
+        }
+    }
+    largest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_pair_and_its_error_by_hand() {
+        let points = Points { x: vec![0.0, 1.0, 3.0], u: vec![0.0, 4.0, 1.0], obs_dim: 1, act_dim: 1 };
+        // α = 1: (4 − 1)/2 between the first two, (3 − 2)/2 between the last two.
+        let worst = points.worst_pair(1.0, &[0, 1, 2]).unwrap();
+        assert_eq!((worst.rows, worst.distance, worst.difference, worst.forced), ((0, 1), 1.0, 4.0, 1.5));
+        assert!(points.worst_pair(5.0, &[0, 1, 2]).unwrap().forced < 0.0);
+        assert_eq!(slope(&points.x, 1, &points.u, 1), 4.0);
+    }
+
+    #[test]
+    fn equal_observations_are_merged_by_the_mean() {
+        let points = Points { x: vec![0.0, 1.0, -0.0, 0.0, 1.0, 1.0], u: vec![1.0, 2.0, 4.0], obs_dim: 2, act_dim: 1 };
+        // The first and second differ by the sign of a zero alone; the third does not.
+        assert_eq!(points.first_alike(), [0, 1, 2]);
+        let points = Points { x: vec![0.0, 1.0, -0.0, 1.0, 1.0, 1.0], ..points };
+        let (merged, counts) = points.merged();
+        assert_eq!((merged.x, merged.u, counts), (vec![0.0, 1.0, 1.0, 1.0], vec![1.5, 4.0], vec![2.0, 1.0]));
+        let worst = points.worst_duplicate().unwrap();
+        assert_eq!((worst.rows, worst.forced), ((0, 1), 0.5));
+    }
+}

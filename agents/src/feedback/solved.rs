@@ -1,0 +1,97 @@
+//! Policies without a network: the least-squares optimum at some rows, extended to all of space.
+//!
+//! `kirszbraun` constrains all pairs of its rows, so the extension has the constant α that was asked for. `graph` constrains a nearest-neighbour
+//! graph (the saddle point that the authors' 2020 code integrates towards, here found exactly); its pairs without an edge may be
+//! steeper, and the extension has the constant of the steepest of them.
+
+use rand::seq::SliceRandom;
+
+use super::{
+    config::ConstraintConfig,
+    data::{Data, bad},
+    neighbours::Neighbours,
+    oracle::{Constrained, Fit, closest},
+    points::{Points, slope},
+    table::Table,
+};
+use crate::{AgentError, StreamRng};
+
+/// A solved policy and what the solver found.
+#[derive(Debug)]
+pub(super) struct Solved {
+    pub(super) table: Table,
+    pub(super) fit: Fit,
+}
+
+/// Some rows in random order, all where there are not more than `count`.
+pub(super) fn choose(data: &Data, count: usize, rng: &mut StreamRng) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..data.len()).collect();
+    let chosen = rows.partial_shuffle(rng, count).0.to_vec();
+    chosen
+}
+
+/// The policy `constraint` asks for, or nothing for those with a network.
+pub(super) fn solve(
+    constraint: &ConstraintConfig,
+    data: &Data,
+    rng: &mut StreamRng,
+) -> Result<Option<Solved>, AgentError> {
+    match *constraint {
+        ConstraintConfig::Kirszbraun { alpha, rows } => {
+            let points = data.points(&choose(data, rows, rng));
+            let fit = closest(&points, alpha, Constrained::All).map_err(named)?;
+            Ok(Some(Solved { table: extend(&points, &fit.values, alpha)?, fit }))
+        }
+        ConstraintConfig::Graph { alpha, vertices, neighbours } => {
+            let points = on_vertices(data, vertices, rng);
+            let edges = edges(&points, neighbours);
+            let fit = closest(&points, alpha, Constrained::Edges(&edges)).map_err(named)?;
+            Ok(Some(Solved { table: extend(&points, &fit.values, alpha)?, fit }))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Every row, moved to its nearest vertex.
+fn on_vertices(data: &Data, vertices: usize, rng: &mut StreamRng) -> Points {
+    let at = data.points(&choose(data, vertices, rng)).merged().0;
+    let tree = Neighbours::new(at.x.clone(), at.obs_dim);
+    let all: Vec<usize> = (0..data.len()).collect();
+    let mut points = data.points(&all);
+    for row in points.x.chunks_exact_mut(at.obs_dim) {
+        if let Some(&(_, vertex)) = tree.nearest(row, 1, None).first() {
+            row.copy_from_slice(at.x(vertex));
+        }
+    }
+    points
+}
+
+/// Edges between the first rows of each vertex and those of its nearest vertices.
+fn edges(points: &Points, neighbours: usize) -> Vec<(usize, usize)> {
+    let firsts: Vec<usize> =
+        points.first_alike().into_iter().enumerate().filter(|(i, first)| i == first).map(|(i, _)| i).collect();
+    let rows: Vec<f64> = firsts.iter().flat_map(|&i| points.x(i).to_vec()).collect();
+    let tree = Neighbours::new(rows, points.obs_dim);
+    let mut edges: Vec<(usize, usize)> = Vec::new();
+    for (vertex, &i) in firsts.iter().enumerate() {
+        let near = tree.nearest(points.x(i), neighbours, Some(vertex));
+        edges.extend(near.into_iter().map(|(_, other)| (i.max(firsts[other]), i.min(firsts[other]))));
+    }
+    edges.sort_unstable();
+    edges.dedup();
+    edges
+}
+
+/// The extension of these values with the least constant that is possible and not below `alpha`.
+fn extend(points: &Points, values: &[f64], alpha: f64) -> Result<Table, AgentError> {
+    let (merged, _) = Points { u: values.to_vec(), ..points.clone() }.merged();
+    let steepest = slope(&merged.x, merged.obs_dim, &merged.u, merged.act_dim);
+    Table::new(merged, if steepest > alpha * (1.0 + 1e-9) { steepest } else { alpha }).map_err(named)
+}
+
+fn named(error: AgentError) -> AgentError {
+    match error {
+        AgentError::BadConfig { problem, .. } => bad("constraint", problem),
+        other => other,
+    }
+}
