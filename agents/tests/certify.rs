@@ -221,7 +221,7 @@ fn bounds_keep_their_order_on_two_hundred_networks() {
         "local bounds within 2% of exact: {sharp} of 400; LipSDP/product {sdp_gain:.3}, local/product {local_gain:.3}"
     );
     println!("lower bounds within 10% of exact: {found} of 250");
-    assert!(sharp > 240 && found > 200 && sdp_gain < 0.8);
+    assert!(sharp > 200 && found > 215 && sdp_gain < 0.6 && local_gain < 0.4);
 }
 
 #[test]
