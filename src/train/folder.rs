@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use liprl_logbook::{LogbookError, Provenance, RunFolder, Status};
+use liprl_logbook::{LogbookError, Provenance, RunFolder, Status, Summary};
 
 use super::Order;
 use super::hparams::difference;
@@ -66,6 +66,8 @@ fn reopen(order: &Order) -> anyhow::Result<Start> {
         return Ok(Start::Finished(summary.steps));
     }
     if order.config.steps != stored.steps {
+        // First, so that a run which is killed or fails before its next checkpoint does not say it is done at the new length.
+        folder.write_summary(&Summary { status: Status::Stopped, ..summary })?;
         folder.write_config(&order.config.to_yaml()?)?;
     }
     Ok(Start::Resume(folder, Box::new(order.config.clone())))

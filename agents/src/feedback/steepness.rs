@@ -209,10 +209,10 @@ impl Steepness {
             let (before, rest) = self.layers.split_at_mut(i);
             let kept = &mut rest[0];
             kernels::add_rows(kept.d_out.slice(), &mut into.slice_mut()[layer.bias()..layer.scale()]);
-            into.add_product(i, &kept.d_out_t, before.last().map_or(x, |below| below.out.tensor()))?;
+            into.add_product(0, i, &kept.d_out_t, before.last().map_or(x, |below| below.out.tensor()))?;
             if steep {
                 let tangent = before.last().map_or(&self.tangent, |below| &below.tangent);
-                into.add_product(i, &kept.d_stretch_t, tangent.tensor())?;
+                into.add_product(0, i, &kept.d_stretch_t, tangent.tensor())?;
             }
             let Some(below) = before.last_mut() else { break };
             weights.multiply_back(i, kept.d_out.tensor(), &below.d_out)?;
