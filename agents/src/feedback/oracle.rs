@@ -127,7 +127,8 @@ impl Program<'_> {
             let excess = difference - self.alpha * distance(self.points.x(i), self.points.x(j));
             if excess > tolerance {
                 let pair = if m == 1 && values[i] < values[j] { (j, i) } else { (i, j) };
-                if !known.contains(&pair) && !(m > 1 && known.contains(&(pair.1, pair.0))) {
+                let there = known.contains(&pair) || (m > 1 && known.contains(&(pair.1, pair.0)));
+                if !there {
                     found[i].push((excess, pair.0, pair.1));
                 }
             }

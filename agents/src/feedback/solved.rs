@@ -26,8 +26,7 @@ pub(super) struct Solved {
 /// Some rows in random order, all where there are not more than `count`.
 pub(super) fn choose(data: &Data, count: usize, rng: &mut StreamRng) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..data.len()).collect();
-    let chosen = rows.partial_shuffle(rng, count).0.to_vec();
-    chosen
+    rows.partial_shuffle(rng, count).0.to_vec()
 }
 
 /// The policy `constraint` asks for, or nothing for those with a network.

@@ -157,7 +157,7 @@ fn training_never_leaves_the_constant() {
         for step in 0..120 {
             let leaf = numbers.detach().set_requires_grad(true);
             let gradient = Tensor::run_backward(&[error(&leaf)], &[&leaf], false, false).swap_remove(0);
-            numbers = numbers - gradient * 0.3;
+            numbers -= gradient * 0.3;
             if step % 20 == 19 {
                 let certified = net.certified(&numbers).unwrap();
                 assert!(certified <= 1.5, "{layers:?} after {step}: {certified}");
