@@ -139,8 +139,8 @@ impl Disturbed {
                 direction(&mut self.rng, self.epsilon * share.powf(1.0 / self.delta.len() as f64), &mut self.delta);
             }
             Kind::Pgd => {
-                direction(&mut self.rng, 0.5 * self.epsilon, &mut self.delta);
-                pgd::ascend(&mut self.slope, &self.obs, self.epsilon, &mut self.delta, &mut self.scratch);
+                let Self { slope, obs, epsilon, rng, delta, scratch, .. } = self;
+                pgd::worst(slope, obs, *epsilon, rng, delta, scratch);
             }
             Kind::Trajectory => {
                 if let Some(attack) = &mut self.trajectory {
