@@ -147,9 +147,9 @@ impl Disturbed {
                 direction(&mut self.rng, self.epsilon * share.powf(1.0 / self.delta.len() as f64), &mut self.delta);
             }
             Kind::Pgd => {
-                direction(&mut self.rng, 0.5 * self.epsilon, &mut self.delta);
-                if let Some(slope) = &mut self.slope {
-                    pgd::ascend(slope, &self.obs, self.epsilon, &mut self.delta, &mut self.scratch);
+                let Self { slope, obs, epsilon, rng, delta, scratch, .. } = self;
+                if let Some(slope) = slope {
+                    pgd::worst(slope, obs, *epsilon, rng, delta, scratch);
                 }
             }
             Kind::Trajectory => {

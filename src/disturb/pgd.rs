@@ -1,13 +1,15 @@
 //! The worst observation for one step: projected gradient ascent on how far the action moves (Madry et al. 2018, on a policy).
 
-use liprl_agents::PolicySlope;
+use liprl_agents::{PolicySlope, StreamRng};
 
-use super::{norm, scale_to};
+use super::{direction, norm, scale_to};
 
-/// Steps of each ascent.
+/// Random starts; there is an ascent from each and one from its opposite.
+const STARTS: usize = 3;
+/// Steps of an ascent.
 const STEPS: u32 = 10;
-/// Length of a step, as a share of ε.
-const STEP: f64 = 0.25;
+/// Length of an ascent's first step, as a share of ε; the last is nothing, so that it does not end between two corners.
+const STEP: f64 = 0.5;
 
 /// Preallocated vectors.
 pub(super) struct Scratch {
@@ -35,32 +37,55 @@ impl Scratch {
     }
 }
 
-/// From `delta [O]` to the best δ found for ‖π(obs + δ) − π(obs)‖² with ‖δ‖ ≤ ε, actions in `[-1, 1]`. Steps along the normalised gradient,
-/// projected back into the ball, from `delta` and from its opposite: an action pushed to one side stays there. The best point passed is kept.
-pub(super) fn ascend(policy: &mut PolicySlope, obs: &[f64], epsilon: f64, delta: &mut [f64], scratch: &mut Scratch) {
-    let Scratch { reference, action, by_action, by_obs, seen, best, start } = scratch;
-    policy.act(obs, reference);
-    best.fill(0.0);
-    start.copy_from_slice(delta);
+/// The best δ found for ‖π(obs + δ) − π(obs)‖² with ‖δ‖ ≤ ε, actions in `[-1, 1]`, into `delta [O]`: ascents from random points and from their
+/// opposites, as an action pushed to one side stays there. The best point passed is kept.
+pub(super) fn worst(
+    policy: &mut PolicySlope,
+    obs: &[f64],
+    epsilon: f64,
+    rng: &mut StreamRng,
+    delta: &mut [f64],
+    scratch: &mut Scratch,
+) {
+    policy.act(obs, &mut scratch.reference);
+    scratch.best.fill(0.0);
     let mut farthest = 0.0;
-    for step in 0..2 * (STEPS + 1) {
-        if step == STEPS + 1 {
-            delta.iter_mut().zip(start.iter()).for_each(|(delta, start)| *delta = -start);
+    for _ in 0..STARTS {
+        direction(rng, 0.5 * epsilon, &mut scratch.start);
+        for side in [1.0, -1.0] {
+            delta.iter_mut().zip(&scratch.start).for_each(|(delta, start)| *delta = side * start);
+            ascend(policy, obs, epsilon, delta, scratch, &mut farthest);
         }
+    }
+    delta.copy_from_slice(&scratch.best);
+}
+
+/// Steps along the normalised gradient from `delta`, projected back into the ball; what moves the action farther than `farthest` goes into
+/// `best`.
+fn ascend(
+    policy: &mut PolicySlope,
+    obs: &[f64],
+    epsilon: f64,
+    delta: &mut [f64],
+    scratch: &mut Scratch,
+    farthest: &mut f64,
+) {
+    let Scratch { reference, action, by_action, by_obs, seen, best, .. } = scratch;
+    for step in 0..=STEPS {
         seen.iter_mut().zip(obs).zip(delta.iter()).for_each(|((seen, obs), delta)| *seen = obs + delta);
         policy.act(seen, action);
         by_action.iter_mut().zip(action.iter()).zip(reference.iter()).for_each(|((by, a), r)| *by = a - r);
         let moved = norm(by_action);
-        if moved > farthest {
-            farthest = moved;
+        if moved > *farthest {
+            *farthest = moved;
             best.copy_from_slice(delta);
         }
         policy.pull_back(by_action, by_obs);
-        scale_to(STEP * epsilon, by_obs);
+        let left = 1.0 - f64::from(step) / f64::from(STEPS);
+        scale_to(STEP * left * epsilon, by_obs);
         delta.iter_mut().zip(by_obs.iter()).for_each(|(delta, by_obs)| *delta += by_obs);
         if norm(delta) > epsilon {
             scale_to(epsilon, delta);
         }
     }
-    delta.copy_from_slice(best);
 }

@@ -254,7 +254,7 @@ mod tests {
         let mut slope = PolicySlope::new(&policy(3)).unwrap();
         let mut attack = Attack::new(env.as_ref(), 3, 1).unwrap();
         let mut rng = Streams::new(6).rng("attack");
-        let (mut scratch, epsilon) = (pgd::Scratch::new(3, 1), 0.3);
+        let (mut scratch, epsilon, mut shares) = (pgd::Scratch::new(3, 1), 0.3, 0.0);
         for step in 0..20 {
             let angle = 0.3 * f64::from(step);
             let obs = [angle.cos(), angle.sin(), 1.0];
@@ -267,24 +267,27 @@ mod tests {
                 assert!(attack.follow(&mut slope) < attacked);
             }
 
-            let mut moved = |delta: &[f64]| {
-                let (mut here, mut there) = ([0.0], [0.0]);
-                slope.act(&obs, &mut here);
-                slope.act(&[obs[0] + delta[0], obs[1] + delta[1], obs[2] + delta[2]], &mut there);
-                (here[0] - there[0]).abs()
-            };
             let mut delta = [0.0; 3];
             let mut by_chance = 0.0f64;
             for _ in 0..100 {
                 direction(&mut rng, epsilon, &mut delta);
-                by_chance = by_chance.max(moved(&delta));
+                by_chance = by_chance.max(moved(&mut slope, &obs, &delta));
             }
-            pgd::ascend(&mut slope, &obs, epsilon, &mut delta, &mut scratch);
+            pgd::worst(&mut slope, &obs, epsilon, &mut rng, &mut delta, &mut scratch);
             assert!(norm(&delta) <= epsilon + 1e-12);
-            let (mut here, mut there) = ([0.0], [0.0]);
-            slope.act(&obs, &mut here);
-            slope.act(&[obs[0] + delta[0], obs[1] + delta[1], obs[2] + delta[2]], &mut there);
-            assert!((here[0] - there[0]).abs() >= 0.99 * by_chance, "{step}: {:?} {by_chance}", here[0] - there[0]);
+            let found = moved(&mut slope, &obs, &delta) / by_chance;
+            // A network of ReLUs has local maxima; the ascent may stop at one, but not far below the best of a hundred guesses.
+            assert!(found >= 0.9, "{step}: {found}");
+            shares += found / 20.0;
         }
+        assert!(shares >= 1.0, "{shares}");
+    }
+
+    /// How far the action moves.
+    fn moved(slope: &mut PolicySlope, obs: &[f64; 3], delta: &[f64; 3]) -> f64 {
+        let (mut here, mut there) = ([0.0], [0.0]);
+        slope.act(obs, &mut here);
+        slope.act(&[obs[0] + delta[0], obs[1] + delta[1], obs[2] + delta[2]], &mut there);
+        (here[0] - there[0]).abs()
     }
 }

@@ -97,7 +97,6 @@ impl<E: Expert + ?Sized> Expert for Box<E> {
 }
 
 /// Refuses slices that are not of the expert's sizes.
-
 pub(super) fn check_sizes(expert: &(impl Expert + ?Sized), obs: &[f64], action: &[f64]) -> Result<(), AgentError> {
     let (wanted, got) = ((expert.obs_dim(), expert.act_dim()), (obs.len(), action.len()));
     if wanted == got {

@@ -66,7 +66,7 @@ pub fn coverage(
     if n == 0 || high.len() != n || !ordered {
         return Err(ControlError::bad("the box", format!("from {low:?} to {high:?} is not a bounded box")));
     }
-    if samples.is_empty() || samples.len() % n != 0 || samples.iter().any(|x| !x.is_finite()) {
+    if samples.is_empty() || !samples.len().is_multiple_of(n) || samples.iter().any(|x| !x.is_finite()) {
         let problem = format!("{} numbers are not one or more finite rows of {n}", samples.len());
         return Err(ControlError::bad("samples", problem));
     }

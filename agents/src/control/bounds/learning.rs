@@ -101,7 +101,7 @@ fn worst_pair(
     score: impl Fn(&Pair) -> f64,
     radius: impl Fn(f64, f64) -> f64,
 ) -> Result<Option<Pair>, ControlError> {
-    if n == 0 || m == 0 || states.len() % n != 0 || states.len() / n * m != actions.len() {
+    if n == 0 || m == 0 || !states.len().is_multiple_of(n) || states.len() / n * m != actions.len() {
         let problem = format!("{} numbers are not as many rows of {n} as {} of {m}", states.len(), actions.len());
         return Err(ControlError::bad("samples", problem));
     }
