@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Run, stats};
+use crate::{Bootstrap, Estimate, Run, Scores, stats};
 
 /// What the band around a curve's line shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,12 +77,10 @@ fn summarise(step: u64, mut values: Vec<f64>, band: Band) -> Point {
         }
         Band::InterquartileMean => {
             let centre = stats::interquartile_mean(&mut values);
-            let (low, high) = if seeds == 1 {
-                (centre, centre)
-            } else {
-                stats::bootstrap_interval(&values, 0.95, RESAMPLES, step, stats::interquartile_mean)
-            };
-            (centre, low, high)
+            let bootstrap = Bootstrap { resamples: RESAMPLES, seed: step, ..Bootstrap::default() };
+            let interval = Scores::new([(String::new(), values)])
+                .map(|scores| bootstrap.estimate(&scores, Estimate::InterquartileMean));
+            interval.map_or((centre, centre, centre), |found| (found.value, found.low, found.high))
         }
     };
     Point { step, centre, low, high, seeds }

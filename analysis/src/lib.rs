@@ -4,15 +4,19 @@
 //! environment steps, with the numbers as CSV beside the picture. The pieces are public: [`Run`] reads one folder,
 //! [`stats`] holds the estimators, [`Curve`] aligns seeds, [`Figure`] draws.
 
+mod bootstrap;
 mod curve;
 mod error;
 mod figure;
 mod plot;
 mod run;
+pub mod scores;
 pub mod stats;
 
+pub use bootstrap::{Bootstrap, Interval};
 pub use curve::{Band, Curve, Point};
 pub use error::AnalysisError;
 pub use figure::{Figure, Line};
 pub use plot::{PlotReport, plot};
 pub use run::{Run, Warning, find_runs};
+pub use scores::{Estimate, Scores, ScoresError};

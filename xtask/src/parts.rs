@@ -11,10 +11,18 @@ pub(crate) const LIBTORCH: &str = "2.11.0";
 pub(crate) const MUJOCO: &str = "3.17.0";
 
 /// The Python packages the tests compare with.
-pub(crate) const TEST_PACKAGES: &[&str] =
-    &["gymnasium==1.4.0", "mujoco==3.17.0", "tensorboard==2.21.0", "minari==0.5.4", "h5py==3.16.0"];
+pub(crate) const TEST_PACKAGES: &[&str] = &[
+    "gymnasium==1.4.0",
+    "mujoco==3.17.0",
+    "tensorboard==2.21.0",
+    "minari==0.5.4",
+    "h5py==3.16.0",
+    "rliable==1.2.0",
+    // rliable's arch 7.2 does not import with pandas 3.
+    "pandas==2.3.3",
+];
 /// What those are imported as.
-pub(crate) const TEST_MODULES: &[&str] = &["gymnasium", "mujoco", "tensorboard", "minari", "h5py"];
+pub(crate) const TEST_MODULES: &[&str] = &["gymnasium", "mujoco", "tensorboard", "minari", "h5py", "rliable"];
 
 /// The libraries `cargo xtask bench` races, on the same libtorch.
 pub(crate) const PEER_PACKAGES: &[&str] =
