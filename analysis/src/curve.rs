@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn run(series: &[(u64, f64)]) -> Run {
-        Run { folder: PathBuf::new(), variant: PathBuf::new(), series: series.iter().copied().collect() }
+        Run { folder: PathBuf::new(), variant: PathBuf::new(), task: None, series: series.iter().copied().collect() }
     }
 
     #[test]

@@ -31,6 +31,6 @@ pub use disk::write_atomic;
 pub use error::LogbookError;
 pub use folder::{FORMAT_VERSION, RunFolder};
 pub use logger::{EventPosition, HParam, LogPosition, Logger, LoggerOptions};
-pub use metrics::{Series, metric_names, read_series};
+pub use metrics::{Series, metric_names, read_all_series, read_series};
 pub use provenance::Provenance;
-pub use summary::{Status, Summary};
+pub use summary::{Status, Summary, peak_memory_bytes};
