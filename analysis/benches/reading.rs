@@ -35,10 +35,8 @@ fn reading(criterion: &mut Criterion) {
     group.bench_function("1000 runs x 1000 points", |bench| {
         bench.iter(|| {
             let folders = find_runs(&[root.path().to_path_buf()]).unwrap();
-            let points: usize = folders
-                .par_iter()
-                .map(|folder| Run::read(folder, "eval/return_mean").unwrap().0.series.len())
-                .sum();
+            let points: usize =
+                folders.par_iter().map(|folder| Run::read(folder, "eval/return_mean").unwrap().0.series.len()).sum();
             assert_eq!(points, RUNS * POINTS);
         });
     });

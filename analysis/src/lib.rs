@@ -6,6 +6,7 @@
 
 mod bootstrap;
 mod curve;
+mod draw;
 mod error;
 mod figure;
 mod peer;
@@ -17,8 +18,8 @@ pub mod stats;
 pub use bootstrap::{Bootstrap, Interval};
 pub use curve::{Band, Curve, Point};
 pub use error::AnalysisError;
-pub use figure::{Figure, Line};
+pub use figure::{Figure, Line, Panel};
 pub use peer::Peer;
-pub use plot::{PlotReport, plot};
+pub use plot::{PlotOptions, PlotReport, plot};
 pub use run::{Run, Warning, find_runs};
 pub use scores::{Estimate, Scores, ScoresError};
