@@ -45,6 +45,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Record(args) => commands::record(&args),
         Command::Demos(args) => commands::demos(&args),
         Command::Plot(args) => commands::plot(&args),
+        Command::Report(args) => commands::report(&args),
         Command::Envs { json } => commands::envs(json),
         Command::Schema => commands::schema(),
         Command::Check(args) => commands::check(&args),

@@ -1,6 +1,6 @@
 //! Statistics and figures from run folders.
 //!
-//! [`plot`] finds the runs below some folders, groups the seeds of one variant, and draws one metric against
+//! [`report`] compares the variants of a sweep on one page of HTML. [`plot`] finds the runs below some folders, groups the seeds of one variant, and draws one metric against
 //! environment steps, with the numbers as CSV beside the picture. The pieces are public: [`Run`] reads one folder,
 //! [`stats`] holds the estimators, [`Curve`] aligns seeds, [`Figure`] draws.
 
@@ -11,6 +11,7 @@ mod error;
 mod figure;
 mod peer;
 mod plot;
+pub mod report;
 mod run;
 pub mod scores;
 pub mod stats;

@@ -175,7 +175,7 @@ fn title(folders: &[&Path]) -> String {
 }
 
 /// The shortest tails of the variants' paths that tell apart those of one task.
-fn labels(keys: &[(Option<&str>, &Path)]) -> Vec<String> {
+pub(crate) fn labels(keys: &[(Option<&str>, &Path)]) -> Vec<String> {
     let parts: Vec<Vec<String>> = keys
         .iter()
         .map(|(_, folder)| folder.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect())

@@ -6,6 +6,7 @@ mod envs;
 mod eval;
 mod plot;
 mod record;
+mod report;
 mod schema;
 mod train;
 
@@ -15,6 +16,7 @@ pub use envs::envs;
 pub use eval::eval;
 pub use plot::plot;
 pub use record::record;
+pub use report::report;
 pub use schema::schema;
 pub use train::train;
 
