@@ -192,6 +192,15 @@ impl Panel {
             let edge = |y: f64, centre: f64| if usable(y) { y_of(y) } else { y_of(centre) };
             let upper = shown.iter().map(|point| (x_of(point.x), edge(point.high, point.centre)));
             let lower = shown.iter().rev().map(|point| (x_of(point.x), edge(point.low, point.centre)));
+            if let [only] = shown[..] {
+                let x = x_of(only.x);
+                page.line(
+                    vec![(x, edge(only.low, only.centre)), (x, edge(only.high, only.centre))],
+                    Ink::Curve(*index),
+                    1.5,
+                    &[],
+                );
+            }
             page.area(upper.chain(lower).collect(), Ink::Curve(*index), 0.18);
         }
         for (index, curve) in &self.curves {
@@ -227,7 +236,7 @@ fn extent(numbers: impl Iterator<Item = f64>, margin: f64) -> (f64, f64) {
 
 /// Round numbers within a range, 1, 2 or 5 times a power of ten apart.
 fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
-    let rough = (high - low) / 5.0;
+    let rough = (high - low) / 8.0;
     let power = 10.0_f64.powf(rough.log10().floor());
     let step =
         [1.0, 2.0, 5.0, 10.0].map(|times| times * power).into_iter().find(|step| *step >= rough).unwrap_or(rough);
