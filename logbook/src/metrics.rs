@@ -72,12 +72,11 @@ pub fn read_all_series(
     Ok((all, damaged))
 }
 
+/// What is done with an event: its step, its time and its wanted values.
+type TakeEvent<'a> = dyn FnMut(u64, f64, &mut Vec<(String, f64)>) + 'a;
+
 /// Hands every whole line's wanted values to `take`; the answer is the numbers of the damaged ones.
-fn read_lines(
-    path: &Path,
-    wanted: &dyn Fn(&str) -> bool,
-    take: &mut dyn FnMut(u64, f64, &mut Vec<(String, f64)>),
-) -> std::io::Result<Vec<usize>> {
+fn read_lines(path: &Path, wanted: &dyn Fn(&str) -> bool, take: &mut TakeEvent<'_>) -> std::io::Result<Vec<usize>> {
     let mut reader = BufReader::with_capacity(64 * 1024, fs::File::open(path)?);
     let (mut damaged, mut line, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1.. {

@@ -7,6 +7,7 @@ mod bad_configs;
 mod commands;
 mod configs;
 mod demos;
+mod report;
 mod resume;
 mod runs;
 mod support;
