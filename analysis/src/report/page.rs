@@ -21,7 +21,7 @@ pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &Repor
         ("answer", "Question and answer", answer(experiment, findings)),
         ("returns", "Final and best", returns(experiment, findings)),
         ("curves", "Curves", curves(experiment, options)),
-        ("profile", "Performance profile", profile(findings, options)),
+        ("profile", "Performance profile", profile(experiment, findings, options)),
         ("lipschitz", "Lipschitz diagnostics", lipschitz(experiment)),
         ("cost", "Cost", cost(experiment)),
         ("runs", "Runs that are not compared", unfinished(experiment)),
@@ -143,6 +143,14 @@ fn answer(experiment: &Experiment, findings: &Findings) -> String {
         out +=
             " Scores are scaled for each task so that 0 is the lowest and 1 the highest final value of any run here.";
     }
+    let compared =
+        |name: &&String| **name == findings.baseline || findings.comparisons.iter().any(|c| c.variant == **name);
+    let left_out: Vec<String> =
+        findings.scores.keys().filter(|name| !compared(name)).map(|name| escape(name)).collect();
+    if !left_out.is_empty() {
+        let _ =
+            write!(out, " Not compared, because it was run on other tasks than the baseline: {}.", left_out.join(", "));
+    }
     if !findings.baseline_named {
         let _ =
             write!(out, " The sweep names no baseline, so it is {}, the first by name.", escape(&findings.baseline));
@@ -211,7 +219,7 @@ fn curves(experiment: &Experiment, options: &ReportOptions) -> String {
     figure(&drawn, "All runs that logged the metric, unfinished ones too. Not smoothed.")
 }
 
-fn profile(findings: &Findings, options: &ReportOptions) -> String {
+fn profile(experiment: &Experiment, findings: &Findings, options: &ReportOptions) -> String {
     let all = || findings.scores.values().flat_map(|scores| scores.flat());
     let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
     if low >= high {
@@ -220,7 +228,10 @@ fn profile(findings: &Findings, options: &ReportOptions) -> String {
     let thresholds: Vec<f64> =
         (0..THRESHOLDS).map(|n| low + (high - low) * (n as f64 / (THRESHOLDS - 1) as f64 * 1.04 - 0.02)).collect();
     let bootstrap = Bootstrap { resamples: RESAMPLES, ..options.bootstrap };
-    let curve = |(place, (variant, scores)): (usize, (&String, &crate::Scores))| {
+    // The colours are those of the curves, also where a variant has no finished run.
+    let variants = experiment.variants();
+    let curve = |(variant, scores): (&String, &crate::Scores)| {
+        let place = variants.iter().position(|name| name == variant).unwrap_or(0);
         let shares = bootstrap.profile(scores, &thresholds).into_iter().zip(&thresholds);
         let point = |(share, tau): (Interval, &f64)| Point {
             x: *tau,
@@ -234,13 +245,13 @@ fn profile(findings: &Findings, options: &ReportOptions) -> String {
     };
     let panel = Panel {
         y_label: "share of runs above τ".to_owned(),
-        curves: findings.scores.iter().enumerate().map(curve).collect(),
+        curves: findings.scores.iter().map(curve).collect(),
         ..Panel::default()
     };
     let drawn = Figure {
         caption: "share of finished runs above each score, pointwise 95% interval".to_owned(),
         x_label: if findings.scaled { "scaled score τ" } else { "score τ" }.to_owned(),
-        legend: findings.scores.keys().cloned().collect(),
+        legend: legend(experiment),
         panels: vec![panel],
         ..Figure::default()
     };
