@@ -64,8 +64,10 @@ pub(super) struct Findings {
     pub(super) scaled: bool,
 }
 
-/// Variant → task → the last and the highest value of each finished run.
-type Values = BTreeMap<String, BTreeMap<String, (Vec<f64>, Vec<f64>)>>;
+/// Task → the last and the highest value of each finished run.
+type OfTasks = BTreeMap<String, (Vec<f64>, Vec<f64>)>;
+/// Variant → the same for it.
+type Values = BTreeMap<String, OfTasks>;
 
 impl Findings {
     pub(super) fn of(experiment: &Experiment, options: &ReportOptions) -> Result<Self, AnalysisError> {
@@ -189,7 +191,7 @@ fn scores(values: &Values, scaled: bool) -> Result<BTreeMap<String, Scores>, Ana
         Some((low, high)) if scaled && high > low => (x - low) / (high - low),
         _ => x,
     };
-    let of_variant = |(variant, tasks): (&String, &BTreeMap<String, (Vec<f64>, Vec<f64>)>)| {
+    let of_variant = |(variant, tasks): (&String, &OfTasks)| {
         let tasks =
             tasks.iter().map(|(task, (last, _))| (task.clone(), last.iter().map(|x| scale(task, *x)).collect()));
         Ok((variant.clone(), Scores::new(tasks)?))
