@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use liprl_analysis::{Band, Peer};
 
 use crate::disturb::Disturb;
 
@@ -34,6 +35,8 @@ pub enum Command {
     Demos(DemosCommand),
     /// Draw learning curves of run folders
     Plot(PlotArgs),
+    /// Compare a sweep's variants on one page of HTML
+    Report(ReportArgs),
     /// List the environments, their spaces and options
     Envs {
         /// Print JSON
@@ -297,16 +300,66 @@ pub enum DemosCommand {
 /// Arguments of `plot`.
 #[derive(Debug, Args)]
 pub struct PlotArgs {
-    /// Run folders
-    #[arg(required = true)]
+    /// Run folders, or folders around them: each folder of seed-<n> makes a curve
+    #[arg(required_unless_present = "peers")]
     pub runs: Vec<PathBuf>,
+    /// A curve of another program: a CSV table, a TensorBoard event file or a folder of them, its column or tag and its column of
+    /// steps; once more with the same name for another seed
+    #[arg(long = "peer", value_name = "NAME=PATH[::METRIC[::STEP]]")]
+    pub peers: Vec<Peer>,
     /// The picture to write: .png or .svg
     #[arg(long, value_name = "FILE.{png,svg}")]
     pub out: PathBuf,
     /// The metric to draw
     #[arg(long, default_value = "eval/return_mean")]
     pub metric: String,
-    /// A horizontal line, such as an expert's return: --line expert=9359.5
+    /// Line and band over the seeds
+    #[arg(long, value_enum, default_value_t = BandChoice::Iqm)]
+    pub band: BandChoice,
+    /// Draw the mean of each run's last N points; 1 does not smooth
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub smooth: u32,
+    /// A horizontal line, such as an expert's return: --line expert=9359.5, or for one task of several: --line Ant-v5:expert=6000
+    #[arg(long = "line", value_name = "NAME=VALUE", value_parser = reference)]
+    pub lines: Vec<(String, f64)>,
+}
+
+/// What a curve's line and band are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BandChoice {
+    /// Interquartile mean, 95% bootstrap interval
+    Iqm,
+    /// Mean, one standard deviation
+    Mean,
+    /// Median, quartiles
+    Median,
+}
+
+impl From<BandChoice> for Band {
+    fn from(choice: BandChoice) -> Self {
+        match choice {
+            BandChoice::Iqm => Self::InterquartileMean,
+            BandChoice::Mean => Self::MeanStd,
+            BandChoice::Median => Self::MedianQuartiles,
+        }
+    }
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A sweep's folder: runs/<experiment>
+    pub sweep: PathBuf,
+    /// Folder to write report.html into
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The metric compared [default: the sweep's, else eval/return_mean]
+    #[arg(long)]
+    pub metric: Option<String>,
+    /// The variant the others are compared with [default: the sweep's, else the first]
+    #[arg(long)]
+    pub baseline: Option<String>,
+    /// A horizontal line in the curves, such as an expert's return: --line expert=9359.5
     #[arg(long = "line", value_name = "NAME=VALUE", value_parser = reference)]
     pub lines: Vec<(String, f64)>,
 }

@@ -49,6 +49,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Certify(args) => commands::certify(&args),
         Command::Demos(args) => commands::demos(&args),
         Command::Plot(args) => commands::plot(&args),
+        Command::Report(args) => commands::report(&args),
         Command::Envs { json } => commands::envs(json),
         Command::Schema { sweep } => commands::schema(sweep),
         Command::Check(args) => commands::check(&args),

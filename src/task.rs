@@ -87,7 +87,6 @@ impl Task {
         (&self.centre, &self.half_width)
     }
 
-
     /// The last observation in f64.
     pub fn raw_obs(&self) -> &[f64] {
         &self.obs

@@ -2,13 +2,7 @@
 
 use std::path::Path;
 
-use kuva::{
-    plot::LegendPosition,
-    render::layout::{Layout, TickFormat},
-};
-
-use crate::figure::{line_style, reference_lines, write_scene};
-use crate::{AnalysisError, Line};
+use crate::{AnalysisError, Curve, Figure, Line, Panel, Point};
 
 /// One line with its band.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,24 +47,24 @@ impl Chart {
     /// # Errors
     /// [`AnalysisError::UnknownFormat`], [`AnalysisError::Drawing`], and files that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), AnalysisError> {
-        let plots = || {
-            let line = |(index, series): (usize, &Series)| {
-                let column = |i: usize| series.points.iter().map(move |point| point[i]);
-                line_style(column(0).zip(column(1)), index, series.label.clone(), column(2), column(3)).into()
-            };
-            self.series.iter().enumerate().map(line).collect::<Vec<_>>()
+        let curve = |series: &Series| {
+            let points = series.points.iter().map(|&[x, centre, low, high]| Point { x, centre, low, high, seeds: 1 });
+            Curve { label: series.label.clone(), points: points.collect(), seeds: 1, interpolated: false }
         };
-        let layout = Layout::auto_from_plots(&plots())
-            .with_title(&self.title)
-            .with_subtitle(&self.caption)
-            .with_x_label(&self.x_label)
-            .with_y_label(&self.y_label)
-            .with_x_tick_format(TickFormat::Auto)
-            .with_legend_position(LegendPosition::OutsideBottomColumns)
-            .with_legend_box(false)
-            .with_width(760.0)
-            .with_height(520.0);
-        write_scene(plots(), reference_lines(layout, &self.references), path)
+        let panel = Panel {
+            y_label: self.y_label.clone(),
+            curves: self.series.iter().map(curve).enumerate().collect(),
+            references: self.references.clone(),
+            ..Panel::default()
+        };
+        let figure = Figure {
+            title: self.title.clone(),
+            caption: self.caption.clone(),
+            x_label: self.x_label.clone(),
+            legend: self.series.iter().map(|series| series.label.clone()).collect(),
+            panels: vec![panel],
+        };
+        figure.write(path)
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Run, stats};
+use rayon::prelude::*;
 
-/// What the band around a curve's line shows.
+use crate::{Bootstrap, Estimate, Run, Scores, stats};
+
+/// What a curve's line and the band around it show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Band {
     /// Line: interquartile mean over seeds; band: its 95 % bootstrap interval.
@@ -12,6 +14,8 @@ pub enum Band {
     InterquartileMean,
     /// Line: mean over seeds; band: ± one standard deviation.
     MeanStd,
+    /// Line: median over seeds; band: between the quartiles.
+    MedianQuartiles,
 }
 
 impl Band {
@@ -20,6 +24,7 @@ impl Band {
         match self {
             Self::InterquartileMean => "interquartile mean over seeds, 95% bootstrap interval",
             Self::MeanStd => "mean over seeds, one standard deviation",
+            Self::MedianQuartiles => "median over seeds, quartiles",
         }
     }
 }
@@ -27,15 +32,15 @@ impl Band {
 /// A summary over the seeds at one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// Environment steps.
-    pub step: u64,
+    /// Environment steps, or whatever else the horizontal axis counts.
+    pub x: f64,
     /// The line.
     pub centre: f64,
     /// The band's lower edge.
     pub low: f64,
     /// The band's upper edge.
     pub high: f64,
-    /// Seeds that logged this step.
+    /// Seeds in it.
     pub seeds: usize,
 }
 
@@ -48,24 +53,64 @@ pub struct Curve {
     pub points: Vec<Point>,
     /// Number of runs.
     pub seeds: usize,
+    /// Whether the seeds logged at steps of their own, so that values between them had to be interpolated.
+    pub interpolated: bool,
 }
 
 /// Enough for a band's edges to be stable to the eye; tables resample more.
 const RESAMPLES: usize = 2000;
+/// Points of a curve whose seeds have no steps in common.
+const GRID: u64 = 200;
 
 impl Curve {
-    /// Summarises the runs of one variant. Each step that any run logged makes a point, with the count of
-    /// seeds that reached it; nothing is smoothed or interpolated.
-    pub fn from_runs(label: impl Into<String>, runs: &[&Run], band: Band) -> Self {
+    /// Summarises the runs of one variant, each first smoothed by the mean of its last `window` points (1: not at all).
+    ///
+    /// Each step that any run logged makes a point, with the count of seeds that reached it. Only where most steps are a single
+    /// run's own, as in the training logs of other programs, values are interpolated on a common grid, each run within its own range.
+    pub fn from_runs(label: impl Into<String>, runs: &[&Run], band: Band, window: usize) -> Self {
+        let smoothed: Vec<Vec<(u64, f64)>> = runs.iter().map(|run| smooth(&run.series, window)).collect();
         let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-        for run in runs {
-            for (&step, &value) in &run.series {
-                by_step.entry(step).or_default().push(value);
-            }
+        for &(step, value) in smoothed.iter().flatten() {
+            by_step.entry(step).or_default().push(value);
         }
-        let points = by_step.into_iter().map(|(step, values)| summarise(step, values, band)).collect();
-        Self { label: label.into(), points, seeds: runs.len() }
+        let shared = by_step.values().filter(|values| values.len() > 1).count();
+        let interpolated = runs.len() > 1 && 2 * shared < by_step.len();
+        if interpolated {
+            by_step = on_a_grid(&smoothed);
+        }
+        let points = by_step.into_par_iter().map(|(step, values)| summarise(step, values, band)).collect();
+        Self { label: label.into(), points, seeds: runs.len(), interpolated }
     }
+}
+
+/// The mean of each point and those before it, `window` in all.
+fn smooth(series: &BTreeMap<u64, f64>, window: usize) -> Vec<(u64, f64)> {
+    let points: Vec<(u64, f64)> = series.iter().map(|(&step, &value)| (step, value)).collect();
+    let mean = |end: usize| {
+        let part = &points[(end + 1).saturating_sub(window.max(1))..=end];
+        part.iter().map(|(_, value)| value).sum::<f64>() / part.len() as f64
+    };
+    (0..points.len()).map(|end| (points[end].0, mean(end))).collect()
+}
+
+fn on_a_grid(runs: &[Vec<(u64, f64)>]) -> BTreeMap<u64, Vec<f64>> {
+    let steps = || runs.iter().flatten().map(|point| point.0);
+    let (first, last) = (steps().min().unwrap_or(0), steps().max().unwrap_or(0));
+    let mut grid: Vec<u64> = (0..=GRID).map(|n| first + (last - first) * n / GRID).collect();
+    grid.dedup();
+    let values = |step: u64| runs.iter().filter_map(|run| interpolate(run, step)).collect::<Vec<f64>>();
+    grid.into_iter().map(|step| (step, values(step))).filter(|(_, values)| !values.is_empty()).collect()
+}
+
+/// A run's value at a step, on the straight line between its neighbours; none outside its range.
+fn interpolate(run: &[(u64, f64)], step: u64) -> Option<f64> {
+    let after = run.partition_point(|point| point.0 < step);
+    let right = run.get(after)?;
+    if right.0 == step {
+        return Some(right.1);
+    }
+    let left = run.get(after.checked_sub(1)?)?;
+    Some(left.1 + (right.1 - left.1) * (step - left.0) as f64 / (right.0 - left.0) as f64)
 }
 
 fn summarise(step: u64, mut values: Vec<f64>, band: Band) -> Point {
@@ -75,17 +120,19 @@ fn summarise(step: u64, mut values: Vec<f64>, band: Band) -> Point {
             let (mean, std) = (stats::mean(&values), stats::std(&values));
             (mean, mean - std, mean + std)
         }
+        Band::MedianQuartiles => {
+            let centre = stats::median(&mut values);
+            (centre, stats::quantile(&values, 0.25), stats::quantile(&values, 0.75))
+        }
         Band::InterquartileMean => {
             let centre = stats::interquartile_mean(&mut values);
-            let (low, high) = if seeds == 1 {
-                (centre, centre)
-            } else {
-                stats::bootstrap_interval(&values, 0.95, RESAMPLES, step, stats::interquartile_mean)
-            };
-            (centre, low, high)
+            let bootstrap = Bootstrap { resamples: RESAMPLES, seed: step, ..Bootstrap::default() };
+            let scores = Scores::new([(String::new(), values)]);
+            let interval = scores.map(|scores| bootstrap.estimate(&scores, Estimate::InterquartileMean));
+            interval.map_or((centre, centre, centre), |found| (found.value, found.low, found.high))
         }
     };
-    Point { step, centre, low, high, seeds }
+    Point { x: step as f64, centre, low, high, seeds }
 }
 
 #[cfg(test)]
@@ -95,19 +142,19 @@ mod tests {
     use super::*;
 
     fn run(series: &[(u64, f64)]) -> Run {
-        Run { folder: PathBuf::new(), variant: PathBuf::new(), series: series.iter().copied().collect() }
+        Run { folder: PathBuf::new(), variant: PathBuf::new(), task: None, series: series.iter().copied().collect() }
     }
 
     #[test]
     fn seeds_are_aligned_by_step_and_counted() {
         let (a, b) = (run(&[(0, 1.0), (10, 4.0)]), run(&[(0, 3.0)]));
-        let curve = Curve::from_runs("x", &[&a, &b], Band::MeanStd);
+        let curve = Curve::from_runs("x", &[&a, &b], Band::MeanStd, 1);
         let half_width = 2.0_f64.sqrt();
         assert_eq!(
             curve.points,
             [
-                Point { step: 0, centre: 2.0, low: 2.0 - half_width, high: 2.0 + half_width, seeds: 2 },
-                Point { step: 10, centre: 4.0, low: 4.0, high: 4.0, seeds: 1 },
+                Point { x: 0.0, centre: 2.0, low: 2.0 - half_width, high: 2.0 + half_width, seeds: 2 },
+                Point { x: 10.0, centre: 4.0, low: 4.0, high: 4.0, seeds: 1 },
             ]
         );
     }
@@ -115,9 +162,28 @@ mod tests {
     #[test]
     fn the_bootstrap_band_lies_within_the_data_and_around_the_line() {
         let runs: Vec<Run> = [1.0, 2.0, 3.0, 4.0, 50.0].iter().map(|&value| run(&[(5, value)])).collect();
-        let curve = Curve::from_runs("x", &runs.iter().collect::<Vec<_>>(), Band::InterquartileMean);
+        let curve = Curve::from_runs("x", &runs.iter().collect::<Vec<_>>(), Band::InterquartileMean, 1);
         let point = curve.points[0];
         assert_eq!(point.centre, 3.0);
         assert!(1.0 <= point.low && point.low < 3.0 && 3.0 < point.high && point.high <= 50.0, "{point:?}");
+    }
+
+    #[test]
+    fn smoothing_takes_the_last_points_and_quartiles_are_linear() {
+        let (a, b) = (run(&[(0, 1.0), (1, 3.0), (2, 8.0)]), run(&[(0, 1.0), (1, 3.0), (2, 9.0)]));
+        let curve = Curve::from_runs("x", &[&a, &b], Band::MedianQuartiles, 2);
+        let rows: Vec<_> = curve.points.iter().map(|point| (point.low, point.centre, point.high)).collect();
+        assert_eq!(rows, [(1.0, 1.0, 1.0), (2.0, 2.0, 2.0), (5.625, 5.75, 5.875)]);
+    }
+
+    #[test]
+    fn seeds_without_common_steps_are_interpolated_within_their_range() {
+        let (a, b) = (run(&[(0, 0.0), (100, 100.0)]), run(&[(50, 0.0), (200, 150.0)]));
+        let curve = Curve::from_runs("x", &[&a, &b], Band::MeanStd, 1);
+        assert!(curve.interpolated);
+        let at = |x: f64| *curve.points.iter().find(|point| point.x == x).unwrap();
+        assert_eq!((at(25.0).centre, at(25.0).seeds), (25.0, 1));
+        assert_eq!((at(80.0).centre, at(80.0).seeds), (55.0, 2));
+        assert_eq!((at(200.0).centre, at(200.0).seeds), (150.0, 1));
     }
 }

@@ -22,6 +22,31 @@ pub enum AnalysisError {
         /// What the runs hold.
         known: Vec<String>,
     },
+    /// Another program's file has no such column or tag.
+    #[error("{}: there is no `{wanted}`; there are: {}", path.display(), known.join(", "))]
+    NoSuchColumn {
+        /// The file or its folder.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A folder that holds nothing of another program's.
+    #[error("{}: no CSV table and no TensorBoard event file is in it", path.display())]
+    NoPeerRuns {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Runs that cannot be compared as asked.
+    #[error("{0}")]
+    Question(String),
+    /// A run folder that cannot be read.
+    #[error(transparent)]
+    Logbook(#[from] liprl_logbook::LogbookError),
+    /// Scores that cannot be summed up.
+    #[error(transparent)]
+    Scores(#[from] crate::ScoresError),
     /// A picture format that cannot be written.
     #[error("{}: a figure's file name ends in .png or .svg", path.display())]
     UnknownFormat {

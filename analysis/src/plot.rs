@@ -9,59 +9,162 @@ use std::{
 use fs_err as fs;
 use rayon::prelude::*;
 
-use crate::{AnalysisError, Band, Curve, Figure, Line, Run, Warning, find_runs};
+use crate::{AnalysisError, Band, Curve, Figure, Line, Panel, Peer, Run, Warning, find_runs};
+
+/// What to draw.
+#[derive(Clone, Debug)]
+pub struct PlotOptions {
+    /// Run folders, or folders around them. Each folder of `seed-<n>`, and each run of another name, makes a curve.
+    pub paths: Vec<PathBuf>,
+    /// Curves of other programs.
+    pub peers: Vec<Peer>,
+    /// The metric. Default `eval/return_mean`.
+    pub metric: String,
+    /// What line and band are.
+    pub band: Band,
+    /// Points of each run that are averaged into one, the last ones. Default 1: not smoothed.
+    pub smooth: usize,
+    /// Horizontal lines; `TASK:NAME` is drawn for that task alone.
+    pub references: Vec<Line>,
+}
+
+impl Default for PlotOptions {
+    fn default() -> Self {
+        Self {
+            paths: Vec::new(),
+            peers: Vec::new(),
+            metric: "eval/return_mean".to_owned(),
+            band: Band::default(),
+            smooth: 1,
+            references: Vec::new(),
+        }
+    }
+}
 
 /// What was drawn and what was skipped on the way.
 #[derive(Clone, Debug)]
 pub struct PlotReport {
     /// The picture.
     pub picture: PathBuf,
-    /// The numbers in it: variant, step, centre, low, high, seeds.
+    /// The numbers in it: task, variant, step, centre, low, high, seeds.
     pub table: PathBuf,
-    /// One curve for each variant.
-    pub curves: Vec<Curve>,
+    /// The curves.
+    pub figure: Figure,
     /// Lines that could not be read.
     pub warnings: Vec<Warning>,
 }
 
-/// Draws `metric` of every run at or below `paths` into `out` (.png or .svg), one curve for each folder of
-/// `seed-<n>` and each run of another name, with these horizontal lines across it, and writes the curves' numbers to a .csv
-/// beside it.
-pub fn plot(
-    paths: &[PathBuf],
-    metric: &str,
-    band: Band,
-    references: Vec<Line>,
-    out: &Path,
-) -> Result<PlotReport, AnalysisError> {
+/// Draws learning curves into `out` (.png or .svg), a panel for each task, and writes their numbers to a .csv beside it.
+///
+/// # Errors
+/// When there are no runs, none logged the metric, a file cannot be read or the picture not written.
+pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotReport, AnalysisError> {
     if !matches!(out.extension().and_then(|ending| ending.to_str()), Some("png" | "svg")) {
         return Err(AnalysisError::UnknownFormat { path: out.to_path_buf() });
     }
-    let read = find_runs(paths)?.par_iter().map(|folder| Run::read(folder, metric)).collect::<Result<Vec<_>, _>>()?;
-    let (runs, warnings): (Vec<Run>, Vec<Vec<Warning>>) = read.into_iter().unzip();
-    let warnings = warnings.concat();
-    let mut variants: BTreeMap<&Path, Vec<&Run>> = BTreeMap::new();
+    let (runs, warnings) = read(options)?;
+    let mut variants: BTreeMap<(Option<&str>, &Path), Vec<&Run>> = BTreeMap::new();
     for run in runs.iter().filter(|run| !run.series.is_empty()) {
-        variants.entry(&run.variant).or_default().push(run);
+        variants.entry((run.task.as_deref(), &run.variant)).or_default().push(run);
     }
     if variants.is_empty() {
         let known = Run::names(&runs)?.into_iter().collect();
-        return Err(AnalysisError::NoSuchMetric { metric: metric.to_owned(), known });
+        return Err(AnalysisError::NoSuchMetric { metric: options.metric.clone(), known });
     }
-    let labels = labels(&variants.keys().copied().collect::<Vec<_>>());
-    let curves: Vec<Curve> =
-        variants.values().zip(labels).map(|(runs, label)| Curve::from_runs(label, runs, band)).collect();
-    let figure = Figure {
-        title: title(&variants.keys().copied().collect::<Vec<_>>()),
-        caption: if curves.iter().all(|curve| curve.seeds == 1) { "one run each" } else { band.caption() }.to_owned(),
-        y_label: metric.to_owned(),
-        curves: curves.clone(),
-        references,
-    };
+    let figure = figure(&variants, options)?;
     figure.write(out)?;
     let table = out.with_extension("csv");
-    fs::write(&table, csv(&curves))?;
-    Ok(PlotReport { picture: out.to_path_buf(), table, curves, warnings })
+    fs::write(&table, csv(&figure))?;
+    Ok(PlotReport { picture: out.to_path_buf(), table, figure, warnings })
+}
+
+fn read(options: &PlotOptions) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError> {
+    let folders = if options.paths.is_empty() { Vec::new() } else { find_runs(&options.paths)? };
+    let read = |folder: &PathBuf| Run::read(folder, &options.metric);
+    let (mut runs, skipped): (Vec<Run>, Vec<Vec<Warning>>) =
+        folders.par_iter().map(read).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    let mut warnings = skipped.concat();
+    let mut tasks: BTreeSet<Option<String>> = runs.iter().map(|run| run.task.clone()).collect();
+    for peer in &options.peers {
+        let (theirs, skipped) = peer.read()?;
+        runs.extend(theirs);
+        warnings.extend(skipped);
+    }
+    // Other programs' logs do not say their task.
+    let task = tasks.pop_first().flatten();
+    if !options.peers.is_empty() && !tasks.is_empty() {
+        let problem = "other programs' curves do not say their task: draw them with runs of one task";
+        return Err(AnalysisError::Question(problem.to_owned()));
+    }
+    if tasks.is_empty() {
+        runs.iter_mut().for_each(|run| run.task.clone_from(&task));
+    }
+    Ok((runs, warnings))
+}
+
+fn figure(
+    variants: &BTreeMap<(Option<&str>, &Path), Vec<&Run>>,
+    options: &PlotOptions,
+) -> Result<Figure, AnalysisError> {
+    let keys: Vec<(Option<&str>, &Path)> = variants.keys().copied().collect();
+    let labels = labels(&keys);
+    let names: BTreeSet<&String> = labels.iter().collect();
+    let place = |label: &String| names.iter().position(|name| *name == label).unwrap_or(0);
+    let tasks: BTreeSet<Option<&str>> = keys.iter().map(|key| key.0).collect();
+    let mut panels = Vec::new();
+    for task in &tasks {
+        let ours = variants.iter().zip(&labels).filter(|((key, _), _)| key.0 == *task);
+        let curves = ours.map(|((_, runs), label)| {
+            (place(label), Curve::from_runs(label.clone(), runs, options.band, options.smooth))
+        });
+        let curves: Vec<(usize, Curve)> = curves.collect();
+        panels.push(Panel {
+            title: task.filter(|_| tasks.len() > 1).unwrap_or_default().to_owned(),
+            y_label: options.metric.clone(),
+            log: false,
+            curves,
+            references: references(&options.references, *task, &tasks),
+        });
+    }
+    let counts = |name: &str| {
+        let of_name = panels.iter().flat_map(|panel| &panel.curves).filter(|(_, curve)| curve.label == name);
+        let seeds: BTreeSet<usize> = of_name.map(|(_, curve)| curve.seeds).collect();
+        let (least, most) = (seeds.first().copied().unwrap_or(0), seeds.last().copied().unwrap_or(0));
+        if least == most { format!("n={most}") } else { format!("n={least} to {most}") }
+    };
+    let legend = names.iter().map(|name| format!("{name} ({})", counts(name))).collect();
+    let own: Vec<&Path> = keys.iter().filter(|key| key.1.components().count() > 1).map(|key| key.1).collect();
+    let experiment = title(&own);
+    let task = if tasks.len() == 1 { keys[0].0.unwrap_or_default() } else { "" };
+    let title =
+        [experiment.as_str(), task].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(": ");
+    let caption = caption(&panels, options);
+    Ok(Figure { title, caption, x_label: String::new(), legend, panels })
+}
+
+/// What line and band are, and what was done to the runs before.
+fn caption(panels: &[Panel], options: &PlotOptions) -> String {
+    let curves = || panels.iter().flat_map(|panel| &panel.curves).map(|(_, curve)| curve);
+    let mut parts =
+        vec![if curves().all(|curve| curve.seeds == 1) { "one run each" } else { options.band.caption() }.to_owned()];
+    if options.smooth > 1 {
+        parts.push(format!("smoothed: mean of each run's last {} points", options.smooth));
+    }
+    if curves().any(|curve| curve.interpolated) {
+        parts.push("runs without common steps interpolated".to_owned());
+    }
+    parts.join("; ")
+}
+
+/// The lines of one task: those for all, and those with its name before a colon.
+fn references(lines: &[Line], task: Option<&str>, tasks: &BTreeSet<Option<&str>>) -> Vec<Line> {
+    let for_task = |line: &Line| match line.label.split_once(':') {
+        Some((name, label)) if tasks.contains(&Some(name)) => {
+            (Some(name) == task).then(|| Line { label: label.trim().to_owned(), y: line.y })
+        }
+        _ => Some(line.clone()),
+    };
+    lines.iter().filter_map(for_task).collect()
 }
 
 /// The name of the deepest folder that holds all variants: usually the experiment.
@@ -71,31 +174,41 @@ fn title(folders: &[&Path]) -> String {
     common.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The shortest tails of the variants' paths that tell them all apart.
-fn labels(folders: &[&Path]) -> Vec<String> {
-    let parts: Vec<Vec<String>> = folders
+/// The shortest tails of the variants' paths that tell apart those of one task.
+pub(crate) fn labels(keys: &[(Option<&str>, &Path)]) -> Vec<String> {
+    let parts: Vec<Vec<String>> = keys
         .iter()
-        .map(|folder| folder.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect())
+        .map(|(_, folder)| folder.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect())
         .collect();
     let longest = parts.iter().map(Vec::len).max().unwrap_or(1);
     let tail = |depth: usize| -> Vec<String> {
         parts.iter().map(|part| part[part.len().saturating_sub(depth)..].join("/")).collect()
     };
-    let distinct = |labels: &[String]| labels.iter().collect::<BTreeSet<_>>().len() == labels.len();
+    let distinct = |labels: &[String]| {
+        labels.iter().zip(keys).map(|(label, key)| (key.0, label)).collect::<BTreeSet<_>>().len() == labels.len()
+    };
     (1..=longest).map(tail).find(|labels| distinct(labels)).unwrap_or_else(|| tail(longest))
 }
 
-fn csv(curves: &[Curve]) -> String {
-    let mut text = String::from("variant,step,centre,low,high,seeds\n");
-    for curve in curves {
-        let label = curve.label.replace('"', "\"\"");
-        for point in &curve.points {
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "\"{label}\",{},{},{},{},{}",
-                point.step, point.centre, point.low, point.high, point.seeds
-            );
+fn csv(figure: &Figure) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let mut text = String::from("task,variant,step,centre,low,high,seeds\n");
+    for panel in &figure.panels {
+        for (_, curve) in &panel.curves {
+            for point in &curve.points {
+                // Writing to a String cannot fail.
+                let _ = writeln!(
+                    text,
+                    "{},{},{},{},{},{},{}",
+                    quoted(&panel.title),
+                    quoted(&curve.label),
+                    point.x,
+                    point.centre,
+                    point.low,
+                    point.high,
+                    point.seeds
+                );
+            }
         }
     }
     text
@@ -126,22 +239,21 @@ mod tests {
         }
         for ending in ["png", "svg"] {
             let out = root.path().join(format!("curve.{ending}"));
-            let report = plot(
-                &[root.path().join("hopper")],
-                "eval/return_mean",
-                Band::MeanStd,
-                vec![Line { label: "expert".into(), y: 950.0 }],
-                &out,
-            )
-            .unwrap();
-            assert_eq!(report.curves.iter().map(|curve| curve.label.as_str()).collect::<Vec<_>>(), ["sac", "td3"]);
+            let options = PlotOptions {
+                paths: vec![root.path().join("hopper")],
+                band: Band::MeanStd,
+                references: vec![Line { label: "expert".into(), y: 950.0 }],
+                ..PlotOptions::default()
+            };
+            let report = plot(&options, &out).unwrap();
+            assert_eq!(report.figure.legend, ["sac (n=3)", "td3 (n=3)"]);
             assert!(report.warnings.is_empty());
             let bytes = fs::read(&out).unwrap();
             assert!(bytes.starts_with(if ending == "png" { b"\x89PNG" } else { b"<svg" }), "{:?}", &bytes[..8]);
             let table = fs::read_to_string(report.table).unwrap();
             assert_eq!(table.lines().count(), 1 + 2 * 20);
             let first: Vec<f64> =
-                table.lines().nth(1).unwrap().split(',').skip(2).map(|cell| cell.parse().unwrap()).collect();
+                table.lines().nth(1).unwrap().split(',').skip(3).map(|cell| cell.parse().unwrap()).collect();
             // Mean of 0, 40, 90 and its standard deviation, by hand.
             assert!((first[0] - 130.0 / 3.0).abs() < 1e-9);
             assert!((first[2] - first[0] - (6100.0_f64 / 3.0).sqrt()).abs() < 1e-9);
@@ -150,8 +262,12 @@ mod tests {
 
     #[test]
     fn labels_are_as_short_as_tells_them_apart() {
-        assert_eq!(labels(&[Path::new("r/a/sac"), Path::new("r/a/td3")]), ["sac", "td3"]);
-        assert_eq!(labels(&[Path::new("r/a/sac"), Path::new("r/b/sac")]), ["a/sac", "b/sac"]);
+        let of =
+            |first: &'static str, second: &'static str| labels(&[(None, Path::new(first)), (None, Path::new(second))]);
+        assert_eq!(of("r/a/sac", "r/a/td3"), ["sac", "td3"]);
+        assert_eq!(of("r/a/sac", "r/b/sac"), ["a/sac", "b/sac"]);
+        let of_two_tasks = [(Some("Ant-v5"), Path::new("r/a/sac")), (Some("Hopper-v5"), Path::new("r/b/sac"))];
+        assert_eq!(labels(&of_two_tasks), ["sac", "sac"]);
         assert_eq!(title(&[Path::new("r/a/sac"), Path::new("r/b/sac")]), "r");
         assert_eq!(title(&[Path::new("r/a/sac")]), "a");
     }
@@ -160,11 +276,44 @@ mod tests {
     fn an_unlogged_metric_names_those_that_were() {
         let root = tempfile::tempdir().unwrap();
         write_run(root.path(), "v/seed-0", 0.0);
-        let error = plot(&[root.path().into()], "eval/retrun", Band::default(), Vec::new(), &root.path().join("x.png"))
-            .unwrap_err();
+        let options = PlotOptions { paths: vec![root.path().into()], ..PlotOptions::default() };
+        let other = PlotOptions { metric: "eval/retrun".to_owned(), ..options.clone() };
+        let error = plot(&other, &root.path().join("x.png")).unwrap_err();
         assert!(error.to_string().contains("eval/return_mean"), "{error}");
-        let error = plot(&[root.path().into()], "eval/return_mean", Band::default(), Vec::new(), Path::new("x.gif"))
-            .unwrap_err();
+        let error = plot(&options, Path::new("x.gif")).unwrap_err();
         assert!(error.to_string().contains(".png or .svg"), "{error}");
+    }
+
+    #[test]
+    fn tasks_have_panels_and_peers_stand_beside_runs_of_one() {
+        let root = tempfile::tempdir().unwrap();
+        for (run, task) in [("e/hopper/sac/seed-0", "Hopper-v5"), ("e/ant/sac/seed-0", "{id: Ant-v5}")] {
+            write_run(root.path(), run, 0.0);
+            fs::write(root.path().join(run).join("config.yaml"), format!("env: {task}\nseed: 0\n")).unwrap();
+        }
+        let peer = root.path().join("progress.csv");
+        fs::write(&peer, "time/total_timesteps,eval/mean_reward\n0,1\n5000,2\n").unwrap();
+        let out = root.path().join("x.svg");
+        let line = |label: &str| Line { label: label.into(), y: 5.0 };
+        let options = PlotOptions {
+            paths: vec![root.path().join("e")],
+            references: vec![line("Ant-v5: expert"), line("random")],
+            smooth: 3,
+            ..PlotOptions::default()
+        };
+        let figure = plot(&options, &out).unwrap().figure;
+        let panels: Vec<(&str, usize)> =
+            figure.panels.iter().map(|panel| (panel.title.as_str(), panel.references.len())).collect();
+        assert_eq!(panels, [("Ant-v5", 2), ("Hopper-v5", 1)]);
+        assert_eq!(figure.legend, ["sac (n=1)"]);
+        assert!(fs::read_to_string(&out).unwrap().contains("last 3 points"), "smoothing is said on the figure");
+
+        let peers = vec![format!("SB3={}", peer.display()).parse().unwrap()];
+        let error = plot(&PlotOptions { peers: peers.clone(), ..options.clone() }, &out).unwrap_err();
+        assert!(error.to_string().contains("runs of one task"), "{error}");
+        let one = PlotOptions { peers, paths: vec![root.path().join("e/ant")], ..options };
+        let figure = plot(&one, &out).unwrap().figure;
+        assert_eq!(figure.legend, ["SB3 (n=1)", "sac (n=1)"]);
+        assert_eq!(figure.panels.len(), 1);
     }
 }

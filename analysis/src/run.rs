@@ -6,7 +6,7 @@ use std::{
 };
 
 use fs_err as fs;
-use liprl_logbook::{metric_names, read_series};
+use liprl_logbook::{RunFolder, metric_names, read_series};
 
 use crate::AnalysisError;
 
@@ -17,33 +17,53 @@ pub struct Run {
     pub folder: PathBuf,
     /// The folder whose runs are summarised as one curve, see [`variant`].
     pub variant: PathBuf,
+    /// The environment, where the run says which.
+    pub task: Option<String>,
     /// Environment step → value, the last line winning where a step was logged twice; values that were not finite are left out.
     pub series: BTreeMap<u64, f64>,
 }
 
 /// Something that was skipped while reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// The file.
-    pub path: PathBuf,
-    /// Line in it, from 1.
-    pub line: usize,
+pub enum Warning {
+    /// A line of a log.
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Line in it, from 1.
+        line: usize,
+    },
+    /// A file, or its rest.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
 }
 
 impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}: a damaged line is skipped", self.path.display(), self.line)
+        match self {
+            Self::Line { path, line } => write!(f, "{}:{line}: a damaged line is skipped", path.display()),
+            Self::File { path, problem } => write!(f, "{}: {problem}; the rest is skipped", path.display()),
+        }
     }
 }
 
 impl Run {
     /// Reads one metric of the run in `folder`, and names the lines that had to be skipped.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or the folder is of a format this program does not know.
     pub fn read(folder: &Path, metric: &str) -> Result<(Self, Vec<Warning>), AnalysisError> {
+        check_format(folder)?;
         let path = folder.join(METRICS);
         let read = read_series(&path, metric)?;
-        let warnings = read.damaged_lines.iter().map(|&line| Warning { path: path.clone(), line }).collect();
+        let warnings = read.damaged_lines.iter().map(|&line| Warning::Line { path: path.clone(), line }).collect();
         let series = read.steps.into_iter().zip(read.values).filter(|(_, value)| value.is_finite()).collect();
-        Ok((Self { folder: folder.to_path_buf(), variant: variant(folder), series }, warnings))
+        let task = task(folder);
+        Ok((Self { folder: folder.to_path_buf(), variant: variant(folder), task, series }, warnings))
     }
 
     /// Every metric the runs hold.
@@ -53,10 +73,30 @@ impl Run {
     }
 }
 
-const METRICS: &str = "metrics.jsonl";
+pub(crate) const METRICS: &str = "metrics.jsonl";
+
+/// Refuses a folder of another format. One without provenance (a log by itself) is taken as it is.
+pub(crate) fn check_format(folder: &Path) -> Result<(), AnalysisError> {
+    if folder.join("provenance.json").exists() {
+        RunFolder::open(folder)?;
+    }
+    Ok(())
+}
+
+/// The environment a run's config names.
+fn task(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join("config.yaml")).ok()?;
+    env_id(&serde_saphyr::from_str(&text).ok()?)
+}
+
+/// `env` of a config, or its `id`.
+pub(crate) fn env_id(config: &serde_json::Value) -> Option<String> {
+    let env = &config["env"];
+    env.as_str().or_else(|| env["id"].as_str()).map(str::to_owned)
+}
 
 /// The folder around `seed-<n>`. A run of any other name is a variant by itself: its neighbours may be anything.
-fn variant(folder: &Path) -> PathBuf {
+pub(crate) fn variant(folder: &Path) -> PathBuf {
     let is_seed = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("seed-"));
     folder.parent().filter(|_| is_seed).unwrap_or(folder).to_path_buf()
 }
@@ -99,9 +139,18 @@ mod tests {
         let (run, warnings) = Run::read(folder.path(), "eval/return_mean").unwrap();
         assert_eq!(run.series, BTreeMap::from([(10, 1.5), (50, -2.0)]));
         assert_eq!(warnings.len(), 1);
-        assert_eq!(warnings[0].line, 2);
+        assert!(matches!(warnings[0], Warning::Line { line: 2, .. }));
         assert!(warnings[0].to_string().ends_with("metrics.jsonl:2: a damaged line is skipped"));
         assert!(Run::names(&[run]).unwrap().into_iter().eq(["eval/return_mean", "train/x"].map(String::from)));
+    }
+
+    #[test]
+    fn an_older_format_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(METRICS), "{\"step\":1,\"a\":1}\n").unwrap();
+        fs::write(folder.path().join("provenance.json"), r#"{"format_version":0,"program_version":"0.0.9"}"#).unwrap();
+        let error = Run::read(folder.path(), "a").unwrap_err().to_string();
+        assert!(error.contains("format 0 by liprl 0.0.9") && error.contains("reads format 1"), "{error}");
     }
 
     #[test]

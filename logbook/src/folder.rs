@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::de::DeserializeOwned;
 
-use crate::{LogbookError, Provenance, Summary, clock, disk};
+use crate::{LogbookError, Provenance, Summary, clock, disk, provenance};
 
 /// The layout this program writes and reads, stored in `provenance.json`. It grows when an older program could no longer read a run.
 pub const FORMAT_VERSION: u64 = 1;
@@ -160,6 +160,16 @@ impl RunFolder {
     /// When it cannot be written.
     pub fn write_summary(&self, summary: &Summary) -> Result<(), LogbookError> {
         write_json(&self.path.join("summary.json"), summary)
+    }
+
+    /// Whether the process that last wrote the run is known to be gone: it ran on this machine, and there is none of its number now. The
+    /// lock itself is not tried, because that could keep a writer from taking it.
+    pub fn writer_is_gone(&self) -> bool {
+        let holder = fs::read_to_string(self.path.join(LOCK)).unwrap_or_default();
+        let here = self.provenance().is_ok_and(|made| made.host == provenance::host());
+        let processes = Path::new("/proc");
+        here && processes.join("self").exists()
+            && holder.trim().parse::<u32>().is_ok_and(|id| !processes.join(id.to_string()).exists())
     }
 
     /// Appends a line to `run.log`, with the time before it.

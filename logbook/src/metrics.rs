@@ -1,6 +1,6 @@
 //! `metrics.jsonl`: one JSON object per logging event, `{"step": …, "wall_s": …, "<name>": …}`. A number that is not finite is `null`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -41,27 +41,58 @@ pub struct Series {
 /// # Errors
 /// When the file cannot be read. A line that is damaged is no error: see [`Series::damaged_lines`].
 pub fn read_series(path: impl AsRef<Path>, metric: &str) -> std::io::Result<Series> {
-    let mut reader = BufReader::with_capacity(64 * 1024, fs::File::open(path.as_ref())?);
     let mut series = Series::default();
-    let mut line = Vec::new();
+    series.damaged_lines = read_lines(path.as_ref(), &|name| name == metric, &mut |step, wall_s, values| {
+        if let Some((_, value)) = values.pop() {
+            series.steps.push(step);
+            series.wall_s.push(wall_s);
+            series.values.push(value);
+        }
+    })?;
+    Ok(series)
+}
+
+/// Reads every metric whose name is `wanted`, in one pass, as [`read_series`] does. The second part is the numbers, from 1, of damaged lines.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_all_series(
+    path: impl AsRef<Path>,
+    wanted: impl Fn(&str) -> bool,
+) -> std::io::Result<(BTreeMap<String, Series>, Vec<usize>)> {
+    let mut all: BTreeMap<String, Series> = BTreeMap::new();
+    let damaged = read_lines(path.as_ref(), &wanted, &mut |step, wall_s, values| {
+        for (name, value) in values.drain(..) {
+            let series = all.entry(name).or_default();
+            series.steps.push(step);
+            series.wall_s.push(wall_s);
+            series.values.push(value);
+        }
+    })?;
+    Ok((all, damaged))
+}
+
+/// What is done with an event: its step, its time and its wanted values.
+type TakeEvent<'a> = dyn FnMut(u64, f64, &mut Vec<(String, f64)>) + 'a;
+
+/// Hands every whole line's wanted values to `take`; the answer is the numbers of the damaged ones.
+fn read_lines(path: &Path, wanted: &dyn Fn(&str) -> bool, take: &mut TakeEvent<'_>) -> std::io::Result<Vec<usize>> {
+    let mut reader = BufReader::with_capacity(64 * 1024, fs::File::open(path)?);
+    let (mut damaged, mut line, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1.. {
         line.clear();
+        values.clear();
         if reader.read_until(b'\n', &mut line)? == 0 || line.last() != Some(&b'\n') {
             break;
         }
-        let point = serde_json::Deserializer::from_slice(&line).deserialize_map(PointVisitor { metric });
-        match point {
-            Ok(Point { step: Some(step), wall_s, value }) => {
-                if let Some(value) = value {
-                    series.steps.push(step);
-                    series.wall_s.push(wall_s);
-                    series.values.push(value);
-                }
-            }
-            _ => series.damaged_lines.push(number),
+        let mut json = serde_json::Deserializer::from_slice(&line);
+        let event = json.deserialize_map(EventVisitor { wanted, values: &mut values });
+        match event.and_then(|event| json.end().map(|()| event)) {
+            Ok((Some(step), wall_s)) => take(step, wall_s, &mut values),
+            _ => damaged.push(number),
         }
     }
-    Ok(series)
+    Ok(damaged)
 }
 
 /// The metrics a `metrics.jsonl` holds, in no order; damaged lines are passed over.
@@ -79,40 +110,40 @@ pub fn metric_names(path: impl AsRef<Path>) -> std::io::Result<HashSet<String>> 
     Ok(names)
 }
 
-struct Point {
-    step: Option<u64>,
-    wall_s: f64,
-    value: Option<f64>,
+/// Picks the wanted metrics out of a line without building the others; the answer is the event's step and time.
+struct EventVisitor<'a> {
+    wanted: &'a dyn Fn(&str) -> bool,
+    values: &'a mut Vec<(String, f64)>,
 }
 
-/// Picks one metric out of a line without building the others.
-struct PointVisitor<'a> {
-    metric: &'a str,
-}
-
-impl<'de> Visitor<'de> for PointVisitor<'_> {
-    type Value = Point;
+impl<'de> Visitor<'de> for EventVisitor<'_> {
+    type Value = (Option<u64>, f64);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with a step")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Point, A::Error> {
-        let mut point = Point { step: None, wall_s: f64::NAN, value: None };
-        while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut step, mut wall_s) = (None, f64::NAN);
+        while let Some(Name(key)) = map.next_key()? {
             if key == "step" {
-                point.step = Some(map.next_value()?);
+                step = Some(map.next_value()?);
             } else if key == "wall_s" {
-                point.wall_s = map.next_value::<Option<f64>>()?.unwrap_or(f64::NAN);
-            } else if key == self.metric {
-                point.value = Some(map.next_value::<Option<f64>>()?.unwrap_or(f64::NAN));
+                wall_s = map.next_value::<Option<f64>>()?.unwrap_or(f64::NAN);
+            } else if (self.wanted)(&key) {
+                let value = map.next_value::<Option<f64>>()?.unwrap_or(f64::NAN);
+                self.values.push((key.into_owned(), value));
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(point)
+        Ok((step, wall_s))
     }
 }
+
+/// A key, borrowed from the line unless it holds an escape.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
@@ -146,6 +177,9 @@ mod tests {
         assert_eq!((series.values[0], series.values[2]), (1.0, 1e300));
         assert!(series.values[1].is_nan());
         assert_eq!(series.damaged_lines, [2, 3, 5]);
+        let (all, damaged) = read_all_series(&path, |_| true).unwrap();
+        assert_eq!((all["b"].steps.as_slice(), damaged), ([1, 3].as_slice(), vec![2, 3, 5]));
+        assert_eq!(all["a"].steps, [1, 4, 5]);
         assert_eq!(metric_names(&path).unwrap(), HashSet::from(["a".to_owned(), "b".to_owned()]));
         assert!(read_series(folder.path().join("none"), "a").unwrap_err().to_string().contains("none"));
     }

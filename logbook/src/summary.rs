@@ -37,6 +37,18 @@ pub struct Summary {
     pub seconds: f64,
     /// Environment steps per second of that time.
     pub steps_per_second: f64,
+    /// Most memory the run's process has held at a time (resident set), in bytes; the most of all resumptions. None where the system does
+    /// not say, and in runs of older programs.
+    #[serde(default)]
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// Most memory this process has held so far, in bytes: `VmHWM` of Linux's `/proc/self/status`.
+pub fn peak_memory_bytes() -> Option<u64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 impl Default for Summary {
@@ -49,6 +61,29 @@ impl Default for Summary {
             best_step: None,
             seconds: 0.0,
             steps_per_second: 0.0,
+            peak_memory_bytes: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_without_memory_is_read() {
+        let text = r#"{"status":"failed","reason":"x","steps":5,"final_return":null,"best_return":1.5,"best_step":2,"seconds":1.0,"steps_per_second":5.0}"#;
+        let summary: Summary = serde_json::from_str(text).unwrap();
+        assert_eq!((summary.status, summary.peak_memory_bytes), (Status::Failed { reason: "x".to_owned() }, None));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn peak_memory_grows_by_what_is_touched() {
+        let before = peak_memory_bytes().unwrap();
+        let block = vec![1_u8; 256 << 20];
+        let after = peak_memory_bytes().unwrap();
+        assert_eq!(block.iter().step_by(4096).map(|&byte| u64::from(byte)).sum::<u64>(), 65536);
+        assert!(after >= before.max(256 << 20), "{before} {after}");
     }
 }

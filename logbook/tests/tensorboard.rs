@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use liprl_logbook::tensorboard::read_scalars;
 use liprl_logbook::{HParam, Logger, LoggerOptions, Provenance, RunFolder, Status};
 use serde_json::{Value, json};
 
@@ -62,6 +63,15 @@ fn every_kind_of_entry_arrives() {
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("train/odd is NaN at step 2000000000"), "{warnings:?}");
     assert!(warnings[1].contains("4×3 pixels are 36 bytes, not 24"), "{warnings:?}");
+
+    // Read back by this crate's own reader.
+    let file = std::fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().path());
+    let file = file.into_iter().find(|path| path.to_string_lossy().contains("tfevents")).unwrap();
+    let own = read_scalars(&file, |_| true).unwrap();
+    assert_eq!(own.fault, None);
+    assert_eq!(own.series.keys().collect::<Vec<_>>(), ["perf/steps_per_s", "train/odd", "train/return_mean"]);
+    let again = own.series["train/return_mean"].iter().map(|&(step, _, value)| (step, value as f32));
+    assert!(again.eq((0..).map(|i| i * 7).zip(values.iter().map(|value| *value as f32))));
 
     let found = read(run.path());
     let by_scripts = &found["accumulated"];
@@ -179,4 +189,49 @@ fn two_writers_in_one_second_have_two_files() {
         loggers.iter_mut().map(|l| l.position().events.unwrap().file).collect::<std::collections::HashSet<_>>().len(),
         3
     );
+}
+
+/// Event files of the other writers there are: TensorBoard's own messages, in both forms of a scalar.
+#[test]
+fn scalars_of_other_writers_are_read() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("events.out.tfevents.1.peer");
+    let script = "
+import sys, numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.plugins.scalar import summary_v2
+from tensorboard.util.tensor_util import make_tensor_proto
+w = RecordWriter(open(sys.argv[1], 'wb'))
+def put(step, **value):
+    w.write(Event(wall_time=5.5, step=step, summary=Summary(value=[Summary.Value(**value)])).SerializeToString())
+w.write(Event(wall_time=5.0, file_version='brain.Event:2').SerializeToString())
+put(1, tag='old', simple_value=1.5)
+put(2, tag='text', tensor=make_tensor_proto([b'word']))
+put(3, tag='vector', tensor=make_tensor_proto(np.array([1.0, 2.0])))
+for step, kind in enumerate([np.float32, np.float64, np.int32, np.int64]):
+    put(step, tag='new', tensor=make_tensor_proto(np.array(7, dtype=kind)))
+raw = make_tensor_proto(np.array(0.1, dtype=np.float64)); raw.tensor_content = np.float64(0.1).tobytes(); del raw.double_val[:]
+put(9, tag='new', tensor=raw)
+w.flush()
+";
+    let output = Command::new(python()).args(["-c", script]).arg(&path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found = read_scalars(&path, |_| true).unwrap();
+    assert_eq!(found.series["old"], [(1, 5.5, 1.5)]);
+    let new: Vec<(i64, f64)> = found.series["new"].iter().map(|&(step, _, value)| (step, value)).collect();
+    assert_eq!(new, [(0, 7.0), (1, 7.0), (2, 7.0), (3, 7.0), (9, 0.1)]);
+    assert_eq!(found.series.len(), 2, "neither text nor vectors: {:?}", found.series.keys());
+    assert_eq!(read_scalars(&path, |tag| tag == "old").unwrap().series.len(), 1);
+
+    // A file cut off is being written; one with a changed byte says where it ends.
+    let mut bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
+    let cut = read_scalars(&path, |_| true).unwrap();
+    assert_eq!((cut.fault, cut.series["new"].len()), (None, 4));
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(read_scalars(&path, |_| true).unwrap().fault.unwrap().contains("is damaged"));
 }

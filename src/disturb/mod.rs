@@ -107,13 +107,18 @@ impl Disturbed {
             Kind::Trajectory => Some(trajectory::Attack::new(env, dim, policy.act_dim())?),
             Kind::Uniform | Kind::Bias | Kind::Pgd => None,
         };
-        let slope = match kind {
-            Kind::Uniform | Kind::Bias => None,
-            Kind::Pgd | Kind::Trajectory => Some(PolicySlope::new(policy).ok_or_else(|| AgentError::BadConfig {
-                setting: "--disturb".into(),
-                problem: "this policy has no network whose slope could be climbed; `uniform` and `bias` need none".into(),
-            })?),
-        };
+        let slope =
+            match kind {
+                Kind::Uniform | Kind::Bias => None,
+                Kind::Pgd | Kind::Trajectory => Some(PolicySlope::new(policy).ok_or_else(|| {
+                    AgentError::BadConfig {
+                        setting: "--disturb".into(),
+                        problem:
+                            "this policy has no network whose slope could be climbed; `uniform` and `bias` need none"
+                                .into(),
+                    }
+                })?),
+            };
         Ok(Self {
             slope,
             policy: policy.clone(),

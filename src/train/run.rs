@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use liprl_logbook::{Checkpoints, HParam, Keep, Logger, LoggerOptions, RunFolder, Status, Summary};
+use liprl_logbook::{Checkpoints, HParam, Keep, Logger, LoggerOptions, RunFolder, Status, Summary, peak_memory_bytes};
 use serde_json::Value;
 
 use super::Order;
@@ -236,6 +236,7 @@ impl Run {
     fn write_summary(&self, status: Status) -> anyhow::Result<()> {
         let now = &self.session.counters;
         let seconds = self.wall_s();
+        let earlier = self.folder.summary().ok().and_then(|summary| summary.peak_memory_bytes);
         self.folder.write_summary(&Summary {
             status,
             steps: now.step,
@@ -244,6 +245,7 @@ impl Run {
             best_step: now.best_eval.map(|(step, _)| step),
             seconds,
             steps_per_second: now.step as f64 / seconds.max(1e-9),
+            peak_memory_bytes: peak_memory_bytes().max(earlier),
         })?;
         Ok(())
     }

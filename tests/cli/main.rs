@@ -10,6 +10,7 @@ mod configs;
 mod demos;
 mod disturb;
 mod experts;
+mod report;
 mod resume;
 mod runs;
 mod support;

@@ -19,9 +19,13 @@ pub(crate) const TEST_PACKAGES: &[&str] = &[
     "h5py==3.16.0",
     "cvxpy==1.9.3",
     "clarabel==0.11.1",
+    "rliable==1.2.0",
+    // rliable's arch 7.2 does not import with pandas 3.
+    "pandas==2.3.3",
 ];
 /// What those are imported as.
-pub(crate) const TEST_MODULES: &[&str] = &["gymnasium", "mujoco", "tensorboard", "minari", "h5py", "cvxpy", "clarabel"];
+pub(crate) const TEST_MODULES: &[&str] =
+    &["gymnasium", "mujoco", "tensorboard", "minari", "h5py", "cvxpy", "clarabel", "rliable"];
 
 /// The libraries `cargo xtask bench` races, on the same libtorch.
 pub(crate) const PEER_PACKAGES: &[&str] =

@@ -16,15 +16,27 @@ const STEPS: &[&[&str]] = &[
     &["test", "--release", "--package", "liprl-envs", "--features", "gymnasium-rs", "--test", "gymnasium_rs"],
 ];
 
+/// The report in a real browser, where there is one.
+const BROWSER: &[&str] = &["test", "--release", "--package", "liprl-analysis", "--test", "browser", "--", "--ignored"];
+
+/// Whether the browser test finds a browser.
+fn browser() -> bool {
+    let names = ["chromium-headless-shell", "chromium", "google-chrome", "chromium-browser"];
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    std::env::var_os("LIPRL_BROWSER").is_some()
+        || std::env::split_paths(&places).any(|place| names.iter().any(|name| place.join(name).is_file()))
+}
+
 /// Runs every step, also after one has failed, and sums up what passed.
 pub(crate) fn run(root: &Path) -> Result<()> {
     setup::run(root, setup::Options { cuda: false, test: true, peers: false })?;
     let mut rows = Vec::new();
     let mut failed = 0;
-    for step in STEPS {
+    let with_browser = browser();
+    for step in STEPS.iter().chain(with_browser.then_some(&BROWSER)) {
         let mut command = cargo(root, step);
         // A failing test program does not keep the following ones from being run.
-        if step[0] == "test" {
+        if step[0] == "test" && !step.contains(&"--") {
             command.arg("--no-fail-fast");
         }
         let words = words(&command);
@@ -35,6 +47,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         failed += usize::from(!good);
         let verdict = if good { "ok" } else { "FAILED" };
         rows.push(format!("{verdict:6} {:5.0} s  {words}{count}", start.elapsed().as_secs_f64()));
+    }
+    if !with_browser {
+        rows.push(
+            "not run        the report in a browser: no Chromium (apt-get install chromium-headless-shell)".to_owned(),
+        );
     }
     println!("\n{}", rows.join("\n"));
     if failed > 0 {

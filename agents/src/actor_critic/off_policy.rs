@@ -310,7 +310,13 @@ impl Agent for OffPolicy {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.replay.config();
         let normaliser = self.normaliser.as_ref().map(|normaliser| normaliser.broadcast(obs_dim));
         let scale = self.learner.value_scale();
-        let mut all = critics(self.learner.critics(), self.learner.critic_params(), normaliser.as_ref(), (obs_dim, act_dim), scale)?;
+        let mut all = critics(
+            self.learner.critics(),
+            self.learner.critic_params(),
+            normaliser.as_ref(),
+            (obs_dim, act_dim),
+            scale,
+        )?;
         if let Drawn::Rewarded { rewards, .. } = &self.drawn {
             all.extend(rewards.networks()?);
         }

@@ -1,4 +1,5 @@
-//! TensorBoard's event files: what each kind of entry looks like in bytes, and where a file's last whole entry ends.
+//! TensorBoard's event files: what each kind of entry looks like in bytes, where a file's last whole entry ends, and the scalars in a
+//! file of any writer.
 //!
 //! Scalars, histograms and images take the first form the format had for them, because `EventAccumulator.Scalars()` and its siblings, which
 //! people's scripts use, read only that one; TensorBoard itself shows both alike. Text and hyperparameters exist as tensors only.
@@ -6,12 +7,14 @@
 mod histogram;
 mod proto;
 mod record;
+mod scalars;
 
 use std::collections::HashMap;
 
 use prost::Message;
 
 pub use record::{RecordError, Records};
+pub use scalars::{EventScalars, read_scalars};
 
 use proto::{DataClass, Event, Hparams, Image, Metadata, PluginData, SessionEnd, SessionStart, Tensor, Value};
 pub(crate) use proto::{Kind, WellKnown};

@@ -8,7 +8,13 @@ use prost::{Enumeration, Message, Oneof};
 /// `DataType` of [`Tensor::dtype`].
 pub(super) const DT_FLOAT: i32 = 1;
 /// See [`DT_FLOAT`].
+pub(super) const DT_DOUBLE: i32 = 2;
+/// See [`DT_FLOAT`].
+pub(super) const DT_INT32: i32 = 3;
+/// See [`DT_FLOAT`].
 pub(super) const DT_STRING: i32 = 7;
+/// See [`DT_FLOAT`].
+pub(super) const DT_INT64: i32 = 9;
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Event {
@@ -82,10 +88,18 @@ pub(super) struct Tensor {
     pub(super) dtype: i32,
     #[prost(message, optional, tag = "2")]
     pub(super) shape: Option<Shape>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) content: Vec<u8>,
     #[prost(float, repeated, tag = "5")]
     pub(super) floats: Vec<f32>,
+    #[prost(double, repeated, tag = "6")]
+    pub(super) doubles: Vec<f64>,
+    #[prost(int32, repeated, tag = "7")]
+    pub(super) ints: Vec<i32>,
     #[prost(bytes = "vec", repeated, tag = "8")]
     pub(super) strings: Vec<Vec<u8>>,
+    #[prost(int64, repeated, tag = "10")]
+    pub(super) longs: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

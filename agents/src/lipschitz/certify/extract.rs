@@ -71,12 +71,17 @@ impl Policy {
     /// # Errors
     /// As [`Network::new`], and for tables and networks whose layers see more than the layer before.
     pub fn to_certify(&self, scale: Vec<f64>) -> Result<Network, CertifyError> {
-        let unsupported = |problem: &str| CertifyError::Unsupported { network: "policy".into(), problem: problem.into() };
+        let unsupported =
+            |problem: &str| CertifyError::Unsupported { network: "policy".into(), problem: problem.into() };
         let Some((mlp, params)) = self.network() else {
-            return Err(unsupported("extends a table of actions; its constant, checked on all pairs, is in the file, and no network is there to bound"));
+            return Err(unsupported(
+                "extends a table of actions; its constant, checked on all pairs, is in the file, and no network is there to bound",
+            ));
         };
         if mlp.dense {
-            return Err(unsupported("has layers that see everything before them; its construction bounds it (lipschitz/certified in its run)"));
+            return Err(unsupported(
+                "has layers that see everything before them; its construction bounds it (lipschitz/certified in its run)",
+            ));
         }
         let inputs = self.normaliser().map_or_else(|| vec![Input::RAW; mlp.inputs()], RunningNormaliser::inputs);
         if scale.len() != self.act_dim() {

@@ -1,0 +1,178 @@
+//! Stratified bootstrap over runs: percentile intervals of any estimate.
+//!
+//! A resample draws, for each task by itself, as many of its runs as there are, with replacement; of several methods each
+//! is drawn independently (`rliable`'s `StratifiedBootstrap` and `StratifiedIndependentBootstrap`, method `percentile`).
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use crate::{Estimate, Scores, ScoresError, scores, stats};
+
+/// An estimate and the interval around it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// The estimate from the scores themselves.
+    pub value: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// How intervals are made. The same scores give the same interval on any number of threads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bootstrap {
+    /// Number of resamples. Default 50,000, as the paper uses for point estimates.
+    pub resamples: usize,
+    /// Share of the resamples' estimates within the interval. Default 0.95.
+    pub coverage: f64,
+    /// Root of the draws. Default 0.
+    pub seed: u64,
+    /// Whether tasks are drawn too: how the estimate depends on the choice of tasks. Default off.
+    pub tasks: bool,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { resamples: 50_000, coverage: 0.95, seed: 0, tasks: false }
+    }
+}
+
+/// Resamples that share one random stream.
+const BLOCK: usize = 256;
+
+impl Bootstrap {
+    /// An estimate of one method's scores.
+    pub fn estimate(&self, scores: &Scores, estimate: Estimate) -> Interval {
+        self.one(&[scores], |drawn| estimate.of(&drawn[0]))
+    }
+
+    /// `estimate` of ours minus that of theirs.
+    ///
+    /// # Errors
+    /// When the two are not of the same tasks.
+    pub fn difference(&self, ours: &Scores, theirs: &Scores, estimate: Estimate) -> Result<Interval, ScoresError> {
+        ours.same_tasks(theirs)?;
+        Ok(self.one(&[ours, theirs], |drawn| estimate.of(&drawn[0]) - estimate.of(&drawn[1])))
+    }
+
+    /// [`scores::probability_of_improvement`] of ours over theirs.
+    ///
+    /// # Errors
+    /// When the two are not of the same tasks.
+    pub fn improvement(&self, ours: &Scores, theirs: &Scores) -> Result<Interval, ScoresError> {
+        ours.same_tasks(theirs)?;
+        Ok(self.one(&[ours, theirs], |drawn| scores::probability_of_improvement(&drawn[0], &drawn[1])))
+    }
+
+    /// [`scores::performance_profile`] with a pointwise interval at each threshold.
+    pub fn profile(&self, scores: &Scores, thresholds: &[f64]) -> Vec<Interval> {
+        self.many(&[scores], |drawn| scores::performance_profile(&drawn[0], thresholds))
+    }
+
+    fn one(&self, methods: &[&Scores], estimate: impl Fn(&[Scores]) -> f64 + Sync) -> Interval {
+        let nothing = Interval { value: f64::NAN, low: f64::NAN, high: f64::NAN };
+        self.many(methods, |drawn| vec![estimate(drawn)]).first().copied().unwrap_or(nothing)
+    }
+
+    /// Several estimates of the same resamples.
+    fn many(&self, methods: &[&Scores], estimate: impl Fn(&[Scores]) -> Vec<f64> + Sync) -> Vec<Interval> {
+        let given: Vec<Scores> = methods.iter().map(|scores| (*scores).clone()).collect();
+        let resampled: Vec<Vec<f64>> = (0..self.resamples.div_ceil(BLOCK))
+            .into_par_iter()
+            .flat_map_iter(|block| {
+                let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+                rng.set_stream(block as u64);
+                let mut drawn = given.clone();
+                let count = BLOCK.min(self.resamples - block * BLOCK);
+                let estimates: Vec<Vec<f64>> = (0..count)
+                    .map(|_| {
+                        given.iter().zip(&mut drawn).for_each(|(from, to)| self.draw(from, to, &mut rng));
+                        estimate(&drawn)
+                    })
+                    .collect();
+                estimates
+            })
+            .collect();
+        let tail = (1.0 - self.coverage) / 2.0;
+        let interval = |(index, value): (usize, f64)| {
+            let mut column: Vec<f64> = resampled.iter().map(|row| row[index]).collect();
+            column.sort_unstable_by(f64::total_cmp);
+            Interval { value, low: stats::quantile(&column, tail), high: stats::quantile(&column, 1.0 - tail) }
+        };
+        estimate(&given).into_iter().enumerate().map(interval).collect()
+    }
+
+    fn draw(&self, from: &Scores, to: &mut Scores, rng: &mut ChaCha8Rng) {
+        let tasks = from.tasks();
+        for (index, slot) in to.tasks_mut().iter_mut().enumerate() {
+            let source = if self.tasks { &tasks[rng.random_range(0..tasks.len())] } else { &tasks[index] };
+            slot.runs.clear();
+            slot.runs.extend(source.runs.iter().map(|_| source.runs[rng.random_range(0..source.runs.len())]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(runs: Vec<f64>) -> Scores {
+        Scores::new([("task".to_owned(), runs)]).unwrap()
+    }
+
+    #[test]
+    fn interval_of_the_mean_matches_the_normal_one() {
+        // 400 values of known spread: the percentile interval of the mean approaches ± 1.96 σ/√n.
+        let values: Vec<f64> = (0..400).map(|i| f64::from(i % 20)).collect();
+        let half = 1.96 * stats::std(&values) / 20.0;
+        let found = Bootstrap { resamples: 4000, ..Bootstrap::default() }.estimate(&task(values), Estimate::Mean);
+        assert!((found.high - found.low - 2.0 * half).abs() < 0.06 * 2.0 * half, "{found:?} {half}");
+        assert!((0.5 * (found.low + found.high) - found.value).abs() < 0.1 * half, "{found:?}");
+    }
+
+    #[test]
+    fn interval_of_two_values_is_theirs_exactly() {
+        // Means of resamples of {0, 1}: 0, ½, 1 with probabilities ¼, ½, ¼.
+        let found = Bootstrap::default().estimate(&task(vec![0.0, 1.0]), Estimate::Mean);
+        assert_eq!(found, Interval { value: 0.5, low: 0.0, high: 1.0 });
+        let narrow = Bootstrap { coverage: 0.4, ..Bootstrap::default() };
+        assert_eq!(
+            narrow.estimate(&task(vec![0.0, 1.0]), Estimate::Mean),
+            Interval { value: 0.5, low: 0.5, high: 0.5 }
+        );
+    }
+
+    #[test]
+    fn runs_stay_within_their_task() {
+        // Were runs drawn across tasks, the mean would vary.
+        let scores = Scores::from_rows(&["a", "b"], &[vec![0.0, 8.0], vec![0.0, 8.0]]).unwrap();
+        let still = Bootstrap::default().estimate(&scores, Estimate::Mean);
+        assert_eq!(still, Interval { value: 4.0, low: 4.0, high: 4.0 });
+        let over_tasks = Bootstrap { tasks: true, ..Bootstrap::default() }.estimate(&scores, Estimate::Mean);
+        assert_eq!((over_tasks.low, over_tasks.high), (0.0, 8.0));
+    }
+
+    #[test]
+    fn the_same_on_any_number_of_threads() {
+        let scores = task((0..12).map(|i| f64::from(i).exp().sin()).collect());
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| Bootstrap::default().estimate(&scores, Estimate::InterquartileMean))
+        };
+        assert_eq!(on(1), on(4));
+        let reseeded =
+            |seed| Bootstrap { seed, resamples: 999, ..Bootstrap::default() }.estimate(&scores, Estimate::Mean);
+        assert_ne!(reseeded(0), reseeded(1));
+    }
+
+    #[test]
+    fn methods_are_drawn_independently() {
+        // A method compared with itself: a joint draw would give differences of 0 only.
+        let scores = task((0..10).map(f64::from).collect());
+        let found = Bootstrap::default().difference(&scores, &scores, Estimate::Mean).unwrap();
+        assert!(found.value == 0.0 && found.low < -2.0 && found.high > 2.0, "{found:?}");
+        assert!(Bootstrap::default().improvement(&scores, &task(vec![-1.0])).unwrap().low > 0.9);
+    }
+}

@@ -1,0 +1,286 @@
+//! Shapes on a page, written as SVG here and as PNG by `kuva`'s rasteriser, so that the two look alike.
+
+use std::fmt::Write;
+
+use kuva::render::render::{PathData, Primitive, Scene, TextAnchor};
+
+/// Okabe and Ito's colours, told apart by the colour-blind; the last is a grey that shows on white and on black.
+const COLOURS: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A7A7A"];
+/// Lengths of strokes and gaps; each curve has its own, so that a grey print shows which is which.
+const DASHES: [&[f64]; 4] = [&[], &[9.0, 4.0], &[2.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
+
+/// What a shape is painted with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ink {
+    /// Letters and axes: black, or the page's own colour of text.
+    Text,
+    /// What should stay behind: grid lines.
+    Faint,
+    /// The colour of the curve of this number.
+    Curve(usize),
+}
+
+/// A curve's looks: colour, dashes and marker change with its number, each with another period.
+pub(crate) fn dashes(curve: usize) -> &'static [f64] {
+    DASHES[curve % DASHES.len()]
+}
+
+/// Where a text's x is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+#[derive(Clone, Debug)]
+enum Shape {
+    Line { points: Vec<(f64, f64)>, ink: Ink, width: f64, dashes: &'static [f64] },
+    Area { points: Vec<(f64, f64)>, ink: Ink, opacity: f64 },
+    Text { at: (f64, f64), text: String, size: u32, anchor: Anchor, upright: bool },
+}
+
+/// A page of shapes, in pixels from the upper left.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    shapes: Vec<Shape>,
+}
+
+/// Where an SVG is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// A file by itself: black on white.
+    White,
+    /// Within a page of HTML, in its colours.
+    Html,
+}
+
+impl Page {
+    pub(crate) fn new(width: f64, height: f64) -> Self {
+        Self { width, height, shapes: Vec::new() }
+    }
+
+    pub(crate) fn line(&mut self, points: Vec<(f64, f64)>, ink: Ink, width: f64, dashes: &'static [f64]) {
+        self.shapes.push(Shape::Line { points, ink, width, dashes });
+    }
+
+    pub(crate) fn area(&mut self, points: Vec<(f64, f64)>, ink: Ink, opacity: f64) {
+        self.shapes.push(Shape::Area { points, ink, opacity });
+    }
+
+    pub(crate) fn text(&mut self, at: (f64, f64), text: &str, size: u32, anchor: Anchor) {
+        self.shapes.push(Shape::Text { at, text: text.to_owned(), size, anchor, upright: false });
+    }
+
+    pub(crate) fn upright_text(&mut self, at: (f64, f64), text: &str, size: u32) {
+        self.shapes.push(Shape::Text { at, text: text.to_owned(), size, anchor: Anchor::Middle, upright: true });
+    }
+
+    /// The marker of a curve: a filled shape around a point.
+    pub(crate) fn marker(&mut self, (x, y): (f64, f64), curve: usize) {
+        let corners: &[(f64, f64)] = match curve % 5 {
+            0 => {
+                &[(-4.0, 0.0), (-2.8, -2.8), (0.0, -4.0), (2.8, -2.8), (4.0, 0.0), (2.8, 2.8), (0.0, 4.0), (-2.8, 2.8)]
+            }
+            1 => &[(-3.5, -3.5), (3.5, -3.5), (3.5, 3.5), (-3.5, 3.5)],
+            2 => &[(-4.5, 3.5), (0.0, -4.5), (4.5, 3.5)],
+            3 => &[(0.0, -5.0), (5.0, 0.0), (0.0, 5.0), (-5.0, 0.0)],
+            _ => &[(-4.5, -3.5), (0.0, 4.5), (4.5, -3.5)],
+        };
+        self.area(corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect(), Ink::Curve(curve), 1.0);
+    }
+
+    /// The page as SVG; `label` is read out to those who do not see it.
+    pub(crate) fn svg(&self, label: &str, ground: Ground) -> String {
+        let mut out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" \
+             aria-label=\"{2}\" font-family=\"DejaVu Sans, Verdana, sans-serif\">\n",
+            self.width,
+            self.height,
+            escape(label)
+        );
+        if ground == Ground::White {
+            out.push_str("<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n");
+        }
+        for shape in &self.shapes {
+            // Writing to a String cannot fail.
+            let _ = match shape {
+                Shape::Line { points, ink, width, dashes } => writeln!(
+                    out,
+                    "<path d=\"{}\" fill=\"none\" stroke-width=\"{width}\" stroke-linejoin=\"round\"{}{}/>",
+                    path(points),
+                    paint("stroke", *ink, ground),
+                    match dashes {
+                        [] => String::new(),
+                        some => format!(" stroke-dasharray=\"{}\"", list(some)),
+                    }
+                ),
+                Shape::Area { points, ink, opacity } => writeln!(
+                    out,
+                    "<path d=\"{}Z\" fill-opacity=\"{opacity}\"{}/>",
+                    path(points),
+                    paint("fill", *ink, ground)
+                ),
+                Shape::Text { at: (x, y), text, size, anchor, upright } => writeln!(
+                    out,
+                    "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" text-anchor=\"{}\"{}{}>{}</text>",
+                    match anchor {
+                        Anchor::Start => "start",
+                        Anchor::Middle => "middle",
+                        Anchor::End => "end",
+                    },
+                    if *upright { format!(" transform=\"rotate(-90 {x:.1} {y:.1})\"") } else { String::new() },
+                    paint("fill", Ink::Text, ground),
+                    escape(text)
+                ),
+            };
+        }
+        out.push_str("</svg>\n");
+        out
+    }
+
+    /// The page as PNG, two pixels for one.
+    pub(crate) fn png(&self) -> Result<Vec<u8>, String> {
+        let mut scene = Scene::new(self.width, self.height);
+        for shape in &self.shapes {
+            match shape {
+                Shape::Line { points, ink, width, dashes } => {
+                    for part in dashed(points, dashes) {
+                        scene.elements.push(Primitive::PolyLine {
+                            points: part,
+                            stroke: hex(*ink).into(),
+                            stroke_width: *width,
+                            stroke_dasharray: None,
+                        });
+                    }
+                }
+                Shape::Area { points, ink, opacity } => scene.elements.push(Primitive::Path(Box::new(PathData {
+                    d: format!("{}Z", path(points)),
+                    fill: Some(hex(*ink).into()),
+                    stroke: "none".into(),
+                    stroke_width: 0.0,
+                    opacity: Some(*opacity),
+                    stroke_dasharray: None,
+                }))),
+                Shape::Text { at: (x, y), text, size, anchor, upright } => scene.elements.push(Primitive::Text {
+                    x: *x,
+                    y: *y,
+                    // The rasteriser sets what stands between dollars as mathematics.
+                    content: text.replace('$', "\\$"),
+                    size: *size,
+                    anchor: match anchor {
+                        Anchor::Start => TextAnchor::Start,
+                        Anchor::Middle => TextAnchor::Middle,
+                        Anchor::End => TextAnchor::End,
+                    },
+                    rotate: upright.then_some(-90.0),
+                    bold: false,
+                    color: Some(hex(Ink::Text).into()),
+                }),
+            }
+        }
+        kuva::PngBackend::new().with_scale(2.0).render_scene(&scene)
+    }
+}
+
+fn hex(ink: Ink) -> &'static str {
+    match ink {
+        Ink::Text => "#1a1a1a",
+        Ink::Faint => "#d9d9d9",
+        Ink::Curve(curve) => COLOURS[curve % COLOURS.len()],
+    }
+}
+
+/// The attributes that paint: in HTML, ink and grid follow the page's text.
+fn paint(what: &str, ink: Ink, ground: Ground) -> String {
+    match (ink, ground) {
+        (Ink::Text, Ground::Html) => format!(" {what}=\"currentColor\""),
+        (Ink::Faint, Ground::Html) => format!(" {what}=\"currentColor\" {what}-opacity=\"0.18\""),
+        _ => format!(" {what}=\"{}\"", hex(ink)),
+    }
+}
+
+fn path(points: &[(f64, f64)]) -> String {
+    let mut d = String::with_capacity(points.len() * 14);
+    for (index, (x, y)) in points.iter().enumerate() {
+        let _ = write!(d, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
+    }
+    d
+}
+
+fn list(numbers: &[f64]) -> String {
+    numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Text that is safe between tags and in attributes.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A line's strokes. The rasteriser begins its dashes anew at every point, so on a curve of many points they would run together.
+fn dashed(points: &[(f64, f64)], dashes: &[f64]) -> Vec<Vec<(f64, f64)>> {
+    let Some(&first) = dashes.first() else { return vec![points.to_vec()] };
+    let (mut strokes, mut stroke) = (Vec::new(), points.first().map_or(Vec::new(), |&point| vec![point]));
+    let (mut index, mut left) = (0, first);
+    for pair in points.windows(2) {
+        let (mut from, to) = (pair[0], pair[1]);
+        loop {
+            let length = (to.0 - from.0).hypot(to.1 - from.1);
+            if length <= left {
+                left -= length;
+                if index % 2 == 0 {
+                    stroke.push(to);
+                }
+                break;
+            }
+            from = (from.0 + (to.0 - from.0) * left / length, from.1 + (to.1 - from.1) * left / length);
+            if index % 2 == 0 {
+                stroke.push(from);
+                strokes.push(std::mem::take(&mut stroke));
+            } else {
+                stroke = vec![from];
+            }
+            index = (index + 1) % dashes.len();
+            left = dashes[index];
+        }
+    }
+    if stroke.len() > 1 {
+        strokes.push(stroke);
+    }
+    strokes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dashes_run_on_over_many_points() {
+        // 30 px in steps of 1: strokes of 9 and gaps of 4 from 0, 13 and 26.
+        let points: Vec<(f64, f64)> = (0..=30).map(|x| (f64::from(x), 0.0)).collect();
+        let ends: Vec<(f64, f64)> =
+            dashed(&points, &[9.0, 4.0]).iter().map(|stroke| (stroke[0].0, stroke[stroke.len() - 1].0)).collect();
+        assert_eq!(ends, [(0.0, 9.0), (13.0, 22.0), (26.0, 30.0)]);
+        assert_eq!(dashed(&points, &[]).len(), 1);
+    }
+
+    #[test]
+    fn names_cannot_break_out_of_the_page() {
+        let mut page = Page::new(10.0, 10.0);
+        page.text((1.0, 1.0), "<script>\"&", 9, Anchor::Start);
+        let svg = page.svg("a\"b", Ground::White);
+        assert!(svg.contains("&lt;script&gt;&quot;&amp;") && svg.contains("aria-label=\"a&quot;b\""), "{svg}");
+    }
+}

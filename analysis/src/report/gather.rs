@@ -1,0 +1,233 @@
+//! Reads a sweep's folder: its question, and each run with how it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use liprl_logbook::{LogbookError, Provenance, RunFolder, Status, Summary, read_all_series};
+use rayon::prelude::*;
+use serde_json::Value;
+
+use super::settings::{Settings, flatten};
+use crate::plot::labels;
+use crate::run::{METRICS, check_format, env_id, variant};
+use crate::{AnalysisError, Run, Warning, find_runs};
+
+/// How a run stands, as far as its folder tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Done,
+    Running,
+    /// It says it is running, and its process is gone.
+    Killed,
+    Stopped,
+    Failed(String),
+    /// Planned, and not there.
+    Missing,
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) folder: PathBuf,
+    /// Name of its variant, without the task.
+    pub(super) variant: String,
+    pub(super) task: String,
+    pub(super) state: State,
+    pub(super) summary: Option<Summary>,
+    pub(super) provenance: Option<Provenance>,
+    pub(super) settings: Settings,
+    /// Metric → step → value.
+    pub(super) series: BTreeMap<String, BTreeMap<u64, f64>>,
+}
+
+impl Member {
+    /// This metric as a run for curves.
+    pub(super) fn run(&self, metric: &str) -> Option<Run> {
+        let series = self.series.get(metric).filter(|series| !series.is_empty())?.clone();
+        let (folder, variant) = (self.folder.clone(), PathBuf::from(&self.variant));
+        Some(Run { folder, variant, task: Some(self.task.clone()), series })
+    }
+}
+
+/// A sweep's folder.
+#[derive(Clone, Debug)]
+pub(super) struct Experiment {
+    pub(super) folder: PathBuf,
+    pub(super) name: String,
+    pub(super) question: Option<String>,
+    pub(super) figure: Option<String>,
+    pub(super) metric: String,
+    pub(super) baseline: Option<String>,
+    pub(super) members: Vec<Member>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl Experiment {
+    pub(super) fn read(folder: &Path, metric: Option<&str>) -> Result<Self, AnalysisError> {
+        let plan = plan(folder)?;
+        let asked = |key: &str| {
+            let nested = &plan["report"][key];
+            nested.as_str().or_else(|| plan[key].as_str()).map(str::to_owned)
+        };
+        let metric =
+            metric.map(str::to_owned).or_else(|| asked("metric")).unwrap_or_else(|| "eval/return_mean".to_owned());
+        let folders = find_runs(&[folder.to_path_buf()])?;
+        let read: Vec<(Member, Vec<Warning>)> =
+            folders.par_iter().map(|run| member(run, &metric)).collect::<Result<_, _>>()?;
+        let (mut members, warnings): (Vec<Member>, Vec<Vec<Warning>>) = read.into_iter().unzip();
+        members.extend(missing(folder, &plan, &folders));
+        name_variants(&mut members);
+        let name = fs::canonicalize(folder)?.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            name,
+            question: asked("question"),
+            figure: asked("figure"),
+            metric,
+            baseline: asked("baseline"),
+            members,
+            warnings: warnings.concat(),
+        })
+    }
+
+    /// Names of the variants, in order.
+    pub(super) fn variants(&self) -> Vec<&str> {
+        self.members.iter().map(|member| member.variant.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Names of the tasks, in order.
+    pub(super) fn tasks(&self) -> Vec<&str> {
+        self.members.iter().map(|member| member.task.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    pub(super) fn of<'a>(&'a self, variant: &'a str) -> impl Iterator<Item = &'a Member> {
+        self.members.iter().filter(move |member| member.variant == variant)
+    }
+}
+
+/// The sweep's own record beside its runs: the lock file, else a copy of the sweep file; null without either.
+fn plan(folder: &Path) -> Result<Value, AnalysisError> {
+    let damaged = |path: PathBuf, problem: String| LogbookError::Damaged { path, problem };
+    let lock = folder.join("sweep.lock.json");
+    if lock.is_file() {
+        let plan: Value =
+            serde_json::from_slice(&fs::read(&lock)?).map_err(|error| damaged(lock.clone(), error.to_string()))?;
+        return match plan["format_version"].as_u64() {
+            Some(1) | None => Ok(plan),
+            Some(found) => {
+                let problem = format!("written in sweep format {found}, and this program reads format 1");
+                Err(damaged(lock, problem).into())
+            }
+        };
+    }
+    let copy = folder.join("sweep.yaml");
+    if copy.is_file() {
+        let text = fs::read_to_string(&copy)?;
+        return Ok(serde_saphyr::from_str(&text).map_err(|error| damaged(copy, error.to_string()))?);
+    }
+    Ok(Value::Null)
+}
+
+/// Runs that the lock file names and nobody has begun.
+fn missing(folder: &Path, plan: &Value, found: &[PathBuf]) -> Vec<Member> {
+    let planned = plan["runs"].as_array().into_iter().flatten();
+    let active = planned.filter(|run| run["active"].as_bool() != Some(false));
+    let folders = active.filter_map(|run| run["folder"].as_str()).map(|run| folder.join(run));
+    let nothing = |folder: PathBuf| Member {
+        variant: variant(&folder).to_string_lossy().into_owned(),
+        task: String::new(),
+        folder,
+        state: State::Missing,
+        summary: None,
+        provenance: None,
+        settings: Settings::new(),
+        series: BTreeMap::new(),
+    };
+    folders.filter(|folder| !found.contains(folder)).map(nothing).collect()
+}
+
+/// What of `lipschitz/` is shown: one number for each quantity on visited states, and what has no states.
+fn is_diagnostic(name: &str) -> bool {
+    let spread = ["/mean", "/q05", "/q50", "/max"].iter().any(|end| name.ends_with(end));
+    let elsewhere = ["/replay", "/expert", "/penalised/", "/spectral_norm/"].iter().any(|part| name.contains(part));
+    name.starts_with("lipschitz/") && !spread && !elsewhere
+}
+
+fn member(folder: &Path, metric: &str) -> Result<(Member, Vec<Warning>), AnalysisError> {
+    check_format(folder)?;
+    let path = folder.join(METRICS);
+    let (all, damaged) = read_all_series(&path, |name| name == metric || is_diagnostic(name))?;
+    let mut warnings: Vec<Warning> =
+        damaged.into_iter().map(|line| Warning::Line { path: path.clone(), line }).collect();
+    let points = |series: liprl_logbook::Series| {
+        series.steps.into_iter().zip(series.values).filter(|(_, value)| value.is_finite()).collect()
+    };
+    let run = RunFolder::open(folder).ok();
+    let mut config = Value::Null;
+    if let Ok(text) = fs::read_to_string(folder.join("config.yaml")) {
+        match serde_saphyr::from_str(&text) {
+            Ok(read) => config = read,
+            Err(error) => {
+                warnings.push(Warning::File { path: folder.join("config.yaml"), problem: error.to_string() });
+            }
+        }
+    }
+    let summary = run.as_ref().and_then(|run| match run.summary() {
+        Ok(summary) => Some(summary),
+        Err(error) => {
+            warnings.push(Warning::File { path: folder.join("summary.json"), problem: error.to_string() });
+            None
+        }
+    });
+    let state = match summary.as_ref().map(|summary| &summary.status) {
+        Some(Status::Done) => State::Done,
+        Some(Status::Stopped) => State::Stopped,
+        Some(Status::Failed { reason }) => State::Failed(reason.clone()),
+        Some(Status::Running) if run.as_ref().is_some_and(RunFolder::writer_is_gone) => State::Killed,
+        Some(Status::Running) => State::Running,
+        None => State::Failed("its summary.json cannot be read, so nobody knows whether it is done".to_owned()),
+    };
+    let member = Member {
+        folder: folder.to_path_buf(),
+        variant: variant(folder).to_string_lossy().into_owned(),
+        task: env_id(&config).unwrap_or_default(),
+        state,
+        summary,
+        provenance: run.and_then(|run| run.provenance().ok()),
+        settings: flatten(&config),
+        series: all.into_iter().map(|(name, series)| (name, points(series))).collect(),
+    };
+    Ok((member, warnings))
+}
+
+/// Gives variants the shortest names that tell apart those of one task, without the task in them; a run nobody has begun has its
+/// variant's task.
+fn name_variants(members: &mut [Member]) {
+    let known: BTreeMap<String, String> = members
+        .iter()
+        .filter(|member| !member.task.is_empty())
+        .map(|member| (member.variant.clone(), member.task.clone()))
+        .collect();
+    for member in members.iter_mut().filter(|member| member.task.is_empty()) {
+        member.task = known.get(&member.variant).cloned().unwrap_or_default();
+    }
+    let keys: BTreeSet<(String, String)> =
+        members.iter().map(|member| (member.task.clone(), member.variant.clone())).collect();
+    let paths: Vec<(Option<&str>, &Path)> =
+        keys.iter().map(|(task, folder)| (Some(task.as_str()), Path::new(folder))).collect();
+    let long = labels(&paths);
+    let without_task = |label: &String| -> String {
+        let parts = label.split(',').filter(|part| !part.starts_with("env=") && !part.starts_with("id="));
+        parts.collect::<Vec<_>>().join(",")
+    };
+    let short: Vec<String> = long.iter().map(without_task).collect();
+    let distinct = paths.iter().zip(&short).map(|(key, label)| (key.0, label)).collect::<BTreeSet<_>>().len();
+    let chosen = if distinct == keys.len() && short.iter().all(|label| !label.is_empty()) { short } else { long };
+    let names: BTreeMap<&(String, String), String> = keys.iter().zip(chosen).collect();
+    for member in members {
+        if let Some(name) = names.get(&(member.task.clone(), member.variant.clone())) {
+            member.variant.clone_from(name);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Scalars out of event files, those of other writers too: TensorFlow's second form (a tensor with one number) beside the first.
+
+use std::collections::BTreeMap;
+use std::io::BufReader;
+use std::path::Path;
+
+use fs_err as fs;
+use prost::Message;
+
+use super::proto::{self, Event, Tensor, Value};
+use super::record::{RecordError, Records};
+
+/// What an event file holds besides what its reader was asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventScalars {
+    /// Tag → its entries in the file's order: step, seconds since 1970, value.
+    pub series: BTreeMap<String, Vec<(i64, f64, f64)>>,
+    /// Why the file's rest could not be read, where it could not. A file that ends within a record is being written and is no fault.
+    pub fault: Option<String>,
+}
+
+/// Reads the scalars of one event file whose tags `wanted` names, record by record.
+///
+/// # Errors
+/// When the file cannot be read. A damaged record ends the reading and is no error: see [`EventScalars::fault`].
+pub fn read_scalars(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> std::io::Result<EventScalars> {
+    let mut found = EventScalars::default();
+    let mut records = Records::new(BufReader::with_capacity(64 * 1024, fs::File::open(path.as_ref())?));
+    for record in records.by_ref() {
+        let event = match record {
+            Ok(bytes) => Event::decode(&bytes[..]),
+            Err(RecordError::Io(error)) => return Err(error),
+            Err(RecordError::Torn(_)) => break,
+            Err(fault @ RecordError::Damaged(_)) => {
+                found.fault = Some(fault.to_string());
+                break;
+            }
+        };
+        let Ok(event) = event else {
+            found.fault = Some("it holds records that are no TensorBoard events".to_owned());
+            break;
+        };
+        for value in event.summary.into_iter().flat_map(|summary| summary.values) {
+            if !wanted(&value.tag) {
+                continue;
+            }
+            if let Some(number) = number(&value) {
+                found.series.entry(value.tag).or_default().push((event.step, event.wall_time, number));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The number of a scalar's entry; none for pictures, texts and whatever else has a tag.
+fn number(value: &Value) -> Option<f64> {
+    let plugin =
+        value.metadata.as_ref().and_then(|metadata| metadata.plugin.as_ref()).map(|plugin| plugin.plugin_name.as_str());
+    if plugin.is_some_and(|name| name != "scalars") {
+        return None;
+    }
+    match (&value.simple_value, &value.tensor) {
+        (Some(number), _) => Some(f64::from(*number)),
+        (None, Some(tensor)) if value.image.is_none() && value.histogram.is_none() => scalar(tensor),
+        _ => None,
+    }
+}
+
+/// A tensor's number, when it holds exactly one: in its typed list, or as bytes.
+fn scalar(tensor: &Tensor) -> Option<f64> {
+    let elements: i64 = tensor.shape.iter().flat_map(|shape| &shape.dims).map(|dim| dim.size).product();
+    if elements != 1 {
+        return None;
+    }
+    let bytes = &tensor.content[..];
+    match tensor.dtype {
+        proto::DT_FLOAT => tensor.floats.first().map(|x| f64::from(*x)).or(bytes
+            .try_into()
+            .ok()
+            .map(f32::from_le_bytes)
+            .map(f64::from)),
+        proto::DT_DOUBLE => tensor.doubles.first().copied().or(bytes.try_into().ok().map(f64::from_le_bytes)),
+        proto::DT_INT32 => {
+            tensor.ints.first().map(|x| f64::from(*x)).or(bytes.try_into().ok().map(i32::from_le_bytes).map(f64::from))
+        }
+        proto::DT_INT64 => {
+            tensor.longs.first().copied().or(bytes.try_into().ok().map(i64::from_le_bytes)).map(|x| x as f64)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,55 @@
+//! `liprl report` and `liprl plot` on runs the program made itself.
+
+use std::path::Path;
+
+use crate::runs::{SMALL, small_agent, train_through, write_config};
+use crate::support::{finish, liprl};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let experiment = folder.path().join("runs/small");
+    for kind in ["sac", "td3"] {
+        let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent(kind)));
+        for seed in ["0", "1"] {
+            let run = experiment.join(format!("{kind}/seed-{seed}"));
+            train_through(&config, &run, &["--steps", "900", "--seed", seed, "--quiet"]);
+        }
+    }
+    let question = "question: Which one?\nbaseline: td3\n";
+    std::fs::write(experiment.join("sweep.yaml"), question).expect("written");
+    let out = folder.path().join("report");
+    let (code, words, stderr) = finish(liprl(["report", text(&experiment), "--out", text(&out)]));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(words.starts_with("sac against td3: too few finished runs to conclude anything."), "{words}");
+    assert!(words.trim_end().ends_with("report.html"), "{words}");
+    let page = std::fs::read_to_string(out.join("report.html")).expect("a page");
+    for part in ["Which one?", "2 of 2", "Pendulum-v1", "<code>agent.kind</code>", "lipschitz/", "peak memory"] {
+        assert!(page.contains(part), "{part}");
+    }
+    // Linux says how much memory the runs took: megabytes at least.
+    let summary = std::fs::read_to_string(experiment.join("sac/seed-0/summary.json")).expect("a summary");
+    let summary: serde_json::Value = serde_json::from_str(&summary).expect("JSON");
+    assert!(summary["peak_memory_bytes"].as_u64().expect("a number") > 10_000_000, "{summary}");
+
+    let (code, _, stderr) = finish(liprl(["report", text(&experiment), "--out", text(&out), "--baseline", "ppo"]));
+    assert!(code == 1 && stderr.contains("the variants are sac, td3"), "{stderr}");
+
+    let peer = folder.path().join("progress.csv");
+    std::fs::write(&peer, "time/total_timesteps,rollout/ep_rew_mean\n400,-1200\n800,-1100\n").expect("written");
+    let picture = folder.path().join("curves.svg");
+    let peer = format!("SB3={}", text(&peer));
+    let args =
+        ["plot", text(&experiment), "--peer", &peer, "--band", "median", "--smooth", "2", "--out", text(&picture)];
+    let (code, _, stderr) = finish(liprl(args));
+    assert_eq!(code, 0, "{stderr}");
+    let drawn = std::fs::read_to_string(&picture).expect("a picture");
+    for part in ["median over seeds, quartiles", "last 2 points", "SB3 (n=1)", "sac (n=2)"] {
+        assert!(drawn.contains(part), "{part}");
+    }
+    assert_eq!(finish(liprl(["plot", "--peer", "SB3", "--out", text(&picture)])).0, 2);
+}
