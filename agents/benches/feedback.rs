@@ -18,8 +18,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let (updates, pairs) = (argument("--updates", 4000)?, argument("--pairs", 50_000)?);
-    let lesson =
-        Lesson { demonstrations: Some(demonstrations(pairs)), can_terminate: true, action_half_width: Vec::new() };
+    let lesson = Lesson { demonstrations: Some(demonstrations(pairs)), can_terminate: true, ..Lesson::NONE };
     let setup = Setup { obs_dim: 11, act_dim: 3, streams: Streams::new(0), device: Device::Cpu, threads: 1 };
     for activation in ["tanh", "relu"] {
         for constraint in [

@@ -49,7 +49,7 @@ fn demonstrations(states: &[f64], act: impl Fn(&[f64]) -> Vec<f64>) -> Demonstra
 
 fn lesson() -> Lesson {
     let demonstrations = Some(demonstrations(&states(), |x| vec![expert(x) / HALF_WIDTH]));
-    Lesson { demonstrations, can_terminate: false, action_half_width: vec![HALF_WIDTH] }
+    Lesson { demonstrations, can_terminate: false, task: None, action_half_width: vec![HALF_WIDTH] }
 }
 
 fn setup() -> Setup {
@@ -142,8 +142,8 @@ fn room_enough_and_the_expert_is_found() {
             let at = |s: f64| if k == 0 { [s, 0.1] } else { [0.1, s] };
             HALF_WIDTH * f64::from(act(policy, &at(0.4)) - act(policy, &at(-0.4))) / 0.8
         };
-        for k in 0..2 {
-            assert!((slope(&mut policy, k) + K[k]).abs() < 0.08, "{constraint} {k}: {}", slope(&mut policy, k));
+        for (k, gain) in K.iter().enumerate() {
+            assert!((slope(&mut policy, k) + gain).abs() < 0.08, "{constraint} {k}: {}", slope(&mut policy, k));
         }
     }
 }
@@ -233,7 +233,7 @@ fn solved_policies_reach_the_oracle_and_keep_their_constant() {
 fn constants_are_in_the_environment_s_units_whatever_lies_between() {
     let scaled: Vec<f64> = states().chunks_exact(2).flat_map(|x| [10.0 * x[0], 0.1 * x[1]]).collect();
     let demonstrations = Some(demonstrations(&scaled, |x| vec![(0.1 * x[0]).sin() * 0.5, (5.0 * x[1]).cos() * 0.5]));
-    let lesson = Lesson { demonstrations, can_terminate: false, action_half_width: vec![2.0, 0.5] };
+    let lesson = Lesson { demonstrations, can_terminate: false, task: None, action_half_width: vec![2.0, 0.5] };
     let setup = Setup { act_dim: 2, ..setup() };
     for normalise in ["none", "scalar", "coordinate"] {
         for output in ["clamp", "tanh"] {
