@@ -20,6 +20,7 @@ pub mod returns;
 mod rewards;
 mod sac;
 mod sac_config;
+pub(crate) mod seeing;
 mod td3;
 mod td3_config;
 pub mod temperature;

@@ -5,12 +5,11 @@ use tch::Tensor;
 
 use super::{
     Learner, NormaliseConfig, Place, PriorityConfig, Rewards, SacConfig, Td3Config, diagnostics::constants,
-    learner::OnDevice, value::local,
+    learner::OnDevice, seeing, value::local,
 };
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
     Setup, State, StreamRng, Transition, Visited, WindowBatch,
-    batch::f32_slice_mut,
     lipschitz::certify::{Certifiable, critics},
 };
 
@@ -158,21 +157,12 @@ impl OffPolicy {
 
     /// Turns the batch's observations into what the learner sees.
     fn normalise_batch(&mut self) -> Result<(), AgentError> {
-        if let Some(normaliser) = &self.normaliser {
-            let batch = self.drawn.batch();
-            normaliser.apply(f32_slice_mut(&mut batch.obs)?);
-            normaliser.apply(f32_slice_mut(&mut batch.next_obs)?);
-        }
-        Ok(())
+        seeing::normalise(self.normaliser.as_ref(), self.drawn.batch())
     }
 
     /// `obs` as the learner sees it, in `self.seen`.
     fn look(&mut self, obs: &[f32]) {
-        self.seen.clear();
-        self.seen.extend_from_slice(obs);
-        if let Some(normaliser) = &self.normaliser {
-            normaliser.apply(&mut self.seen);
-        }
+        seeing::look(self.normaliser.as_ref(), obs, &mut self.seen);
     }
 }
 
@@ -252,19 +242,12 @@ impl Agent for OffPolicy {
     }
 
     fn policy(&self) -> Result<Policy, AgentError> {
-        let actor = self.learner.actor();
-        let normaliser = self.normaliser.as_ref().map(|normaliser| normaliser.broadcast(self.replay.config().obs_dim));
-        let normaliser = normaliser.zip(self.schedule.normalise.map(NormaliseConfig::options));
-        Ok(Policy::new(&actor.mlps()[0], actor.params().to_vec()?, self.replay.config().act_dim, normaliser))
+        let ReplayConfig { obs_dim, act_dim, .. } = *self.replay.config();
+        seeing::policy(&*self.learner, self.normaliser.as_ref(), self.schedule.normalise, (obs_dim, act_dim))
     }
 
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-        let mut all = Vec::new();
-        for (network, trained) in [("actor", self.learner.actor()), ("critic", self.learner.critics())] {
-            all.extend(
-                trained.named()?.into_iter().map(|(name, values)| (format!("weights/{network}/{name}"), values)),
-            );
-        }
+        let mut all = seeing::weights(&*self.learner)?;
         if let Drawn::Rewarded { rewards, .. } = &mut self.drawn {
             all.extend(rewards.histograms()?);
         }

@@ -14,8 +14,7 @@ use super::{
 use crate::{
     Agent, AgentError, Batch, Flags, Lesson, Metrics, Policy, Replay, ReplayConfig, RunningNormaliser, Setup, State,
     StreamRng, Transition, Visited,
-    actor_critic::{Learner, Sac, SacConfig},
-    batch::f32_slice_mut,
+    actor_critic::{Learner, Sac, SacConfig, seeing},
 };
 
 /// Gradient steps of a fit that one `update` does: a signal waits for no more, and a checkpoint may fall between.
@@ -114,10 +113,7 @@ impl Mbpo {
             if split < batch.size() {
                 self.pool.sample_rows(&mut self.sampling, batch, split..batch.size())?;
             }
-            if let Some(normaliser) = &self.normaliser {
-                normaliser.apply(f32_slice_mut(&mut batch.obs)?);
-                normaliser.apply(f32_slice_mut(&mut batch.next_obs)?);
-            }
+            seeing::normalise(self.normaliser.as_ref(), batch)?;
             self.learner.update(batch, metrics)?;
         }
         metrics.add("perf/policy_s", started.elapsed().as_secs_f64());
@@ -175,11 +171,7 @@ impl Mbpo {
 
     /// `obs` as the learner sees it, in `self.seen`.
     fn look(&mut self, obs: &[f32]) {
-        self.seen.clear();
-        self.seen.extend_from_slice(obs);
-        if let Some(normaliser) = &self.normaliser {
-            normaliser.apply(&mut self.seen);
-        }
+        seeing::look(self.normaliser.as_ref(), obs, &mut self.seen);
     }
 }
 
@@ -238,12 +230,9 @@ impl Agent for Mbpo {
     }
 
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-        let named = [("actor", self.learner.actor().named()?), ("critic", self.learner.critics().named()?)];
-        let model = [("model", self.dynamics.named())];
-        let each = named.into_iter().chain(model).flat_map(|(network, named)| {
-            named.into_iter().map(move |(name, values)| (format!("weights/{network}/{name}"), values))
-        });
-        Ok(each.collect())
+        let mut all = seeing::weights(&*self.learner)?;
+        all.extend(self.dynamics.named().into_iter().map(|(name, values)| (format!("weights/model/{name}"), values)));
+        Ok(all)
     }
 
     fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
@@ -251,10 +240,9 @@ impl Agent for Mbpo {
     }
 
     fn policy(&self) -> Result<Policy, AgentError> {
-        let actor = self.learner.actor();
-        let normaliser = self.normaliser.as_ref().map(|normaliser| normaliser.broadcast(self.real.config().obs_dim));
-        let normaliser = normaliser.zip(self.policy.normalise_observations.map(|config| config.options()));
-        Ok(Policy::new(&actor.mlps()[0], actor.params().to_vec()?, self.real.config().act_dim, normaliser))
+        let ReplayConfig { obs_dim, act_dim, .. } = *self.real.config();
+        let config = self.policy.normalise_observations;
+        seeing::policy(&*self.learner, self.normaliser.as_ref(), config, (obs_dim, act_dim))
     }
 
     fn save(&self) -> Result<State, AgentError> {

@@ -1,0 +1,47 @@
+//! What the agents built on a learner share: observations as it sees them, its policy by itself, its weights by name.
+
+use super::{Learner, NormaliseConfig};
+use crate::{AgentError, Batch, Policy, RunningNormaliser, batch::f32_slice_mut, optim::Trained};
+
+/// `obs` as the learner sees it, in `seen`.
+pub(crate) fn look(normaliser: Option<&RunningNormaliser>, obs: &[f32], seen: &mut Vec<f32>) {
+    seen.clear();
+    seen.extend_from_slice(obs);
+    if let Some(normaliser) = normaliser {
+        normaliser.apply(seen);
+    }
+}
+
+/// Turns the batch's observations into what the learner sees.
+pub(crate) fn normalise(normaliser: Option<&RunningNormaliser>, batch: &mut Batch) -> Result<(), AgentError> {
+    if let Some(normaliser) = normaliser {
+        normaliser.apply(f32_slice_mut(&mut batch.obs)?);
+        normaliser.apply(f32_slice_mut(&mut batch.next_obs)?);
+    }
+    Ok(())
+}
+
+/// The learner's policy, fed with what `normaliser`, made with `config`, makes of observations `[O]`; actions are `[A]`.
+pub(crate) fn policy(
+    learner: &dyn Learner,
+    normaliser: Option<&RunningNormaliser>,
+    config: Option<NormaliseConfig>,
+    (obs_dim, act_dim): (usize, usize),
+) -> Result<Policy, AgentError> {
+    let actor = learner.actor();
+    let normaliser = normaliser.map(|normaliser| normaliser.broadcast(obs_dim));
+    let normaliser = normaliser.zip(config.map(NormaliseConfig::options));
+    Ok(Policy::new(&actor.mlps()[0], actor.params().to_vec()?, act_dim, normaliser))
+}
+
+/// Weights for TensorBoard, `weights/<network>/<name>`, of actor and critics.
+pub(crate) fn weights(learner: &dyn Learner) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
+    let mut all = named("actor", learner.actor())?;
+    all.extend(named("critic", learner.critics())?);
+    Ok(all)
+}
+
+fn named(network: &str, trained: &Trained) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
+    let named = trained.named()?.into_iter();
+    Ok(named.map(|(name, values)| (format!("weights/{network}/{name}"), values)).collect())
+}
