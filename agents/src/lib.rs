@@ -14,6 +14,7 @@ pub mod gail;
 pub mod lipschitz;
 pub mod mbpo;
 mod metrics;
+pub mod neighbours;
 pub mod nets;
 mod noise;
 mod normaliser;

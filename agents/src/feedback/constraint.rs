@@ -6,8 +6,8 @@
 
 use rand::RngExt;
 
-use super::{config::Form, neighbours::Neighbours};
-use crate::{AgentError, State, StreamRng};
+use super::config::Form;
+use crate::{AgentError, State, StreamRng, neighbours::Tree};
 
 /// What the constraint looks at in one update: rows of the data, and their partners.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,10 +56,10 @@ impl Duals {
     pub(super) fn connect(&mut self, rows: &[f32], obs_dim: usize) {
         let count = rows.len() / obs_dim;
         let wide: Vec<f64> = rows.iter().map(|&x| f64::from(x)).collect();
-        let tree = Neighbours::new(wide.clone(), obs_dim);
+        let tree = Tree::new(&wide, obs_dim);
         self.graph.clear();
         for (i, row) in wide.chunks_exact(obs_dim).enumerate() {
-            let mut found = tree.nearest(row, self.k, Some(i)).into_iter().map(|(_, j)| j as u32);
+            let mut found = tree.nearest_k(row, self.k, Some(i)).into_iter().map(|(_, j)| j as u32);
             // A row without enough others is its own neighbour.
             self.graph.extend((0..self.k).map(|_| found.next().unwrap_or(i as u32)));
         }

@@ -7,13 +7,13 @@ use super::{
     data::{Data, bad},
     network::{NORMALISER, Network},
     oracle::{Constrained, closest},
-    points::{WorstPair, distance},
+    points::WorstPair,
     solved::{Solved, choose, solve},
     teacher::{Actor, Queries, Teacher},
 };
 use crate::{
     Agent, AgentError, Lesson, Metrics, Policy, Replay, RunningNormaliser, Setup, State, StreamRng, Transition,
-    Visited, actor_critic::summarise, lipschitz::Summary,
+    Visited, actor_critic::summarise, lipschitz::Summary, neighbours::distance,
 };
 
 /// Rows at which errors and Jacobians are measured, at most.

@@ -46,7 +46,6 @@ mod constraint;
 mod data;
 mod learner;
 mod model;
-pub mod neighbours;
 mod network;
 pub mod oracle;
 pub mod points;

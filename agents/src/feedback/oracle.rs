@@ -13,8 +13,8 @@ use clarabel::{
     solver::{DefaultSettings, DefaultSolver, IPSolver, SolverStatus, SupportedConeT},
 };
 
-use super::points::{Points, distance, slope};
-use crate::AgentError;
+use super::points::{Points, slope};
+use crate::{AgentError, neighbours::distance};
 
 /// Constraints of one point that enter in one round.
 const PER_POINT: usize = 4;

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::neighbours::distance;
+
 /// N pairs (x, u). Arrays are flat and row-major; x in the environment's units, u too.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Points {
@@ -113,11 +115,6 @@ impl Points {
     pub fn mse(&self, values: &[f64]) -> f64 {
         self.u.iter().zip(values).map(|(u, v)| (u - v).powi(2)).sum::<f64>() / self.len() as f64
     }
-}
-
-/// ‖a − b‖.
-pub fn distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
 }
 
 /// The largest ‖vᵢ − vⱼ‖/‖xᵢ − xⱼ‖ over all pairs: the least constant with which these values can be extended to all of space.

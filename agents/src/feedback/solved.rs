@@ -9,12 +9,11 @@ use rand::seq::SliceRandom;
 use super::{
     config::ConstraintConfig,
     data::{Data, bad},
-    neighbours::Neighbours,
     oracle::{Constrained, Fit, closest},
     points::{Points, slope},
     table::Table,
 };
-use crate::{AgentError, StreamRng};
+use crate::{AgentError, StreamRng, neighbours::Tree};
 
 /// A solved policy and what the solver found.
 #[derive(Debug)]
@@ -54,11 +53,11 @@ pub(super) fn solve(
 /// Every row, moved to its nearest vertex.
 fn on_vertices(data: &Data, vertices: usize, rng: &mut StreamRng) -> Points {
     let at = data.points(&choose(data, vertices, rng)).merged().0;
-    let tree = Neighbours::new(at.x.clone(), at.obs_dim);
+    let tree = Tree::new(&at.x, at.obs_dim);
     let all: Vec<usize> = (0..data.len()).collect();
     let mut points = data.points(&all);
     for row in points.x.chunks_exact_mut(at.obs_dim) {
-        if let Some(&(_, vertex)) = tree.nearest(row, 1, None).first() {
+        if let Some(&(_, vertex)) = tree.nearest_k(row, 1, None).first() {
             row.copy_from_slice(at.x(vertex));
         }
     }
@@ -70,10 +69,10 @@ fn edges(points: &Points, neighbours: usize) -> Vec<(usize, usize)> {
     let firsts: Vec<usize> =
         points.first_alike().into_iter().enumerate().filter(|(i, first)| i == first).map(|(i, _)| i).collect();
     let rows: Vec<f64> = firsts.iter().flat_map(|&i| points.x(i).to_vec()).collect();
-    let tree = Neighbours::new(rows, points.obs_dim);
+    let tree = Tree::new(&rows, points.obs_dim);
     let mut edges: Vec<(usize, usize)> = Vec::new();
     for (vertex, &i) in firsts.iter().enumerate() {
-        let near = tree.nearest(points.x(i), neighbours, Some(vertex));
+        let near = tree.nearest_k(points.x(i), neighbours, Some(vertex));
         edges.extend(near.into_iter().map(|(_, other)| (i.max(firsts[other]), i.min(firsts[other]))));
     }
     edges.sort_unstable();

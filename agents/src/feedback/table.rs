@@ -12,8 +12,8 @@
 //! It is convex of rank O + A, so at most O + A + 1 of the λ are not 0, and an active-set method finds them in about as many passes over
 //! the table.
 
-use super::points::{Points, distance};
-use crate::AgentError;
+use super::points::Points;
+use crate::{AgentError, neighbours::distance};
 
 /// An α-Lipschitz function through given values.
 #[derive(Clone, Debug, PartialEq)]

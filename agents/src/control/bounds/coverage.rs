@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::tree::Tree;
 use super::{Constant, ControlError};
+use crate::neighbours::Tree;
 
 /// δ between two numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! B1: a policy's error everywhere from its error on the data; and the data that forbid a small one.
 
-use super::tree::{Tree, distance};
 use super::{Constant, ControlError};
+use crate::neighbours::{Tree, distance};
 
 /// Two samples and what they say.
 #[derive(Clone, Copy, Debug, PartialEq)]

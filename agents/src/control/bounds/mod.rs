@@ -21,12 +21,10 @@
 mod closed_loop;
 mod coverage;
 mod learning;
-mod tree;
 
 pub use closed_loop::{Costs, Stability, decay_with_exact_equilibrium};
 pub use coverage::{Coverage, coverage, finite_sample_coverage, uncovered_mass};
 pub use learning::{Pair, disturbed_error, expected_error, forced_error, learning_error, steepest_pair};
-pub use tree::Tree;
 
 use super::ControlError;
 

@@ -1,4 +1,5 @@
-//! A k-d tree over rows of numbers: the nearest row, and all rows within a radius.
+//! A k-d tree over rows of numbers (Bentley 1975; Friedman, Bentley & Finkel 1977): the nearest rows, and all rows within a radius. For graphs,
+//! for points between neighbours, for how far a data set leaves a state from its nearest sample.
 
 /// Rows of `dim` numbers each, arranged for neighbour queries in the Euclidean norm.
 #[derive(Clone, Debug)]
@@ -93,6 +94,25 @@ impl<'a> Tree<'a> {
         best
     }
 
+    /// The `k` rows nearest to `query [dim]` that are not `but`, nearest first, with their squared distances; of equal ones those with lower numbers.
+    pub fn nearest_k(&self, query: &[f64], k: usize, but: Option<usize>) -> Vec<(f64, usize)> {
+        let mut found: Vec<(f64, usize)> = Vec::with_capacity(k + 1);
+        if k == 0 {
+            return found;
+        }
+        self.visit(query, f64::INFINITY, |row, _| {
+            if Some(row) != but {
+                let squared = squared_distance(query, self.row(row));
+                let place = found.partition_point(|&(other, j)| (other, j) < (squared, row));
+                found.insert(place, (squared, row));
+                found.truncate(k);
+            }
+            // Rows as far as the furthest are still wanted where their numbers are lower.
+            if found.len() < k { f64::INFINITY } else { found[k - 1].0.sqrt().next_up() }
+        });
+        found
+    }
+
     /// Calls `visit` with each row within `radius` of `query [dim]` and its distance, in no particular order; what it returns is the radius
     /// from then on.
     pub fn visit(&self, query: &[f64], radius: f64, mut visit: impl FnMut(usize, f64) -> f64) {
@@ -123,15 +143,39 @@ impl<'a> Tree<'a> {
 }
 
 /// ‖x − y‖₂.
-pub(super) fn distance(x: &[f64], y: &[f64]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt()
+pub(crate) fn distance(x: &[f64], y: &[f64]) -> f64 {
+    squared_distance(x, y).sqrt()
+}
+
+fn squared_distance(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rand::RngExt;
 
     use super::*;
+    use crate::Streams;
+
+    #[test]
+    fn the_tree_finds_what_a_search_through_all_finds() {
+        let mut rng = Streams::new(1).rng("neighbours");
+        for (count, dim) in [(1, 1), (16, 2), (17, 2), (500, 1), (700, 3), (400, 11)] {
+            // On a coarse grid, so that many distances and coordinates are equal.
+            let rows: Vec<f64> = (0..count * dim).map(|_| f64::from(rng.random_range(0..6))).collect();
+            let tree = Tree::new(&rows, dim);
+            for i in (0..count).step_by(7) {
+                let x = &rows[i * dim..][..dim];
+                let squared = |j: usize| (0..dim).map(|k| (rows[j * dim + k] - x[k]).powi(2)).sum::<f64>();
+                let mut all: Vec<(f64, usize)> = (0..count).filter(|&j| j != i).map(|j| (squared(j), j)).collect();
+                all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                all.truncate(5);
+                assert_eq!(tree.nearest_k(x, 5, Some(i)), all);
+            }
+        }
+    }
 
     proptest! {
         /// Against looking at every row, duplicates included.
