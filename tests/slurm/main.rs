@@ -100,9 +100,11 @@ fn job_of(words: &str) -> String {
     rest.chars().take_while(char::is_ascii_digit).collect()
 }
 
-/// Slurm lets a task that was queued again rest for two minutes; a test need not wait for that.
+/// Slurm lets a task that was queued again rest for two minutes; a test need not wait for that. But a node refuses a start whose credential is of
+/// the second in which it killed the task before, and Slurm then gives the task up.
 fn start_at_once(job: &str) {
     for line in squeue(job).lines().filter(|line| line.contains("BeginTime")) {
+        std::thread::sleep(Duration::from_secs(3));
         let task = line.split_whitespace().next().expect("a task");
         slurm("scontrol", &["update", &format!("JobId={task}"), "StartTime=now"]);
     }
