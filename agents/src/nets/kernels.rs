@@ -12,33 +12,43 @@ fn total(lanes: [f32; LANES]) -> f32 {
     lanes.iter().sum()
 }
 
-/// Scalar product.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+/// Sum, to be inlined into what is compiled for the machine.
+#[inline(always)]
+fn sum(x: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for x in chunks {
+        for (lane, x) in lanes.iter_mut().zip(x) {
+            *lane += x;
+        }
+    }
+    total(lanes) + rest.iter().sum::<f32>()
+}
+
+/// Scalar product, to be inlined likewise.
+#[inline(always)]
+fn product(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
         for k in 0..LANES {
             lanes[k] += a[k] * b[k];
         }
     }
-    total(lanes) + rest
+    total(lanes) + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
+}
+
+/// Scalar product.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    product(a, b)
 }
 
 /// Matrix times vector: `out[i] = weight[i, :]·x`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 pub fn matvec(weight: &[f32], x: &[f32], out: &mut [f32]) {
     for (row, out) in weight.chunks_exact(x.len()).zip(out) {
-        let mut lanes = [0.0; LANES];
-        let (row_chunks, x_chunks) = (row.chunks_exact(LANES), x.chunks_exact(LANES));
-        let rest: f32 = row_chunks.remainder().iter().zip(x_chunks.remainder()).map(|(a, b)| a * b).sum();
-        for (a, b) in row_chunks.zip(x_chunks) {
-            for k in 0..LANES {
-                lanes[k] += a[k] * b[k];
-            }
-        }
-        *out = lanes.iter().sum::<f32>() + rest;
+        *out = product(row, x);
     }
 }
 
@@ -212,18 +222,14 @@ fn leaky(z: &mut [f32], slope: f32) {
 fn standardise(z: &mut [f32], norm: Norm<'_>, hat: &mut [f32], rstd: &mut [f32]) {
     let width = norm.bias.len();
     for ((row, hat), rstd) in z.chunks_exact_mut(width).zip(hat.chunks_exact_mut(width)).zip(rstd) {
-        let mut lanes = [0.0; LANES];
-        for (i, (z, b)) in row.iter_mut().zip(norm.bias).enumerate() {
+        for (z, b) in row.iter_mut().zip(norm.bias) {
             *z += b;
-            lanes[i % LANES] += *z;
         }
-        let mean = lanes.iter().sum::<f32>() / width as f32;
-        let mut lanes = [0.0; LANES];
-        for (i, (z, h)) in row.iter().zip(hat.iter_mut()).enumerate() {
+        let mean = sum(row) / width as f32;
+        for (z, h) in row.iter().zip(hat.iter_mut()) {
             *h = z - mean;
-            lanes[i % LANES] += *h * *h;
         }
-        *rstd = 1.0 / (lanes.iter().sum::<f32>() / width as f32 + NORM_EPS as f32).sqrt();
+        *rstd = 1.0 / (product(hat, hat) / width as f32 + NORM_EPS as f32).sqrt();
         for (((z, h), scale), shift) in row.iter_mut().zip(hat.iter_mut()).zip(norm.scale).zip(norm.shift) {
             *h *= *rstd;
             *z = *h * scale + shift;
@@ -263,16 +269,15 @@ pub fn norm_backward(
 fn unstandardise(delta: &mut [f32], hat: &[f32], rstd: &[f32], scale: &[f32], grad: NormGrad<'_>) {
     let width = scale.len();
     for ((delta, hat), rstd) in delta.chunks_exact_mut(width).zip(hat.chunks_exact(width)).zip(rstd) {
-        let (mut sum, mut along) = ([0.0; LANES], [0.0; LANES]);
-        for i in 0..width {
-            grad.scale[i] += delta[i] * hat[i];
-            grad.shift[i] += delta[i];
-            delta[i] *= scale[i];
-            sum[i % LANES] += delta[i];
-            along[i % LANES] += delta[i] * hat[i];
+        for ((d, h), (scale, shift)) in delta.iter().zip(hat).zip(grad.scale.iter_mut().zip(grad.shift.iter_mut())) {
+            *scale += d * h;
+            *shift += d;
         }
-        let mean = sum.iter().sum::<f32>() / width as f32;
-        let along = along.iter().sum::<f32>() / width as f32;
+        for (d, scale) in delta.iter_mut().zip(scale) {
+            *d *= scale;
+        }
+        let mean = sum(delta) / width as f32;
+        let along = product(delta, hat) / width as f32;
         for ((d, h), b) in delta.iter_mut().zip(hat).zip(grad.bias.iter_mut()) {
             *d = rstd * (*d - mean - h * along);
             *b += *d;
