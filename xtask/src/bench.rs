@@ -16,9 +16,9 @@ use table::Sample;
 /// The page this writes.
 const PAGE: &str = "docs/results/benchmarks.md";
 
-/// liprl's program that prints one [`Sample`] per line, and the script that does so for others, for the same work.
+/// liprl's program that prints one [`Sample`] per line, and the scripts that do so for others, for the same work.
 const OURS: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "sac"];
-const THEIRS: &str = "benches/peers/sac.py";
+const THEIRS: &[&str] = &["benches/peers/sac.py", "benches/peers/mbpo.py"];
 
 /// Off-policy GAIL with the environment, whole and less one part at a time.
 const IMITATION: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "gail"];
@@ -53,10 +53,12 @@ pub(crate) fn run(root: &Path) -> Result<()> {
             samples.extend(measure(cargo(root, IMITATION).args(["--", "--threads", &count, "--repeats", "3"]))?);
             samples.extend(measure(cargo(root, MODEL_BASED).args(["--", "--threads", &count, "--repeats", "3"]))?);
             // SBX takes every core it may run on, so the number of threads is set by pinning.
-            let mut theirs = Command::new("taskset");
-            theirs.args(["--cpu-list", &format!("0-{}", threads - 1)]).current_dir(root);
-            theirs.arg(root.join(".deps/venv-peers/bin/python")).args([THEIRS, "--threads", &count]);
-            samples.extend(measure(&mut theirs)?);
+            for script in THEIRS {
+                let mut theirs = Command::new("taskset");
+                theirs.args(["--cpu-list", &format!("0-{}", threads - 1)]).current_dir(root);
+                theirs.arg(root.join(".deps/venv-peers/bin/python")).args([script, "--threads", &count]);
+                samples.extend(measure(&mut theirs)?);
+            }
         }
     }
     let criterion = root.join("target/criterion-page");
