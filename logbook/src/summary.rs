@@ -41,6 +41,10 @@ pub struct Summary {
     /// not say, and in runs of older programs.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
+    /// Numbers that the agent's optimisers move: weights and biases of policy, critics, rewards and models, without targets. None in runs of
+    /// older programs.
+    #[serde(default)]
+    pub parameters: Option<u64>,
 }
 
 /// Most memory this process has held so far, in bytes: `VmHWM` of Linux's `/proc/self/status`.
@@ -62,6 +66,7 @@ impl Default for Summary {
             seconds: 0.0,
             steps_per_second: 0.0,
             peak_memory_bytes: None,
+            parameters: None,
         }
     }
 }

@@ -75,6 +75,8 @@ struct Run {
     mark: (Instant, u64, u64),
     /// The newest checkpoint's step.
     saved: Option<u64>,
+    /// What `Summary` says of the agent's size.
+    parameters: Option<u64>,
 }
 
 impl Run {
@@ -104,11 +106,13 @@ impl Run {
         Ok(run)
     }
 
-    fn at(folder: RunFolder, session: Session, logger: Logger, checkpoints: Checkpoints, quiet: bool) -> Self {
+    fn at(folder: RunFolder, mut session: Session, logger: Logger, checkpoints: Checkpoints, quiet: bool) -> Self {
         let (now, step) = (Instant::now(), session.counters.step);
         let progress = Progress::new(quiet, step, session.config.steps);
         let mark = (now, step, session.agent.updates());
-        Self { folder, session, logger, checkpoints, progress, started: now, earlier_s: 0.0, mark, saved: None }
+        let parameters = parameters(&mut session);
+        let (started, earlier_s, saved) = (now, 0.0, None);
+        Self { folder, session, logger, checkpoints, progress, started, earlier_s, mark, saved, parameters }
     }
 
     fn go(&mut self, signals: &Signals) -> anyhow::Result<End> {
@@ -246,6 +250,7 @@ impl Run {
             seconds,
             steps_per_second: now.step as f64 / seconds.max(1e-9),
             peak_memory_bytes: peak_memory_bytes().max(earlier),
+            parameters: self.parameters,
         })?;
         Ok(())
     }
@@ -279,6 +284,13 @@ impl Run {
 
 fn logs(config: &Config) -> LoggerOptions {
     LoggerOptions { tensorboard: config.log.tensorboard, metrics: true }
+}
+
+/// How many numbers the agent learns, by the weights it shows.
+fn parameters(session: &mut Session) -> Option<u64> {
+    let shown = session.agent.histograms().ok()?;
+    let learnt = shown.iter().filter(|(name, _)| name.starts_with("weights/"));
+    Some(learnt.map(|(_, values)| values.len() as u64).sum())
 }
 
 /// What the runs beside `seed-<n>` share, `<experiment>/<variant>`; none for a run of another name.

@@ -35,6 +35,8 @@ fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
     let summary = std::fs::read_to_string(experiment.join("sac/seed-0/summary.json")).expect("a summary");
     let summary: serde_json::Value = serde_json::from_str(&summary).expect("JSON");
     assert!(summary["peak_memory_bytes"].as_u64().expect("a number") > 10_000_000, "{summary}");
+    // A policy 3-32-32-2 and two critics 4-32-32-1, with their biases.
+    assert_eq!(summary["parameters"], 1250 + 2 * 1249, "{summary}");
 
     let (code, _, stderr) = finish(liprl(["report", text(&experiment), "--out", text(&out), "--baseline", "ppo"]));
     assert!(code == 1 && stderr.contains("the variants are sac, td3"), "{stderr}");

@@ -56,6 +56,7 @@ fn run(sweep: &Path, scale: u32, seed: u32, last: f64, status: Status) {
         seconds: 3.0,
         steps_per_second: 100.0,
         peak_memory_bytes: Some(2_000_000_000),
+        parameters: Some(70_000),
     };
     folder.write_summary(&summary).unwrap();
     if (scale, seed) == (0, 1) {
