@@ -81,7 +81,7 @@ fn the_planner_swings_the_pendulum_up() {
 #[test]
 fn the_planner_swings_the_cart_pole_up() {
     let given = json!({"start_mean": [0, 0, std::f64::consts::PI, 0], "start_width": [0.1], "observation": "trig", "max_episode_steps": 300});
-    let mut env = environment("ContinuousCartPole-v0", given);
+    let mut env = environment("QuadraticCartPole-v0", given);
     let config = MpcConfig { horizon: 150, ..MpcConfig::default() };
     let mut expert = Mpc::new(env.model().unwrap(), config).unwrap();
     let runs = episodes(env.as_mut(), &mut expert, 0..2);
