@@ -457,7 +457,6 @@ fn bad_input_is_refused_with_the_worst_pair_and_a_remedy() {
             "agent.expert_episodes: stands in for demonstrations",
         ),
         (json!({"expert_noise": 0.1}), "agent.expert_noise: disturbs expert_episodes"),
-        (json!({"expert": {"kind": "mpc", "horizon": 0}, "queries": {"kind": "dagger"}}), "expert.0.horizon"),
         (json!({"expert": {"kind": "lqr"}, "queries": {"kind": "dagger"}}), "the task is not known"),
     ] {
         let error = refused(more);
