@@ -26,6 +26,8 @@ pub enum Command {
     Sweep(SweepArgs),
     /// Run a trained policy greedily and report its returns
     Eval(EvalArgs),
+    /// Draw what feedback policies cost, undisturbed and disturbed, against their Lipschitz constant
+    Tradeoff(TradeoffArgs),
     /// Record a trained policy's episodes as demonstrations
     Record(RecordArgs),
     /// Prove how steep a trained network can be, everywhere and where it has been
@@ -176,6 +178,26 @@ pub struct EvalArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `tradeoff`.
+#[derive(Debug, Args)]
+pub struct TradeoffArgs {
+    /// Run folders of the agent `feedback` on one task, or folders around them, such as a sweep over alpha
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The picture to write, .png or .svg; its numbers go into a .csv and a .json beside it
+    #[arg(long, value_name = "FILE.{png,svg}")]
+    pub out: PathBuf,
+    /// Falsify the observations by up to EPS, as `eval` does; may be given several times
+    #[arg(long = "disturb", value_name = "KIND:EPS[,EPS…]")]
+    pub disturb: Vec<Disturb>,
+    /// Episodes for each policy and disturbance, the same for all
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub episodes: u32,
+    /// Seed of the episodes
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
 }
 
 /// Arguments of `record`.

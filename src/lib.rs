@@ -9,6 +9,7 @@ pub mod rollout;
 pub mod saved;
 pub mod sweep;
 pub mod task;
+pub mod tradeoff;
 pub mod train;
 
 use std::ffi::OsString;
@@ -45,6 +46,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Train(args) => commands::train(&args),
         Command::Sweep(args) => commands::sweep(&args),
         Command::Eval(args) => commands::eval(&args),
+        Command::Tradeoff(args) => commands::tradeoff(&args),
         Command::Record(args) => commands::record(&args),
         Command::Certify(args) => commands::certify(&args),
         Command::Demos(args) => commands::demos(&args),

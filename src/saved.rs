@@ -34,13 +34,8 @@ impl Saved {
     /// policy file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         set_threads(1);
-        if path.is_file() {
-            let bytes = fs_err::read(path)?;
-            return Self::of(&bytes, path, None);
-        }
-        let (folder, checkpoint) = locate(path)?;
-        let config = folder.config()?;
-        Self::of(&policy_bytes(&folder, &checkpoint)?, checkpoint.path(), Some(config))
+        let Found { bytes, origin, config } = find(path)?;
+        Self::of(&bytes, &origin, config)
     }
 
     fn of(bytes: &[u8], origin: &Path, config: Option<String>) -> anyhow::Result<Self> {
@@ -53,6 +48,28 @@ impl Saved {
         let step = about.get("step").and_then(serde_json::Value::as_u64).unwrap_or_default();
         Ok(Self { task: Task::new(&env)?, policy, env, agent, config, origin: origin.to_owned(), step })
     }
+}
+
+/// The policy alone; `path` as in [`Saved::open`].
+pub fn policy(path: &Path) -> anyhow::Result<Policy> {
+    let Found { bytes, origin, .. } = find(path)?;
+    Policy::load(&bytes).with_context(|| origin.display().to_string())
+}
+
+/// A policy's file, where it lies, and the config of its run.
+struct Found {
+    bytes: Vec<u8>,
+    origin: PathBuf,
+    config: Option<String>,
+}
+
+fn find(path: &Path) -> anyhow::Result<Found> {
+    if path.is_file() {
+        return Ok(Found { bytes: fs_err::read(path)?, origin: path.to_owned(), config: None });
+    }
+    let (folder, checkpoint) = locate(path)?;
+    let config = Some(folder.config()?);
+    Ok(Found { bytes: policy_bytes(&folder, &checkpoint)?, origin: checkpoint.path().to_owned(), config })
 }
 
 /// The networks besides the policy that the agent of a run folder or checkpoint has; `path` as in [`Saved::open`].

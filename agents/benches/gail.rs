@@ -74,12 +74,8 @@ impl World {
         merge(&mut config, changes);
         let config: AgentConfig = serde_json::from_value(config)?;
         let setup = Setup { obs_dim, act_dim, streams: Streams::new(0), device: Device::Cpu, threads };
-        let lesson = Lesson {
-            demonstrations: Some(demonstrations(obs_dim, act_dim)),
-            can_terminate: true,
-            task: None,
-            action_half_width: Vec::new(),
-        };
+        let lesson =
+            Lesson { demonstrations: Some(demonstrations(obs_dim, act_dim)), can_terminate: true, ..Lesson::NONE };
         let agent = config.build(&setup, &lesson)?;
         let mut wide = vec![0.0; obs_dim];
         env.reset(Some(0), &Options::new(), &mut wide)?;

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 use crate::{
-    Agent, AgentError, Streams,
+    Agent, AgentError, Policy, Streams,
     actor_critic::{Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
     demos::Demonstrations,
-    feedback::{Feedback, FeedbackConfig},
+    feedback::{ExpertConfig, Feedback, FeedbackConfig},
     gail::{GailConfig, Imitation, PolicyConfig},
     mbpo::{Mbpo, MbpoConfig},
 };
@@ -56,6 +56,8 @@ pub struct Lesson {
     pub can_terminate: bool,
     /// The task's id and options, for learners that know its rules.
     pub task: Option<EnvSpec>,
+    /// The policy that `AgentConfig::expert` names.
+    pub expert: Option<Policy>,
     /// Half of each action's range in the environment's units, `[A]`: what an action of 1 is, less that of 0. Empty stands for ones.
     pub action_half_width: Vec<f64>,
 }
@@ -63,7 +65,7 @@ pub struct Lesson {
 impl Lesson {
     /// Nothing, for learners that need none of it.
     pub const NONE: Self =
-        Self { demonstrations: None, can_terminate: true, task: None, action_half_width: Vec::new() };
+        Self { demonstrations: None, can_terminate: true, task: None, expert: None, action_half_width: Vec::new() };
 }
 
 impl AgentConfig {
@@ -73,6 +75,17 @@ impl AgentConfig {
             Self::Gail(config) => config.demonstrations.as_deref(),
             Self::Feedback(config) => config.demonstrations.as_deref(),
             Self::Sac(_) | Self::Td3(_) | Self::Mbpo(_) => None,
+        }
+    }
+
+    /// The trained run it asks, for the caller to read as well: run folders are the caller's.
+    pub fn expert(&self) -> Option<&Path> {
+        match self {
+            Self::Feedback(config) => match &config.expert {
+                Some(ExpertConfig::Run { path }) => Some(path),
+                _ => None,
+            },
+            _ => None,
         }
     }
 

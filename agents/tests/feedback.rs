@@ -49,7 +49,7 @@ fn demonstrations(states: &[f64], act: impl Fn(&[f64]) -> Vec<f64>) -> Demonstra
 
 fn lesson() -> Lesson {
     let demonstrations = Some(demonstrations(&states(), |x| vec![expert(x) / HALF_WIDTH]));
-    Lesson { demonstrations, can_terminate: false, task: None, action_half_width: vec![HALF_WIDTH] }
+    Lesson { demonstrations, can_terminate: false, task: None, expert: None, action_half_width: vec![HALF_WIDTH] }
 }
 
 fn setup() -> Setup {
@@ -233,7 +233,7 @@ fn solved_policies_reach_the_oracle_and_keep_their_constant() {
 fn constants_are_in_the_environment_s_units_whatever_lies_between() {
     let scaled: Vec<f64> = states().chunks_exact(2).flat_map(|x| [10.0 * x[0], 0.1 * x[1]]).collect();
     let demonstrations = Some(demonstrations(&scaled, |x| vec![(0.1 * x[0]).sin() * 0.5, (5.0 * x[1]).cos() * 0.5]));
-    let lesson = Lesson { demonstrations, can_terminate: false, task: None, action_half_width: vec![2.0, 0.5] };
+    let lesson = Lesson { demonstrations, action_half_width: vec![2.0, 0.5], ..Lesson::NONE };
     let setup = Setup { act_dim: 2, ..setup() };
     for normalise in ["none", "scalar", "coordinate"] {
         for output in ["clamp", "tanh"] {
@@ -334,7 +334,7 @@ fn asking(queries: Value, constraint: Value) -> Feedback {
 #[test]
 fn queried_experts_are_cloned_where_the_learner_goes() {
     for kind in ["dagger", "dart"] {
-        let queries = json!({"kind": kind, "expert": "unused", "rounds": 5, "steps": 100});
+        let queries = json!({"kind": kind, "rounds": 5, "steps": 100});
         for constraint in [json!({"kind": "none"}), json!({"kind": "primal_dual", "alpha": 2.0 * NORM})] {
             let mut agent = asking(queries.clone(), constraint);
             let (mut plant, mut metrics) = (Plant::new(), Metrics::default());
@@ -383,7 +383,7 @@ fn a_restored_agent_goes_on_to_the_bit() {
         assert_eq!(saved.save().unwrap(), loaded.save().unwrap(), "{constraint}");
     }
     for kind in ["dagger", "dart"] {
-        let queries = json!({"kind": kind, "expert": "unused", "rounds": 5, "steps": 20});
+        let queries = json!({"kind": kind, "rounds": 5, "steps": 20});
         let constraint = json!({"kind": "primal_dual", "alpha": 1.0});
         let (mut plant, mut metrics) = (Plant::new(), Metrics::default());
         let mut saved = asking(queries.clone(), constraint.clone());
@@ -449,7 +449,15 @@ fn bad_input_is_refused_with_the_worst_pair_and_a_remedy() {
         (json!({"network": {"layer_norm": true}}), "agent.network.layer_norm"),
         (json!({"network": {"activation": "swish"}}), "agent.network.activation"),
         (json!({"episodes": 2}), "agent.episodes: 2 are asked for, the demonstrations have 1"),
-        (json!({"queries": {"kind": "dagger", "expert": "nowhere.safetensors"}}), "nowhere.safetensors"),
+        (json!({"queries": {"kind": "dagger"}}), "agent.expert: is missing"),
+        (json!({"expert_episodes": 3}), "agent.expert: is missing"),
+        (json!({"expert": {"kind": "lqr"}}), "agent.expert: is never asked"),
+        (
+            json!({"expert": {"kind": "lqr"}, "expert_episodes": 3}),
+            "agent.expert_episodes: stands in for demonstrations",
+        ),
+        (json!({"expert_noise": 0.1}), "agent.expert_noise: disturbs expert_episodes"),
+        (json!({"expert": {"kind": "lqr"}, "queries": {"kind": "dagger"}}), "the task is not known"),
     ] {
         let error = refused(more);
         assert!(error.contains(words), "{error}");

@@ -38,7 +38,7 @@ fn demonstrations() -> Demonstrations {
 }
 
 fn lesson(can_terminate: bool) -> Lesson {
-    Lesson { demonstrations: Some(demonstrations()), can_terminate, task: None, action_half_width: Vec::new() }
+    Lesson { demonstrations: Some(demonstrations()), can_terminate, ..Lesson::NONE }
 }
 
 fn merge(config: &mut Value, more: &Value) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use fs_err as fs;
 
 use crate::draw::{Anchor, Ground, Ink, Page, dashes};
-use crate::{AnalysisError, Curve};
+use crate::{AnalysisError, Curve, Point};
 
 /// A horizontal reference, such as an expert's return.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Panel {
     pub y_label: String,
     /// Whether the vertical axis is logarithmic; points that are not positive are left out.
     pub log: bool,
+    /// Whether the horizontal axis is logarithmic; points that are not positive are left out.
+    pub log_x: bool,
     /// One line with its band each, by its place in the legend.
     pub curves: Vec<(usize, Curve)>,
     /// Horizontal lines.
@@ -155,15 +157,17 @@ impl Panel {
     fn draw(&self, page: &mut Page, (left, top, wide, high): (f64, f64, f64, f64), (unit, x_label): (f64, &str)) {
         let scaled = |y: f64| if self.log { y.log10() } else { y };
         let usable = |y: f64| scaled(y).is_finite();
-        let points = || self.curves.iter().flat_map(|(_, curve)| &curve.points);
+        let along = |x: f64| if self.log_x { x.log10() } else { x / unit };
+        let points =
+            || self.curves.iter().flat_map(|(_, curve)| &curve.points).filter(|point| along(point.x).is_finite());
         let heights = points()
             .flat_map(|point| [point.low, point.centre, point.high])
             .chain(self.references.iter().map(|line| line.y))
             .filter(|y| usable(*y))
             .map(scaled);
         let (low, high_y) = extent(heights, 0.05);
-        let (first, last) = extent(points().map(|point| point.x / unit), 0.0);
-        let x_of = |x: f64| left + (x / unit - first) / (last - first) * wide;
+        let (first, last) = extent(points().map(|point| along(point.x)), 0.0);
+        let x_of = |x: f64| left + (along(x) - first) / (last - first) * wide;
         let y_of = |y: f64| top + high - (scaled(y).clamp(low, high_y) - low) / (high_y - low) * high;
 
         let y_ticks = if self.log { log_ticks(low, high_y) } else { ticks(low, high_y) };
@@ -172,7 +176,8 @@ impl Panel {
             page.line(vec![(left, y), (left + wide, y)], Ink::Faint, 1.0, &[]);
             page.text((left - 7.0, y + 4.0), &text, 11, Anchor::End);
         }
-        for (at, text) in ticks(first, last) {
+        let x_ticks = if self.log_x { log_ticks(first, last) } else { ticks(first, last) };
+        for (at, text) in x_ticks {
             let x = left + (at - first) / (last - first) * wide;
             page.line(vec![(x, top + high), (x, top + high + 5.0)], Ink::Text, 1.0, &[]);
             page.text((x, top + high + 19.0), &text, 11, Anchor::Middle);
@@ -188,7 +193,8 @@ impl Panel {
             page.text((left + wide - 4.0, y - 4.0), &reference.label, 11, Anchor::End);
         }
         for (index, curve) in &self.curves {
-            let shown: Vec<_> = curve.points.iter().filter(|point| usable(point.centre)).collect();
+            let drawn = |point: &&Point| usable(point.centre) && along(point.x).is_finite();
+            let shown: Vec<_> = curve.points.iter().filter(drawn).collect();
             let edge = |y: f64, centre: f64| if usable(y) { y_of(y) } else { y_of(centre) };
             let upper = shown.iter().map(|point| (x_of(point.x), edge(point.high, point.centre)));
             let lower = shown.iter().rev().map(|point| (x_of(point.x), edge(point.low, point.centre)));
@@ -207,7 +213,7 @@ impl Panel {
             let line: Vec<(f64, f64)> = curve
                 .points
                 .iter()
-                .filter(|point| usable(point.centre))
+                .filter(|point| usable(point.centre) && along(point.x).is_finite())
                 .map(|point| (x_of(point.x), y_of(point.centre)))
                 .collect();
             // Curves' markers stand apart from each other.

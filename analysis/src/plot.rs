@@ -119,6 +119,7 @@ fn figure(
         });
         let curves: Vec<(usize, Curve)> = curves.collect();
         panels.push(Panel {
+            log_x: false,
             title: task.filter(|_| tasks.len() > 1).unwrap_or_default().to_owned(),
             y_label: options.metric.clone(),
             log: false,

@@ -37,7 +37,7 @@ const OWN: [&str; 7] = [
     "Oscillator-v0",
     "UprightPendulum-v0",
     "PendulumSwingUp-v0",
-    "ContinuousCartPole-v0",
+    "QuadraticCartPole-v0",
 ];
 
 /// Of every task: mean and standard deviation of each observed coordinate over 2,000 resets, from different seeds.

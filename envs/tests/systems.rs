@@ -97,7 +97,7 @@ fn steps_and_rewards_by_hand() {
 
     // An angle counts wrapped, a force beyond the limit counts as the limit; lost on request.
     let given = json!({"terminate_when_lost": true, "observation": "trig"});
-    let (mut env, mut obs) = started("ContinuousCartPole-v0", given, &[0.0, 0.0, 2.0 * std::f64::consts::PI, 0.0]);
+    let (mut env, mut obs) = started("QuadraticCartPole-v0", given, &[0.0, 0.0, 2.0 * std::f64::consts::PI, 0.0]);
     assert!((obs[2] - 1.0).abs() < 1e-12 && obs[3].abs() < 1e-12);
     let step = env.step(&[25.0], &mut obs).unwrap();
     assert!((step.reward + 100.0).abs() < 1e-9 && step.terminated);

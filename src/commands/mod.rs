@@ -10,6 +10,7 @@ mod record;
 mod report;
 mod schema;
 mod sweep;
+mod tradeoff;
 mod train;
 
 pub use certify::certify;
@@ -22,6 +23,7 @@ pub use record::record;
 pub use report::report;
 pub use schema::schema;
 pub use sweep::sweep;
+pub use tradeoff::tradeoff;
 pub use train::train;
 
 use std::io::{ErrorKind, Write};

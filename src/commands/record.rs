@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use liprl_agents::AgentError;
-use liprl_agents::control::{Expert, ExpertConfig, MpcConfig, Scaled};
+use liprl_agents::control::{ExpertConfig, MpcConfig};
 use liprl_agents::demos::{DemoMeta, Demonstrations, Episode};
-use liprl_envs::Env;
+use liprl_agents::feedback::{Asked, Teacher};
 use serde_json::{Map, Value, json};
 
 use crate::Usage;
@@ -78,8 +78,8 @@ fn by_expert(args: &RecordArgs, kind: ExpertKind) -> anyhow::Result<Recorded> {
     };
     let unknown = || Usage(format!("{} has no equations that an expert could be made from", env.id));
     let expert = expert.build(task.env().model().ok_or_else(unknown)?)?;
-    let mut actor = Demonstrator::new(expert, task.env())?;
-    let episodes = episodes(args, &mut task, &mut actor, Demonstrator::begin)?;
+    let mut actor = Asked::new(expert, task.env())?;
+    let episodes = episodes(args, &mut task, &mut actor, Asked::begin)?;
     Ok(Recorded { task, env, episodes, about: object(json!({ "algorithm_name": name })) })
 }
 
@@ -104,31 +104,9 @@ fn episodes<A: Actor>(
     Ok(episodes)
 }
 
-/// An expert that acts in the policy's coordinates.
-struct Demonstrator {
-    expert: Scaled<Box<dyn Expert>>,
-    obs: Vec<f64>,
-    action: Vec<f64>,
-}
-
-impl Demonstrator {
-    fn new(expert: Box<dyn Expert>, env: &dyn Env) -> Result<Self, AgentError> {
-        let space = env.action_space();
-        let (obs, action) = (vec![0.0; expert.obs_dim()], vec![0.0; expert.act_dim()]);
-        Ok(Self { expert: Scaled::new(expert, &space.low, &space.high)?, obs, action })
-    }
-
-    fn begin(&mut self) {
-        self.expert.begin();
-    }
-}
-
-impl Actor for Demonstrator {
+impl Actor for Asked {
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
-        self.obs.iter_mut().zip(obs).for_each(|(wide, narrow)| *wide = f64::from(*narrow));
-        self.expert.action(&self.obs, &mut self.action)?;
-        action.iter_mut().zip(&self.action).for_each(|(narrow, wide)| *narrow = *wide as f32);
-        Ok(())
+        self.act(obs, action)
     }
 }
 

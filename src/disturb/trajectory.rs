@@ -220,7 +220,7 @@ mod tests {
         let trig = |id: &str, options| make(id, &serde_json::from_value(options).unwrap()).unwrap();
         for (env, obs) in [
             (trig("PendulumSwingUp-v0", json!({})), vec![0.8, 0.6, -1.0]),
-            (trig("ContinuousCartPole-v0", json!({"observation": "trig"})), vec![0.1, -0.2, 0.8, 0.6, 0.5]),
+            (trig("QuadraticCartPole-v0", json!({"observation": "trig"})), vec![0.1, -0.2, 0.8, 0.6, 0.5]),
             (trig("Oscillator-v0", json!({})), vec![0.5, -1.0]),
         ] {
             let mut slope = PolicySlope::new(&policy(obs.len())).unwrap();

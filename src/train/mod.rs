@@ -10,6 +10,7 @@ mod signals;
 mod simulator;
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use crate::config::Config;
 
@@ -43,11 +44,13 @@ pub fn default_folder(config_path: &Path, seed: u64) -> PathBuf {
     PathBuf::from("runs").join(experiment).join(variant).join(format!("seed-{seed}"))
 }
 
-/// Gives libtorch and rayon the run's threads. Once a process: both refuse or ignore a second time.
+/// Gives libtorch and rayon the run's threads. Of several calls in a process the first counts for rayon and between operations: both take
+/// no second answer.
 pub fn set_threads(threads: usize) {
+    static ONCE: Once = Once::new();
     let count = i32::try_from(threads).unwrap_or(i32::MAX);
     tch::set_num_threads(count);
-    tch::set_num_interop_threads(1);
+    ONCE.call_once(|| tch::set_num_interop_threads(1));
     // An error only says that the pool exists already, which happens when one process runs twice, in tests.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }

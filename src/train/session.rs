@@ -1,12 +1,15 @@
 //! One run in memory: environment, agent, counters. `advance` is one environment step.
 
+use std::path::Path;
+
 use liprl_agents::device::parse_device;
-use liprl_agents::{Agent, AgentError, Lesson, Metrics, Setup, Streams, Transition, Visited};
+use liprl_agents::{Agent, AgentError, Lesson, Metrics, Policy, Setup, Streams, Transition, Visited};
 use liprl_envs::Step;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::rollout::{self, Summary};
+use crate::saved;
 use crate::task::{Task, TaskError};
 use crate::train::simulator::Places;
 
@@ -189,7 +192,8 @@ pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, Agent
     let demonstrations = config.agent.demonstrations().map(|path| task.demonstrations(path)).transpose()?;
     let (can_terminate, action_half_width) = (task.env().can_terminate(), task.action_range().1.to_vec());
     let spec = Some(task.env().spec().clone());
-    let lesson = Lesson { demonstrations, can_terminate, task: spec, action_half_width };
+    let expert = config.agent.expert().map(expert).transpose()?;
+    let lesson = Lesson { demonstrations, can_terminate, task: spec, expert, action_half_width };
     let setup = Setup {
         obs_dim: task.obs_dim(),
         act_dim: task.act_dim(),
@@ -198,4 +202,13 @@ pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, Agent
         threads: config.threads,
     };
     config.agent.build(&setup, &lesson)
+}
+
+/// The policy of a run that is asked while another is trained.
+fn expert(path: &Path) -> Result<Policy, AgentError> {
+    let wrong = |error: anyhow::Error| AgentError::BadConfig {
+        setting: "agent.expert.path".to_owned(),
+        problem: format!("{error:#}"),
+    };
+    saved::policy(path).map_err(wrong)
 }

@@ -1,6 +1,10 @@
 //! Demonstrations by experts that a system's equations give.
 
-use crate::runs::write_config;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::runs::{train_through, write_config};
 use crate::support::{finish, liprl};
 
 #[test]
@@ -28,4 +32,59 @@ fn experts_are_recorded_where_the_equations_are_known() {
     let given = "{id: Linear-v0, a: [[1.5, 0], [0, 0.5]], b: [0, 1]}";
     let (code, _, stderr) = record(given, "lqr", "none.hdf5");
     assert!(code == 1 && stderr.contains("no stabilising solution"), "{code} {stderr}");
+}
+
+/// Pairs of an expert without a file, DAgger on a planner; and that a run in two parts is the run in one.
+#[test]
+fn policies_are_cloned_from_experts_that_a_config_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let queries = "queries: {kind: dagger, rounds: 3, steps: 20}";
+    for (name, task, expert) in [
+        ("lqr", "DoubleIntegrator-v0", "expert: {kind: lqr}, expert_episodes: 2, expert_noise: 0.01".to_owned()),
+        ("mpc", "PendulumSwingUp-v0", format!("expert: {{kind: mpc, horizon: 30, starts: 1}}, {queries}")),
+        ("dart", "Oscillator-v0", "expert: {kind: lqr}, queries: {kind: dart, rounds: 3, steps: 20}".to_owned()),
+    ] {
+        let text = format!(
+            "env: {task}\nsteps: 100\nagent: {{kind: feedback, network: {{hidden: [8]}}, {expert}}}\neval: {{every: 50, episodes: 1}}\ncheckpoint: {{every: 50}}\n"
+        );
+        let config = write_config(folder.path(), &text);
+        let (whole, parts) = (folder.path().join(name), folder.path().join(format!("{name}-parts")));
+        train_through(&config, &whole, &["--quiet"]);
+        train_through(&config, &parts, &["--quiet", "--steps", "50"]);
+        train_through(&config, &parts, &["--quiet", "--steps", "100", "--resume"]);
+        let last =
+            |run: &Path| std::fs::read(run.join("checkpoints/step_000000100/agent.safetensors")).expect("a checkpoint");
+        assert!(last(&whole) == last(&parts), "{name}");
+    }
+    let run = |text: &str| {
+        let config = write_config(folder.path(), text);
+        let (code, _, stderr) = finish(liprl(["check", config.to_str().expect("UTF-8")]));
+        assert!(code == 1 || code == 2, "{code}");
+        stderr
+    };
+    let path = folder.path().join("lqr");
+    let cloning = |task: &str, rest: &str| format!("env: {task}\nsteps: 10\nagent: {{kind: feedback, {rest}}}\n");
+    let run_of = format!("expert: {{kind: run, path: {}}}, expert_episodes: 1", path.display());
+    let stderr = run(&cloning("Oscillator-v0", &run_of));
+    assert!(stderr.contains("was trained on DoubleIntegrator-v0, the task is Oscillator-v0"), "{stderr}");
+    let stderr = run(&cloning("MountainCarContinuous-v0", "expert: {kind: mpc}, expert_episodes: 1"));
+    assert!(stderr.contains("no equations that an expert could be made from"), "{stderr}");
+    let unreachable = "{id: Linear-v0, a: [[1.5, 0], [0, 0.5]], b: [0, 1]}";
+    let stderr = run(&cloning(unreachable, "expert: {kind: lqr}, expert_episodes: 1"));
+    assert!(stderr.contains("agent.expert") && stderr.contains("no stabilising solution"), "{stderr}");
+    let config = write_config(folder.path(), &cloning("DoubleIntegrator-v0", &run_of));
+    let (code, _, stderr) = finish(liprl(["check", config.to_str().expect("UTF-8")]));
+    assert_eq!(code, 0, "{stderr}");
+
+    let (runs, picture) = (folder.path().join("lqr"), folder.path().join("tradeoff.svg"));
+    let args = ["tradeoff", runs.to_str().expect("UTF-8"), "--episodes", "2", "--disturb", "bias:0.1", "--out"];
+    let (code, words, stderr) = finish(liprl(args.into_iter().chain([picture.to_str().expect("UTF-8")])));
+    assert!(code == 0 && words.contains("by_construction 1"), "{words}{stderr}");
+    let report: Value =
+        serde_json::from_str(&std::fs::read_to_string(picture.with_extension("json")).expect("JSON")).expect("JSON");
+    let disturbed = &report["groups"][0]["costs"][1];
+    let (cost, bound) = (disturbed["cost"]["mean"].as_f64(), disturbed["b4_cost"]["mean"].as_f64());
+    assert!(cost.expect("a cost") > 0.0 && bound.is_none_or(|bound| bound >= cost.expect("a cost")), "{report}");
+    assert!((report["expert_constant"].as_f64().expect("‖K‖") - 1.875153).abs() < 1e-5);
+    assert!(picture.exists() && picture.with_extension("csv").exists());
 }

@@ -140,6 +140,22 @@ impl Ilqr {
         }
     }
 
+    /// Follows `plan` from `x0 [n]`, which may be off its first state, with the gains around it. Where that diverges the plan costs infinity.
+    pub(super) fn track(&mut self, x0: &[f64], plan: &mut Plan) {
+        self.backward(plan, 0.0);
+        let mut trial = std::mem::take(&mut self.trial);
+        self.follow(x0, f64::INFINITY, &mut trial, |_, t, x| plan.inputs[t] + self.correction(plan, t, x));
+        std::mem::swap(plan, &mut trial);
+        self.trial = trial;
+    }
+
+    /// K (x − the plan's state) at step `t`.
+    fn correction(&self, plan: &Plan, t: usize, x: &[f64]) -> f64 {
+        let n = x.len();
+        let (gains, planned) = (&self.feedback[t * n..(t + 1) * n], &plan.states[t * n..(t + 1) * n]);
+        gains.iter().zip(x).zip(planned).map(|((k, x), planned)| k * (x - planned)).sum()
+    }
+
     /// k and K at every step of the plan; by how much they would lower the cost, were the system linear.
     fn backward(&mut self, plan: &Plan, damping: f64) -> f64 {
         let mut promised = 0.0;
@@ -201,9 +217,7 @@ impl Ilqr {
         let mut improved = false;
         for length in STEPS {
             self.follow(&plan.states[..n], plan.cost, &mut trial, |_, t, x| {
-                let (gains, planned) = (&self.feedback[t * n..(t + 1) * n], &plan.states[t * n..(t + 1) * n]);
-                let correction: f64 = gains.iter().zip(x).zip(planned).map(|((k, x), planned)| k * (x - planned)).sum();
-                plan.inputs[t] + length * self.feedforward[t] + correction
+                plan.inputs[t] + length * self.feedforward[t] + self.correction(plan, t, x)
             });
             if trial.cost < plan.cost {
                 std::mem::swap(plan, &mut trial);

@@ -10,6 +10,7 @@
 //! | `lyapunov` | the discrete Lyapunov equation |
 //! | `gain` | exact gains Σ‖AᵏB‖ and contraction (κ, ρ) of stable loops |
 //! | `lqr` | a linear system with quadratic cost: the best feedback, and what any other costs |
+//! | `linear` | scaled experts as policies, and bounds on what a policy costs, on linear systems |
 //! | `bounds` | how far a learned policy can be off, stray and lose |
 //! | `algebra` | norms, eigenvalues and solves of small dense matrices |
 //!
@@ -22,6 +23,7 @@ mod expert;
 mod feedback;
 mod gain;
 mod ilqr;
+mod linear;
 mod lqr;
 mod lyapunov;
 mod mpc;
@@ -32,6 +34,7 @@ pub use error::ControlError;
 pub use expert::{Expert, ExpertConfig, Scaled};
 pub use feedback::{LinearFeedback, PolicyExpert};
 pub use gain::{Contraction, contraction, power_sum, scanned_contraction};
+pub use linear::{CostBound, cost_bound, linear, linear_policy};
 pub use lqr::Lqr;
 pub use lyapunov::lyapunov;
 pub use mpc::{Mpc, MpcConfig};

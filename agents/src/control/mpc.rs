@@ -121,14 +121,25 @@ impl Mpc {
         })
     }
 
-    /// The last plan one step later, its end filled with linear feedback.
+    /// The last plan one step later, its end filled with linear feedback, its inputs corrected for where `x` is off it: open loop, rounding
+    /// alone would topple a pendulum before the horizon.
     fn go_on(&mut self, x: &[f64]) {
-        let (horizon, mut plan) = (self.config.horizon as usize, Plan::default());
-        self.ilqr.follow(x, f64::INFINITY, &mut plan, |model, t, x| {
-            if t + 1 < horizon { self.plan.inputs[t + 1] } else { -feedback(&self.gain, model, x) }
-        });
-        self.ilqr.improve(&mut plan, self.config.iterations, self.config.tolerance);
-        self.plan = plan;
+        let (n, model) = (x.len(), self.ilqr.model());
+        let plan = &mut self.plan;
+        plan.inputs.rotate_left(1);
+        plan.states.rotate_left(n);
+        let (past, last) = plan.states.split_at_mut(plan.inputs.len() * n);
+        let (limit, at) = (model.input_limit(), plan.inputs.len() - 1);
+        plan.inputs[at] = (-feedback(&self.gain, model, &past[at * n..])).clamp(-limit, limit);
+        model.advance(&past[at * n..], &plan.inputs[at..], last);
+        // The plan's angles may have gone round.
+        let turned = |(i, x): (usize, &f64)| match model.is_angle(i) {
+            true => x + TAU * ((past[i] - x) / TAU).round(),
+            false => *x,
+        };
+        let start: Vec<f64> = x.iter().enumerate().map(turned).collect();
+        self.ilqr.track(&start, plan);
+        self.ilqr.improve(plan, self.config.iterations, self.config.tolerance);
     }
 
     /// The best of the improved guesses.

@@ -7,6 +7,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asking::{ExpertConfig, QueriesConfig};
 use crate::{
     PolicyHead,
     actor_critic::NetworkConfig,
@@ -20,9 +21,19 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct FeedbackConfig {
-    /// What is imitated: a Minari or D4RL HDF5 file, or a Minari dataset's folder. Needed unless `queries` names an expert.
+    /// What is imitated: a Minari or D4RL HDF5 file, or a Minari dataset's folder. Needed unless an expert is asked.
     pub demonstrations: Option<PathBuf>,
-    /// Episodes used of it, the first ones. Default: all.
+    /// An expert that can be asked: for `expert_episodes` before training, for `queries` while training.
+    #[garde(dive)]
+    pub expert: Option<ExpertConfig>,
+    /// Episodes of the expert that are collected before training, in place of `demonstrations`. Default: none.
+    #[garde(inner(range(min = 1, max = 100_000)))]
+    pub expert_episodes: Option<usize>,
+    /// Mean square per step of Gaussian noise on the expert's actions in those episodes, in actions of [-1, 1]; the pairs hold what it meant to
+    /// do. Spreads them out. Default `0`.
+    #[garde(range(min = 0.0, max = 100.0))]
+    pub expert_noise: f64,
+    /// Episodes used of them, the first ones. Default: all.
     #[garde(inner(range(min = 1)))]
     pub episodes: Option<usize>,
     /// Of each episode every n-th step is used, from the first. Default `1`.
@@ -57,7 +68,7 @@ pub struct FeedbackConfig {
     /// as their square: some hundred take a second. Default: none.
     #[garde(inner(range(min = 2, max = 5000)))]
     pub oracle: Option<usize>,
-    /// Asking the expert at states of the policy's own choosing. Default: never.
+    /// Asking the expert while training. Default: never.
     #[garde(dive)]
     pub queries: Option<QueriesConfig>,
 }
@@ -66,6 +77,9 @@ impl Default for FeedbackConfig {
     fn default() -> Self {
         Self {
             demonstrations: None,
+            expert: None,
+            expert_episodes: None,
+            expert_noise: 0.0,
             episodes: None,
             keep_every: 1,
             duplicates: Duplicates::Refuse,
@@ -226,58 +240,6 @@ impl ConstraintConfig {
     }
 }
 
-/// Asking an expert while training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-pub enum QueriesConfig {
-    /// DAgger (Ross, Gordon & Bagnell 2011): the learner acts, the expert labels. With probability β = max(0, 1 − round/`rounds`) a step is
-    /// the expert's.
-    Dagger {
-        /// The expert: a policy file.
-        expert: PathBuf,
-        /// Rounds until the learner acts alone, after which nothing is asked any more. Default `15` (the `imitation` library).
-        #[serde(default = "rounds", deserialize_with = "count::deserialize")]
-        #[garde(range(min = 1))]
-        rounds: u64,
-        /// Steps of a round. Default `1000`.
-        #[serde(default = "round_steps", deserialize_with = "count::deserialize")]
-        #[garde(range(min = 1))]
-        steps: u64,
-    },
-    /// DART (Laskey et al. 2017): the expert acts, disturbed by noise shaped like the learner's errors, and says what it meant to do.
-    Dart {
-        /// The expert: a policy file.
-        expert: PathBuf,
-        /// Rounds after which nothing is asked any more. Default `15`.
-        #[serde(default = "rounds", deserialize_with = "count::deserialize")]
-        #[garde(range(min = 1))]
-        rounds: u64,
-        /// Steps of a round; between rounds the noise's covariance is estimated anew. Default `1000`.
-        #[serde(default = "round_steps", deserialize_with = "count::deserialize")]
-        #[garde(range(min = 1))]
-        steps: u64,
-        /// Trace of the noise's covariance, its mean square per step, in actions of [-1, 1]. Default `0.01`.
-        #[serde(default = "noise")]
-        #[garde(range(min = 0.0))]
-        noise: f64,
-    },
-}
-
-impl QueriesConfig {
-    /// The expert's file.
-    pub fn expert(&self) -> &std::path::Path {
-        let (Self::Dagger { expert, .. } | Self::Dart { expert, .. }) = self;
-        expert
-    }
-
-    /// Rounds and steps of each.
-    pub(super) fn rounds(&self) -> (u64, u64) {
-        let (Self::Dagger { rounds, steps, .. } | Self::Dart { rounds, steps, .. }) = self;
-        (*rounds, *steps)
-    }
-}
-
 fn dual_lr() -> f64 {
     0.05
 }
@@ -295,13 +257,4 @@ fn vertices() -> usize {
 }
 fn rows() -> usize {
     500
-}
-fn rounds() -> u64 {
-    15
-}
-fn round_steps() -> u64 {
-    1000
-}
-fn noise() -> f64 {
-    0.01
 }

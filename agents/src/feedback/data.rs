@@ -2,11 +2,11 @@
 
 use super::{
     config::{Duplicates, FeedbackConfig},
-    points::{Points, WorstPair},
+    points::Points,
 };
-use crate::{AgentError, demos::Demonstrations};
+use crate::{AgentError, control::bounds::Pair, demos::Demonstrations};
 
-/// Rows among which the worst pair is sought; more are thinned out evenly, since the search costs their square.
+/// Rows among which the worst pair is sought; more are thinned out evenly, since the search can cost their square.
 const SEARCHED: usize = 4096;
 
 /// Actions further apart than this, in [-1, 1], at one observation are a contradiction and not rounding.
@@ -85,39 +85,41 @@ impl Data {
 
     /// The worst pair under `alpha`, among all rows or an even choice of them. Fails where two rows have one observation and different actions
     /// that `config` does not want, and where an error larger than it allows is forced.
-    pub(super) fn check(&self, config: &FeedbackConfig, alpha: Option<f64>) -> Result<Option<WorstPair>, AgentError> {
+    pub(super) fn check(&self, config: &FeedbackConfig, alpha: Option<f64>) -> Result<Option<Pair>, AgentError> {
         let all: Vec<usize> = (0..self.len()).collect();
         if config.duplicates == Duplicates::Refuse
             && let Some(worst) = self.points(&all).worst_duplicate()
-            && worst.difference > SAME
+            && worst.actions_apart > SAME
         {
             let problem = format!(
                 "{} and {} have one observation and actions {:.4} apart, which forces an error of {:.4} on every policy; \
                  remove one, or set agent.duplicates: average",
                 self.name(worst.rows.0),
                 self.name(worst.rows.1),
-                worst.difference,
-                worst.forced
+                worst.actions_apart,
+                0.5 * worst.actions_apart
             );
             return Err(bad("demonstrations", problem));
         }
         let Some(alpha) = alpha else { return Ok(None) };
         let rows: Vec<usize> = (0..self.len()).step_by(self.len().div_ceil(SEARCHED).max(1)).collect();
-        let chosen: Vec<usize> = (0..rows.len()).collect();
-        let worst = self.points(&rows).worst_pair(alpha, &chosen);
-        let worst = worst.map(|worst| WorstPair { rows: (rows[worst.rows.0], rows[worst.rows.1]), ..worst });
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let worst = self.points(&rows).worst_pair(alpha)?;
+        let worst = worst.map(|worst| Pair { rows: (rows[worst.rows.0], rows[worst.rows.1]), ..worst });
         if let (Some(worst), Some(limit)) = (worst, config.max_forced_error)
-            && worst.forced > limit
+            && worst.forced_error(alpha) > limit
         {
             let problem = format!(
                 "{} and {} have actions {:.4} apart at observations {:.4} apart; with constant {alpha} every policy errs by {:.4} at one \
                  of them, more than max_forced_error {limit}; raise alpha to {:.4}, or remove one",
                 self.name(worst.rows.0),
                 self.name(worst.rows.1),
-                worst.difference,
-                worst.distance,
-                worst.forced,
-                (worst.difference - 2.0 * limit) / worst.distance
+                worst.actions_apart,
+                worst.states_apart,
+                worst.forced_error(alpha),
+                (worst.actions_apart - 2.0 * limit) / worst.states_apart
             );
             return Err(bad("constraint.alpha", problem));
         }

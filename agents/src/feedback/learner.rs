@@ -1,65 +1,57 @@
 //! The agent: learns from pairs whatever the environment does, and asks an expert where it is told to.
 
-use rand::RngExt;
-
 use super::{
-    config::{ConstraintConfig, FeedbackConfig, Normalise},
+    config::{FeedbackConfig, Normalise},
     data::{Data, bad},
     network::{NORMALISER, Network},
     oracle::{Constrained, closest},
-    points::WorstPair,
     solved::{Solved, choose, solve},
     teacher::{Actor, Queries, Teacher},
 };
 use crate::{
     Agent, AgentError, Lesson, Metrics, Policy, Replay, RunningNormaliser, Setup, State, StreamRng, Transition,
-    Visited, actor_critic::summarise, lipschitz::Summary, neighbours::distance,
+    Visited, control::bounds::Pair,
 };
-
-/// Rows at which errors and Jacobians are measured, at most.
-const MEASURED: usize = 2000;
-
-/// Fresh points between neighbours at which Jacobians are measured.
-const FRESH: usize = 512;
 
 /// A feedback policy while it is learnt.
 pub struct Feedback {
-    config: FeedbackConfig,
-    data: Data,
+    pub(super) config: FeedbackConfig,
+    pub(super) data: Data,
     /// The rows of `data` that neighbours were sought among, standardised; rows queried since follow.
     seen: Vec<f32>,
-    connected: usize,
-    normaliser: Option<RunningNormaliser>,
-    body: Body,
+    pub(super) connected: usize,
+    pub(super) normaliser: Option<RunningNormaliser>,
+    pub(super) body: Body,
     queries: Option<Queries>,
-    rng: StreamRng,
+    pub(super) rng: StreamRng,
     updates: u64,
-    worst: Option<WorstPair>,
-    oracle: Option<Oracle>,
+    pub(super) worst: Option<Pair>,
+    pub(super) oracle: Option<Oracle>,
 }
 
 /// What acts.
-enum Body {
+pub(super) enum Body {
     Network(Box<Network>),
     Solved(Box<Solved>),
 }
 
 /// Rows and the least error there.
-struct Oracle {
-    rows: Vec<usize>,
-    mse: f64,
+pub(super) struct Oracle {
+    pub(super) rows: Vec<usize>,
+    pub(super) mse: f64,
 }
 
 impl Feedback {
     /// What `config` says, for the task of `lesson`.
     ///
     /// # Errors
-    /// [`AgentError::BadConfig`] for settings that do not go together, contradictory pairs that are not wanted, a program that is not solved.
+    /// [`AgentError::BadConfig`] for settings that do not go together, an expert that there cannot be, contradictory pairs that are not wanted, a
+    /// program that is not solved.
     pub fn new(config: &FeedbackConfig, setup: &Setup, lesson: &Lesson) -> Result<Self, AgentError> {
         Self::with_teacher(config, setup, lesson, None)
     }
 
-    /// The same, asking `teacher` instead of the policy file that `queries` names.
+    /// The same, asking `teacher` instead of the expert that `config` names.
     ///
     /// # Errors
     /// As [`Feedback::new`].
@@ -70,6 +62,7 @@ impl Feedback {
         teacher: Option<Box<dyn Teacher>>,
     ) -> Result<Self, AgentError> {
         crate::actor_critic::validated(config)?;
+        check_sources(config)?;
         if setup.device != tch::Device::Cpu {
             return Err(AgentError::BadConfig {
                 setting: "device".into(),
@@ -79,15 +72,31 @@ impl Feedback {
         // Matrices this small lose more by threads than they gain.
         tch::set_num_threads(1);
         let dims = (setup.obs_dim, setup.act_dim);
-        let queries = config.queries.as_ref();
-        let queries =
-            queries.map(|queries| Queries::new(queries, teacher, dims, setup.streams.rng("queries"))).transpose()?;
-        let data = Data::new(lesson.demonstrations.as_ref(), config, dims, &lesson.action_half_width)?;
-        if data.len() == 0 && queries.is_none() {
+        let mut teacher = match (teacher, &config.expert) {
+            (None, Some(expert)) => Some(super::expert::teacher(expert, lesson, dims)?),
+            (teacher, _) => teacher,
+        };
+        let shown = match (&mut teacher, config.expert_episodes) {
+            (Some(teacher), Some(count)) => {
+                let how = (count, config.expert_noise);
+                Some(super::expert::episodes(&mut **teacher, lesson, how, &setup.streams)?)
+            }
+            _ => None,
+        };
+        let demonstrations = shown.as_ref().or(lesson.demonstrations.as_ref());
+        let data = Data::new(demonstrations, config, dims, &lesson.action_half_width)?;
+        if data.len() == 0 && config.queries.is_none() {
             let problem =
-                "is missing: name the file of what is to be imitated, or an expert under `queries`".to_owned();
-            return Err(bad("demonstrations", problem));
+                "is missing: name the file of what is to be imitated, or an expert and expert_episodes or queries";
+            return Err(bad("demonstrations", problem.to_owned()));
         }
+        let queries = match (&config.queries, teacher) {
+            (Some(queries), Some(teacher)) => {
+                Some(Queries::new(queries, teacher, setup.act_dim, setup.streams.rng("queries")))
+            }
+            (Some(_), None) => return Err(bad("expert", "is missing: queries ask one".to_owned())),
+            (None, _) => None,
+        };
         let worst = data.check(config, config.constraint.alpha())?;
         let normaliser = normaliser(config.normalise, &data);
         let mut rng = setup.streams.rng("feedback");
@@ -158,7 +167,7 @@ impl Feedback {
     }
 
     /// The greedy action.
-    fn greedy(&mut self, obs: &[f32], action: &mut [f32]) {
+    pub(super) fn greedy(&mut self, obs: &[f32], action: &mut [f32]) {
         match &mut self.body {
             Body::Network(network) => network.act(self.normaliser.as_ref(), obs, action),
             Body::Solved(solved) => {
@@ -170,110 +179,20 @@ impl Feedback {
             }
         }
     }
-
-    /// (1/n) Σ ‖π(x) − u‖² over some rows, and the second moments of π(x) − a in `[-1, 1]`, `[A, A]`.
-    fn errors(&mut self, rows: &[usize]) -> (f64, Vec<f64>) {
-        let (o, a) = (self.data.obs_dim, self.data.act_dim);
-        let (mut sum, mut moments, mut action) = (0.0, vec![0.0; a * a], vec![0.0; a]);
-        for &row in rows {
-            let obs = self.data.obs[row * o..][..o].to_vec();
-            self.greedy(&obs, &mut action);
-            let error: Vec<f64> =
-                action.iter().zip(&self.data.action[row * a..]).map(|(x, y)| f64::from(x - y)).collect();
-            sum += error.iter().zip(&self.data.half_width).map(|(error, h)| (error * h).powi(2)).sum::<f64>();
-            for i in 0..a {
-                (0..a).for_each(|j| moments[i * a + j] += error[i] * error[j] / rows.len() as f64);
-            }
-        }
-        (sum / rows.len().max(1) as f64, moments)
-    }
-
-    /// Rows to measure at, evenly spread.
-    fn some_rows(&self) -> Vec<usize> {
-        (0..self.data.len()).step_by(self.data.len().div_ceil(MEASURED).max(1)).collect()
-    }
-
-    /// Observations by name: demonstrated, fresh between neighbours, visited.
-    fn places(&self, visited: &Visited) -> Vec<(&'static str, Vec<f32>)> {
-        let o = self.data.obs_dim;
-        let rows = self.some_rows();
-        let row = |i: usize| &self.data.obs[i * o..][..o];
-        let shown: Vec<f32> = rows.iter().flat_map(|&i| row(i).to_vec()).collect();
-        // From a copy of the stream: measuring changes nothing.
-        let mut rng = self.rng.clone();
-        let mut between = Vec::new();
-        for _ in 0..if rows.len() > 1 { FRESH } else { 0 } {
-            let i = rng.random_range(0..self.data.len());
-            let j = match &self.body {
-                Body::Network(network) if network.duals.is_some() && self.connected > 1 => {
-                    let spot = network.duals.as_ref().map(|duals| duals.draw(&mut rng));
-                    spot.map_or((i, i), |spot| (spot.i, spot.j))
-                }
-                // Without a graph, the nearest of some.
-                _ => {
-                    let some = (0..32).map(|_| rng.random_range(0..self.data.len())).filter(|&j| j != i);
-                    let wide = |i: usize| row(i).iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
-                    let far = |j: &usize| distance(&wide(i), &wide(*j));
-                    (i, some.min_by(|a, b| far(a).total_cmp(&far(b))).unwrap_or(i))
-                }
-            };
-            let share: f32 = rng.random_range(0.0..1.0);
-            between.extend(row(j.0).iter().zip(row(j.1)).map(|(a, b)| a + share * (b - a)));
-        }
-        let all = [("demonstrations", shown), ("between", between), ("visited", visited.obs.clone())];
-        all.into_iter().filter(|(_, obs)| !obs.is_empty()).collect()
-    }
-
-    /// How steep the policy is, and the multipliers.
-    fn steepness(&mut self, visited: &Visited, metrics: &mut Vec<(String, f64)>) -> Result<(), AgentError> {
-        let alpha = self.config.constraint.alpha();
-        let mut sampled = 0.0f64;
-        for (name, obs) in self.places(visited) {
-            let norms = match &mut self.body {
-                Body::Network(network) => network.norms_at(self.normaliser.as_ref(), &obs)?,
-                Body::Solved(solved) => slopes(solved, &obs, &mut self.rng.clone()),
-            };
-            summarise("policy_jacobian", name, &norms, metrics);
-            let largest = norms.iter().copied().fold(0.0, f64::max);
-            sampled = sampled.max(largest);
-            if let Some(alpha) = alpha {
-                metrics.push((format!("lipschitz/violation/{name}"), (largest - alpha).max(0.0)));
-            }
-            if let (Body::Network(network), Some(alpha), "demonstrations") = (&self.body, alpha, name)
-                && matches!(self.config.constraint, ConstraintConfig::PrimalDual { .. })
-                && let Some(duals) = network.duals.as_ref().filter(|duals| duals.lambda().len() == self.data.len())
-            {
-                let rows = self.some_rows();
-                let slack = rows.iter().zip(&norms).map(|(&i, g)| f64::from(duals.lambda()[i]) * (g - alpha));
-                let mean = slack.map(f64::abs).sum::<f64>() / norms.len() as f64;
-                metrics.push(("lipschitz/complementary_slackness".into(), mean));
-            }
-        }
-        metrics.push(("lipschitz/sampled".into(), sampled));
-        Ok(())
-    }
-
-    fn certified(&self) -> Result<f64, AgentError> {
-        match &self.body {
-            Body::Network(network) => network.certified(),
-            Body::Solved(solved) => Ok(solved.table.alpha()),
-        }
-    }
 }
 
-/// Slopes of a table's extension between each observation and one next to it.
-fn slopes(solved: &mut Solved, obs: &[f32], rng: &mut StreamRng) -> Vec<f64> {
-    let (o, a) = (solved.table.points().obs_dim, solved.table.points().act_dim);
-    let (mut first, mut second) = (vec![0.0; a], vec![0.0; a]);
-    let rows = obs.chunks_exact(o).step_by((obs.len() / o).div_ceil(200));
-    rows.map(|row| {
-        let x: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
-        let y: Vec<f64> = x.iter().map(|x| x + 1e-3 * rng.random_range(-1.0..1.0)).collect();
-        solved.table.value(&x, &mut first);
-        solved.table.value(&y, &mut second);
-        distance(&first, &second) / distance(&x, &y)
-    })
-    .collect()
+/// Refuses an expert whom nobody asks, and two sources of the same pairs.
+fn check_sources(config: &FeedbackConfig) -> Result<(), AgentError> {
+    let problem = match (config.expert_episodes, &config.expert, &config.demonstrations) {
+        (Some(_), None, _) => ("expert", "is missing: expert_episodes asks one"),
+        (Some(_), _, Some(_)) => {
+            ("expert_episodes", "stands in for demonstrations, which are named too; leave one out")
+        }
+        (None, Some(_), _) if config.queries.is_none() => ("expert", "is never asked: give expert_episodes or queries"),
+        (None, _, _) if config.expert_noise > 0.0 => ("expert_noise", "disturbs expert_episodes, and there are none"),
+        _ => return Ok(()),
+    };
+    Err(bad(problem.0, problem.1.to_owned()))
 }
 
 fn normaliser(normalise: Normalise, data: &Data) -> Option<RunningNormaliser> {
@@ -315,7 +234,7 @@ impl Agent for Feedback {
             self.standardise();
         }
         if ended && wanted {
-            let (_, moments) = self.errors(&self.some_rows());
+            let moments = self.errors(&self.some_rows()).moments;
             if let Some(queries) = &mut self.queries {
                 queries.shape_noise(&moments);
             }
@@ -351,46 +270,7 @@ impl Agent for Feedback {
     }
 
     fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
-        let mut metrics = Vec::new();
-        let mut put = |name: &str, value: f64| metrics.push((format!("lipschitz/{name}"), value));
-        if let Some(alpha) = self.config.constraint.alpha() {
-            put("alpha", alpha);
-        }
-        put("certified", self.certified()?);
-        if let Some(worst) = self.worst {
-            put("forced_error", worst.forced.max(0.0));
-        }
-        if self.data.len() > 0 {
-            put("demonstration_mse", self.errors(&self.some_rows()).0);
-        }
-        if let Some(Oracle { rows, mse }) = self.oracle.take() {
-            put("oracle/mse", mse);
-            put("oracle/policy_mse", self.errors(&rows).0);
-            self.oracle = Some(Oracle { rows, mse });
-        }
-        match &self.body {
-            Body::Solved(solved) => {
-                put("solved/mse", solved.fit.mse);
-                put("solved/lower", solved.fit.lower);
-                put("solved/constraints", solved.fit.constraints as f64);
-            }
-            Body::Network(network) => {
-                let multipliers = matches!(self.config.constraint, ConstraintConfig::PrimalDual { .. });
-                if let Some(duals) = network.duals.as_ref().filter(|_| multipliers) {
-                    let lambda: Vec<f64> = duals.lambda().iter().map(|&l| f64::from(l)).collect();
-                    if let Some(Summary { mean, q05, q50, q95, max }) = Summary::of(&lambda) {
-                        let active = lambda.iter().filter(|l| **l > 0.0).count() as f64 / lambda.len() as f64;
-                        for (name, value) in
-                            [("mean", mean), ("q05", q05), ("q50", q50), ("q95", q95), ("max", max), ("active", active)]
-                        {
-                            put(&format!("duals/{name}"), value);
-                        }
-                    }
-                }
-            }
-        }
-        self.steepness(visited, &mut metrics)?;
-        Ok(metrics)
+        self.measure(visited)
     }
 
     fn policy(&self) -> Result<Policy, AgentError> {

@@ -14,8 +14,9 @@
 //! | `constraint` | multipliers and where the constraint is looked at |
 //! | `model` | free numbers, plain weights, Adam |
 //! | `network` | gradient steps of the policies with a network |
+//! | `expert`, `asking` | who can be asked, and the episodes they show |
 //! | `teacher` | DAgger and DART |
-//! | `learner` | the agent |
+//! | `learner`, `measure` | the agent, and what it measures |
 //!
 //! Differs from the paper and its authors' code (theirs is of a 2020 paper on the same problem): constants in the Euclidean norm and the
 //! environment's units; Adam and stochastic multipliers instead of an integrated flow, or no network at all; a Lipschitz readout instead of
@@ -37,14 +38,20 @@
 //! | `lipschitz/duals/<statistic>` | multipliers; `lipschitz/duals/active` is the share above 0 |
 //! | `lipschitz/complementary_slackness` | mean of \|λ g\| over demonstrated rows |
 //! | `lipschitz/demonstration_mse` | (1/N) Σ ‖π(x) − u‖² over (at most some thousand) rows |
+//! | `lipschitz/residual` | ê, the largest ‖π(x) − u‖ at those rows |
+//! | `lipschitz/coverage` | δ: no point of the smallest box around those rows is further from one; for observations of up to 4 numbers |
+//! | `lipschitz/expert_slope` | the steepest pair of those rows: a lower estimate of the expert's constant ℓ* |
 //! | `lipschitz/forced_error` | what the worst pair of rows forces on every α-Lipschitz policy |
 //! | `lipschitz/oracle/mse`, `…/policy_mse` | least possible error with α at `oracle` rows, and the policy's there |
 //! | `lipschitz/solved/mse`, `…/lower`, `…/constraints` | a solved policy's error at its rows, the solver's lower bound, constraints used |
 
+mod asking;
 mod config;
 mod constraint;
 mod data;
+mod expert;
 mod learner;
+mod measure;
 mod model;
 mod network;
 pub mod oracle;
@@ -54,6 +61,8 @@ pub mod steepness;
 pub mod table;
 mod teacher;
 
-pub use config::{ConstraintConfig, Duplicates, FeedbackConfig, Form, Normalise, QueriesConfig};
+pub use asking::{ExpertConfig, QueriesConfig};
+pub use config::{ConstraintConfig, Duplicates, FeedbackConfig, Form, Normalise};
+pub use expert::Asked;
 pub use learner::Feedback;
 pub use teacher::Teacher;

@@ -1,8 +1,14 @@
-//! State–input pairs in f64, as the oracle, the graph and the extension take them, and what they force on any α-Lipschitz policy.
+//! State–input pairs in f64, as the oracle, the graph and the extension take them, and what they force on any α-Lipschitz policy ([`Pair`]).
 
 use std::collections::HashMap;
 
-use crate::neighbours::distance;
+use crate::{
+    control::{
+        ControlError,
+        bounds::{Pair, forced_error},
+    },
+    neighbours::distance,
+};
 
 /// N pairs (x, u). Arrays are flat and row-major; x in the environment's units, u too.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,19 +21,6 @@ pub struct Points {
     pub obs_dim: usize,
     /// Numbers in an action, A.
     pub act_dim: usize,
-}
-
-/// Two rows and the error they force.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WorstPair {
-    /// The rows.
-    pub rows: (usize, usize),
-    /// ‖xᵢ − xⱼ‖.
-    pub distance: f64,
-    /// ‖uᵢ − uⱼ‖.
-    pub difference: f64,
-    /// (‖uᵢ − uⱼ‖ − α‖xᵢ − xⱼ‖)/2, at most what every α-Lipschitz policy misses at one of the two; below 0 where none need.
-    pub forced: f64,
 }
 
 impl Points {
@@ -59,35 +52,22 @@ impl Points {
     }
 
     /// Of the rows with equal observations, the two whose actions are furthest from their first's.
-    pub fn worst_duplicate(&self) -> Option<WorstPair> {
+    pub fn worst_duplicate(&self) -> Option<Pair> {
         let alike = self.first_alike();
-        let pairs = alike.iter().enumerate().filter(|(i, first)| i != *first);
-        let pairs = pairs.map(|(i, &first)| {
-            let difference = distance(self.u(first), self.u(i));
-            WorstPair { rows: (first, i), distance: 0.0, difference, forced: 0.5 * difference }
+        let pairs = alike.iter().enumerate().filter(|(i, first)| i != *first).map(|(i, &first)| Pair {
+            rows: (first, i),
+            states_apart: 0.0,
+            actions_apart: distance(self.u(first), self.u(i)),
         });
-        pairs.max_by(|a, b| a.forced.total_cmp(&b.forced))
+        pairs.max_by(|a, b| a.actions_apart.total_cmp(&b.actions_apart))
     }
 
-    /// The pair that forces the largest error on an α-Lipschitz policy, of all pairs of these rows; `None` below two.
+    /// The pair that forces the largest error on an α-Lipschitz policy; `None` where none forces any.
     ///
-    /// By the triangle inequality through the two values: ‖uᵢ − uⱼ‖ ≤ eᵢ + α‖xᵢ − xⱼ‖ + eⱼ. Costs N²/2 distances.
-    pub fn worst_pair(&self, alpha: f64, rows: &[usize]) -> Option<WorstPair> {
-        let mut worst: Option<WorstPair> = None;
-        for (at, &i) in rows.iter().enumerate() {
-            for &j in &rows[..at] {
-                let difference = distance(self.u(i), self.u(j));
-                if worst.is_some_and(|worst| 0.5 * difference <= worst.forced) {
-                    continue;
-                }
-                let distance = distance(self.x(i), self.x(j));
-                let forced = 0.5 * (difference - alpha * distance);
-                if worst.is_none_or(|worst| forced > worst.forced) {
-                    worst = Some(WorstPair { rows: (j, i), distance, difference, forced });
-                }
-            }
-        }
-        worst
+    /// # Errors
+    /// As [`forced_error`].
+    pub fn worst_pair(&self, alpha: f64) -> Result<Option<Pair>, ControlError> {
+        forced_error(&self.x, &self.u, self.obs_dim, self.act_dim, alpha)
     }
 
     /// One row for each observation: the mean of its actions, and how many rows it stands for.
@@ -142,9 +122,10 @@ mod tests {
     fn the_worst_pair_and_its_error_by_hand() {
         let points = Points { x: vec![0.0, 1.0, 3.0], u: vec![0.0, 4.0, 1.0], obs_dim: 1, act_dim: 1 };
         // α = 1: (4 − 1)/2 between the first two, (3 − 2)/2 between the last two.
-        let worst = points.worst_pair(1.0, &[0, 1, 2]).unwrap();
-        assert_eq!((worst.rows, worst.distance, worst.difference, worst.forced), ((0, 1), 1.0, 4.0, 1.5));
-        assert!(points.worst_pair(5.0, &[0, 1, 2]).unwrap().forced < 0.0);
+        let worst = points.worst_pair(1.0).unwrap().unwrap();
+        let forced = worst.forced_error(1.0);
+        assert_eq!((worst.rows, worst.states_apart, worst.actions_apart, forced), ((0, 1), 1.0, 4.0, 1.5));
+        assert_eq!(points.worst_pair(5.0).unwrap(), None);
         assert_eq!(slope(&points.x, 1, &points.u, 1), 4.0);
     }
 
@@ -157,6 +138,6 @@ mod tests {
         let (merged, counts) = points.merged();
         assert_eq!((merged.x, merged.u, counts), (vec![0.0, 1.0, 1.0, 1.0], vec![1.5, 4.0], vec![2.0, 1.0]));
         let worst = points.worst_duplicate().unwrap();
-        assert_eq!((worst.rows, worst.forced), ((0, 1), 0.5));
+        assert_eq!((worst.rows, worst.forced_error(7.0)), ((0, 1), 0.5));
     }
 }

@@ -43,11 +43,10 @@ impl Table {
         if points.is_empty() {
             return Err(bad("there is no point to extend from".into()));
         }
-        let all: Vec<usize> = (0..points.len()).collect();
-        if let Some(worst) = points.worst_pair(alpha, &all)
-            && worst.forced > 1e-9 * (1.0 + worst.difference)
+        if let Some(worst) = points.worst_pair(alpha)?
+            && worst.forced_error(alpha) > 1e-9 * (1.0 + worst.actions_apart)
         {
-            let ((i, j), forced) = (worst.rows, worst.forced);
+            let ((i, j), forced) = (worst.rows, worst.forced_error(alpha));
             return Err(bad(format!("values {i} and {j} are further apart than {alpha} allows, by {}", 2.0 * forced)));
         }
         if let Some(worst) = points.worst_duplicate() {

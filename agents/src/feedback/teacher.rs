@@ -3,14 +3,15 @@
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{
-    config::QueriesConfig,
-    data::{Data, bad},
-};
+use super::{asking::QueriesConfig, data::Data};
 use crate::{AgentError, Policy, State, StreamRng};
 
 /// Someone who knows what to do at any observation.
 pub trait Teacher {
+    /// Forgets what earlier calls left behind: the next observation does not follow from the last one. Nothing to do for a function of the
+    /// observation alone.
+    fn begin(&mut self) {}
+
     /// The action in `[-1, 1]` at `obs [O]`, into `action [A]`.
     fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
 }
@@ -37,42 +38,40 @@ pub(super) struct Queries {
     /// Lower triangle L of the noise's covariance LLᵀ, `[A, A]`, for DART.
     noise: Vec<f64>,
     rng: StreamRng,
+    /// The observation that `label` answers; none at first.
+    at: Vec<f32>,
     label: Vec<f32>,
 }
 
 impl Queries {
-    /// With the expert in `config`'s file, or `teacher` where one is handed in.
-    pub(super) fn new(
-        config: &QueriesConfig,
-        teacher: Option<Box<dyn Teacher>>,
-        (obs_dim, act_dim): (usize, usize),
-        rng: StreamRng,
-    ) -> Result<Self, AgentError> {
-        let teacher = match teacher {
-            Some(teacher) => teacher,
-            None => {
-                let path = config.expert();
-                let wrong = |problem: String| bad("queries.expert", format!("{}: {problem}", path.display()));
-                let bytes = fs_err::read(path).map_err(|error| wrong(error.to_string()))?;
-                let policy = Policy::load(&bytes).map_err(|error| wrong(error.to_string()))?;
-                if (policy.obs_dim(), policy.act_dim()) != (obs_dim, act_dim) {
-                    let (o, a) = (policy.obs_dim(), policy.act_dim());
-                    let problem = format!(
-                        "is for observations of {o} and actions of {a} numbers, the task has {obs_dim} and {act_dim}"
-                    );
-                    return Err(wrong(problem));
-                }
-                Box::new(policy)
-            }
+    /// Asking `teacher` as `config` says, about actions of `act_dim` numbers.
+    pub(super) fn new(config: &QueriesConfig, teacher: Box<dyn Teacher>, act_dim: usize, rng: StreamRng) -> Self {
+        let mut queries = Self {
+            config: config.clone(),
+            teacher,
+            asked: 0,
+            noise: Vec::new(),
+            rng,
+            at: Vec::new(),
+            label: vec![0.0; act_dim],
         };
-        let mut queries =
-            Self { config: config.clone(), teacher, asked: 0, noise: Vec::new(), rng, label: vec![0.0; act_dim] };
         // Before anything is known of the learner's errors the noise has no direction.
         let each = 1.0 / act_dim as f64;
         queries.shape_noise(
             &(0..act_dim * act_dim).map(|at| if at % (act_dim + 1) == 0 { each } else { 0.0 }).collect::<Vec<_>>(),
         );
-        Ok(queries)
+        queries
+    }
+
+    /// What the teacher does at `obs`, into `label`: a function of `obs` alone, so that nothing of the teacher has to be saved.
+    fn label(&mut self, obs: &[f32]) -> Result<(), AgentError> {
+        if self.at != obs {
+            self.at.clear();
+            self.teacher.begin();
+            self.teacher.act(obs, &mut self.label)?;
+            self.at.extend_from_slice(obs);
+        }
+        Ok(())
     }
 
     /// Whether anything is still asked.
@@ -100,10 +99,12 @@ impl Queries {
                 if self.rng.random_range(0.0..1.0) >= beta {
                     return Ok(Actor::Learner);
                 }
-                self.teacher.act(obs, action)?;
+                self.label(obs)?;
+                action.copy_from_slice(&self.label);
             }
             QueriesConfig::Dart { .. } => {
-                self.teacher.act(obs, action)?;
+                self.label(obs)?;
+                action.copy_from_slice(&self.label);
                 let a = action.len();
                 let draws: Vec<f64> = (0..a).map(|_| StandardNormal.sample(&mut self.rng)).collect();
                 for (i, action) in action.iter_mut().enumerate() {
@@ -117,7 +118,7 @@ impl Queries {
 
     /// Adds what the teacher does at `obs` to `data`.
     pub(super) fn ask(&mut self, obs: &[f32], data: &mut Data) -> Result<(), AgentError> {
-        self.teacher.act(obs, &mut self.label)?;
+        self.label(obs)?;
         data.push(obs, &self.label);
         self.asked += 1;
         Ok(())

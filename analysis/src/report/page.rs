@@ -194,6 +194,7 @@ fn panels(experiment: &Experiment, metric: &str, options: Option<&ReportOptions>
                 .then(|| (place, Curve::from_runs(label, &runs.iter().collect::<Vec<_>>(), Band::default(), 1)))
         };
         Panel {
+            log_x: false,
             title: if several { task.to_owned() } else { String::new() },
             y_label: metric.to_owned(),
             log: false,

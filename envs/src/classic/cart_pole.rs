@@ -6,7 +6,7 @@ use crate::{BoxSpace, EnvEntry, EnvError, Given, NumpyRng, OptionDoc, OptionValu
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
     id: "CartPoleContinuous-v0",
-    doc: "Keep a pole on a cart upright, with a continuous force.",
+    doc: "Keep a pole on a cart upright, with a continuous force: 1 for each step, as in mbrl-lib.",
     max_episode_steps: Some(200),
     options: &[],
     build: |given| {

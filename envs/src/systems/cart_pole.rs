@@ -1,4 +1,5 @@
-//! The cart-pole with Gymnasium's dynamics, pushed by a continuous force.
+//! The cart-pole with Gymnasium's dynamics, pushed by a continuous force, at quadratic cost. `CartPoleContinuous-v0` (`crate::classic`) is the same plant as
+//! mbrl-lib's task: rewarded for each step upright.
 
 use std::borrow::Cow;
 
@@ -12,8 +13,8 @@ use crate::{BoxSpace, EnvEntry, MatrixOption, OptionDoc, OptionValue};
 const LOST: [f64; 4] = [2.4, f64::INFINITY, 12.0 * std::f64::consts::PI / 180.0, f64::INFINITY];
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
-    id: "ContinuousCartPole-v0",
-    doc: "Balance a pole on a cart by a force: Gymnasium's CartPole with a continuous action and quadratic cost.",
+    id: "QuadraticCartPole-v0",
+    doc: "Balance a pole on a cart by a force in newtons, at quadratic cost: Gymnasium's CartPole as a control problem.",
     max_episode_steps: Some(500),
     options: &[
         OptionDoc::new("g", OptionValue::Number(9.8), "Gravity, metres per second squared."),

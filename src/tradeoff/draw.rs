@@ -1,0 +1,167 @@
+//! Table, figure, CSV and JSON of a trade-off.
+
+use std::fmt::Write;
+
+use liprl_analysis::{Curve, Figure, Interval, Line, Panel, Point};
+use serde_json::{Value, json};
+
+use super::{Group, Tradeoff};
+
+/// Nominal and disturbed costs by index: 0 is undisturbed.
+fn conditions(tradeoff: &Tradeoff) -> Vec<(String, f64)> {
+    let disturbed = tradeoff.tests.disturbances.iter().map(|(kind, epsilon)| (format!("{kind} {epsilon}"), *epsilon));
+    std::iter::once(("undisturbed".to_owned(), 0.0)).chain(disturbed).collect()
+}
+
+fn cost(group: &Group, condition: usize) -> Option<Interval> {
+    group.mean(|run| if condition == 0 { Some(run.nominal) } else { run.disturbed.get(condition - 1).copied() })
+}
+
+fn bound(group: &Group, condition: usize) -> Option<Interval> {
+    group.mean(|run| run.bounds.get(condition).copied().flatten())
+}
+
+/// A row for each group: constants, errors, costs.
+pub fn table(tradeoff: &Tradeoff) -> String {
+    let mut text = String::new();
+    let mut line = |cells: &[String]| {
+        let row: Vec<String> = cells.iter().map(|cell| format!("{cell:>17}")).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", row.join(" ").trim_end());
+    };
+    let names = conditions(tradeoff);
+    let head = ["policy", "runs", "certified", "mse"].map(str::to_owned);
+    line(&head.iter().cloned().chain(names.iter().map(|(name, _)| name.clone())).collect::<Vec<_>>());
+    let short = |found: Option<Interval>| found.map_or("-".to_owned(), |found| format!("{:.4}", found.value));
+    let long = |found: Option<Interval>| {
+        found.map_or("-".to_owned(), |f| format!("{:.1} ±{:.1}", f.value, 0.5 * (f.high - f.low)))
+    };
+    for group in &tradeoff.groups {
+        let mut cells = vec![group.name(), group.runs.len().to_string()];
+        cells.extend([short(group.mean(|run| run.certified)), short(group.mean(|run| run.mse))]);
+        cells.extend((0..names.len()).map(|condition| long(cost(group, condition))));
+        line(&cells);
+    }
+    text
+}
+
+/// Everything, runs one by one.
+pub fn json(tradeoff: &Tradeoff) -> Value {
+    let slope = tradeoff.known.as_ref().map(|known| known.slope);
+    let interval = |found: Option<Interval>| found.map(|i| json!({"mean": i.value, "low": i.low, "high": i.high}));
+    let groups: Vec<Value> = tradeoff
+        .groups
+        .iter()
+        .map(|group| {
+            let costs: Vec<Value> = conditions(tradeoff)
+                .into_iter()
+                .enumerate()
+                .map(|(condition, (name, epsilon))| {
+                    json!({
+                        "condition": name, "epsilon": epsilon, "cost": interval(cost(group, condition)),
+                        "u": interval(group.mean(|run| run.u(epsilon, slope))), "b4_cost": interval(bound(group, condition)),
+                    })
+                })
+                .collect();
+            json!({"constraint": group.constraint, "alpha": group.alpha, "costs": costs, "runs": group.runs})
+        })
+        .collect();
+    json!({
+        "env": tradeoff.task, "episodes": tradeoff.tests.episodes, "seed": tradeoff.tests.seed,
+        "interval": "95 % bootstrap of the mean over runs",
+        "expert_constant": slope, "scaled_expert": tradeoff.known.as_ref().map(|known| &known.scaled), "groups": groups,
+    })
+}
+
+/// One line for each group and condition.
+pub fn csv(tradeoff: &Tradeoff) -> String {
+    let slope = tradeoff.known.as_ref().map(|known| known.slope);
+    let mut text =
+        "constraint,alpha,runs,certified,mse,oracle_mse,condition,epsilon,cost,low,high,u,b4_cost\n".to_owned();
+    let number = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
+    let value = |found: Option<Interval>| number(found.map(|found| found.value));
+    for group in &tradeoff.groups {
+        for (condition, (name, epsilon)) in conditions(tradeoff).into_iter().enumerate() {
+            let found = cost(group, condition);
+            let cells = [
+                group.constraint.clone(),
+                number(group.alpha),
+                group.runs.len().to_string(),
+                value(group.mean(|run| run.certified)),
+                value(group.mean(|run| run.mse)),
+                value(group.mean(|run| run.oracle_mse)),
+                name,
+                epsilon.to_string(),
+                value(found),
+                number(found.map(|found| found.low)),
+                number(found.map(|found| found.high)),
+                value(group.mean(|run| run.u(epsilon, slope))),
+                value(bound(group, condition)),
+            ];
+            text += &(cells.join(",") + "\n");
+        }
+    }
+    text
+}
+
+/// Costs against α, and beside them U(α, ε).
+pub fn figures(tradeoff: &Tradeoff) -> Figure {
+    let mut legend: Vec<String> = Vec::new();
+    let slope = tradeoff.known.as_ref().map(|known| known.slope);
+    let mut costs = panel("cost of an episode");
+    let mut bounds = panel("U(α, ε), action's units");
+    let mut kinds: Vec<&str> = tradeoff.groups.iter().map(|group| group.constraint.as_str()).collect();
+    kinds.dedup();
+    for (condition, (name, epsilon)) in conditions(tradeoff).into_iter().enumerate() {
+        for kind in &kinds {
+            let groups = || tradeoff.groups.iter().filter(|group| group.constraint == *kind && group.alpha.is_some());
+            if groups().next().is_none() {
+                let free = tradeoff.groups.iter().find(|group| group.constraint == *kind);
+                let level = free.and_then(|group| cost(group, condition));
+                costs.references.extend(level.map(|at| Line { label: format!("{kind}, {name}"), y: at.value }));
+                continue;
+            }
+            let place = legend.len();
+            legend.push(if kinds.len() > 2 { format!("{kind}, {name}") } else { name.clone() });
+            let along = |of: &dyn Fn(&Group) -> Option<Interval>| {
+                curve(groups().filter_map(|group| Some((group.alpha?, of(group)?))))
+            };
+            costs.curves.push((place, along(&|group| cost(group, condition))));
+            bounds.curves.push((place, along(&|group| group.mean(|run| run.u(epsilon, slope)))));
+            let proven = along(&|group| bound(group, condition));
+            if !proven.points.is_empty() {
+                costs.curves.push((legend.len(), proven));
+                legend.push(format!("B4, {name}"));
+            }
+        }
+        if let Some(known) = &tradeoff.known {
+            let exact = |cost: f64| Interval { value: cost, low: cost, high: cost };
+            costs
+                .curves
+                .push((legend.len(), curve(known.scaled.iter().map(|one| (one.alpha, exact(one.costs[condition]))))));
+            legend.push(format!("scaled expert, {name}"));
+        }
+    }
+    bounds.curves.retain(|(_, curve)| !curve.points.is_empty());
+    let panels = if bounds.curves.is_empty() { vec![costs] } else { vec![costs, bounds] };
+    let runs = tradeoff.groups.iter().map(|group| group.runs.len()).max().unwrap_or(0);
+    Figure {
+        title: format!("{}: cost against the policy's Lipschitz constant", tradeoff.task),
+        caption: format!(
+            "mean and 95% interval over up to {runs} runs; {} episodes each; dashed levels: no constraint",
+            tradeoff.tests.episodes
+        ),
+        x_label: "α asked for (action over observation)".to_owned(),
+        legend,
+        panels,
+    }
+}
+
+fn panel(y_label: &str) -> Panel {
+    Panel { y_label: y_label.to_owned(), log: true, log_x: true, ..Panel::default() }
+}
+
+fn curve(points: impl Iterator<Item = (f64, Interval)>) -> Curve {
+    let points = points.map(|(x, at)| Point { x, centre: at.value, low: at.low, high: at.high, seeds: 1 });
+    Curve { label: String::new(), points: points.collect(), seeds: 1, interpolated: false }
+}

@@ -1,0 +1,161 @@
+//! What is known in closed form: on linear systems with quadratic cost.
+
+use liprl_agents::Policy;
+use liprl_agents::control::{self, Lqr, bounds::Constant, cost_bound, linear_policy, spectral_norm};
+
+use super::measure::{Measured, Tests, costs};
+use crate::task::Task;
+
+/// A linear policy's costs.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Linear {
+    /// α, the norm of its gain.
+    pub alpha: f64,
+    /// Mean cost of the episodes, undisturbed and then under each disturbance.
+    pub costs: Vec<f64>,
+}
+
+/// A linear system and what policies on it are compared with.
+pub struct Known {
+    lqr: Lqr,
+    half_width: Vec<f64>,
+    /// Where the episodes start, `[E, n]`.
+    starts: Vec<f64>,
+    steps: u32,
+    /// ‖K‖₂, the expert's constant.
+    pub slope: f64,
+    /// The expert's gain scaled to other constants.
+    pub scaled: Vec<Linear>,
+}
+
+impl Known {
+    /// The system behind `task`, if it is a linear one with a time limit.
+    pub fn of(task: &mut Task, tests: &Tests) -> anyhow::Result<Option<Self>> {
+        let (model, steps) = (task.env().model().map(|model| model.boxed()), task.env().spec().max_episode_steps);
+        let (Some(model), Some(steps)) = (model, steps) else { return Ok(None) };
+        let Some(lqr) = control::linear(&*model)? else { return Ok(None) };
+        let mut starts = Vec::new();
+        let mut obs = vec![0.0; task.obs_dim()];
+        for index in 0..u64::from(tests.episodes) {
+            task.reset(Some(tests.seed.wrapping_add(index)), &mut obs)?;
+            starts.extend_from_slice(task.raw_obs());
+        }
+        let (half_width, slope) = (task.action_range().1.to_vec(), spectral_norm(lqr.optimal.gain.as_ref())?);
+        Ok(Some(Self { lqr, half_width, starts, steps, slope, scaled: Vec::new() }))
+    }
+
+    /// Runs the expert scaled to each of these constants, those apart that do not stabilise.
+    pub fn run_scaled(&mut self, task: &mut Task, tests: &Tests, alphas: &[f64]) -> anyhow::Result<()> {
+        for &alpha in alphas {
+            let gain = self.lqr.scaled(alpha)?;
+            if self.lqr.cost_of(gain.as_ref()).is_err() {
+                continue;
+            }
+            let mut policy = linear_policy(gain.as_ref(), &self.half_width);
+            self.scaled.push(Linear { alpha, costs: costs(task, &mut policy, tests)? });
+        }
+        Ok(())
+    }
+
+    /// B4's bound on the costs that were measured of `policy`.
+    pub fn bound(&self, policy: &mut Policy, measured: &mut Measured, tests: &Tests) -> anyhow::Result<()> {
+        let Some(certified) = measured.certified.filter(|alpha| *alpha > 0.0) else { return Ok(()) };
+        for epsilon in std::iter::once(0.0).chain(tests.disturbances.iter().map(|(_, epsilon)| *epsilon)) {
+            let (alpha, episodes) = (Constant::certified(certified), (&self.starts[..], self.steps));
+            let bound = cost_bound(&self.lqr, policy, &self.half_width, alpha, epsilon, episodes)?;
+            measured.bounds.push(bound.map(|bound| bound.cost));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::EnvConfig;
+    use crate::rollout;
+
+    fn task(id: &str, options: serde_json::Value) -> Task {
+        let options = serde_json::from_value(options).unwrap();
+        Task::new(&EnvConfig { id: id.to_owned(), options }).unwrap()
+    }
+
+    /// A policy that sees its first observation off by `delta`.
+    struct Struck {
+        policy: Policy,
+        delta: Vec<f32>,
+        done: bool,
+    }
+
+    impl rollout::Actor for Struck {
+        fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), liprl_agents::AgentError> {
+            let seen: Vec<f32> = obs.iter().zip(&self.delta).map(|(x, d)| if self.done { *x } else { x + d }).collect();
+            self.done = true;
+            self.policy.act(&seen, action)
+        }
+    }
+
+    /// The figure's linear policies, as it runs them, against closed forms. From the unit vectors as starts the costs add up to tr P, E J from
+    /// N(0, I). A linear loop answers white noise of variance σ² with σ² times the cost of its answers to a single unit error in each coordinate;
+    /// and the sum of the norms of these answers is the tube.
+    #[test]
+    fn linear_policies_sit_on_the_closed_form_curves() {
+        for (id, options, shares) in [
+            ("DoubleIntegrator-v0", json!({}), [0.2, 0.5, 0.7, 0.85, 1.0, 1.5]),
+            ("Oscillator-v0", json!({}), [0.2, 0.5, 0.7, 0.85, 1.0, 1.5]),
+            ("UprightPendulum-v0", json!({}), [0.7, 0.8, 0.9, 1.0, 1.25, 1.5]),
+        ] {
+            let at = |x: [f64; 2]| {
+                let mut all = options.clone();
+                let more =
+                    json!({"start_mean": x, "start_width": [0, 0], "max_episode_steps": 2000, "action_limit": 100});
+                all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                task(id, all)
+            };
+            let tests = Tests { disturbances: Vec::new(), episodes: 1, seed: 0 };
+            let known = Known::of(&mut at([1.0, 0.0]), &tests).unwrap().unwrap();
+            for share in shares {
+                let gain = known.lqr.scaled(share * known.slope).unwrap();
+                let policy = linear_policy(gain.as_ref(), &known.half_width);
+                let close = |what: &str, found: f64, expected: f64| {
+                    assert!((found / expected - 1.0).abs() < 1e-3, "{id} {share} {what}: {found} {expected}");
+                };
+                let nominal: f64 = [[1.0, 0.0], [0.0, 1.0]]
+                    .map(|x| costs(&mut at(x), &mut policy.clone(), &tests).unwrap()[0])
+                    .iter()
+                    .sum();
+                close("nominal", nominal, known.lqr.nominal_cost(gain.as_ref()).unwrap());
+
+                let mut resting = at([0.0, 0.0]);
+                let (mut noisy, mut answers) = (0.0, Vec::new());
+                for coordinate in 0..2 {
+                    let delta = (0..2).map(|i| if i == coordinate { 1.0 } else { 0.0 }).collect();
+                    let mut struck = Struck { policy: policy.clone(), delta, done: false };
+                    let mut states = Vec::new();
+                    let episode = rollout::episode(&mut resting, &mut struck, 0, |task, step| {
+                        if step.is_some() {
+                            states.push([task.raw_obs()[0], task.raw_obs()[1]]);
+                        }
+                    });
+                    noisy -= 0.01 * episode.unwrap().total;
+                    answers.push(states);
+                }
+                close("noise", noisy, known.lqr.noise_cost(gain.as_ref(), 0.1).unwrap());
+                let norms = answers[0].iter().zip(&answers[1]).map(|(first, second)| {
+                    // The largest singular value of a 2 × 2 matrix by its trace and determinant.
+                    let (square, det) = (
+                        first.iter().chain(second).map(|x| x * x).sum::<f64>(),
+                        first[0] * second[1] - first[1] * second[0],
+                    );
+                    (0.5 * (square + (square * square - 4.0 * det * det).max(0.0).sqrt())).sqrt()
+                });
+                close("tube", norms.sum(), known.lqr.tube(gain.as_ref()).unwrap());
+            }
+        }
+        let mut limited = task("PendulumSwingUp-v0", json!({}));
+        let tests = Tests { disturbances: Vec::new(), episodes: 1, seed: 0 };
+        assert!(Known::of(&mut limited, &tests).unwrap().is_none());
+    }
+}
