@@ -76,12 +76,11 @@ fn points(args: &CertifyArgs, saved: &mut Saved, takes: Takes) -> anyhow::Result
             if step.is_some() {
                 points.extend_from_slice(&last);
                 let scale = centre.iter().zip(&half_width);
-                match takes {
-                    Takes::State => {}
-                    Takes::StateAction => {
-                        points.extend(task.raw_action().iter().zip(scale).map(|(a, (c, h))| (a - c) / h))
-                    }
-                    Takes::StateState => points.extend_from_slice(task.raw_obs()),
+                if matches!(takes, Takes::StateAction | Takes::StateActionState) {
+                    points.extend(task.raw_action().iter().zip(scale).map(|(a, (c, h))| (a - c) / h));
+                }
+                if matches!(takes, Takes::StateState | Takes::StateActionState) {
+                    points.extend_from_slice(task.raw_obs());
                 }
             }
             last = task.raw_obs().to_vec();
@@ -283,6 +282,7 @@ fn from(takes: Takes) -> &'static str {
         Takes::State => "observation",
         Takes::StateAction => "observation and action in [-1, 1]",
         Takes::StateState => "observation and next observation",
+        Takes::StateActionState => "observation, action in [-1, 1] and next observation",
     }
 }
 
@@ -291,6 +291,9 @@ fn to(name: &str) -> &'static str {
         "policy" => "action in the environment's units",
         "reward" => "logit of the discriminator",
         "model" => "next observation",
+        "termination" => "logit of an episode's end",
+        _ if name.ends_with("_log_variance") => "log-variance of reward and change of observation, before its bounds",
+        _ if name.starts_with("model_") => "reward and change of observation",
         _ => "value",
     }
 }

@@ -12,13 +12,14 @@ use faer::Mat;
 
 use super::{
     CertifyError, MARGIN, Network, Norm, Region,
-    algebra::{scale_rows, spectral_norm, triangular},
+    algebra::{scale_rows, triangular},
     elimination::{Layer, Problem},
     lbfgs::{End, Limits, Point, Trial, minimise},
     local::{Slopes, slopes_on},
     product::product,
     slopes::sector,
 };
+use crate::dense::spectral_norm;
 
 /// Smoothing parameter of the first stage, relative to the bound; each stage has `SHARPER` times the last one's.
 const FIRST_STAGE: f64 = 20.0;

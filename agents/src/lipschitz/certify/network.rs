@@ -81,14 +81,30 @@ impl Network {
     /// [`CertifyError::Unsupported`] for LayerNorm, [`CertifyError::BadShape`] for sizes that do not fit, [`CertifyError::NotFinite`] for
     /// numbers that are not.
     pub fn new(name: &str, mlp: &Mlp, params: &[f32], inputs: &[Input], head: Head) -> Result<Self, CertifyError> {
+        Self::of_outputs(name, mlp, params, inputs, 0, head)
+    }
+
+    /// The same with the outputs from the `first` on, for networks that put out several things side by side.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn of_outputs(
+        name: &str,
+        mlp: &Mlp,
+        params: &[f32],
+        inputs: &[Input],
+        first: usize,
+        head: Head,
+    ) -> Result<Self, CertifyError> {
         let name = name.to_owned();
         if mlp.layer_norm {
             let problem = "has LayerNorm, which stretches small differences without a useful limit; certificates need a network without it";
             return Err(CertifyError::Unsupported { network: name, problem: problem.into() });
         }
         let outputs = head.scale().len();
-        if params.len() != mlp.len() || inputs.len() != mlp.inputs() || outputs > mlp.outputs() || outputs == 0 {
-            let (wanted, got) = ((mlp.len(), mlp.inputs(), mlp.outputs()), (params.len(), inputs.len(), outputs));
+        let end = first + outputs;
+        if params.len() != mlp.len() || inputs.len() != mlp.inputs() || end > mlp.outputs() || outputs == 0 {
+            let (wanted, got) = ((mlp.len(), mlp.inputs(), mlp.outputs()), (params.len(), inputs.len(), end));
             let problem = format!("has (parameters, inputs, outputs) {wanted:?}, not {got:?}");
             return Err(CertifyError::BadShape { network: name, problem });
         }
@@ -96,10 +112,10 @@ impl Network {
         let mut weights = Vec::new();
         let mut biases = Vec::new();
         for layer in &mlp.layers {
-            let rows = if layer.last { outputs } else { layer.outputs };
+            let (from, rows) = if layer.last { (first, outputs) } else { (0, layer.outputs) };
             let flat: Vec<f64> = numbers(layer.start..layer.bias()).collect();
-            weights.push(Mat::from_fn(rows, layer.inputs, |i, j| flat[i * layer.inputs + j]));
-            biases.push(numbers(layer.bias()..layer.scale()).take(rows).collect::<Vec<f64>>());
+            weights.push(Mat::from_fn(rows, layer.inputs, |i, j| flat[(from + i) * layer.inputs + j]));
+            biases.push(numbers(layer.bias()..layer.scale()).skip(from).take(rows).collect::<Vec<f64>>());
         }
         let mut network = Self { name, clamps: Vec::new(), weights, biases, activation: mlp.activation, squash: None };
         network.fold_inputs(inputs);

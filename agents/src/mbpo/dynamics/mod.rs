@@ -10,7 +10,9 @@
 //! | `step` | one gradient step: rows shared out for one network, networks for several |
 //! | `fit` | epochs, bootstrap, held-out error, early stop |
 //! | `predict` | predictions of many rows, each by a member of its choice |
+//! | `certify` | the members as certificates see them |
 
+mod certify;
 mod config;
 mod data;
 mod fit;
