@@ -18,6 +18,9 @@ use crate::saved::{Saved, networks};
 
 /// Certifies one network of a run.
 pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
+    if args.closed_loop {
+        return crate::closed_loop::certify(args);
+    }
     let mut saved = Saved::open(&args.run)?;
     let (takes, network) = network(args, &saved)?;
     let points = points(args, &mut saved, takes)?;
@@ -339,12 +342,12 @@ fn table(saved: &Saved, takes: Takes, network: &Network, rows: &[Row]) -> anyhow
 }
 
 /// Six digits, not above the number.
-fn rounded_down(x: f64) -> String {
+pub(crate) fn rounded_down(x: f64) -> String {
     rounded(x, f64::floor)
 }
 
 /// Six digits, not below the number.
-fn rounded_up(x: f64) -> String {
+pub(crate) fn rounded_up(x: f64) -> String {
     rounded(x, f64::ceil)
 }
 

@@ -9,7 +9,7 @@
 //!
 //! Random directions are the same for every ε, so a curve over ε compares like with like.
 
-mod pgd;
+pub(crate) mod pgd;
 mod trajectory;
 
 use std::fmt;
@@ -183,7 +183,7 @@ impl Actor for Disturbed {
 }
 
 /// A random direction of this length.
-fn direction(rng: &mut StreamRng, length: f64, delta: &mut [f64]) {
+pub(crate) fn direction(rng: &mut StreamRng, length: f64, delta: &mut [f64]) {
     delta.fill_with(|| StandardNormal.sample(rng));
     scale_to(length, delta);
 }
@@ -196,7 +196,7 @@ fn scale_to(length: f64, delta: &mut [f64]) {
     }
 }
 
-fn norm(x: &[f64]) -> f64 {
+pub(crate) fn norm(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 

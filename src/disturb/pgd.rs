@@ -12,7 +12,7 @@ const STEPS: u32 = 10;
 const STEP: f64 = 0.5;
 
 /// Preallocated vectors.
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     reference: Vec<f64>,
     action: Vec<f64>,
     by_action: Vec<f64>,
@@ -23,7 +23,7 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    pub(super) fn new(obs_dim: usize, act_dim: usize) -> Self {
+    pub(crate) fn new(obs_dim: usize, act_dim: usize) -> Self {
         let (obs, action) = (vec![0.0; obs_dim], vec![0.0; act_dim]);
         Self {
             reference: action.clone(),
@@ -39,7 +39,7 @@ impl Scratch {
 
 /// The best δ found for ‖π(obs + δ) − π(obs)‖² with ‖δ‖ ≤ ε, actions in `[-1, 1]`, into `delta [O]`: ascents from random points and from their
 /// opposites, as an action pushed to one side stays there. The best point passed is kept.
-pub(super) fn worst(
+pub(crate) fn worst(
     policy: &mut PolicySlope,
     obs: &[f64],
     epsilon: f64,

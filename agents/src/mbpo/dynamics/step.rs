@@ -216,13 +216,14 @@ pub(super) fn add_decay(mlp: &Mlp, params: &[f32], decay: &[f32], gradient: &mut
 
 #[cfg(test)]
 mod tests {
-    use tch::{Kind, nn, nn::OptimizerConfig};
+    use tch::{Kind, Tensor, nn, nn::OptimizerConfig};
 
     use super::*;
     use crate::{
         Streams,
         actor_critic::testing::{assert_close, assert_gradient, numbers},
         mbpo::dynamics::{ModelConfig, Prediction},
+        nets::Activation,
     };
 
     const ROWS: usize = 21;
