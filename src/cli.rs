@@ -166,7 +166,7 @@ pub struct EvalArgs {
     /// Seed of the episodes
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Falsify the observations by up to EPS (Euclidean norm, the observation's units): uniform, bias, pgd or trajectory, such as
+    /// Falsify the observations by up to EPS (Euclidean norm, the observation's units): uniform, bias, pgd, critic or trajectory, such as
     /// --disturb pgd:0.05,0.1; may be given several times
     #[arg(long = "disturb", value_name = "KIND:EPS[,EPS…]")]
     pub disturb: Vec<Disturb>,
