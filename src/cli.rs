@@ -168,7 +168,7 @@ pub struct EvalArgs {
     /// Seed of the episodes
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Falsify the observations by up to EPS (Euclidean norm, the observation's units): uniform, bias, pgd or trajectory, such as
+    /// Falsify the observations by up to EPS (Euclidean norm, the observation's units): uniform, bias, pgd, critic or trajectory, such as
     /// --disturb pgd:0.05,0.1; may be given several times
     #[arg(long = "disturb", value_name = "KIND:EPS[,EPS…]")]
     pub disturb: Vec<Disturb>,
@@ -255,6 +255,19 @@ pub struct CertifyArgs {
     /// Seconds for each upper bound; those found so far are valid whenever time is up
     #[arg(long, default_value = "10", value_name = "S", value_parser = seconds)]
     pub time_limit: f64,
+    /// Bound the closed loop instead, on an environment with known equations: how far the policy can be off the optimal linear feedback, how far
+    /// the loop strays, what that costs, undisturbed and under disturbed measurements; each beside what simulation met
+    #[arg(long, conflicts_with_all = ["method", "network", "boxes"])]
+    pub closed_loop: bool,
+    /// With --closed-loop, sizes of measurement errors (Euclidean, the observation's units); 0 is always there
+    #[arg(long, value_name = "EPS[,EPS…]", value_delimiter = ',', default_value = "0.05", value_parser = size)]
+    pub epsilon: Vec<f64>,
+    /// With --closed-loop, simulated runs for each size
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
+    /// With --closed-loop, steps of a run
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..))]
+    pub horizon: u32,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -300,6 +313,16 @@ impl std::str::FromStr for CertifyBox {
         let radius: f64 = number.trim().parse().map_err(|_| format!("`{number}` is not a number"))?;
         let good = radius.is_finite() && radius >= 0.0;
         if good { Ok(Self::State { radius, relative }) } else { Err(format!("`{number}` is no radius")) }
+    }
+}
+
+/// A size of measurement errors.
+fn size(text: &str) -> Result<f64, String> {
+    let value: f64 = text.trim().parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if value.is_finite() && value >= 0.0 {
+        Ok(value)
+    } else {
+        Err(format!("{text} is no size: finite and not negative"))
     }
 }
 

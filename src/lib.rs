@@ -1,6 +1,7 @@
 //! The `liprl` program as a library: config, training loop, run folder, command line.
 
 pub mod cli;
+mod closed_loop;
 pub mod commands;
 pub mod config;
 pub mod disturb;

@@ -7,6 +7,7 @@ pub mod cloning;
 pub mod control;
 pub mod count;
 pub mod demos;
+mod dense;
 pub mod device;
 mod error;
 pub mod feedback;

@@ -6,6 +6,7 @@ use liprl_agents::{
     Agent, AgentConfig, Flags, Lesson, Metrics, Replay, ReplayConfig, Setup, State, StreamRng, Streams, Transition,
     Visited,
     actor_critic::{Learner, Sac, SacConfig},
+    lipschitz::certify::{Norm, SdpOptions, lipsdp, product},
     mbpo::{
         Dynamics, Mbpo, MbpoConfig, ModelConfig, Profile, Roller, Route, Rule, TerminationConfig, lipschitz_bound,
         value_aware_error,
@@ -672,6 +673,80 @@ fn metrics_and_diagnostics_are_those_on_their_pages_and_looking_changes_nothing(
     let (raw, log) = (value("model/value_aware_error/holdout"), value("model/value_aware_error_log/holdout"));
     assert!((raw.ln() - log).abs() < 1e-12);
     assert!(value("model/error_step/10") > value("model/error_step/1"));
+}
+
+/// Every member's mean and log-variance, the classifier and the critics: each is the function that the agent computes, with its standardisation
+/// folded in; and bounds keep their order on them, swish included.
+#[test]
+fn every_network_is_certified_as_it_is_used() {
+    let learned = json!({"termination": {"kind": "learned", "updates": 20}});
+    let mut bench = Bench::new(config(learned), 1);
+    bench.run(110);
+    let networks = bench.agent.networks().unwrap();
+    let names: Vec<&str> = networks.iter().map(|network| network.name.as_str()).collect();
+    let elites = bench.agent.dynamics().elites().to_vec();
+    assert_eq!(&names[..2], ["critic_0", "critic_1"]);
+    assert_eq!(names.len(), 2 + 2 * 3 + 1);
+    assert_eq!(names[2], format!("model_{}", elites[0]), "the best elite comes first");
+    assert_eq!((names[3], names[8]), (&*format!("model_{}_log_variance", elites[0]), "termination"));
+    let rows: Vec<_> = bench.agent.imagined().rows().take(20).collect();
+    let flat = |of: &dyn Fn(&liprl_agents::replay::Row<'_>) -> Vec<f32>| rows.iter().flat_map(of).collect::<Vec<_>>();
+    let (obs, action) = (flat(&|row| row.obs.to_vec()), flat(&|row| row.action.to_vec()));
+    let wide = |row: usize| -> Vec<f64> {
+        obs[row * 4..][..4].iter().chain(&action[row..][..1]).map(|&x| f64::from(x)).collect()
+    };
+    let mut predictor = bench.agent.dynamics().predictor(20).unwrap();
+    let mut compared = 0;
+    for found in &networks {
+        let network = found.network.as_ref().unwrap();
+        if let Some(member) = found.name.strip_prefix("model_").and_then(|member| member.parse::<u32>().ok()) {
+            let (mut reward, mut next) = (vec![0.0; 20], vec![0.0; 80]);
+            let view = bench.agent.dynamics().view();
+            predictor.predict(view, &obs, &action, &[member; 20], None, &mut reward, &mut next).unwrap();
+            for row in 0..20 {
+                let own = network.forward(&wide(row));
+                let change = (0..4).map(|i| f64::from(next[row * 4 + i]) - f64::from(obs[row * 4 + i]));
+                for (own, theirs) in own.iter().zip(std::iter::once(f64::from(reward[row])).chain(change)) {
+                    assert!((own - theirs).abs() < 1e-4 * own.abs().max(1.0), "{}: {own} {theirs}", found.name);
+                    compared += 1;
+                }
+            }
+        }
+        let quick = SdpOptions { time_limit: Some(std::time::Duration::from_millis(300)) };
+        let sdp = lipsdp(network, &quick).unwrap().upper;
+        let top = product(network, Norm::L2).unwrap();
+        let mut rng = Streams::new(1).rng("points");
+        let met = (0..200).filter_map(|_| {
+            let x: Vec<f64> = (0..network.inputs()).map(|_| rng.random_range(-1.0..1.0)).collect();
+            network.jacobian(&x).map(|jacobian| jacobian.singular_values().unwrap()[0])
+        });
+        let met = met.fold(0.0, f64::max);
+        assert!(met > 0.0 && met <= sdp && sdp <= top, "{}: {met} {sdp} {top}", found.name);
+    }
+    assert_eq!(compared, 3 * 20 * 5);
+}
+
+/// ε counts in deviations of what the term looked at, imagined states for the most part, also where observations are not standardised: its
+/// moments follow the states' own size, and are saved.
+#[test]
+fn robust_regularisation_runs_in_the_running_deviations() {
+    let regularised =
+        json!({"policy": {"value_regulariser": {"kind": "robust", "rows": 16}, "critic_spectral_norm": {"scale": 3}}});
+    let mut bench = Bench::new(config(regularised.clone()), 1);
+    bench.run(110);
+    let state = bench.agent.save().unwrap();
+    let moments = |key: &str| state.f64(&format!("value-regulariser/moments/{key}"), &[4]).unwrap().to_vec();
+    let count: u64 = state.get("value-regulariser/moments/count").unwrap();
+    assert!(count >= 16 * 50, "{count}");
+    let count = count as f64;
+    let variance: Vec<f64> = moments("m2").iter().map(|m2| m2 / count).collect();
+    let imagined: Vec<f64> = bench.agent.imagined().rows().map(|row| f64::from(row.obs[1])).collect();
+    let mean = imagined.iter().sum::<f64>() / imagined.len() as f64;
+    let own = imagined.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / imagined.len() as f64;
+    assert!(variance[1] > 0.25 * own && variance[1] < 4.0 * own, "{variance:?} {own}");
+    let logged: Vec<String> = bench.metrics.drain().into_iter().map(|(name, _)| name.into_owned()).collect();
+    assert!(logged.iter().any(|name| name.starts_with("train/robust")), "{logged:?}");
+    assert!(bench.resumed(config(regularised)).everything() == bench.everything());
 }
 
 #[test]

@@ -18,6 +18,9 @@ use crate::saved::{Saved, networks};
 
 /// Certifies one network of a run.
 pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
+    if args.closed_loop {
+        return crate::closed_loop::certify(args);
+    }
     let mut saved = Saved::open(&args.run)?;
     let (takes, network) = network(args, &saved)?;
     let points = points(args, &mut saved, takes)?;
@@ -76,12 +79,11 @@ fn points(args: &CertifyArgs, saved: &mut Saved, takes: Takes) -> anyhow::Result
             if step.is_some() {
                 points.extend_from_slice(&last);
                 let scale = centre.iter().zip(&half_width);
-                match takes {
-                    Takes::State => {}
-                    Takes::StateAction => {
-                        points.extend(task.raw_action().iter().zip(scale).map(|(a, (c, h))| (a - c) / h))
-                    }
-                    Takes::StateState => points.extend_from_slice(task.raw_obs()),
+                if matches!(takes, Takes::StateAction | Takes::StateActionState) {
+                    points.extend(task.raw_action().iter().zip(scale).map(|(a, (c, h))| (a - c) / h));
+                }
+                if matches!(takes, Takes::StateState | Takes::StateActionState) {
+                    points.extend_from_slice(task.raw_obs());
                 }
             }
             last = task.raw_obs().to_vec();
@@ -283,6 +285,7 @@ fn from(takes: Takes) -> &'static str {
         Takes::State => "observation",
         Takes::StateAction => "observation and action in [-1, 1]",
         Takes::StateState => "observation and next observation",
+        Takes::StateActionState => "observation, action in [-1, 1] and next observation",
     }
 }
 
@@ -291,6 +294,9 @@ fn to(name: &str) -> &'static str {
         "policy" => "action in the environment's units",
         "reward" => "logit of the discriminator",
         "model" => "next observation",
+        "termination" => "logit of an episode's end",
+        _ if name.ends_with("_log_variance") => "log-variance of reward and change of observation, before its bounds",
+        _ if name.starts_with("model_") => "reward and change of observation",
         _ => "value",
     }
 }
@@ -336,12 +342,12 @@ fn table(saved: &Saved, takes: Takes, network: &Network, rows: &[Row]) -> anyhow
 }
 
 /// Six digits, not above the number.
-fn rounded_down(x: f64) -> String {
+pub(crate) fn rounded_down(x: f64) -> String {
     rounded(x, f64::floor)
 }
 
 /// Six digits, not below the number.
-fn rounded_up(x: f64) -> String {
+pub(crate) fn rounded_up(x: f64) -> String {
     rounded(x, f64::ceil)
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use liprl_agents::AgentError;
+use liprl_agents::lipschitz::certify::Network;
 use liprl_analysis::{Chart, Series};
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use crate::Usage;
 use crate::cli::EvalArgs;
 use crate::disturb::{Disturbed, Kind};
 use crate::rollout::{self, Episode, Summary};
-use crate::saved::Saved;
+use crate::saved::{Saved, networks};
 
 /// The episodes under one disturbance; none for the undisturbed ones.
 struct Row {
@@ -26,8 +27,13 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let mut saved = Saved::open(&args.run)?;
     let asked = args.disturb.iter().flat_map(|disturb| disturb.sizes.iter().map(|size| (disturb.kind, *size)));
     // What cannot be done is said before anything is run.
+    let critic =
+        if args.disturb.iter().any(|disturb| disturb.kind == Kind::Critic) { critic(&args.run)? } else { None };
     let disturbed = asked
-        .map(|(kind, size)| Ok(((kind, size), Disturbed::new(&saved.policy, saved.task.env(), kind, size)?)))
+        .map(|(kind, size)| {
+            let disturbed = Disturbed::new(&saved.policy, saved.task.env(), critic.clone(), kind, size)?;
+            Ok(((kind, size), disturbed))
+        })
         .collect::<Result<Vec<_>, AgentError>>()
         .map_err(|error| Usage(error.to_string()))?;
     if let Some(figure) = &args.figure {
@@ -49,6 +55,12 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         chart(&saved, args.episodes, &rows).write(figure)?;
     }
     super::print(&if args.json { report(&saved, args, &rows) } else { table(&saved, args.episodes, &rows)? })
+}
+
+/// The first critic of a run; none of an agent without one. One that no slope is known of is an error.
+fn critic(run: &Path) -> anyhow::Result<Option<Network>> {
+    let found = networks(run)?.into_iter().find(|network| network.name == "critic_0");
+    Ok(found.map(|found| found.network).transpose()?)
 }
 
 impl Row {

@@ -14,6 +14,7 @@ mod tradeoff;
 mod train;
 
 pub use certify::certify;
+pub(crate) use certify::{rounded_down, rounded_up};
 pub use check::check;
 pub use demos::demos;
 pub use envs::envs;
@@ -33,7 +34,7 @@ use crate::cli::ConfigArgs;
 use crate::config::{Config, LoadError, Override};
 
 /// Prints a command's result. A reader that has had enough (`| head`) is no fault.
-fn print(text: &str) -> anyhow::Result<ExitCode> {
+pub(crate) fn print(text: &str) -> anyhow::Result<ExitCode> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),

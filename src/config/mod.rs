@@ -72,6 +72,22 @@ pub struct Config {
     pub stop_at_return: Option<f64>,
 }
 
+/// What an evaluation certifies of the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct CertificateConfig {
+    /// Seconds for LipSDP, which holds whenever they are over; 0: the product of norms alone. They decide the numbers logged, never what is learnt.
+    /// Default `1`.
+    #[garde(range(min = 0.0, max = 3600.0))]
+    pub time_limit: f64,
+}
+
+impl Default for CertificateConfig {
+    fn default() -> Self {
+        Self { time_limit: 1.0 }
+    }
+}
+
 /// Greedy evaluation on separate environments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
@@ -86,11 +102,14 @@ pub struct EvalConfig {
     /// state; each costs 2 (O + A) environment steps. Default `0`.
     #[garde(skip)]
     pub simulator_jacobian: usize,
+    /// Proven bounds on the policy's constant at each evaluation, its seconds in `perf/certificate_s`. Default: none.
+    #[garde(dive)]
+    pub certificate: Option<CertificateConfig>,
 }
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self { every: 10_000, episodes: 10, simulator_jacobian: 0 }
+        Self { every: 10_000, episodes: 10, certificate: None, simulator_jacobian: 0 }
     }
 }
 

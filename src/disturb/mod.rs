@@ -5,16 +5,18 @@
 //! | `uniform` | uniform in the ball, anew at each step | here |
 //! | `bias` | one direction for the whole episode, of length ε | here |
 //! | `pgd` | at each step what changes the action most: projected gradient ascent on ‖π(x + δ) − π(x)‖² | `pgd` |
+//! | `critic` | at each step what the agent's first critic likes least: projected gradient ascent on −Q(x, π(x + δ)), Q and its slope at the true x | `pgd` |
 //! | `trajectory` | over 50 steps at a time what raises their cost most, by gradients through the environment's equations | `trajectory` |
 //!
 //! Random directions are the same for every ε, so a curve over ε compares like with like.
 
-mod pgd;
+pub(crate) mod pgd;
 mod trajectory;
 
 use std::fmt;
 use std::str::FromStr;
 
+use liprl_agents::lipschitz::certify::Network;
 use liprl_agents::{AgentError, Policy, PolicySlope, StreamRng, Streams};
 use liprl_envs::Env;
 use rand::RngExt;
@@ -32,13 +34,20 @@ pub enum Kind {
     Bias,
     /// The worst for each step's action.
     Pgd,
+    /// The worst for each step's value, as the agent's critic sees it.
+    Critic,
     /// The worst along the trajectory.
     Trajectory,
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::Uniform, "uniform"), (Self::Bias, "bias"), (Self::Pgd, "pgd"), (Self::Trajectory, "trajectory")];
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Uniform, "uniform"),
+        (Self::Bias, "bias"),
+        (Self::Pgd, "pgd"),
+        (Self::Critic, "critic"),
+        (Self::Trajectory, "trajectory"),
+    ];
 }
 
 impl fmt::Display for Kind {
@@ -94,23 +103,35 @@ pub struct Disturbed {
     obs: Vec<f64>,
     seen: Vec<f32>,
     scratch: pgd::Scratch,
+    /// Q(s, a), for the kind that lowers it.
+    critic: Option<Network>,
 }
 
 impl Disturbed {
-    /// The policy in this environment.
+    /// The policy in this environment; `critic` is Q(s, a) for the kind that needs one.
     ///
     /// # Errors
-    /// [`AgentError::BadConfig`] where a trajectory attack finds no equations to go through.
-    pub fn new(policy: &Policy, env: &dyn Env, kind: Kind, epsilon: f64) -> Result<Self, AgentError> {
+    /// [`AgentError::BadConfig`] where the critic is missing, and where a trajectory attack finds no equations to go through.
+    pub fn new(
+        policy: &Policy,
+        env: &dyn Env,
+        critic: Option<Network>,
+        kind: Kind,
+        epsilon: f64,
+    ) -> Result<Self, AgentError> {
+        if kind == Kind::Critic && critic.is_none() {
+            let problem = "there is no critic of scalar values to be lowered; `pgd` needs none".to_owned();
+            return Err(AgentError::BadConfig { setting: "--disturb critic".into(), problem });
+        }
         let dim = policy.obs_dim();
         let trajectory = match kind {
             Kind::Trajectory => Some(trajectory::Attack::new(env, dim, policy.act_dim())?),
-            Kind::Uniform | Kind::Bias | Kind::Pgd => None,
+            Kind::Uniform | Kind::Bias | Kind::Pgd | Kind::Critic => None,
         };
         let slope =
             match kind {
                 Kind::Uniform | Kind::Bias => None,
-                Kind::Pgd | Kind::Trajectory => Some(PolicySlope::new(policy).ok_or_else(|| {
+                Kind::Pgd | Kind::Critic | Kind::Trajectory => Some(PolicySlope::new(policy).ok_or_else(|| {
                     AgentError::BadConfig {
                         setting: "--disturb".into(),
                         problem:
@@ -131,6 +152,7 @@ impl Disturbed {
             obs: vec![0.0; dim],
             seen: vec![0.0; dim],
             scratch: pgd::Scratch::new(dim, policy.act_dim()),
+            critic,
         })
     }
 
@@ -155,6 +177,12 @@ impl Disturbed {
                 let Self { slope, obs, epsilon, rng, delta, scratch, .. } = self;
                 if let Some(slope) = slope {
                     pgd::worst(slope, obs, *epsilon, rng, delta, scratch);
+                }
+            }
+            Kind::Critic => {
+                let Self { slope, critic, obs, epsilon, rng, delta, .. } = self;
+                if let (Some(slope), Some(critic)) = (slope, critic) {
+                    pgd::least_value(slope, critic, obs, *epsilon, rng, delta);
                 }
             }
             Kind::Trajectory => {
@@ -183,7 +211,7 @@ impl Actor for Disturbed {
 }
 
 /// A random direction of this length.
-fn direction(rng: &mut StreamRng, length: f64, delta: &mut [f64]) {
+pub(crate) fn direction(rng: &mut StreamRng, length: f64, delta: &mut [f64]) {
     delta.fill_with(|| StandardNormal.sample(rng));
     scale_to(length, delta);
 }
@@ -196,7 +224,7 @@ fn scale_to(length: f64, delta: &mut [f64]) {
     }
 }
 
-fn norm(x: &[f64]) -> f64 {
+pub(crate) fn norm(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
@@ -210,7 +238,7 @@ mod tests {
         assert_eq!(read, Disturb { kind: Kind::Pgd, sizes: vec![0.05, 0.2] });
         for (text, problem) in [
             ("pgd", "expected KIND:EPS"),
-            ("noise:0.1", "there is no disturbance `noise`; there are uniform, bias, pgd, trajectory"),
+            ("noise:0.1", "there is no disturbance `noise`; there are uniform, bias, pgd, critic, trajectory"),
             ("bias:0", "above 0, found 0"),
             ("bias:-0.1", "above 0, found -0.1"),
             ("bias:nan", "above 0"),

@@ -1,5 +1,6 @@
 //! `liprl train`: the loop, its run folder, its end.
 
+mod certificate;
 mod checkpoint;
 mod folder;
 mod hparams;

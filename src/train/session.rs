@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::rollout::{self, Summary};
 use crate::saved;
 use crate::task::{Task, TaskError};
+use crate::train::certificate;
 use crate::train::simulator::Places;
 
 /// Everything of a run that changes as it goes on.
@@ -151,6 +152,10 @@ impl Session {
             .collect::<Result<Vec<_>, _>>()?;
         let visited = Visited { next_obs, ..recorder.visited };
         let mut diagnostics = self.agent.diagnose(&visited)?;
+        if let Some(config) = self.config.eval.certificate {
+            let half_width = self.eval_task.action_range().1;
+            diagnostics.extend(certificate::measure(&*self.agent, config, half_width, &visited)?);
+        }
         if let Some(places) = &places {
             diagnostics.extend(places.measure(&mut self.eval_task, measured)?);
         }

@@ -38,6 +38,8 @@ fn every_disturbance_is_reported_drawn_and_repeatable() {
         "--disturb",
         "pgd:0.1,0.3",
         "--disturb",
+        "critic:0.3",
+        "--disturb",
         "trajectory:0.3",
     ];
     let drawn = [&all[..], &["--json", "--figure", text(&picture)]].concat();
@@ -52,14 +54,15 @@ fn every_disturbance_is_reported_drawn_and_repeatable() {
         rows.iter().map(|row| (row["kind"].as_str().expect("a kind"), row["epsilon"].as_f64())).collect();
     assert_eq!(
         names,
-        [("uniform", 0.3), ("bias", 0.3), ("pgd", 0.1), ("pgd", 0.3), ("trajectory", 0.3)].map(|(k, e)| (k, Some(e)))
+        [("uniform", 0.3), ("bias", 0.3), ("pgd", 0.1), ("pgd", 0.3), ("critic", 0.3), ("trajectory", 0.3)]
+            .map(|(k, e)| (k, Some(e)))
     );
     for row in rows {
         assert_eq!(row["episodes"].as_array().map(Vec::len), Some(3));
         assert_ne!(row["episodes"], plain["episodes"], "{row}");
     }
     let drawing = std::fs::read_to_string(&picture).expect("a picture");
-    assert!(["uniform", "bias", "pgd", "trajectory"].iter().all(|name| drawing.contains(name)));
+    assert!(["uniform", "bias", "pgd", "critic", "trajectory"].iter().all(|name| drawing.contains(name)));
 
     let words = eval(&["--disturb", "pgd:0.1,0.3"]);
     assert!(words.starts_with("PendulumSwingUp-v0: return "), "{words}");

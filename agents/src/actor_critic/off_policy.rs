@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
-    Setup, State, StreamRng, Transition, Visited, WindowBatch,
-    lipschitz::certify::{Certifiable, critics},
+    Setup, State, StreamRng, Transition, Visited, WindowBatch, lipschitz::certify::Certifiable,
 };
 
 /// Replayed transitions that `diagnose` measures at.
@@ -291,15 +290,7 @@ impl Agent for OffPolicy {
 
     fn networks(&self) -> Result<Vec<Certifiable>, AgentError> {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.replay.config();
-        let normaliser = self.normaliser.as_ref().map(|normaliser| normaliser.broadcast(obs_dim));
-        let scale = self.learner.value_scale();
-        let mut all = critics(
-            self.learner.critics(),
-            self.learner.critic_params(),
-            normaliser.as_ref(),
-            (obs_dim, act_dim),
-            scale,
-        )?;
+        let mut all = seeing::critics(&*self.learner, self.normaliser.as_ref(), (obs_dim, act_dim))?;
         if let Drawn::Rewarded { rewards, .. } = &self.drawn {
             all.extend(rewards.networks()?);
         }

@@ -1,7 +1,12 @@
-//! What the agents built on a learner share: observations as it sees them, its policy by itself, its weights by name.
+//! What the agents built on a learner share: observations as it sees them, its policy by itself, its weights by name, its critics for certificates.
 
 use super::{Learner, NormaliseConfig};
-use crate::{AgentError, Batch, Policy, RunningNormaliser, batch::f32_slice_mut, optim::Trained};
+use crate::{
+    AgentError, Batch, Policy, RunningNormaliser,
+    batch::f32_slice_mut,
+    lipschitz::certify::{self, Certifiable},
+    optim::Trained,
+};
 
 /// `obs` as the learner sees it, in `seen`.
 pub(crate) fn look(normaliser: Option<&RunningNormaliser>, obs: &[f32], seen: &mut Vec<f32>) {
@@ -32,6 +37,16 @@ pub(crate) fn policy(
     let normaliser = normaliser.map(|normaliser| normaliser.broadcast(obs_dim));
     let normaliser = normaliser.zip(config.map(NormaliseConfig::options));
     Ok(Policy::new(&actor.mlps()[0], actor.params().to_vec()?, act_dim, normaliser))
+}
+
+/// The learner's critics for certificates, fed with what `normaliser` makes of observations `[O]` and with actions `[A]`.
+pub(crate) fn critics(
+    learner: &dyn Learner,
+    normaliser: Option<&RunningNormaliser>,
+    dims: (usize, usize),
+) -> Result<Vec<Certifiable>, AgentError> {
+    let normaliser = normaliser.map(|normaliser| normaliser.broadcast(dims.0));
+    certify::critics(learner.critics(), learner.critic_params(), normaliser.as_ref(), dims, learner.value_scale())
 }
 
 /// Weights for TensorBoard, `weights/<network>/<name>`, of actor and critics.

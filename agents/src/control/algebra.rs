@@ -18,16 +18,6 @@ pub fn linearisation(model: &dyn Model, x: &[f64], u: &[f64]) -> (Mat<f64>, Mat<
     (Mat::from_fn(n, n, |i, j| a[i * n + j]), Mat::from_fn(n, m, |i, j| b[i * m + j]))
 }
 
-/// ‖A‖₂, the largest singular value; 0 of an empty matrix.
-pub fn spectral_norm(a: MatRef<'_, f64>) -> Result<f64, ControlError> {
-    if a.nrows() == 0 || a.ncols() == 0 {
-        return Ok(0.0);
-    }
-    let values =
-        a.singular_values().map_err(|_| ControlError::NotConverged { what: "a singular value decomposition" })?;
-    finite(values.iter().fold(0.0, |largest: f64, &value| largest.max(value)), "a singular value decomposition")
-}
-
 /// The largest |eigenvalue| of a square matrix.
 pub fn spectral_radius(a: MatRef<'_, f64>) -> Result<f64, ControlError> {
     let what = "an eigenvalue decomposition";

@@ -3,8 +3,9 @@
 use faer::{Mat, MatRef, Side};
 
 use super::ControlError;
-use super::algebra::{check, extreme_eigenvalues, spectral_norm, spectral_radius};
+use super::algebra::{check, extreme_eigenvalues, spectral_radius};
 use super::lyapunov::lyapunov;
+use crate::dense::spectral_norm;
 
 /// ‖Aᵏ‖ ≤ κ ρᵏ.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -12,7 +12,7 @@
 //! | `lqr` | a linear system with quadratic cost: the best feedback, and what any other costs |
 //! | `linear` | scaled experts as policies, and bounds on what a policy costs, on linear systems |
 //! | `bounds` | how far a learned policy can be off, stray and lose |
-//! | `algebra` | norms, eigenvalues and solves of small dense matrices |
+//! | `algebra` | eigenvalues and solves of small dense matrices |
 //!
 //! All of it is f64 and deterministic. `docs/systems.md` says how to use it, `docs/derivations/feedback.md` has the proofs.
 
@@ -29,7 +29,8 @@ mod lyapunov;
 mod mpc;
 mod riccati;
 
-pub use algebra::{dense, extreme_eigenvalues, linearisation, spectral_norm, spectral_radius};
+pub use crate::dense::spectral_norm;
+pub use algebra::{dense, extreme_eigenvalues, linearisation, spectral_radius};
 pub use error::ControlError;
 pub use expert::{Expert, ExpertConfig, Scaled};
 pub use feedback::{LinearFeedback, PolicyExpert};

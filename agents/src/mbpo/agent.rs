@@ -15,6 +15,7 @@ use crate::{
     Agent, AgentError, Batch, Flags, Lesson, Metrics, Policy, Replay, ReplayConfig, RunningNormaliser, Setup, State,
     StreamRng, Transition, Visited,
     actor_critic::{Learner, Sac, SacConfig, seeing},
+    lipschitz::certify::Certifiable,
 };
 
 /// Gradient steps of a fit that one `update` does: a signal waits for no more, and a checkpoint may fall between.
@@ -237,6 +238,16 @@ impl Agent for Mbpo {
 
     fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
         super::diagnostics::diagnose(self, visited)
+    }
+
+    fn networks(&self) -> Result<Vec<Certifiable>, AgentError> {
+        let ReplayConfig { obs_dim, act_dim, .. } = *self.real.config();
+        let mut all = seeing::critics(&*self.learner, self.normaliser.as_ref(), (obs_dim, act_dim))?;
+        all.extend(self.dynamics.certifiable());
+        if let Some(head) = &self.head {
+            all.push(head.certifiable(self.dynamics.view().scaler)?);
+        }
+        Ok(all)
     }
 
     fn policy(&self) -> Result<Policy, AgentError> {

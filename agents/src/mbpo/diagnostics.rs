@@ -17,6 +17,7 @@
 //! | `model/disagreement/<where>` | mean over rows of ‖deviation among the elites of ŝ'‖; not for one elite |
 //! | `model/error_step/<h>` | `model/error` after h steps of recorded actions from newest real states, each step by an elite drawn for it |
 //! | `lipschitz/…` | as `actor_critic/diagnostics.rs` lists them, at `visited` and `replay`; `lipschitz/product_bound/critic_1` is the estimate that the paper plots |
+//! | `lipschitz/value/product_bound` | a bound on the steepness of V in what the critic sees, in units of reward; as those list it |
 //! | `lipschitz/product_bound_log/critic_<i>` | its natural logarithm |
 
 use rand::RngExt;
@@ -25,7 +26,7 @@ use tch::Tensor;
 use super::{Mbpo, dynamics::Predictor, vame::value_aware_error};
 use crate::{
     AgentError, Flags, Replay, StreamRng, Visited,
-    actor_critic::{Place, constants},
+    actor_critic::{Place, constants, value_bound},
 };
 
 /// Most rows that errors are measured on.
@@ -113,6 +114,7 @@ fn steepness(
             Place::new(name, pairs, learner, normaliser)?.metrics(metrics);
         }
     }
+    metrics.extend(value_bound(learner)?.map(|bound| ("lipschitz/value/product_bound".to_owned(), bound)));
     constants("actor", learner.actor(), learner.actor().params().tensor(), metrics)?;
     constants("critic", learner.critics(), learner.critic_params(), metrics)?;
     let logs = metrics.iter().filter(|(name, _)| name.starts_with("lipschitz/product_bound/critic"));

@@ -14,6 +14,7 @@ use crate::{
     AgentError, Flags, Replay, Setup, State, StreamRng,
     actor_critic::LrSchedule,
     count,
+    lipschitz::certify::{self, Certifiable, Network, Takes},
     nets::{Activation, Buffer, Forward, Gradient, Init, Mlp, Pass, Team, Weights, kernels},
     optim::{OptimiserConfig, Trained},
 };
@@ -162,6 +163,16 @@ impl Head {
             x,
             obs_dim: self.obs_dim,
         })
+    }
+
+    /// The classifier for certificates: (s, a, s') to its logit, `scaler` as in `train`. It is one function of all three.
+    pub fn certifiable(&self, scaler: &Scaler) -> Result<Certifiable, AgentError> {
+        let mut inputs = scaler.inputs();
+        inputs.extend_from_within(..self.obs_dim);
+        let name = "termination";
+        let params = self.net.params().to_vec()?;
+        let network = Network::new(name, &self.net.mlps()[0], &params, &inputs, certify::Head::Linear(vec![1.0]));
+        Ok(Certifiable { name: name.into(), takes: Takes::StateActionState, network })
     }
 
     /// Everything that changes, under `termination/…`.

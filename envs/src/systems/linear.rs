@@ -218,6 +218,10 @@ impl Model for Linear {
         self.b.multiply_add(u, next);
     }
 
+    fn jacobian_hull(&self, _low: &[f64], _high: &[f64]) -> Option<Vec<(Matrix, Matrix)>> {
+        Some(vec![(self.a.clone(), self.b.clone())])
+    }
+
     fn jacobians(&self, _x: &[f64], _u: &[f64], a: &mut [f64], b: &mut [f64]) {
         a.copy_from_slice(&self.a.values);
         b.copy_from_slice(&self.b.values);

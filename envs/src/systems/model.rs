@@ -63,6 +63,12 @@ pub trait Model: Send + Sync {
     /// ∂f/∂x `[n, n]` into `a` and ∂f/∂u `[n, m]` into `b`, row-major.
     fn jacobians(&self, x: &[f64], u: &[f64], a: &mut [f64], b: &mut [f64]);
 
+    /// Pairs (A, B) in whose convex hull (∂f/∂x, ∂f/∂u) lies for every state of the box `low` … `high` and every input within the limit, none
+    /// of which meets another of the model's own limits; `None` where nothing is known. One pair, for any box, is a linear system.
+    fn jacobian_hull(&self, _low: &[f64], _high: &[f64]) -> Option<Vec<(Matrix, Matrix)>> {
+        None
+    }
+
     /// What is seen of `x [n]`: `obs [o]`.
     fn observe(&self, x: &[f64], obs: &mut [f64]) {
         obs.copy_from_slice(x);

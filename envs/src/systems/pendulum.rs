@@ -148,6 +148,24 @@ impl Model for Pendulum {
         next[0] = x[0] + next[1] * self.dt;
     }
 
+    /// The Jacobians are affine in cos θ, so those of its least and largest value span all.
+    fn jacobian_hull(&self, low: &[f64], high: &[f64]) -> Option<Vec<(Matrix, Matrix)>> {
+        let (pull, push) = self.accelerations();
+        let fastest = low[1].abs().max(high[1].abs()) + (pull + push * self.max_torque) * self.dt;
+        if low[0] < -PI || high[0] > PI || fastest > self.max_speed {
+            return None;
+        }
+        let (first, last) = (low[0].cos(), high[0].cos());
+        let most = if low[0] <= 0.0 && high[0] >= 0.0 { 1.0 } else { first.max(last) };
+        let input = Matrix::column(&[self.dt * self.dt * push, self.dt * push]);
+        let at = |cos: f64| {
+            let slope = pull * cos * self.dt;
+            let rows = [1.0 + self.dt * slope, self.dt, slope, 1.0];
+            (Matrix { rows: 2, columns: 2, values: rows.to_vec() }, input.clone())
+        };
+        Some(vec![at(first.min(last) - 1e-15), at(most)])
+    }
+
     fn jacobians(&self, x: &[f64], u: &[f64], a: &mut [f64], b: &mut [f64]) {
         let (pull, push) = self.accelerations();
         let free = if self.speed(x, u).abs() > self.max_speed { 0.0 } else { 1.0 };
@@ -181,5 +199,27 @@ mod tests {
         for pendulum in [Pendulum::default(), Pendulum { observation: AngleObservation::Angle, ..heavy }] {
             check(&pendulum, &[3.1, 9.0], 3.0);
         }
+    }
+
+    #[test]
+    fn the_hull_holds_every_jacobian() {
+        let pendulum = Pendulum::default();
+        for (low, high) in [([-0.4, -1.0], [0.3, 1.0]), ([0.2, -2.0], [1.5, 0.0]), ([-3.0, 0.0], [-1.0, 5.0])] {
+            let hull = pendulum.jacobian_hull(&low, &high).unwrap();
+            let slope = |vertex: usize| hull[vertex].0.at(1, 0);
+            for step in 0..=20 {
+                let x = [low[0] + (high[0] - low[0]) * f64::from(step) / 20.0, high[1]];
+                let (mut a, mut b) = ([0.0; 4], [0.0; 2]);
+                pendulum.jacobians(&x, &[1.0], &mut a, &mut b);
+                let share = (a[2] - slope(0)) / (slope(1) - slope(0));
+                assert!((-1e-12..=1.0 + 1e-12).contains(&share), "{x:?} {share}");
+                for (k, entry) in a.iter().enumerate() {
+                    let (first, last) = (hull[0].0.values[k], hull[1].0.values[k]);
+                    assert!((first + share * (last - first) - entry).abs() < 1e-12, "{x:?} {k}");
+                }
+                assert!(b.iter().zip(&hull[0].1.values).all(|(b, h)| (b - h).abs() < 1e-15));
+            }
+        }
+        assert!(pendulum.jacobian_hull(&[-0.1, -8.0], &[0.1, 8.0]).is_none(), "the speed is clipped there");
     }
 }

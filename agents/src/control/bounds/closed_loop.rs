@@ -5,10 +5,11 @@
 
 use faer::MatRef;
 
-use super::super::algebra::{extreme_eigenvalues, spectral_norm};
+use super::super::algebra::extreme_eigenvalues;
 use super::super::gain::power_sum;
 use super::super::{ControlError, Lqr};
 use super::Constant;
+use crate::dense::spectral_norm;
 
 /// How the expert's loop forgets a disturbance (A1 and A2).
 #[derive(Clone, Debug, PartialEq)]

@@ -1,9 +1,6 @@
 //! δ = sup_{x ∈ X} min_i ‖x − x_i‖: how far a point of the region can be from the nearest sample.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-
-use super::{Constant, ControlError};
+use super::{Constant, ControlError, Supremum, supremum};
 use crate::neighbours::Tree;
 
 /// δ between two numbers.
@@ -22,35 +19,8 @@ impl Coverage {
     }
 }
 
-struct Cell {
-    upper: f64,
-    centre: Vec<f64>,
-    half: Vec<f64>,
-}
-
-impl PartialEq for Cell {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Cell {}
-
-impl PartialOrd for Cell {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Cell {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.upper.total_cmp(&other.upper)
-    }
-}
-
-/// δ of `samples [N, n]` over the box `low` … `high`, by branch and bound: a cell's points are at most the distance of its centre plus
-/// half its diagonal away. The cell with the greatest such bound is halved along its longest side until the bounds are within `tolerance`
-/// of each other (relative), or `cells` have been looked at; `upper` is valid either way.
+/// δ of `samples [N, n]` over the box `low` … `high`, by branch and bound on the distance to the nearest, whose slope is 1: until both
+/// ends are within `tolerance` of each other (relative), or `cells` have been looked at; `upper` is valid either way.
 ///
 /// # Errors
 /// [`ControlError::BadInput`] without a sample, for an empty or unbounded box, or samples that are not rows of its dimension.
@@ -62,43 +32,14 @@ pub fn coverage(
     cells: usize,
 ) -> Result<Coverage, ControlError> {
     let n = low.len();
-    let ordered = low.iter().zip(high).all(|(low, high)| low.is_finite() && high.is_finite() && low <= high);
-    if n == 0 || high.len() != n || !ordered {
-        return Err(ControlError::bad("the box", format!("from {low:?} to {high:?} is not a bounded box")));
-    }
-    if samples.is_empty() || !samples.len().is_multiple_of(n) || samples.iter().any(|x| !x.is_finite()) {
+    if n == 0 || samples.is_empty() || !samples.len().is_multiple_of(n) || samples.iter().any(|x| !x.is_finite()) {
         let problem = format!("{} numbers are not one or more finite rows of {n}", samples.len());
         return Err(ControlError::bad("samples", problem));
     }
     let tree = Tree::new(samples, n);
-    let cell = |centre: Vec<f64>, half: Vec<f64>| {
-        let distance = tree.nearest(&centre).map_or(f64::INFINITY, |found| found.1);
-        let radius = half.iter().map(|h| h * h).sum::<f64>().sqrt();
-        (distance, Cell { upper: distance + radius, centre, half })
-    };
-    let middle = low.iter().zip(high).map(|(low, high)| 0.5 * (low + high)).collect();
-    let (mut lower, first) = cell(middle, low.iter().zip(high).map(|(low, high)| 0.5 * (high - low)).collect());
-    let mut heap = BinaryHeap::from([first]);
-    for _ in 0..cells {
-        let Some(Cell { upper, centre, mut half }) = heap.pop() else { break };
-        let longest = (0..n).max_by(|&i, &j| half[i].total_cmp(&half[j])).unwrap_or(0);
-        if upper - lower <= tolerance * upper || half[longest] == 0.0 {
-            heap.push(Cell { upper, centre, half });
-            break;
-        }
-        half[longest] *= 0.5;
-        for side in [-1.0, 1.0] {
-            let mut moved = centre.clone();
-            moved[longest] += side * half[longest];
-            let (distance, mut part) = cell(moved, half.clone());
-            lower = lower.max(distance);
-            part.upper = part.upper.min(upper);
-            heap.push(part);
-        }
-    }
-    let upper = heap.peek().map_or(lower, |cell| cell.upper);
-    // Distances are sums and a root of a few rounded numbers.
-    Ok(Coverage { lower, upper: upper.max(lower) * (1.0 + 1e-12) })
+    let distance = |x: &[f64]| tree.nearest(x).map_or(f64::INFINITY, |found| found.1);
+    let Supremum { lower, upper } = supremum(distance, 1.0, low, high, tolerance, cells)?;
+    Ok(Coverage { lower, upper })
 }
 
 /// A δ that holds with probability `confidence` when `samples` points are drawn independently from a density of at least `density` times

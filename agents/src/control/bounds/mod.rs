@@ -5,7 +5,8 @@
 //! | `learning` | B1, the policy's error from its error on the data; pairs that no α-Lipschitz policy can fit |
 //! | `coverage` | δ, how far a region's points are from the data |
 //! | `closed_loop` | B2, how far the loop strays; B3, what it loses; B4, both under disturbed measurements |
-//! | `tree` | nearest neighbours |
+//! | `basin` | where a nonlinear loop contracts, and how it is not left |
+//! | `supremum` | the largest value of a function of known slope over a box |
 //!
 //! The setting: x⁺ = f(x, u) on a region X, an expert π*, a policy π. The assumptions, in the order in which the bounds need them:
 //!
@@ -18,13 +19,17 @@
 //! A bound is as good as its worst constant: one that was only estimated makes the result an estimate, and it says so. The proofs are in
 //! `docs/derivations/feedback.md`.
 
+mod basin;
 mod closed_loop;
 mod coverage;
 mod learning;
+mod supremum;
 
+pub use basin::Basin;
 pub use closed_loop::{Costs, Stability, decay_with_exact_equilibrium};
 pub use coverage::{Coverage, coverage, finite_sample_coverage, uncovered_mass};
 pub use learning::{Pair, disturbed_error, expected_error, forced_error, learning_error, steepest_pair};
+pub use supremum::{Supremum, supremum};
 
 use super::ControlError;
 

@@ -14,6 +14,8 @@ pub enum Takes {
     StateAction,
     /// An observation and the one that follows.
     StateState,
+    /// An observation, an action in `[-1, 1]` and the observation that follows.
+    StateActionState,
 }
 
 /// A network that an agent has, by the name it goes by, or why it cannot be certified.

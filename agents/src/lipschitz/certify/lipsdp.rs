@@ -12,11 +12,12 @@ use faer::Mat;
 
 use super::{
     CertifyError, MARGIN, Network, Norm, Region,
-    algebra::{scale_rows, spectral_norm, triangular},
-    elimination::{Layer, Problem},
+    algebra::scale_rows,
+    elimination::Problem,
     lbfgs::{End, Limits, Point, Trial, minimise},
     local::{Slopes, slopes_on},
     product::product,
+    reduce::{Reduced, WIDTH, normalised},
     slopes::sector,
 };
 
@@ -35,10 +36,6 @@ const INFLATIONS: u32 = 20;
 /// Where that takes more than `CHEAP`, multipliers these shares of the way back to the start are tried too.
 const CHEAP: f64 = 1e-5;
 const BACK: [f64; 4] = [0.01, 0.1, 0.5, 1.0];
-
-/// Sectors are widened to at least this half width, relative to their middle: for a slope that is certain the best multiplier is infinite, and
-/// nearly so for one that nearly is.
-const WIDTH: f64 = 1e-4;
 
 /// Two stages in a row that lower ρ by less than this, relatively, are the end.
 const IDLE: f64 = 1e-9;
@@ -164,66 +161,6 @@ fn proven(problem: &Problem, x: &[f64], rho: f64) -> Option<f64> {
     (0..INFLATIONS).map(inflated).find(|&rho| problem.proves(x, rho))
 }
 
-enum Reduced {
-    /// No hidden layer does anything: the constant itself.
-    Constant(f64),
-    /// Layers of norm 1, and the product of the norms they had.
-    Problem(Problem, f64),
-}
-
-/// Without neurons that are always off and directions of the input that the first layer does not tell apart; every weight divided by its norm.
-fn normalised(
-    hidden: &[Mat<f64>],
-    sectors: Vec<Vec<(f64, f64)>>,
-    widest: (f64, f64),
-    last: Mat<f64>,
-) -> Result<Reduced, CertifyError> {
-    let mut layers: Vec<Layer> = Vec::new();
-    let (mut scale, mut columns): (f64, Option<Vec<usize>>) = (1.0, None);
-    let pick = |weight: &Mat<f64>, rows: &[usize], columns: &Option<Vec<usize>>| match columns {
-        Some(columns) => Mat::from_fn(rows.len(), columns.len(), |i, j| weight[(rows[i], columns[j])]),
-        None => Mat::from_fn(rows.len(), weight.ncols(), |i, j| weight[(rows[i], j)]),
-    };
-    for (weight, sector) in hidden.iter().zip(sectors) {
-        let rows: Vec<usize> = (0..sector.len()).filter(|&i| sector[i] != (0.0, 0.0)).collect();
-        let mut weight = pick(weight, &rows, &columns);
-        if layers.is_empty() {
-            weight = triangular(weight.transpose()).transpose().to_owned();
-        }
-        let norm = spectral_norm(weight.as_ref())?;
-        if norm == 0.0 {
-            return Ok(Reduced::Constant(0.0));
-        }
-        scale *= norm;
-        layers
-            .push(Layer { weight: weight / norm, sector: rows.iter().map(|&i| widened(sector[i], widest)).collect() });
-        columns = Some(rows);
-    }
-    let rows: Vec<usize> = (0..last.nrows()).collect();
-    let last = pick(&last, &rows, &columns);
-    let norm = spectral_norm(last.as_ref())?;
-    if norm == 0.0 || layers.is_empty() {
-        return Ok(Reduced::Constant(norm * scale));
-    }
-    let last = last / norm;
-    Ok(Reduced::Problem(Problem { layers, last_gram: last.transpose() * &last }, scale * norm))
-}
-
-/// A sector with room: a weaker statement than the one given, but within the activation's own sector `widest` where that has room itself, so that
-/// a box never has more slopes than there are everywhere.
-fn widened((alpha, beta): (f64, f64), widest: (f64, f64)) -> (f64, f64) {
-    let middle = 0.5 * (alpha + beta);
-    let radius = WIDTH * middle.abs();
-    let (low, high) = (alpha.min(middle - radius), beta.max(middle + radius));
-    if high > widest.1 {
-        (low - (high - widest.1), widest.1.max(beta))
-    } else if low < widest.0 {
-        (widest.0.min(alpha), high + (widest.0 - low))
-    } else {
-        (low, high)
-    }
-}
-
 /// Multipliers with positive definite Schur complements, as logarithms; for one sector throughout they give the product of norms
 /// (proof: `docs/derivations/certificates.md`).
 fn feasible(problem: &Problem) -> Vec<f64> {
@@ -252,7 +189,7 @@ fn feasible(problem: &Problem) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::{super::network::testing::*, *};
-    use crate::nets::Activation;
+    use crate::{dense::spectral_norm, nets::Activation};
 
     fn bound(network: &Network) -> f64 {
         lipsdp(network, &SdpOptions::default()).unwrap().upper
@@ -378,26 +315,6 @@ mod tests {
         let rho = problem.value(&x, 1.0).unwrap().unwrap().rho;
         assert!(problem.proves(&x, rho * (1.0 + 1e-7)) && !problem.proves(&x, rho * (1.0 - 1e-7)));
         assert!(!problem.proves(&x, f64::NAN));
-    }
-
-    #[test]
-    fn widened_sectors_contain_what_they_were_and_stay_within_the_activation_s() {
-        for (sector, widest) in [
-            ((1.0, 1.0), (0.0, 1.0)),
-            ((0.1, 0.1), (0.1, 1.0)),
-            ((0.5, 0.5), (0.0, 1.0)),
-            ((0.2, 0.9), (0.0, 1.0)),
-            ((0.999_99, 1.0), (0.0, 1.0)),
-        ] {
-            let (low, high) = widened(sector, widest);
-            assert!(
-                low <= sector.0 && high >= sector.1 && low >= widest.0 && high <= widest.1,
-                "{sector:?}: {low} {high}"
-            );
-            assert!(high - low >= 1.9 * WIDTH * sector.0.min(sector.1), "{sector:?}: {low} {high}");
-        }
-        let (low, high) = widened((1.0, 1.0), (1.0, 1.0));
-        assert!(low < 1.0 && high >= 1.0);
     }
 
     #[test]

@@ -8,11 +8,11 @@ use faer::Mat;
 
 use super::{
     CertifyError, Network, Region,
-    algebra::{UNIT_ROUNDOFF, spectral_norm},
+    algebra::UNIT_ROUNDOFF,
     lines::{Chain, Interval, Map},
     slopes::{Line, Lines, lines, product_lines, sector, slopes_between, values_between},
 };
-use crate::nets::Activation;
+use crate::{dense::spectral_norm, nets::Activation};
 
 /// A neuron on one side of its kink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

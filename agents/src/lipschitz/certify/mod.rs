@@ -4,11 +4,13 @@
 //! | file | what |
 //! | --- | --- |
 //! | `network` | the network as certificates see it: weights, biases, slopes, what is done before and after |
+//! | `pass` | its values and Jacobians |
 //! | `extract` | that description of a perceptron's flat parameters, or of a policy file |
 //! | `slopes` | what the activations' slopes can be, everywhere and on an interval, and lines that enclose them |
 //! | `algebra` | norms and factorisations of dense matrices |
 //! | `product` | the product of the layers' norms, ℓ2 and ℓ∞ |
 //! | `elimination` | LipSDP (Fazlyab et al. 2019, arXiv 1906.04893) by eliminating one layer at a time: value and gradient |
+//! | `reduce` | a network and its slopes as such a problem, without what does nothing |
 //! | `lipsdp` | its minimisation over the multipliers, the check of the result, and the same with a box's slopes |
 //! | `lbfgs` | the minimiser |
 //! | `lines` | interval and linear bounds through a chain of layers |
@@ -30,7 +32,9 @@ mod lipsdp;
 mod local;
 mod lower;
 mod network;
+mod pass;
 mod product;
+mod reduce;
 mod region;
 mod slopes;
 

@@ -8,13 +8,17 @@
 //! | `data` | inputs and targets out of the replay buffer |
 //! | `loss` | likelihood and squared error, by autograd and by hand |
 //! | `step` | one gradient step: rows shared out for one network, networks for several |
+//! | `members` | the gradient of several networks at once |
 //! | `fit` | epochs, bootstrap, held-out error, early stop |
 //! | `predict` | predictions of many rows, each by a member of its choice |
+//! | `certify` | the members as certificates see them |
 
+mod certify;
 mod config;
 mod data;
 mod fit;
 pub mod loss;
+mod members;
 mod params;
 mod predict;
 mod step;

@@ -1,0 +1,117 @@
+//! The largest value of a function of known slope over a box.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::{Constant, ControlError};
+
+/// A supremum between two numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Supremum {
+    /// A value that was met.
+    pub lower: f64,
+    /// No value is above this: what bounds may use.
+    pub upper: f64,
+}
+
+impl Supremum {
+    /// The upper end, proven where the slope was.
+    pub fn constant(&self, slope: Constant) -> Constant {
+        Constant::from(self.upper, &[slope])
+    }
+}
+
+struct Cell {
+    upper: f64,
+    centre: Vec<f64>,
+    half: Vec<f64>,
+}
+
+impl PartialEq for Cell {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Cell {}
+
+impl PartialOrd for Cell {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Cell {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.upper.total_cmp(&other.upper)
+    }
+}
+
+/// sup f over the box `low` … `high`, f's Lipschitz constant being at most `slope`, by branch and bound: in a cell f is at most its value at
+/// the centre plus `slope` times half the diagonal. The cell with the greatest such bound is halved along its longest side until both ends are within
+/// `tolerance` of each other (relative), or `cells` have been looked at; `upper` is valid either way.
+///
+/// # Errors
+/// [`ControlError::BadInput`] for an empty or unbounded box, or a slope that is no number.
+pub fn supremum(
+    mut f: impl FnMut(&[f64]) -> f64,
+    slope: f64,
+    low: &[f64],
+    high: &[f64],
+    tolerance: f64,
+    cells: usize,
+) -> Result<Supremum, ControlError> {
+    let n = low.len();
+    let ordered = low.iter().zip(high).all(|(low, high)| low.is_finite() && high.is_finite() && low <= high);
+    if n == 0 || high.len() != n || !ordered {
+        return Err(ControlError::bad("the box", format!("from {low:?} to {high:?} is not a bounded box")));
+    }
+    Constant::certified(slope).at_least_zero("the slope")?;
+    let mut cell = |centre: Vec<f64>, half: Vec<f64>| {
+        let value = f(&centre);
+        let radius = half.iter().map(|h| h * h).sum::<f64>().sqrt();
+        (value, Cell { upper: value + slope * radius, centre, half })
+    };
+    let middle = low.iter().zip(high).map(|(low, high)| 0.5 * (low + high)).collect();
+    let (mut lower, first) = cell(middle, low.iter().zip(high).map(|(low, high)| 0.5 * (high - low)).collect());
+    let mut heap = BinaryHeap::from([first]);
+    for _ in 0..cells {
+        let Some(Cell { upper, centre, mut half }) = heap.pop() else { break };
+        let longest = (0..n).max_by(|&i, &j| half[i].total_cmp(&half[j])).unwrap_or(0);
+        if upper - lower <= tolerance * upper || half[longest] == 0.0 {
+            heap.push(Cell { upper, centre, half });
+            break;
+        }
+        half[longest] *= 0.5;
+        for side in [-1.0, 1.0] {
+            let mut moved = centre.clone();
+            moved[longest] += side * half[longest];
+            let (value, mut part) = cell(moved, half.clone());
+            lower = lower.max(value);
+            part.upper = part.upper.min(upper);
+            heap.push(part);
+        }
+    }
+    let upper = heap.peek().map_or(lower, |cell| cell.upper);
+    // Values are sums and a root of a few rounded numbers.
+    Ok(Supremum { lower, upper: upper.max(lower) * (1.0 + 1e-12) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_maximum_lies_between_both_ends() {
+        // |sin 3x − y| over [0, 1] × [−1, 0]: 2 at x = π/6, y = −1; slope at most √10.
+        let f = |x: &[f64]| ((3.0 * x[0]).sin() - x[1]).abs();
+        for (cells, gap) in [(5, 3.0), (20_000, 0.01)] {
+            let found = supremum(f, 10f64.sqrt(), &[0.0, -1.0], &[1.0, 0.0], 1e-3, cells).unwrap();
+            assert!(found.lower <= 2.0 && 2.0 <= found.upper && found.upper - found.lower < gap, "{found:?}");
+        }
+        assert!(supremum(f, f64::NAN, &[0.0, -1.0], &[1.0, 0.0], 0.1, 10).is_err());
+        assert!(supremum(f, 1.0, &[1.0, 0.0], &[0.0, 0.0], 0.1, 10).is_err());
+        let slope = Constant::estimated(10f64.sqrt());
+        assert_eq!(Supremum { lower: 1.0, upper: 2.0 }.constant(slope), Constant::estimated(2.0));
+    }
+}

@@ -1,0 +1,34 @@
+//! The model's members for certificates, standardisation folded in: `model_<e>`, (s, a) to (reward, s' − s), and for a model with
+//! variances `model_<e>_log_variance`, (s, a) to the log-variance of each before it is bounded. Bounding has slopes in (0, 1), so an upper bound holds
+//! behind it too. Elites come first, the best of them first.
+
+use super::{Dynamics, Scaler};
+use crate::lipschitz::certify::{Certifiable, Head, Input, Network, Takes};
+
+impl Scaler {
+    /// What `apply` does to each coordinate.
+    pub fn inputs(&self) -> Vec<Input> {
+        let pairs = self.mean.iter().zip(&self.inverse);
+        pairs
+            .map(|(&mean, &scale)| Input::Standardised { mean: mean.into(), scale: scale.into(), clip: f64::INFINITY })
+            .collect()
+    }
+}
+
+impl Dynamics {
+    /// Every member.
+    pub fn certifiable(&self) -> Vec<Certifiable> {
+        let (dims, mlp, inputs) = (self.obs_dim + 1, &self.params.mlp, self.scaler.inputs());
+        let others = (0..self.params.members as u32).filter(|member| !self.elites.contains(member));
+        let heads = if self.config.prediction.gaussian() { 2 } else { 1 };
+        let each =
+            self.elites.iter().copied().chain(others).flat_map(|member| (0..heads).map(move |head| (member, head)));
+        each.map(|(member, head)| {
+            let name = format!("model_{member}{}", if head == 0 { "" } else { "_log_variance" });
+            let params = self.params.member(member as usize);
+            let network = Network::of_outputs(&name, mlp, params, &inputs, head * dims, Head::Linear(vec![1.0; dims]));
+            Certifiable { name, takes: Takes::StateAction, network }
+        })
+        .collect()
+    }
+}

@@ -1,0 +1,207 @@
+//! The constants and the bounds that they make. On a linear system the region is the box around the expert's loops, grown until the tube fits into it;
+//! on a nonlinear one the basin, which must not be left.
+
+use std::time::Duration;
+
+use liprl_agents::control::bounds::{Constant, Costs, Stability, coverage, disturbed_error, learning_error, supremum};
+use liprl_agents::control::{contraction, spectral_norm};
+
+use super::acting::Acting;
+use super::setting::Setting;
+use crate::cli::CertifyArgs;
+
+/// Cells of the region that e and δ are looked for in.
+const CELLS: usize = 30_000;
+const TOLERANCE: f64 = 0.03;
+/// How often the region is grown before it is given up.
+const GROWTHS: usize = 10;
+
+/// B1 from the demonstrated states.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Learnt {
+    /// ê.
+    pub(super) residual: f64,
+    /// δ.
+    pub(super) coverage: Constant,
+    /// ê + (α + ℓ*)δ.
+    pub(super) error: Constant,
+    /// Those of the demonstrated states that lie in the region.
+    pub(super) count: usize,
+}
+
+/// What holds for one size of measurement errors.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    pub(super) low: Vec<f64>,
+    pub(super) high: Vec<f64>,
+    /// α over the region and the measurements of it.
+    pub(super) alpha: Constant,
+    pub(super) learnt: Option<Learnt>,
+    /// e over the region, by covering it; and the largest error met there.
+    pub(super) error: Constant,
+    pub(super) error_met: f64,
+    /// The smaller of both, plus αε.
+    pub(super) disturbed: Constant,
+    pub(super) stability: Stability,
+    pub(super) tube: Constant,
+    pub(super) around_learned: Constant,
+    pub(super) regret: Constant,
+    /// κ L_u/(1 − ρ) of a linear loop, to compare G with.
+    pub(super) by_rate: Option<f64>,
+}
+
+/// The bounds at this ε; none where no region closes on itself, so that nothing is proven.
+pub(super) fn find(
+    setting: &Setting,
+    acting: &mut Acting,
+    (everywhere, _): (Constant, &'static str),
+    epsilon: f64,
+    args: &CertifyArgs,
+) -> anyhow::Result<Option<Bounds>> {
+    let (low, high) = setting.hull();
+    let (stability, by_rate) = stability(setting, args)?;
+    let (mut grown, mut found) = (0.0f64, None);
+    let share = Duration::from_secs_f64(args.time_limit / GROWTHS as f64);
+    for _ in 0..GROWTHS {
+        let corner = |ends: &[f64], sign: f64| ends.iter().map(|x| x + sign * grown).collect::<Vec<f64>>();
+        let (low, high) = (corner(&low, -1.0), corner(&high, 1.0));
+        let direct = setting.model.observation_dim() == setting.model.state_dim();
+        let wider = |ends: &[f64], sign: f64| ends.iter().map(|x| x + sign * epsilon).collect::<Vec<f64>>();
+        let slope = match direct {
+            true => acting.over(&wider(&low, -1.0), &wider(&high, 1.0), everywhere.value, share)?,
+            false => everywhere.value,
+        };
+        let alpha = Constant::from(slope, &[everywhere]);
+        let (error, error_met) = error(setting, acting, alpha, &low, &high)?;
+        let learnt = learnt(setting, acting, alpha, &low, &high)?;
+        let least = match &learnt {
+            Some(learnt) if learnt.error.value < error.value => learnt.error,
+            _ => error,
+        };
+        let disturbed = disturbed_error(least, alpha, epsilon)?;
+        let tube = stability.tube(disturbed)?;
+        let fits = match &setting.basin {
+            Some(basin) => basin.holds(0.5 * basin.radius, disturbed.value),
+            None => tube.value <= grown,
+        };
+        if fits {
+            let regret = regret(setting, &stability, disturbed, (&low, &high), args)?;
+            let around_learned = stability.tube_around_learned(least, disturbed)?;
+            let stability = stability.clone();
+            found = Some(Bounds {
+                low,
+                high,
+                alpha,
+                learnt,
+                error,
+                error_met,
+                disturbed,
+                stability,
+                tube,
+                around_learned,
+                regret,
+                by_rate,
+            });
+            break;
+        }
+        if setting.basin.is_some() {
+            break;
+        }
+        grown = 1.1 * tube.value;
+    }
+    Ok(found)
+}
+
+fn stability(setting: &Setting, args: &CertifyArgs) -> anyhow::Result<(Stability, Option<f64>)> {
+    let lqr = &setting.lqr;
+    if let Some(basin) = &setting.basin {
+        return Ok((basin.stability()?, None));
+    }
+    let closed = lqr.optimal.closed_loop.as_ref();
+    let exact = Stability::linear(closed, lqr.b.as_ref(), args.horizon as usize)?;
+    let input = spectral_norm(lqr.b.as_ref()).map_err(liprl_agents::control::ControlError::from)?;
+    // Where it does not contract in this norm there is nothing to compare with.
+    let by_rate = contraction(closed, lqr.optimal.cost.as_ref()).ok().map(|found| found.sum() * input);
+    Ok((exact, by_rate))
+}
+
+/// e over the box, by covering it, and the largest error met.
+fn error(
+    setting: &Setting,
+    acting: &mut Acting,
+    alpha: Constant,
+    low: &[f64],
+    high: &[f64],
+) -> anyhow::Result<(Constant, f64)> {
+    let mut failed = None;
+    let mut off = Off::new(setting);
+    let f = |x: &[f64]| {
+        off.at(setting, acting, x).unwrap_or_else(|error| {
+            failed = Some(error);
+            f64::INFINITY
+        })
+    };
+    let found = supremum(f, alpha.value + setting.expert, low, high, TOLERANCE, CELLS)?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    Ok((Constant::from(found.upper + acting.rounding(), &[alpha]), found.lower))
+}
+
+fn learnt(
+    setting: &Setting,
+    acting: &mut Acting,
+    alpha: Constant,
+    low: &[f64],
+    high: &[f64],
+) -> anyhow::Result<Option<Learnt>> {
+    let (Ok(samples), n) = (&setting.samples, low.len()) else { return Ok(None) };
+    let inside = |x: &&[f64]| x.iter().zip(low).zip(high).all(|((x, low), high)| low <= x && x <= high);
+    let inside: Vec<f64> = samples.chunks_exact(n).filter(inside).flatten().copied().collect();
+    if inside.is_empty() {
+        return Ok(None);
+    }
+    let (mut residual, mut off) = (acting.rounding(), Off::new(setting));
+    for x in inside.chunks_exact(n) {
+        residual = residual.max(off.at(setting, acting, x)? + acting.rounding());
+    }
+    let coverage = coverage(&inside, low, high, TOLERANCE, CELLS)?.constant();
+    let sure = Constant::certified;
+    let error = learning_error(sure(residual), alpha, sure(setting.expert), coverage)?;
+    Ok(Some(Learnt { residual, coverage, error, count: inside.len() / n }))
+}
+
+/// ‖π(x) − π*(x)‖ at states.
+pub(super) struct Off {
+    obs: Vec<f64>,
+    u: Vec<f64>,
+    best: Vec<f64>,
+}
+
+impl Off {
+    pub(super) fn new(setting: &Setting) -> Self {
+        let m = setting.model.input_dim();
+        Self { obs: vec![0.0; setting.model.observation_dim()], u: vec![0.0; m], best: vec![0.0; m] }
+    }
+
+    pub(super) fn at(&mut self, setting: &Setting, acting: &mut Acting, x: &[f64]) -> anyhow::Result<f64> {
+        setting.model.observe(x, &mut self.obs);
+        acting.act(&self.obs, &mut self.u)?;
+        setting.best(x, &mut self.best);
+        Ok(self.u.iter().zip(&self.best).map(|(u, best)| (u - best).powi(2)).sum::<f64>().sqrt())
+    }
+}
+
+/// B3, with the cost's slopes on the region.
+fn regret(
+    setting: &Setting,
+    stability: &Stability,
+    disturbed: Constant,
+    (low, high): (&[f64], &[f64]),
+    args: &CertifyArgs,
+) -> anyhow::Result<Constant> {
+    let states = low.iter().zip(high).map(|(low, high)| low.abs().max(high.abs()).powi(2)).sum::<f64>().sqrt();
+    let inputs = setting.expert * states + disturbed.value;
+    let costs = Costs::quadratic(&setting.lqr, Constant::certified(states), Constant::from(inputs, &[disturbed]))?;
+    Ok(stability.regret(disturbed, costs, 1.0, u64::from(args.horizon))?)
+}

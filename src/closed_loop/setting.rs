@@ -1,0 +1,119 @@
+//! The system, its expert, where runs start and the samples that the policy learnt from.
+
+use liprl_agents::control::bounds::Basin;
+use liprl_agents::control::{Lqr, spectral_norm};
+use liprl_envs::systems::Model;
+use rand::RngExt;
+
+use liprl_agents::Streams;
+
+use crate::cli::CertifyArgs;
+use crate::config::Config;
+use crate::saved::Saved;
+
+/// No coordinate of a basin reaches farther than this where nothing else limits it.
+const WIDEST: f64 = 1.0;
+
+pub(super) struct Setting {
+    pub(super) model: Box<dyn Model>,
+    pub(super) lqr: Lqr,
+    /// ‖K‖₂.
+    pub(super) expert: f64,
+    /// The expert's loops, `[T + 1, n]` each.
+    pub(super) loops: Vec<Vec<f64>>,
+    /// For a nonlinear system: where the bounds can hold.
+    pub(super) basin: Option<Basin>,
+    /// States demonstrated, `[N, n]`; or why there are none.
+    pub(super) samples: Result<Vec<f64>, String>,
+}
+
+impl Setting {
+    pub(super) fn new(model: Box<dyn Model>, saved: &mut Saved, args: &CertifyArgs) -> anyhow::Result<Self> {
+        let lqr = Lqr::of(&*model)?;
+        let expert = spectral_norm(lqr.optimal.gain.as_ref()).map_err(liprl_agents::control::ControlError::from)?;
+        let n = model.state_dim();
+        let anywhere = vec![1.0; n];
+        let hull = model.jacobian_hull(&anywhere.iter().map(|x| -x).collect::<Vec<_>>(), &anywhere);
+        let linear = model.input_limit().is_infinite() && hull.is_some_and(|hull| hull.len() == 1);
+        let basin = if linear { None } else { Some(Basin::of(&*model, &lqr, WIDEST)?) };
+        let samples = samples(saved, &*model);
+        let mut setting = Self { model, lqr, expert, loops: Vec::new(), basin, samples };
+        for run in 0..args.runs {
+            let start = setting.start(saved, args.seed.wrapping_add(u64::from(run)))?;
+            let path = setting.follow(start, args.horizon as usize);
+            setting.loops.push(path);
+        }
+        Ok(setting)
+    }
+
+    /// The environment's own start; of a nonlinear system one in the inner half of the basin.
+    fn start(&self, saved: &mut Saved, seed: u64) -> anyhow::Result<Vec<f64>> {
+        let mut x = vec![0.0; self.model.state_dim()];
+        let Some(basin) = &self.basin else {
+            let mut obs = vec![0.0; saved.task.obs_dim()];
+            saved.task.reset(Some(seed), &mut obs)?;
+            self.model.state_of(saved.task.raw_obs(), &mut x);
+            return Ok(x);
+        };
+        let mut rng = Streams::new(seed).rng("closed-loop/start");
+        loop {
+            x.iter_mut().zip(&basin.half).for_each(|(x, half)| *x = 0.5 * rng.random_range(-half..=*half));
+            if basin.norm(&x) <= 0.5 * basin.radius {
+                return Ok(x);
+            }
+        }
+    }
+
+    /// The expert's loop.
+    fn follow(&self, start: Vec<f64>, steps: usize) -> Vec<f64> {
+        let (n, m) = (self.model.state_dim(), self.model.input_dim());
+        let (mut path, mut u, mut next) = (start, vec![0.0; m], vec![0.0; n]);
+        for t in 0..steps {
+            self.best(&path[t * n..], &mut u);
+            self.model.advance(&path[t * n..(t + 1) * n], &u, &mut next);
+            path.extend_from_slice(&next);
+        }
+        path
+    }
+
+    /// −Kx, within the actuator's limit, which changes nothing inside a basin and no slope outside.
+    pub(super) fn best(&self, x: &[f64], u: &mut [f64]) {
+        let (gain, limit) = (&self.lqr.optimal.gain, self.model.input_limit());
+        for (i, u) in u.iter_mut().enumerate() {
+            *u = -(0..gain.ncols()).map(|j| gain[(i, j)] * x[j]).sum::<f64>();
+            *u = u.clamp(-limit, limit);
+        }
+    }
+
+    /// The smallest box around the expert's loops; of a nonlinear system the box around the basin.
+    pub(super) fn hull(&self) -> (Vec<f64>, Vec<f64>) {
+        if let Some(basin) = &self.basin {
+            return (basin.half.iter().map(|h| -h).collect(), basin.half.clone());
+        }
+        let n = self.model.state_dim();
+        let end = |pick: fn(f64, f64) -> f64, first: f64| -> Vec<f64> {
+            let column = |i: usize| self.loops.iter().flat_map(move |path| path.iter().skip(i).step_by(n));
+            (0..n).map(|i| column(i).copied().fold(first, pick)).collect()
+        };
+        (end(f64::min, f64::INFINITY), end(f64::max, f64::NEG_INFINITY))
+    }
+}
+
+/// The states that the run's demonstrations show.
+fn samples(saved: &Saved, model: &dyn Model) -> Result<Vec<f64>, String> {
+    let text = saved.config.as_ref().ok_or("a policy file does not say what it learnt from")?;
+    let config = Config::parse("config.yaml", text, &[]).map_err(|error| error.to_string())?;
+    let path = config.agent.demonstrations().ok_or("it learnt from no demonstrations")?;
+    let shown = saved.task.demonstrations(path).map_err(|error| error.to_string())?;
+    let (o, n) = (model.observation_dim(), model.state_dim());
+    let mut states = Vec::new();
+    for episode in &shown.episodes {
+        let steps = episode.rewards.len();
+        for obs in episode.observations.chunks_exact(o).take(steps) {
+            let mut x = vec![0.0; n];
+            model.state_of(obs, &mut x);
+            states.extend(x);
+        }
+    }
+    Ok(states)
+}
