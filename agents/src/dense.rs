@@ -5,7 +5,8 @@ use faer::MatRef;
 use crate::{control::ControlError, lipschitz::certify::CertifyError};
 
 /// A decomposition without a result.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{what} did not converge")]
 pub struct NotConverged {
     what: &'static str,
 }

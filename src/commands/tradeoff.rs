@@ -30,7 +30,7 @@ pub fn tradeoff(args: &TradeoffArgs) -> anyhow::Result<ExitCode> {
             );
         }
         for &(kind, epsilon) in &tests.disturbances {
-            Disturbed::new(&saved.policy, saved.task.env(), kind, epsilon)
+            Disturbed::new(&saved.policy, saved.task.env(), None, kind, epsilon)
                 .map_err(|error| Usage(format!("{folder}: {error}")))?;
         }
     }

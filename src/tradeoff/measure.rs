@@ -92,7 +92,7 @@ pub(super) fn costs(task: &mut Task, policy: &mut Policy, tests: &Tests) -> anyh
     let mut all =
         vec![seeds().map(|seed| rollout::episode(task, policy, seed, |_, _| ())).collect::<Result<Vec<_>, _>>()?];
     for &(kind, epsilon) in &tests.disturbances {
-        let mut disturbed = Disturbed::new(policy, task.env(), kind, epsilon)?;
+        let mut disturbed = Disturbed::new(policy, task.env(), None, kind, epsilon)?;
         let episodes = seeds().map(|seed| {
             disturbed.begin(seed);
             rollout::episode(task, &mut disturbed, seed, |_, _| ())

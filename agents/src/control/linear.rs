@@ -5,11 +5,11 @@ use faer::{Mat, MatRef, Scale};
 use liprl_envs::systems::Model;
 
 use super::{
-    ControlError, Lqr, algebra,
+    ControlError, Lqr,
     bounds::{Constant, Costs, Stability, disturbed_error, learning_error},
 };
 use crate::{
-    AgentError, Policy, PolicyHead,
+    AgentError, Policy, PolicyHead, dense,
     nets::{Activation, Init, Mlp},
 };
 
@@ -37,7 +37,7 @@ impl Lqr {
     /// # Errors
     /// [`ControlError::NotConverged`] where the norm is not found.
     pub fn scaled(&self, alpha: f64) -> Result<Mat<f64>, ControlError> {
-        Ok(Scale(alpha / algebra::spectral_norm(self.optimal.gain.as_ref())?) * &self.optimal.gain)
+        Ok(Scale(alpha / dense::spectral_norm(self.optimal.gain.as_ref())?) * &self.optimal.gain)
     }
 }
 
@@ -88,7 +88,7 @@ pub fn cost_bound(
         return Ok(None);
     }
     let stability = Stability::linear(lqr.optimal.closed_loop.as_ref(), lqr.b.as_ref(), steps as usize)?;
-    let slope = Constant::certified(algebra::spectral_norm(lqr.optimal.gain.as_ref())?);
+    let slope = Constant::certified(dense::spectral_norm(lqr.optimal.gain.as_ref()).map_err(ControlError::from)?);
     let shown = Shown::of(lqr, starts, steps);
     let mut reach = 0.0;
     for _ in 0..ROUNDS {
