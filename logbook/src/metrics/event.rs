@@ -132,8 +132,8 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use super::*;
+    use proptest::prelude::*;
 
     /// What the scanner takes, `serde_json` reads alike: step, time, and the values of names that hold an `a`.
     fn agrees(line: &[u8]) {

@@ -27,22 +27,23 @@ pub(super) fn answer(experiment: &Experiment, findings: &Findings) -> String {
             } else {
                 format!("{:+.1} %", 100.0 * found.difference.value / found.of.abs())
             };
-            let Interval { value, low, high } = found.difference;
             vec![
                 escape(&found.variant),
-                format!("{} [{}, {}]", signed(value), signed(low), signed(high)),
+                with_sign(found.difference),
                 share,
                 format!("{:.2} [{:.2}, {:.2}]", found.improvement.value, found.improvement.low, found.improvement.high),
+                found.by_seed.map_or("–".to_owned(), |(found, seeds)| format!("{} ({seeds})", with_sign(found))),
                 format!("{} / {}", found.runs.0, found.runs.1),
                 found.verdict().to_owned(),
             ]
         })
         .collect();
     let caption = format!("Each variant against {}, 95 % intervals", escape(&findings.baseline));
-    let heads = ["variant", "difference of IQMs", "of the baseline", "P(improvement)", "runs", "conclusion"];
+    let heads =
+        ["variant", "difference of IQMs", "of the baseline", "P(improvement)", "by seed (pairs)", "runs", "conclusion"];
     out += &table(&caption, &heads, &rows);
     out += "<p class=\"quiet\">IQM: interquartile mean over runs. P(improvement): how likely a run of the variant ends above one of the \
-            baseline, ties half. Intervals: percentiles of a bootstrap over seeds, stratified by task. “Higher” and “lower” need both intervals \
+            baseline, ties half. By seed: mean difference of runs of one seed, drawn as pairs. Intervals: percentiles of a bootstrap over seeds, stratified by task. “Higher” and “lower” need both intervals \
             to exclude no effect; “higher” is a statement about the metric, not a judgement.";
     if findings.comparisons.len() > 1 {
         let _ = write!(
@@ -70,5 +71,38 @@ pub(super) fn answer(experiment: &Experiment, findings: &Findings) -> String {
         let _ =
             write!(out, " The sweep names no baseline, so it is {}, the first by name.", escape(&findings.baseline));
     }
-    out + "</p>\n"
+    out += "</p>\n";
+    out + &effects(findings)
+}
+
+/// The effect of each axis.
+fn effects(findings: &Findings) -> String {
+    if findings.effects.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> = findings
+        .effects
+        .iter()
+        .map(|found| {
+            vec![
+                escape(&found.axis),
+                format!("<span>{} → {}</span>", escape(&found.from), escape(&found.to)),
+                with_sign(found.difference),
+                format!("{} to {}", signed(found.range.0), signed(found.range.1)),
+                found.settings.to_string(),
+                found.runs.to_string(),
+                found.verdict().to_owned(),
+            ]
+        })
+        .collect();
+    let heads =
+        ["axis", "from → to", "mean difference of IQMs", "least to most", "settings", "fewest runs", "conclusion"];
+    table("What each axis does, largest first, 95 % intervals", &heads, &rows)
+        + "<p class=\"quiet\">The mean, over the settings of the other axes in which both values have finished runs, of the difference of \
+           interquartile means; least and most of these differences beside it. Where they differ in sign the axis does not act by itself, and the \
+           mean says little. Intervals: each variant's runs drawn by themselves, stratified by task.</p>\n"
+}
+
+fn with_sign(found: Interval) -> String {
+    format!("{} [{}, {}]", signed(found.value), signed(found.low), signed(found.high))
 }
