@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod disturb;
 pub mod panics;
+pub mod references;
 pub mod rollout;
 pub mod saved;
 pub mod sweep;

@@ -9,10 +9,12 @@ use crate::cli::ReportArgs;
 
 /// Writes a sweep's report.
 pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
+    // A sweep's own metric that is none of returns has no such lines; asking for it costs reading it twice.
+    let metric = args.metric.as_deref().unwrap_or("eval/return_mean");
     let options = ReportOptions {
         metric: args.metric.clone(),
         baseline: args.baseline.clone(),
-        references: lines(&args.lines),
+        references: lines(&args.lines, args.no_lines, std::slice::from_ref(&args.sweep), metric)?,
         ..ReportOptions::default()
     };
     let written = write(&args.sweep, &args.out, &options)?;

@@ -1,5 +1,6 @@
 //! The training loop: steps, logging events, evaluations, checkpoints, and what the run folder says at the end.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Instant;
 
@@ -54,9 +55,12 @@ pub fn run(start: Start, order: &Order) -> anyhow::Result<End> {
             Ok(end)
         }
         Err(error) => {
-            let failure = run.failure(&error);
+            let mut failure = run.failure(&error);
             run.note(&failure.to_string());
-            run.end(Status::Failed { reason: failure.to_string() })?;
+            // Where even that cannot be written, on a full disk perhaps, the failure itself is what matters.
+            if let Err(error) = run.end(Status::Failed { reason: failure.to_string() }) {
+                failure.advice.push_str(&format!("\nThis could not be put into summary.json: {error:#}"));
+            }
             Err(failure.into())
         }
     }
@@ -251,13 +255,18 @@ impl Run {
     }
 
     fn failure(&self, error: &anyhow::Error) -> Failure {
-        let advice = match &self.saved {
-            Some(step) => format!(
+        let full = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        let full = full
+            .map(std::io::Error::kind)
+            .any(|kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded));
+        let mut advice = if full { "Make room on that disk. " } else { "" }.to_owned();
+        match &self.saved {
+            Some(step) => advice.push_str(&format!(
                 "The last good checkpoint is that of step {step} in {}; --resume goes on from it once the cause is gone.",
                 self.folder.checkpoints_path().display()
-            ),
-            None => "There is no checkpoint yet.".to_owned(),
-        };
+            )),
+            None => advice.push_str("There is no checkpoint yet."),
+        }
         Failure { step: self.session.counters.step, reason: format!("{error:#}"), advice }
     }
 

@@ -7,6 +7,7 @@ use super::super::compare::{Findings, short};
 use super::super::gather::{Experiment, State};
 use super::{figure, interval, table};
 use crate::draw::escape;
+use crate::plot::references;
 use crate::{Band, Bootstrap, Curve, Figure, Interval, Panel, curve::Point};
 
 /// Thresholds of a performance profile.
@@ -41,6 +42,7 @@ fn panels(experiment: &Experiment, metric: &str, options: Option<&ReportOptions>
     let variants = experiment.variants();
     let tasks = experiment.tasks();
     let several = tasks.len() > 1;
+    let names: BTreeSet<Option<&str>> = tasks.iter().copied().map(Some).collect();
     let of_task = |task: &str| {
         let curve = |(place, variant): (usize, &&str)| {
             let members = experiment.of(variant).filter(|member| member.task == task);
@@ -53,8 +55,9 @@ fn panels(experiment: &Experiment, metric: &str, options: Option<&ReportOptions>
             title: if several { task.to_owned() } else { String::new() },
             y_label: metric.to_owned(),
             log: false,
+            from_zero: true,
             curves: variants.iter().enumerate().filter_map(curve).collect(),
-            references: options.map(|options| options.references.clone()).unwrap_or_default(),
+            references: options.map(|options| references(&options.references, Some(task), &names)).unwrap_or_default(),
         }
     };
     tasks.into_iter().map(of_task).filter(|panel| !panel.curves.is_empty()).collect()
