@@ -61,15 +61,17 @@ fn overview(experiment: &Experiment) -> String {
 /// A table: a caption, heads, and rows whose first cell names the row. Cells are HTML already.
 fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
     let mut out = format!("<div class=\"wide\"><table>\n<caption>{caption}</caption>\n<thead><tr>");
-    for head in heads {
-        let _ = write!(out, "<th scope=\"col\">{head}</th>");
+    let is_number = |cell: &str| cell.starts_with(|c: char| c.is_ascii_digit() || "+-–−".contains(c));
+    for (column, head) in heads.iter().enumerate() {
+        // A head stands where its column's words do.
+        let words = rows.first().and_then(|row| row.get(column)).is_some_and(|cell| !is_number(cell));
+        let _ = write!(out, "<th scope=\"col\"{}>{head}</th>", if words { " class=\"words\"" } else { "" });
     }
     out.push_str("</tr></thead>\n<tbody>\n");
     for row in rows {
         out.push_str("<tr>");
         for (index, cell) in row.iter().enumerate() {
-            let number = cell.starts_with(|c: char| c.is_ascii_digit() || "+-–−".contains(c));
-            let _ = match (index, number) {
+            let _ = match (index, is_number(cell)) {
                 (0, _) => write!(out, "<th scope=\"row\">{cell}</th>"),
                 (_, true) => write!(out, "<td>{cell}</td>"),
                 (_, false) => write!(out, "<td class=\"words\">{cell}</td>"),

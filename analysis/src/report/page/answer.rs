@@ -32,7 +32,12 @@ pub(super) fn answer(experiment: &Experiment, findings: &Findings) -> String {
                 with_sign(found.difference),
                 share,
                 format!("{:.2} [{:.2}, {:.2}]", found.improvement.value, found.improvement.low, found.improvement.high),
-                found.by_seed.map_or("–".to_owned(), |(found, seeds)| format!("{} ({seeds})", with_sign(found))),
+                match found.by_seed {
+                    None => "–".to_owned(),
+                    // One pair has no spread.
+                    Some((found, 1)) => format!("{} (1)", signed(found.value)),
+                    Some((found, seeds)) => format!("{} ({seeds})", with_sign(found)),
+                },
                 format!("{} / {}", found.runs.0, found.runs.1),
                 found.verdict().to_owned(),
             ]
