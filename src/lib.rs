@@ -13,6 +13,7 @@ pub mod task;
 pub mod train;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,6 +24,11 @@ use cli::{Cli, Command};
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
+
+/// A line on standard error. Where that cannot be written, to a log on a full disk perhaps, nothing else ends for it.
+fn tell(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
 
 /// Runs one command. Exit codes: 0 done, 1 failed, 2 bad usage or config, 130 and 143 stopped by a signal.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -36,7 +42,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = panics::caught(|| run(cli.command)).unwrap_or_else(|panic| Err(panic.into()));
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        tell(format_args!("error: {error:#}"));
         ExitCode::from(if is_usage(&error) { 2 } else { 1 })
     })
 }

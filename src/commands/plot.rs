@@ -21,7 +21,7 @@ pub fn plot(args: &PlotArgs) -> anyhow::Result<ExitCode> {
     };
     let report = draw(&options, &args.out)?;
     for warning in &report.warnings {
-        eprintln!("warning: {warning}");
+        crate::tell(format_args!("warning: {warning}"));
     }
     let mut text = String::new();
     writeln!(text, "{}\n{}", report.picture.display(), report.table.display())?;
@@ -36,7 +36,7 @@ pub(super) fn lines(given: &[(String, f64)], none: bool, runs: &[PathBuf], metri
     }
     let (mut lines, faults) = references(runs, metric)?;
     for fault in faults {
-        eprintln!("warning: {fault}");
+        crate::tell(format_args!("warning: {fault}"));
     }
     // Whoever names a line knows better.
     let name = |label: &str| label.rsplit(':').next().unwrap_or_default().trim().to_owned();

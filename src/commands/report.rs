@@ -19,7 +19,7 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     };
     let written = write(&args.sweep, &args.out, &options)?;
     for warning in &written.warnings {
-        eprintln!("warning: {warning}");
+        crate::tell(format_args!("warning: {warning}"));
     }
     super::print(&format!("{}\n{}\n", written.answer, written.page.display()))
 }

@@ -45,12 +45,13 @@ fn plain<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Event<'l>>
             return None;
         }
         let name_at = at + 2;
-        let name_end = name_at + line[name_at..].iter().position(|&byte| byte == b'"')?;
-        let name = &text[name_at..name_end];
-        // An escape, or a control character, which JSON does not allow.
-        if name.bytes().any(|byte| byte == b'\\' || byte < b' ') || line.get(name_end + 1) != Some(&b':') {
+        // A name ends at its quote; an escape, or a control character, which JSON does not allow, is for `serde_json`.
+        let stops = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < b' ';
+        let name_end = name_at + line[name_at..].iter().position(stops)?;
+        if line.get(name_end..name_end + 2)? != b"\":" {
             return None;
         }
+        let name = &text[name_at..name_end];
         let value_at = name_end + 2;
         let value_end = value_end(line, value_at)?;
         let value = &text[value_at..value_end];
