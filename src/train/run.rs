@@ -4,7 +4,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Instant;
 
-use liprl_logbook::{Checkpoints, HParam, Keep, Logger, LoggerOptions, RunFolder, Status, Summary, peak_memory_bytes};
+use liprl_logbook::{
+    Checkpoints, HParam, Keep, LogbookError, Logger, LoggerOptions, RunFolder, Status, Summary, peak_memory_bytes,
+};
 use serde_json::Value;
 
 use super::Order;
@@ -255,11 +257,7 @@ impl Run {
     }
 
     fn failure(&self, error: &anyhow::Error) -> Failure {
-        let full = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-        let full = full
-            .map(std::io::Error::kind)
-            .any(|kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded));
-        let mut advice = if full { "Make room on that disk. " } else { "" }.to_owned();
+        let mut advice = if out_of_room(error) { "Make room on that disk. " } else { "" }.to_owned();
         match &self.saved {
             Some(step) => advice.push_str(&format!(
                 "The last good checkpoint is that of step {step} in {}; --resume goes on from it once the cause is gone.",
@@ -284,6 +282,16 @@ impl Run {
     fn note(&self, line: &str) {
         let _ = self.folder.append_log(line);
     }
+}
+
+/// Whether a file could not be written for want of room.
+fn out_of_room(error: &anyhow::Error) -> bool {
+    let files = match error.downcast_ref::<SaveError>() {
+        Some(SaveError::Files(files)) => Some(files),
+        _ => error.downcast_ref::<LogbookError>(),
+    };
+    let Some(LogbookError::Io(error)) = files else { return false };
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn logs(config: &Config) -> LoggerOptions {
