@@ -364,7 +364,10 @@ pub struct PlotArgs {
     /// Draw the mean of each run's last N points; 1 does not smooth
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub smooth: u32,
-    /// A horizontal line, such as an expert's return: --line expert=9359.5, or for one task of several: --line Ant-v5:expert=6000
+    /// Leave out the lines that come by themselves: the demonstrator's return and that of random actions
+    #[arg(long)]
+    pub no_lines: bool,
+    /// A horizontal line, such as a method's published return: --line paper=9359.5, or for one task of several: --line Ant-v5:paper=6000
     #[arg(long = "line", value_name = "NAME=VALUE", value_parser = reference)]
     pub lines: Vec<(String, f64)>,
 }
@@ -404,7 +407,10 @@ pub struct ReportArgs {
     /// The variant the others are compared with [default: the sweep's, else the first]
     #[arg(long)]
     pub baseline: Option<String>,
-    /// A horizontal line in the curves, such as an expert's return: --line expert=9359.5
+    /// Leave out the lines that come by themselves: the demonstrator's return and that of random actions
+    #[arg(long)]
+    pub no_lines: bool,
+    /// A horizontal line in the curves: --line paper=9359.5, or for one task of several: --line Ant-v5:paper=6000
     #[arg(long = "line", value_name = "NAME=VALUE", value_parser = reference)]
     pub lines: Vec<(String, f64)>,
 }

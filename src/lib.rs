@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod disturb;
 pub mod panics;
+pub mod references;
 pub mod rollout;
 pub mod saved;
 pub mod sweep;
@@ -14,6 +15,7 @@ pub mod tradeoff;
 pub mod train;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,6 +26,11 @@ use cli::{Cli, Command};
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
+
+/// A line on standard error. Where that cannot be written, to a log on a full disk perhaps, nothing else ends for it.
+fn tell(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
 
 /// Runs one command. Exit codes: 0 done, 1 failed, 2 bad usage or config, 130 and 143 stopped by a signal.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -37,7 +44,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = panics::caught(|| run(cli.command)).unwrap_or_else(|panic| Err(panic.into()));
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        tell(format_args!("error: {error:#}"));
         ExitCode::from(if is_usage(&error) { 2 } else { 1 })
     })
 }

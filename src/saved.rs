@@ -119,14 +119,16 @@ fn newest_or_best(folder: &RunFolder) -> anyhow::Result<Checkpoint> {
     if let Some(step) = folder.summary()?.best_step {
         match checkpoints.load(step) {
             Ok(best) => return Ok(best),
-            Err(error) => eprintln!("warning: the best checkpoint cannot be used, taking the newest: {error}"),
+            Err(error) => {
+                crate::tell(format_args!("warning: the best checkpoint cannot be used, taking the newest: {error}"))
+            }
         }
     }
     let Some(recovered) = checkpoints.latest_valid()? else {
         return Err(Usage(format!("{} has no checkpoint yet", folder.path().display())).into());
     };
     for warning in recovered.warnings {
-        eprintln!("warning: {warning}");
+        crate::tell(format_args!("warning: {warning}"));
     }
     Ok(recovered.checkpoint)
 }

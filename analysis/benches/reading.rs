@@ -1,13 +1,15 @@
 //! Reading 1,000 runs of 1,000 points each: `cargo bench -p liprl-analysis --bench reading`.
 //!
-//! A point is a line as training writes it: 25 metrics in 600 bytes.
+//! A point is a line as training writes it: 25 metrics in 900 bytes. The runs have their configs and provenance, which are read too. A metric
+//! that no run logged costs a second pass, for the names of those that were.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench fails by panicking")]
 
 use std::fmt::Write;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use liprl_analysis::{Run, find_runs};
+use liprl_analysis::{PlotOptions, Run, find_runs, plot};
+use liprl_logbook::{Provenance, RunFolder};
 use rayon::prelude::*;
 
 const RUNS: usize = 1000;
@@ -25,10 +27,12 @@ fn reading(criterion: &mut Criterion) {
         text.push_str("}\n");
     }
     println!("{} MB in all", text.len() * RUNS / 1_000_000);
+    let provenance = Provenance::collect("0.1.0", ".", &[("libtorch", "2")], 1, None);
+    let config = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/liayn/hopper.yaml")).unwrap();
     for run in 0..RUNS {
         let folder = root.path().join(format!("variant-{}/seed-{}", run / 10, run % 10));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("metrics.jsonl"), &text).unwrap();
+        let folder = RunFolder::create(folder, &config, &provenance).unwrap();
+        std::fs::write(folder.metrics_path(), &text).unwrap();
     }
     let mut group = criterion.benchmark_group("reading");
     group.sample_size(10);
@@ -39,6 +43,14 @@ fn reading(criterion: &mut Criterion) {
                 folders.par_iter().map(|folder| Run::read(folder, "eval/return_mean").unwrap().0.series.len()).sum();
             assert_eq!(points, RUNS * POINTS);
         });
+    });
+    group.bench_function("the same for a metric nobody logged", |bench| {
+        let options = PlotOptions {
+            paths: vec![root.path().to_path_buf()],
+            metric: "eval/return".to_owned(),
+            ..PlotOptions::default()
+        };
+        bench.iter(|| plot(&options, &root.path().join("x.png")).unwrap_err());
     });
     group.finish();
 }

@@ -57,6 +57,20 @@ impl Bootstrap {
         Ok(self.one(&[ours, theirs], |drawn| estimate.of(&drawn[0]) - estimate.of(&drawn[1])))
     }
 
+    /// The mean over pairs of `estimate` of the first minus that of the second, every method drawn independently: an effect averaged over
+    /// the settings in which it was tried.
+    ///
+    /// # Errors
+    /// When the two of a pair are not of the same tasks.
+    pub fn mean_difference(&self, pairs: &[(&Scores, &Scores)], estimate: Estimate) -> Result<Interval, ScoresError> {
+        pairs.iter().try_for_each(|(ours, theirs)| ours.same_tasks(theirs))?;
+        let methods: Vec<&Scores> = pairs.iter().flat_map(|&(ours, theirs)| [ours, theirs]).collect();
+        Ok(self.one(&methods, |drawn| {
+            let differences = drawn.chunks_exact(2).map(|pair| estimate.of(&pair[0]) - estimate.of(&pair[1]));
+            differences.sum::<f64>() / pairs.len() as f64
+        }))
+    }
+
     /// [`scores::probability_of_improvement`] of ours over theirs.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ pub struct Panel {
     pub log: bool,
     /// Whether the horizontal axis is logarithmic; points that are not positive are left out.
     pub log_x: bool,
+    /// Whether a horizontal axis that is not logarithmic may begin at 0 where its first point comes soon after.
+    pub from_zero: bool,
     /// One line with its band each, by its place in the legend.
     pub curves: Vec<(usize, Curve)>,
     /// Horizontal lines.
@@ -167,6 +169,9 @@ impl Panel {
             .map(scaled);
         let (low, high_y) = extent(heights, 0.05);
         let (first, last) = extent(points().map(|point| along(point.x)), 0.0);
+        // Steps are counted from 0, where that wastes little of the axis.
+        let spare = self.from_zero && !self.log_x && first > 0.0 && first < 0.25 * last;
+        let first = if spare { 0.0 } else { first };
         let x_of = |x: f64| left + (along(x) - first) / (last - first) * wide;
         let y_of = |y: f64| top + high - (scaled(y).clamp(low, high_y) - low) / (high_y - low) * high;
 
@@ -187,10 +192,30 @@ impl Panel {
         page.upright_text((left - 58.0, top + high / 2.0), &self.y_label, 12);
         page.text((left + wide / 2.0, top - 7.0), &self.title, 13, Anchor::Middle);
 
-        for reference in self.references.iter().filter(|line| usable(line.y)) {
-            let y = y_of(reference.y);
-            page.line(vec![(left, y), (left + wide, y)], Ink::Text, 1.0, &[4.0, 4.0]);
-            page.text((left + wide - 4.0, y - 4.0), &reference.label, 11, Anchor::End);
+        let mut references: Vec<(f64, &str)> = self
+            .references
+            .iter()
+            .filter(|line| usable(line.y))
+            .map(|line| (y_of(line.y), line.label.as_str()))
+            .collect();
+        references.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let drawn: Vec<(f64, f64)> = points().map(|point| (x_of(point.x), y_of(point.centre))).collect();
+        for (index, (y, label)) in references.iter().enumerate() {
+            page.line(vec![(left, *y), (left + wide, *y)], Ink::Text, 1.0, &[4.0, 4.0]);
+            // Below the line where the next line above, or the frame, is too near.
+            let above = index.checked_sub(1).map_or(top, |before| references[before].0);
+            let baseline = if y - above < 16.0 { y + 13.0 } else { y - 4.0 };
+            // At the end where fewer points of the curves are in the way.
+            let reach = label.chars().count() as f64 * 11.0 * LETTER + 8.0;
+            let near = |from: f64, to: f64| {
+                let inside = |&&(x, y): &&(f64, f64)| (from..=to).contains(&x) && (y - baseline + 4.0).abs() < 14.0;
+                drawn.iter().filter(inside).count()
+            };
+            if near(left, left + reach) < near(left + wide - reach, left + wide) {
+                page.text((left + 4.0, baseline), label, 11, Anchor::Start);
+            } else {
+                page.text((left + wide - 4.0, baseline), label, 11, Anchor::End);
+            }
         }
         for (index, curve) in &self.curves {
             let drawn = |point: &&Point| usable(point.centre) && along(point.x).is_finite();

@@ -123,6 +123,7 @@ fn figure(
             title: task.filter(|_| tasks.len() > 1).unwrap_or_default().to_owned(),
             y_label: options.metric.clone(),
             log: false,
+            from_zero: true,
             curves,
             references: references(&options.references, *task, &tasks),
         });
@@ -158,7 +159,7 @@ fn caption(panels: &[Panel], options: &PlotOptions) -> String {
 }
 
 /// The lines of one task: those for all, and those with its name before a colon.
-fn references(lines: &[Line], task: Option<&str>, tasks: &BTreeSet<Option<&str>>) -> Vec<Line> {
+pub(crate) fn references(lines: &[Line], task: Option<&str>, tasks: &BTreeSet<Option<&str>>) -> Vec<Line> {
     let for_task = |line: &Line| match line.label.split_once(':') {
         Some((name, label)) if tasks.contains(&Some(name)) => {
             (Some(name) == task).then(|| Line { label: label.trim().to_owned(), y: line.y })

@@ -7,6 +7,7 @@ use std::{
 
 use fs_err as fs;
 use liprl_logbook::{RunFolder, metric_names, read_series};
+use rayon::prelude::*;
 
 use crate::AnalysisError;
 
@@ -68,8 +69,8 @@ impl Run {
 
     /// Every metric the runs hold.
     pub(crate) fn names(runs: &[Self]) -> Result<BTreeSet<String>, AnalysisError> {
-        let each = runs.iter().map(|run| Ok(metric_names(run.folder.join(METRICS))?));
-        Ok(each.collect::<Result<Vec<_>, AnalysisError>>()?.into_iter().flatten().collect())
+        let each = runs.par_iter().map(|run| metric_names(run.folder.join(METRICS)));
+        Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 }
 

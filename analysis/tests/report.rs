@@ -57,6 +57,27 @@ fn says_what_was_asked_what_came_out_and_what_failed() {
 }
 
 #[test]
+fn two_axes_are_answered_by_their_effects() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().join("grid");
+    // The penalty gives 100, the norm 10, both together 5 more.
+    for (penalty, norm, value) in [(0, "off", 0.0), (10, "off", 100.0), (0, "on", 10.0), (10, "on", 115.0)] {
+        for seed in 0..4 {
+            let (variant, last) = (format!("norm={norm},penalty={penalty}"), value + f64::from(seed));
+            sweep::run(&runs, &variant, penalty, seed, last, liprl_logbook::Status::Done);
+        }
+    }
+    let written = report(&runs, root.path(), &ReportOptions::default()).unwrap();
+    let last_two: Vec<&str> = written.answer.lines().skip(3).collect();
+    assert!(last_two[0].starts_with("penalty from 0 to 10: higher. Mean difference +102.5 ["), "{last_two:?}");
+    assert!(last_two[1].starts_with("norm from off to on: higher. Mean difference +12.50 ["), "{last_two:?}");
+    let page = std::fs::read_to_string(&written.page).unwrap();
+    assert!(page.contains("What each axis does") && page.contains("+100.0 to +105.0"));
+    // Every seed's difference is 100 to the digit, whatever the spread over seeds.
+    assert!(page.contains("+100.0 [+100.0, +100.0] (4)"), "pairs of seeds");
+}
+
+#[test]
 fn another_baseline_turns_the_answer_round_and_a_wrong_one_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());

@@ -54,6 +54,11 @@ fn points_to_a_millionth_and_intervals_statistically() {
         let (x, y) = (matrix(runs_x, tasks, 0.2, 1), matrix(runs_y, tasks, 0.0, 2));
         let thresholds = [0.1, 0.4, 0.8, 1.2, 3.5];
         let theirs = rliable(&json!({"x": x, "y": y, "gamma": 1.0, "thresholds": thresholds, "resamples": RESAMPLES}));
+        // A second pair: the tasks' columns turned by one and doubled, against the other raised by one.
+        let turned = |row: &Vec<f64>| (0..tasks).map(|task| 2.0 * row[(task + tasks - 1) % tasks]).collect();
+        let x_too: Vec<Vec<f64>> = x.iter().map(turned).collect();
+        let y_too: Vec<Vec<f64>> = y.iter().map(|row| row.iter().map(|score| score + 1.0).collect()).collect();
+        let second = [x_too, y_too].map(|rows| Scores::from_rows(&names[..tasks], &rows).unwrap());
         let (x, y) = (Scores::from_rows(&names[..tasks], &x).unwrap(), Scores::from_rows(&names[..tasks], &y).unwrap());
         // Ends of percentile intervals jump between the few values that resampled estimates have, so theirs, from 1,000 resamples, has
         // to lie between ours of a little more and a little less coverage: 4 standard errors of a 2.5 % tail.
@@ -79,6 +84,11 @@ fn points_to_a_millionth_and_intervals_statistically() {
         agree("iqm over tasks", over_tasks(wide), over_tasks(narrow), &theirs["iqm_over_tasks"]);
         let improvement = |bootstrap: Bootstrap| bootstrap.improvement(&x, &y).unwrap();
         agree("improvement", improvement(wide), improvement(narrow), &theirs["improvement"]);
+        let effect = |bootstrap: Bootstrap| {
+            let pairs = [(&x, &y), (&second[0], &second[1])];
+            bootstrap.mean_difference(&pairs, Estimate::InterquartileMean).unwrap()
+        };
+        agree("mean difference", effect(wide), effect(narrow), &theirs["mean_difference"]);
         let profiles = wide.profile(&x, &thresholds).into_iter().zip(narrow.profile(&x, &thresholds));
         for (index, (wide, narrow)) in profiles.enumerate() {
             agree("profile", wide, narrow, &theirs["profile"][index]);

@@ -1,13 +1,15 @@
 //! `metrics.jsonl`: one JSON object per logging event, `{"step": …, "wall_s": …, "<name>": …}`. A number that is not finite is `null`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
+mod event;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use fs_err as fs;
-use serde::Deserializer;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+
+use event::Event;
 
 /// One event as a line. `wall_s` is kept to the millisecond.
 pub(crate) fn line(step: u64, wall_s: f64, values: &[(&str, f64)]) -> Vec<u8> {
@@ -42,11 +44,11 @@ pub struct Series {
 /// When the file cannot be read. A line that is damaged is no error: see [`Series::damaged_lines`].
 pub fn read_series(path: impl AsRef<Path>, metric: &str) -> std::io::Result<Series> {
     let mut series = Series::default();
-    series.damaged_lines = read_lines(path.as_ref(), &|name| name == metric, &mut |step, wall_s, values| {
-        if let Some((_, value)) = values.pop() {
-            series.steps.push(step);
-            series.wall_s.push(wall_s);
-            series.values.push(value);
+    series.damaged_lines = read_lines(path.as_ref(), &|name| name == metric, &mut |event| {
+        if let Some((_, value)) = event.values.last() {
+            series.steps.push(event.step);
+            series.wall_s.push(event.wall_s);
+            series.values.push(*value);
         }
     })?;
     Ok(series)
@@ -61,38 +63,20 @@ pub fn read_all_series(
     wanted: impl Fn(&str) -> bool,
 ) -> std::io::Result<(BTreeMap<String, Series>, Vec<usize>)> {
     let mut all: BTreeMap<String, Series> = BTreeMap::new();
-    let damaged = read_lines(path.as_ref(), &wanted, &mut |step, wall_s, values| {
-        for (name, value) in values.drain(..) {
-            let series = all.entry(name).or_default();
-            series.steps.push(step);
-            series.wall_s.push(wall_s);
-            series.values.push(value);
+    let damaged = read_lines(path.as_ref(), &wanted, &mut |event| {
+        for (name, value) in &event.values {
+            // A name is copied once a run, not once an event.
+            if !all.contains_key(&**name) {
+                all.insert(name.clone().into_owned(), Series::default());
+            }
+            if let Some(series) = all.get_mut(&**name) {
+                series.steps.push(event.step);
+                series.wall_s.push(event.wall_s);
+                series.values.push(*value);
+            }
         }
     })?;
     Ok((all, damaged))
-}
-
-/// What is done with an event: its step, its time and its wanted values.
-type TakeEvent<'a> = dyn FnMut(u64, f64, &mut Vec<(String, f64)>) + 'a;
-
-/// Hands every whole line's wanted values to `take`; the answer is the numbers of the damaged ones.
-fn read_lines(path: &Path, wanted: &dyn Fn(&str) -> bool, take: &mut TakeEvent<'_>) -> std::io::Result<Vec<usize>> {
-    let mut reader = BufReader::with_capacity(64 * 1024, fs::File::open(path)?);
-    let (mut damaged, mut line, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 1.. {
-        line.clear();
-        values.clear();
-        if reader.read_until(b'\n', &mut line)? == 0 || line.last() != Some(&b'\n') {
-            break;
-        }
-        let mut json = serde_json::Deserializer::from_slice(&line);
-        let event = json.deserialize_map(EventVisitor { wanted, values: &mut values });
-        match event.and_then(|event| json.end().map(|()| event)) {
-            Ok((Some(step), wall_s)) => take(step, wall_s, &mut values),
-            _ => damaged.push(number),
-        }
-    }
-    Ok(damaged)
 }
 
 /// The metrics a `metrics.jsonl` holds, in no order; damaged lines are passed over.
@@ -100,50 +84,41 @@ fn read_lines(path: &Path, wanted: &dyn Fn(&str) -> bool, take: &mut TakeEvent<'
 /// # Errors
 /// When the file cannot be read.
 pub fn metric_names(path: impl AsRef<Path>) -> std::io::Result<HashSet<String>> {
-    let mut names = HashSet::new();
-    for line in BufReader::new(fs::File::open(path.as_ref())?).split(b'\n') {
-        let event: Option<HashMap<String, IgnoredAny>> = serde_json::from_slice(&line?).ok();
-        names.extend(
-            event.into_iter().flatten().map(|(name, _)| name).filter(|name| name != "step" && name != "wall_s"),
-        );
-    }
-    Ok(names)
+    // Events of a kind name the same metrics in the same order, so the next name is mostly known to be known without a search.
+    let (names, next) = (RefCell::new(Vec::<String>::new()), Cell::new(0));
+    let unknown = |name: &str| {
+        let names = names.borrow();
+        let there = |at: usize| names.get(at).is_some_and(|known| known == name);
+        let found = if there(next.get()) { Some(next.get()) } else { names.iter().position(|known| known == name) };
+        next.set(found.map_or(next.get(), |at| at + 1));
+        found.is_none()
+    };
+    read_lines(path.as_ref(), &unknown, &mut |event| {
+        names.borrow_mut().extend(event.values.into_iter().map(|(name, _)| name.into_owned()));
+    })?;
+    Ok(names.into_inner().into_iter().collect())
 }
 
-/// Picks the wanted metrics out of a line without building the others; the answer is the event's step and time.
-struct EventVisitor<'a> {
-    wanted: &'a dyn Fn(&str) -> bool,
-    values: &'a mut Vec<(String, f64)>,
-}
-
-impl<'de> Visitor<'de> for EventVisitor<'_> {
-    type Value = (Option<u64>, f64);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with a step")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut step, mut wall_s) = (None, f64::NAN);
-        while let Some(Name(key)) = map.next_key()? {
-            if key == "step" {
-                step = Some(map.next_value()?);
-            } else if key == "wall_s" {
-                wall_s = map.next_value::<Option<f64>>()?.unwrap_or(f64::NAN);
-            } else if (self.wanted)(&key) {
-                let value = map.next_value::<Option<f64>>()?.unwrap_or(f64::NAN);
-                self.values.push((key.into_owned(), value));
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
+/// Hands every whole line's wanted values to `take`; the answer is the numbers of the damaged ones.
+fn read_lines(
+    path: &Path,
+    wanted: &dyn Fn(&str) -> bool,
+    take: &mut dyn FnMut(Event<'_>),
+) -> std::io::Result<Vec<usize>> {
+    let mut reader = BufReader::with_capacity(64 * 1024, fs::File::open(path)?);
+    let (mut damaged, mut line) = (Vec::new(), Vec::new());
+    for number in 1.. {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 || line.last() != Some(&b'\n') {
+            break;
         }
-        Ok((step, wall_s))
+        match Event::read(&line, wanted) {
+            Some(event) => take(event),
+            None => damaged.push(number),
+        }
     }
+    Ok(damaged)
 }
-
-/// A key, borrowed from the line unless it holds an escape.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

@@ -9,15 +9,17 @@ use crate::cli::ReportArgs;
 
 /// Writes a sweep's report.
 pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
+    // A sweep's own metric that is none of returns has no such lines; asking for it costs reading it twice.
+    let metric = args.metric.as_deref().unwrap_or("eval/return_mean");
     let options = ReportOptions {
         metric: args.metric.clone(),
         baseline: args.baseline.clone(),
-        references: lines(&args.lines),
+        references: lines(&args.lines, args.no_lines, std::slice::from_ref(&args.sweep), metric)?,
         ..ReportOptions::default()
     };
     let written = write(&args.sweep, &args.out, &options)?;
     for warning in &written.warnings {
-        eprintln!("warning: {warning}");
+        crate::tell(format_args!("warning: {warning}"));
     }
     super::print(&format!("{}\n{}\n", written.answer, written.page.display()))
 }

@@ -31,7 +31,7 @@ fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
     let sets: Vec<Override> = args.sets.iter().map(|text| Override::set(text)).collect();
     let plan = Plan::read(sweep, &sets)?;
     for warning in &plan.warnings {
-        eprintln!("warning: {warning}");
+        crate::tell(format_args!("warning: {warning}"));
     }
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.experiment));
     // What has been begun was built before.
@@ -62,7 +62,7 @@ fn here(folder: &SweepFolder, options: local::Options) -> anyhow::Result<ExitCod
     let end = local::launch(folder, options)?;
     let local::End { done, failed, unfinished, signal } = end;
     let left = if unfinished > 0 { format!(", {unfinished} unfinished") } else { String::new() };
-    eprintln!("{}: {done} done, {} failed{left}", folder.path().display(), failed.len());
+    crate::tell(format_args!("{}: {done} done, {} failed{left}", folder.path().display(), failed.len()));
     tell(folder, &failed, options);
     Ok(match signal {
         Some(code) => ExitCode::from(code),
@@ -79,10 +79,10 @@ fn submit(folder: &SweepFolder, config: &SlurmConfig, options: local::Options) -
         String::new()
     };
     match submitted.jobs.as_slice() {
-        [] => eprintln!("nothing to hand to Slurm{queued}"),
-        jobs => eprintln!("handed {} runs to Slurm as job {}{queued}", submitted.runs, jobs.join(", ")),
+        [] => crate::tell(format_args!("nothing to hand to Slurm{queued}")),
+        jobs => crate::tell(format_args!("handed {} runs to Slurm as job {}{queued}", submitted.runs, jobs.join(", "))),
     }
-    eprintln!("liprl sweep status {}", folder.path().display());
+    crate::tell(format_args!("liprl sweep status {}", folder.path().display()));
     tell(folder, &submitted.failed, options);
     Ok(if submitted.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -92,8 +92,8 @@ fn tell(folder: &SweepFolder, failed: &[(liprl_logbook::SweepRun, String)], opti
     if failed.is_empty() {
         return;
     }
-    eprint!("\nfailed:\n{}", failures(folder, failed));
+    crate::tell(format_args!("\nfailed:\n{}", failures(folder, failed).trim_end()));
     if !options.retry_failed {
-        eprintln!("--resume begins them again, from their last checkpoints");
+        crate::tell(format_args!("--resume begins them again, from their last checkpoints"));
     }
 }

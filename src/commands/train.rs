@@ -17,7 +17,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     train::set_threads(order.config.threads);
     let say = |line: &str| {
         if !order.quiet {
-            eprintln!("{line}");
+            crate::tell(format_args!("{line}"));
         }
     };
     let start = train::open(&order)?;

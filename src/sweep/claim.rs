@@ -152,7 +152,11 @@ impl Claims {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(None),
             Err(error) => Err(error),
             Ok(mut file) => {
-                file.write_all(&serde_json::to_vec(&holder)?)?;
+                if let Err(error) = file.write_all(&serde_json::to_vec(&holder)?) {
+                    // Half a claim would keep everyone away until it is old.
+                    let _ = fs::remove_file(&path);
+                    return Err(error);
+                }
                 Ok(Some(Claim { claims: self.clone(), path, holder }))
             }
         }

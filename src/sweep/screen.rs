@@ -45,7 +45,7 @@ impl Screen {
     /// A run begins, or goes on.
     pub(super) fn begun(&self, run: &SweepRun) {
         if self.table.is_none() {
-            eprintln!("{}: begun", run.folder.display());
+            crate::tell(format_args!("{}: begun", run.folder.display()));
         }
     }
 
@@ -64,7 +64,7 @@ impl Screen {
         match &self.table {
             // A terminal that is gone stops no run.
             Some(table) => drop(table.lines.println(text)),
-            None => eprintln!("{text}"),
+            None => crate::tell(format_args!("{text}")),
         }
     }
 
@@ -82,9 +82,9 @@ impl Screen {
             Some(table) => table.draw(rows.iter().map(|(run, now)| run_row(width, run, now)), whole),
             None => {
                 for (run, now) in &rows {
-                    eprintln!("{}", plain_row(run, now));
+                    crate::tell(format_args!("{}", plain_row(run, now)));
                 }
-                eprintln!("{whole}");
+                crate::tell(format_args!("{whole}"));
             }
         }
     }

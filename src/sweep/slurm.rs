@@ -213,7 +213,10 @@ pub fn task(folder: &SweepFolder, list: &Path) -> anyhow::Result<u8> {
     let id = index.and_then(|index| array.runs.get(index));
     let run = id.and_then(|id| folder.lock.runs.iter().find(|run| run.id == *id && run.active));
     let Some(run) = run else {
-        eprintln!("{}: no run of the sweep for this task; it was taken out of the sweep file", list.display());
+        crate::tell(format_args!(
+            "{}: no run of the sweep for this task; it was taken out of the sweep file",
+            list.display()
+        ));
         return Ok(0);
     };
     let name = run.folder.display();
@@ -223,15 +226,15 @@ pub fn task(folder: &SweepFolder, list: &Path) -> anyhow::Result<u8> {
         match Training::begin(folder, run, u32::MAX)? {
             Begin::Running(training) => break training,
             Begin::Over(_) => {
-                eprintln!("{name}: done already");
+                crate::tell(format_args!("{name}: done already"));
                 return Ok(0);
             }
             Begin::Failed(reason) => {
-                eprintln!("{name}: FAILED: {reason}");
+                crate::tell(format_args!("{name}: FAILED: {reason}"));
                 return Ok(1);
             }
             Begin::Taken if waiting.elapsed() > WAIT_FOR_CLAIM => {
-                eprintln!("{name}: another launcher is doing it");
+                crate::tell(format_args!("{name}: another launcher is doing it"));
                 return Ok(0);
             }
             Begin::Taken => {}
@@ -241,7 +244,7 @@ pub fn task(folder: &SweepFolder, list: &Path) -> anyhow::Result<u8> {
         }
         std::thread::sleep(TICK);
     };
-    eprintln!("{name}: begun");
+    crate::tell(format_args!("{name}: begun"));
     let (mut stopping, mut beaten) = (None, Instant::now());
     let outcome = loop {
         if let Some(outcome) = training.poll(folder)? {
@@ -254,7 +257,7 @@ pub fn task(folder: &SweepFolder, list: &Path) -> anyhow::Result<u8> {
         if beaten.elapsed() >= BEAT {
             beaten = Instant::now();
             if !training.beat() {
-                eprintln!("{name}: another launcher took it");
+                crate::tell(format_args!("{name}: another launcher took it"));
             }
         }
         std::thread::sleep(TICK);
@@ -263,15 +266,15 @@ pub fn task(folder: &SweepFolder, list: &Path) -> anyhow::Result<u8> {
     drop(training);
     Ok(match outcome {
         Outcome::Done => {
-            eprintln!("{name}: done");
+            crate::tell(format_args!("{name}: done"));
             0
         }
         Outcome::Failed(reason) => {
-            eprintln!("{name}: FAILED: {reason}");
+            crate::tell(format_args!("{name}: FAILED: {reason}"));
             1
         }
         Outcome::Stopped => {
-            eprintln!("{name}: stopped after a checkpoint");
+            crate::tell(format_args!("{name}: stopped after a checkpoint"));
             again(stopping.unwrap_or(143))
         }
     })
@@ -288,9 +291,11 @@ fn again(code: u8) -> u8 {
         return code;
     }
     match ask("scontrol", &["requeue".as_ref(), task.as_ref()]) {
-        Ok(output) if output.status.success() => eprintln!("{task}: queued again"),
-        Ok(output) => eprintln!("{task}: not queued again: {}", String::from_utf8_lossy(&output.stderr).trim()),
-        Err(error) => eprintln!("{task}: not queued again: {error}"),
+        Ok(output) if output.status.success() => crate::tell(format_args!("{task}: queued again")),
+        Ok(output) => {
+            crate::tell(format_args!("{task}: not queued again: {}", String::from_utf8_lossy(&output.stderr).trim()))
+        }
+        Err(error) => crate::tell(format_args!("{task}: not queued again: {error}")),
     }
     code
 }

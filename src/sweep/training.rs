@@ -134,10 +134,22 @@ impl Training {
         }
         let words = tail(&folder.log_file(&self.run), self.log_start).unwrap_or_default();
         match words.trim().strip_prefix("error: ").unwrap_or(words.trim()) {
-            "" => format!("ended with {status} and without a word"),
+            "" => match room(&folder.log_file(&self.run)) {
+                Ok(()) => format!("ended with {status} and without a word"),
+                Err(error) => format!("ended with {status} and could not say why: {error}\nMake room on that disk."),
+            },
             words => words.to_owned(),
         }
     }
+}
+
+/// Whether a log of some length can be written beside a file.
+fn room(log: &Path) -> io::Result<()> {
+    let probe = log.with_extension("probe");
+    let written = fs::write(&probe, [0; 64 * 1024]);
+    // One that was not written may not be there.
+    let _ = std::fs::remove_file(&probe);
+    written
 }
 
 /// Puts a failure on record. One that cannot be, for want of room on the disk perhaps, is told all the same.

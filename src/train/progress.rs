@@ -51,14 +51,14 @@ impl Progress {
             let rate = (step - self.first_step) as f64 / self.started.elapsed().as_secs_f64();
             let left = (steps - step.min(steps)) as f64 / rate.max(1e-9);
             let last = last_return.map(|value| format!(", last return {value:.1}")).unwrap_or_default();
-            eprintln!("step {step}/{steps}, {rate:.0} steps/s, {left:.0} s left{last}");
+            crate::tell(format_args!("step {step}/{steps}, {rate:.0} steps/s, {left:.0} s left{last}"));
         }
     }
 
     /// A line that stays.
     pub(super) fn say(&self, line: &str) {
         if self.plain {
-            eprintln!("{line}");
+            crate::tell(format_args!("{line}"));
         } else {
             self.bar.println(line);
         }

@@ -1,9 +1,12 @@
 //! The training loop: steps, logging events, evaluations, checkpoints, and what the run folder says at the end.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Instant;
 
-use liprl_logbook::{Checkpoints, HParam, Keep, Logger, LoggerOptions, RunFolder, Status, Summary, peak_memory_bytes};
+use liprl_logbook::{
+    Checkpoints, HParam, Keep, LogbookError, Logger, LoggerOptions, RunFolder, Status, Summary, peak_memory_bytes,
+};
 use serde_json::Value;
 
 use super::Order;
@@ -54,9 +57,12 @@ pub fn run(start: Start, order: &Order) -> anyhow::Result<End> {
             Ok(end)
         }
         Err(error) => {
-            let failure = run.failure(&error);
+            let mut failure = run.failure(&error);
             run.note(&failure.to_string());
-            run.end(Status::Failed { reason: failure.to_string() })?;
+            // Where even that cannot be written, on a full disk perhaps, the failure itself is what matters.
+            if let Err(error) = run.end(Status::Failed { reason: failure.to_string() }) {
+                failure.advice.push_str(&format!("\nThis could not be put into summary.json: {error:#}"));
+            }
             Err(failure.into())
         }
     }
@@ -256,13 +262,14 @@ impl Run {
     }
 
     fn failure(&self, error: &anyhow::Error) -> Failure {
-        let advice = match &self.saved {
-            Some(step) => format!(
+        let mut advice = if out_of_room(error) { "Make room on that disk. " } else { "" }.to_owned();
+        match &self.saved {
+            Some(step) => advice.push_str(&format!(
                 "The last good checkpoint is that of step {step} in {}; --resume goes on from it once the cause is gone.",
                 self.folder.checkpoints_path().display()
-            ),
-            None => "There is no checkpoint yet.".to_owned(),
-        };
+            )),
+            None => advice.push_str("There is no checkpoint yet."),
+        }
         Failure { step: self.session.counters.step, reason: format!("{error:#}"), advice }
     }
 
@@ -280,6 +287,16 @@ impl Run {
     fn note(&self, line: &str) {
         let _ = self.folder.append_log(line);
     }
+}
+
+/// Whether a file could not be written for want of room.
+fn out_of_room(error: &anyhow::Error) -> bool {
+    let files = match error.downcast_ref::<SaveError>() {
+        Some(SaveError::Files(files)) => Some(files),
+        _ => error.downcast_ref::<LogbookError>(),
+    };
+    let Some(LogbookError::Io(error)) = files else { return false };
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn logs(config: &Config) -> LoggerOptions {

@@ -8,6 +8,7 @@ mod certify;
 mod commands;
 mod configs;
 mod demos;
+mod disk;
 mod disturb;
 mod experts;
 mod report;

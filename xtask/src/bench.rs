@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: liprl and other libraries on the same work, alternately, written to docs/results/benchmarks.md.
 
 mod machine;
+pub(crate) mod side_by_side;
 mod table;
 
 use std::path::Path;

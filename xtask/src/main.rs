@@ -23,6 +23,7 @@ Usage: cargo xtask <command>
                            libtorch, --test adds the Python packages the tests compare with
   demo                     setup, build, imitate an expert with and without the gradient penalty, show both
   bench                    time liprl and other libraries on the same work; the first time fetches those (7 GB)
+  bench --side-by-side     what two runs of a sweep do on two cores, against one alone; two minutes
   test                     setup --test, then formatting, lints and every test
   slurm-test [--if-available]
                            test the Slurm launcher against a real Slurm of one node, which is installed if
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         ),
         ["demo"] => demo::run(&root),
         ["bench"] => bench::run(&root),
+        ["bench", "--side-by-side"] => bench::side_by_side::run(&root),
         ["test"] => suite::run(&root),
         ["slurm-test"] => slurm::run(&root, false),
         ["slurm-test", "--if-available"] => slurm::run(&root, true),

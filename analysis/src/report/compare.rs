@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::ReportOptions;
+use super::effects::{Effect, effects};
 use super::gather::{Experiment, State};
 use crate::{AnalysisError, Bootstrap, Estimate, Interval, Scores, stats};
 
 /// Fewer finished runs than this on either side, and nothing is concluded.
-const FEWEST: usize = 3;
+pub(super) const FEWEST: usize = 3;
 
 /// One variant on one task.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub(super) struct Comparison {
     /// The baseline's interquartile mean.
     pub(super) of: f64,
     pub(super) improvement: Interval,
+    /// Mean difference of runs of the same seed, and how many there are; none without a seed that both have.
+    pub(super) by_seed: Option<(Interval, usize)>,
 }
 
 impl Comparison {
@@ -59,14 +62,25 @@ pub(super) struct Findings {
     /// Whether somebody chose the baseline.
     pub(super) baseline_named: bool,
     pub(super) comparisons: Vec<Comparison>,
+    /// What each axis does, where there are several.
+    pub(super) effects: Vec<Effect>,
     /// Variant → last values, scaled to each task's range where there are several tasks.
     pub(super) scores: BTreeMap<String, Scores>,
     pub(super) scaled: bool,
 }
 
-/// Task → the last and the highest value of each finished run.
-type OfTasks = BTreeMap<String, (Vec<f64>, Vec<f64>)>;
-/// Variant → the same for it.
+/// The finished runs of a variant on a task.
+#[derive(Clone, Debug, Default)]
+struct Runs {
+    seeds: Vec<String>,
+    /// Last value of each.
+    last: Vec<f64>,
+    /// Highest value of each.
+    best: Vec<f64>,
+}
+
+type OfTasks = BTreeMap<String, Runs>;
+/// Variant → task → runs.
 type Values = BTreeMap<String, OfTasks>;
 
 impl Findings {
@@ -101,9 +115,13 @@ impl Findings {
                 difference,
                 of: Estimate::InterquartileMean.of(theirs),
                 improvement: options.bootstrap.improvement(ours, theirs)?,
+                by_seed: by_seed(&values, &scores, variant, &baseline).map(|differences| {
+                    (options.bootstrap.estimate(&differences, Estimate::Mean), differences.flat().count())
+                }),
             });
         }
-        Ok(Self { rows, baseline, baseline_named: named.is_some(), comparisons, scores, scaled })
+        let effects = effects(&scores, &baseline, &options.bootstrap)?;
+        Ok(Self { rows, baseline, baseline_named: named.is_some(), comparisons, effects, scores, scaled })
     }
 
     /// The answer in plain words.
@@ -133,7 +151,7 @@ impl Findings {
                 found.runs.1
             )
         });
-        sentences.collect::<Vec<_>>().join("\n")
+        sentences.chain(self.effects.iter().map(Effect::sentence)).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -144,8 +162,10 @@ fn values(experiment: &Experiment) -> Values {
         let Some((_, last)) = series.and_then(|series| series.last_key_value()) else { continue };
         let best = series.into_iter().flatten().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max);
         let of_task = values.entry(member.variant.clone()).or_default().entry(member.task.clone()).or_default();
-        of_task.0.push(*last);
-        of_task.1.push(best);
+        let folder = || member.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        of_task.seeds.push(member.settings.get("seed").cloned().unwrap_or_else(folder));
+        of_task.last.push(*last);
+        of_task.best.push(best);
     }
     values
 }
@@ -158,8 +178,8 @@ fn rows(experiment: &Experiment, values: &Values, bootstrap: &Bootstrap) -> Resu
             if all == 0 {
                 continue;
             }
-            let none = (Vec::new(), Vec::new());
-            let (last, best) = values.get(variant).and_then(|tasks| tasks.get(task)).unwrap_or(&none);
+            let none = Runs::default();
+            let Runs { last, best, .. } = values.get(variant).and_then(|tasks| tasks.get(task)).unwrap_or(&none);
             let interval = |runs: &[f64]| -> Result<Option<Interval>, AnalysisError> {
                 if runs.is_empty() {
                     return Ok(None);
@@ -183,7 +203,7 @@ fn rows(experiment: &Experiment, values: &Values, bootstrap: &Bootstrap) -> Resu
 /// Each variant's last values; of several tasks scaled so that 0 is the lowest and 1 the highest of any variant's.
 fn scores(values: &Values, scaled: bool) -> Result<BTreeMap<String, Scores>, AnalysisError> {
     let mut ranges: BTreeMap<&String, (f64, f64)> = BTreeMap::new();
-    for (task, (last, _)) in values.values().flatten() {
+    for (task, Runs { last, .. }) in values.values().flatten() {
         let range = ranges.entry(task).or_insert((f64::INFINITY, f64::NEG_INFINITY));
         *range = last.iter().fold(*range, |(low, high), x| (low.min(*x), high.max(*x)));
     }
@@ -192,11 +212,29 @@ fn scores(values: &Values, scaled: bool) -> Result<BTreeMap<String, Scores>, Ana
         _ => x,
     };
     let of_variant = |(variant, tasks): (&String, &OfTasks)| {
-        let tasks =
-            tasks.iter().map(|(task, (last, _))| (task.clone(), last.iter().map(|x| scale(task, *x)).collect()));
+        let tasks = tasks
+            .iter()
+            .map(|(task, Runs { last, .. })| (task.clone(), last.iter().map(|x| scale(task, *x)).collect()));
         Ok((variant.clone(), Scores::new(tasks)?))
     };
     values.iter().map(of_variant).collect()
+}
+
+/// For each task the differences of two variants' scores by seed; none where they share no seed of some task.
+fn by_seed(values: &Values, scores: &BTreeMap<String, Scores>, ours: &str, theirs: &str) -> Option<Scores> {
+    let of = |variant: &str| -> Option<BTreeMap<&String, BTreeMap<&String, f64>>> {
+        let runs = values.get(variant)?.iter().zip(scores.get(variant)?.tasks());
+        Some(
+            runs.map(|((task, of), scored)| (task, of.seeds.iter().zip(scored.runs.iter().copied()).collect()))
+                .collect(),
+        )
+    };
+    let (ours, theirs) = (of(ours)?, of(theirs)?);
+    let differences = ours.into_iter().map(|(task, runs)| {
+        let baseline = theirs.get(task)?;
+        Some((task.clone(), runs.iter().filter_map(|(seed, x)| Some(x - baseline.get(seed)?)).collect()))
+    });
+    Scores::new(differences.collect::<Option<Vec<_>>>()?).ok()
 }
 
 /// A number with its sign.

@@ -1,9 +1,10 @@
 //! `liprl report`: what a sweep asked and what its runs answer, as one page of HTML.
 //!
-//! [`gather`] reads the runs, [`compare`] computes what is said about them, [`page`] writes it down. Only finished runs are compared; all
+//! [`gather`] reads the runs, [`compare`] and [`effects`] compute what is said about them, [`page`] writes it down. Only finished runs are compared; all
 //! others are listed with the reason.
 
 mod compare;
+mod effects;
 mod gather;
 mod page;
 mod settings;

@@ -9,11 +9,18 @@ pub(crate) fn write(root: &Path) -> PathBuf {
     let sweep = root.join("penalty");
     for (scale, offset) in [(0, 0.0), (10, 100.0)] {
         for seed in 0..5 {
-            run(&sweep, scale, seed, offset + 10.0 + f64::from(seed), Status::Done);
+            run(&sweep, &format!("penalty={scale}"), scale, seed, offset + 10.0 + f64::from(seed), Status::Done);
         }
     }
-    run(&sweep, 10, 5, 0.0, Status::Failed { reason: "the loss is NaN at step 300 <see run.log>".to_owned() });
-    run(&sweep, 10, 6, 0.0, Status::Running);
+    run(
+        &sweep,
+        "penalty=10",
+        10,
+        5,
+        0.0,
+        Status::Failed { reason: "the loss is NaN at step 300 <see run.log>".to_owned() },
+    );
+    run(&sweep, "penalty=10", 10, 6, 0.0, Status::Running);
     // No process has a number this high.
     std::fs::write(sweep.join("penalty=10/seed-6/.lock"), "4194305").unwrap();
     let lock = serde_json::json!({
@@ -30,12 +37,13 @@ pub(crate) fn write(root: &Path) -> PathBuf {
     sweep
 }
 
-fn run(sweep: &Path, scale: u32, seed: u32, last: f64, status: Status) {
+/// One run's folder, its last value given.
+pub(crate) fn run(sweep: &Path, variant: &str, scale: u32, seed: u32, last: f64, status: Status) {
     let commit = if scale == 0 { "a".repeat(40) } else { "b".repeat(40) };
     let provenance =
         Provenance { git_commit: Some(commit), ..Provenance::collect("0.1.0", ".", &[("libtorch", "2")], 1, None) };
     let config = format!("env: Hopper-v5\nseed: {seed}\nagent:\n  kind: gail\n  penalty:\n    scale: {scale}\n");
-    let folder = RunFolder::create(sweep.join(format!("penalty={scale}/seed-{seed}")), &config, &provenance).unwrap();
+    let folder = RunFolder::create(sweep.join(variant).join(format!("seed-{seed}")), &config, &provenance).unwrap();
     let mut logger = Logger::create(&folder, LoggerOptions { metrics: true, tensorboard: false });
     for (step, value) in [(100, last / 2.0), (200, last + 1000.0), (300, last)] {
         let steepness = if scale == 0 { step as f64 * step as f64 } else { 1.0 };
@@ -59,7 +67,7 @@ fn run(sweep: &Path, scale: u32, seed: u32, last: f64, status: Status) {
         parameters: Some(70_000),
     };
     folder.write_summary(&summary).unwrap();
-    if (scale, seed) == (0, 1) {
+    if (variant, seed) == ("penalty=0", 1) {
         let path = folder.metrics_path();
         let text = std::fs::read_to_string(&path).unwrap().replacen("{\"step\":200", "{\"step\":", 1);
         std::fs::write(path, text).unwrap();

@@ -20,6 +20,11 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
+    /// Its rate, per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.rate
+    }
+
     /// Reads a line; other lines (cargo's, a library's warnings) are none.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(line).ok()?;
@@ -117,7 +122,7 @@ fn shown(rate: Option<f64>) -> String {
     }
 }
 
-fn median(mut rates: Vec<f64>) -> Option<f64> {
+pub(crate) fn median(mut rates: Vec<f64>) -> Option<f64> {
     rates.sort_by(f64::total_cmp);
     let middle = rates.len() / 2;
     match rates.len() {

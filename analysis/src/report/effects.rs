@@ -1,0 +1,224 @@
+//! What each axis of a sweep does by itself: main effects over the settings of all other axes.
+//!
+//! The axes are read from the variants' names (`scale=10,spectral_norm=true`). The effect of going from one value of an
+//! axis to another is the mean, over all settings of the other axes that have finished runs of both, of the difference of
+//! interquartile means. Nothing is extrapolated: a combination that was left out, or has failed, takes its partner with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compare::{FEWEST, signed};
+use crate::{AnalysisError, Bootstrap, Estimate, Interval, Scores};
+
+/// From one value of an axis to another.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Effect {
+    /// The axis, or several that only varied together.
+    pub(super) axis: String,
+    pub(super) from: String,
+    pub(super) to: String,
+    /// Mean difference over the settings of the other axes.
+    pub(super) difference: Interval,
+    /// The difference in each of these settings: least and most, and how many there are.
+    pub(super) range: (f64, f64),
+    pub(super) settings: usize,
+    /// The fewest finished runs of any variant in it.
+    pub(super) runs: usize,
+}
+
+impl Effect {
+    /// What can be concluded, in words.
+    pub(super) fn verdict(&self) -> &'static str {
+        match self.difference {
+            _ if self.runs < FEWEST => "too few finished runs to conclude anything",
+            Interval { low, .. } if low > 0.0 => "higher",
+            Interval { high, .. } if high < 0.0 => "lower",
+            _ => "no difference shown",
+        }
+    }
+
+    /// Whether it has one sign in all settings of the other axes.
+    pub(super) fn agrees(&self) -> bool {
+        self.range.0 > 0.0 || self.range.1 < 0.0
+    }
+
+    /// The effect in a sentence.
+    pub(super) fn sentence(&self) -> String {
+        let Interval { value, low, high } = self.difference;
+        let others = match self.settings {
+            1 => "in the one setting of the others that has both".to_owned(),
+            n if self.agrees() => format!("of one sign in all {n} settings of the others"),
+            n => format!("from {} to {} in {n} settings of the others", signed(self.range.0), signed(self.range.1)),
+        };
+        format!(
+            "{} from {} to {}: {}. Mean difference {} [{}, {}], {others}.",
+            self.axis,
+            self.from,
+            self.to,
+            self.verdict(),
+            signed(value),
+            signed(low),
+            signed(high)
+        )
+    }
+}
+
+/// Variant → its value on an axis.
+type Values = BTreeMap<String, String>;
+/// An axis' name → the variants' values on it.
+type Axes = BTreeMap<String, Values>;
+
+/// The effects, largest first; none unless there are two axes or more: with one the variants' own comparison says it all. An axis' other
+/// values are compared with the baseline's.
+pub(super) fn effects(
+    scores: &BTreeMap<String, Scores>,
+    baseline: &str,
+    bootstrap: &Bootstrap,
+) -> Result<Vec<Effect>, AnalysisError> {
+    let axes = merged(axes(scores.keys()));
+    let mut found = Vec::new();
+    if axes.len() < 2 {
+        return Ok(found);
+    }
+    for (axis, of) in &axes {
+        let values: BTreeSet<&String> = of.values().collect();
+        let Some(from) = of.get(baseline).or_else(|| values.first().copied()) else { continue };
+        for to in values.into_iter().filter(|value| *value != from) {
+            let pairs: Vec<(&Scores, &Scores)> = pairs(&axes, axis, from, to)
+                .into_iter()
+                .filter_map(|(ours, theirs)| Some((scores.get(ours)?, scores.get(theirs)?)))
+                // Variants that were run on other tasks make no pair.
+                .filter(|(ours, theirs)| ours.same_tasks(theirs).is_ok())
+                .collect();
+            if pairs.is_empty() {
+                continue;
+            }
+            let iqm = |scores: &Scores| Estimate::InterquartileMean.of(scores);
+            let each: Vec<f64> = pairs.iter().map(|(ours, theirs)| iqm(ours) - iqm(theirs)).collect();
+            found.push(Effect {
+                axis: axis.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                difference: bootstrap.mean_difference(&pairs, Estimate::InterquartileMean)?,
+                range: each.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x))),
+                settings: pairs.len(),
+                runs: pairs.iter().map(|(ours, theirs)| ours.runs().min(theirs.runs())).min().unwrap_or(0),
+            });
+        }
+    }
+    found.sort_by(|a, b| b.difference.value.abs().total_cmp(&a.difference.value.abs()));
+    Ok(found)
+}
+
+/// The variants with `to` on an axis, each with the one that has `from` there and is otherwise the same.
+fn pairs<'a>(axes: &'a Axes, axis: &str, from: &str, to: &str) -> Vec<(&'a String, &'a String)> {
+    let Some(of) = axes.get(axis) else { return Vec::new() };
+    let has = |name: &String, wanted: &str| of.get(name).is_some_and(|value| value == wanted);
+    let alike =
+        |ours: &String, theirs: &String| axes.iter().all(|(other, of)| other == axis || of.get(ours) == of.get(theirs));
+    let with_to = of.keys().filter(|name| has(name, to));
+    with_to.filter_map(|ours| Some((ours, of.keys().find(|name| has(name, from) && alike(ours, name))?))).collect()
+}
+
+/// The axes on which the names say that all variants differ. A part without `=` is a name from `variants:`.
+fn axes<'a>(names: impl Iterator<Item = &'a String>) -> Axes {
+    let names: Vec<&String> = names.collect();
+    let mut axes = Axes::new();
+    for name in &names {
+        // Of a name that was cut the end is a hash, and what was there before is unknown.
+        if name.contains('~') {
+            return Axes::new();
+        }
+        for part in name.split(',') {
+            let (axis, value) = part.split_once('=').unwrap_or(("variant", part));
+            axes.entry(axis.to_owned()).or_default().insert((*name).clone(), value.to_owned());
+        }
+    }
+    axes.retain(|_, of| of.len() == names.len() && of.values().collect::<BTreeSet<_>>().len() > 1);
+    axes
+}
+
+/// Axes that only vary together (`zip`) as one: their effects cannot be told apart.
+fn merged(axes: Axes) -> Axes {
+    let alike = |a: &Values, b: &Values| {
+        let pairs: BTreeSet<(&String, Option<&String>)> = a.iter().map(|(name, x)| (x, b.get(name))).collect();
+        let count = |of: &Values| of.values().collect::<BTreeSet<_>>().len();
+        pairs.len() == count(a) && pairs.len() == count(b)
+    };
+    let mut merged: Vec<(String, Values, Values)> = Vec::new();
+    for (axis, of) in axes {
+        match merged.iter_mut().find(|(_, first, _)| alike(first, &of)) {
+            Some((name, _, values)) => {
+                name.push_str(&format!(" with {axis}"));
+                values.iter_mut().for_each(|(name, value)| value.push_str(&format!(" with {}", of[name])));
+            }
+            None => merged.push((axis, of.clone(), of)),
+        }
+    }
+    merged.into_iter().map(|(axis, _, values)| (axis, values)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(of: &[(&str, &[f64])]) -> BTreeMap<String, Scores> {
+        let one = |(name, runs): &(&str, &[f64])| {
+            ((*name).to_owned(), Scores::new([(String::new(), runs.to_vec())]).unwrap())
+        };
+        of.iter().map(one).collect()
+    }
+
+    fn of(scores: &BTreeMap<String, Scores>, baseline: &str) -> Vec<Effect> {
+        effects(scores, baseline, &Bootstrap { resamples: 2000, ..Bootstrap::default() }).unwrap()
+    }
+
+    #[test]
+    fn effects_equal_hand_calculations_and_the_largest_comes_first() {
+        // Runs without spread: the intervals are the effects. Rows a = 0, 1, 2; columns b = x, y.
+        let of = of(
+            &scores(&[
+                ("a=0,b=x", &[10.0; 3]),
+                ("a=0,b=y", &[11.0; 3]),
+                ("a=1,b=x", &[20.0; 3]),
+                ("a=1,b=y", &[25.0; 3]),
+                ("a=2,b=x", &[7.0; 3]),
+            ]),
+            "a=0,b=x",
+        );
+        let found: Vec<_> =
+            of.iter().map(|e| (e.axis.as_str(), e.to.as_str(), e.difference.value, e.range, e.settings)).collect();
+        // a, 0 to 1: (10 + 14) / 2; 0 to 2: x alone has both. b: 1 and 5; a = 2 has no partner.
+        assert_eq!(
+            found,
+            [("a", "1", 12.0, (10.0, 14.0), 2), ("a", "2", -3.0, (-3.0, -3.0), 1), ("b", "y", 3.0, (1.0, 5.0), 2)]
+        );
+        assert_eq!((of[0].verdict(), of[1].verdict()), ("higher", "lower"));
+        assert_eq!((of[0].difference.low, of[0].difference.high), (12.0, 12.0));
+        assert!(
+            of[2]
+                .sentence()
+                .starts_with("b from x to y: higher. Mean difference +3.00 [+3.00, +3.00], of one sign in all 2")
+        );
+    }
+
+    #[test]
+    fn an_effect_that_turns_round_is_none_on_average_and_says_so() {
+        let wide: [f64; 4] = [9.0, 10.0, 10.0, 11.0];
+        let up = wide.map(|x| x + 5.0);
+        let of = of(&scores(&[("a=0,b=0", &wide), ("a=0,b=1", &up), ("a=1,b=0", &up), ("a=1,b=1", &wide)]), "a=0,b=0");
+        assert!(of.iter().all(|effect| effect.verdict() == "no difference shown" && !effect.agrees()), "{of:?}");
+        assert!(of[0].sentence().contains("from -5.00 to +5.00 in 2 settings of the others"), "{}", of[0].sentence());
+    }
+
+    #[test]
+    fn zipped_axes_are_one_and_named_variants_are_an_axis() {
+        let names = ["plain,lr=1,tau=2", "plain,lr=3,tau=4", "long,lr=1,tau=2", "long,lr=3,tau=4"].map(String::from);
+        let found = merged(axes(names.iter()));
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["lr with tau", "variant"]);
+        assert_eq!(found["lr with tau"]["long,lr=3,tau=4"], "3 with 4");
+        let cut = ["a=0,b=1".to_owned(), "a=1~12345678".to_owned()];
+        assert!(axes(cut.iter()).is_empty());
+        // One axis: what the comparison of variants says already.
+        assert!(of(&scores(&[("a=0", &[1.0]), ("a=1", &[2.0])]), "a=0").is_empty());
+    }
+}
