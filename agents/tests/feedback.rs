@@ -453,9 +453,10 @@ fn bad_input_is_refused_with_the_worst_pair_and_a_remedy() {
         (json!({"expert_episodes": 3}), "agent.expert: is missing"),
         (json!({"expert": {"kind": "lqr"}}), "agent.expert: is never asked"),
         (
-            json!({"expert": {"kind": "lqr"}, "expert_episodes": 3}),
+            json!({"expert": {"kind": "lqr"}, "expert_episodes": 3, "demonstrations": "demos/hopper.hdf5"}),
             "agent.expert_episodes: stands in for demonstrations",
         ),
+        (json!({"expert": {"kind": "mpc", "horizon": 0}, "expert_episodes": 3}), "horizon"),
         (json!({"expert_noise": 0.1}), "agent.expert_noise: disturbs expert_episodes"),
         (json!({"expert": {"kind": "lqr"}, "queries": {"kind": "dagger"}}), "the task is not known"),
     ] {
