@@ -134,8 +134,8 @@ impl Shown {
                 let u: Vec<f64> =
                     (0..gain.nrows()).map(|i| -(0..n).map(|j| gain[(i, j)] * x[j]).sum::<f64>()).collect();
                 (shown.states, shown.inputs) = (shown.states.max(norm(&x)), shown.inputs.max(norm(&u)));
-                for i in 0..n {
-                    (shown.low[i], shown.high[i]) = (shown.low[i].min(x[i]), shown.high[i].max(x[i]));
+                for ((low, high), x) in shown.low.iter_mut().zip(&mut shown.high).zip(&x) {
+                    (*low, *high) = (low.min(*x), high.max(*x));
                 }
                 shown.cost += lqr.stage_cost(&x, &u) * n as f64 / starts.len() as f64;
                 x = (0..n).map(|i| (0..n).map(|j| lqr.optimal.closed_loop[(i, j)] * x[j]).sum()).collect();

@@ -109,8 +109,11 @@ fn reach_of(b: MatRef<'_, f64>, weight: MatRef<'_, f64>) -> Result<f64, ControlE
     Ok(spectral_norm((b.transpose() * weight * b).as_ref())?.sqrt())
 }
 
+/// A and B at a point.
+type Jacobians = (Mat<f64>, Mat<f64>);
+
 /// Jacobians whose hull holds all of the box, and true; or some of them, and false.
-fn jacobians(model: &dyn Model, half: &[f64]) -> (Vec<(Mat<f64>, Mat<f64>)>, bool) {
+fn jacobians(model: &dyn Model, half: &[f64]) -> (Vec<Jacobians>, bool) {
     let low: Vec<f64> = half.iter().map(|h| -h).collect();
     if let Some(hull) = model.jacobian_hull(&low, half) {
         return (hull.iter().map(|(a, b)| (dense(a), dense(b))).collect(), true);
