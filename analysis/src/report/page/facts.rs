@@ -34,13 +34,14 @@ pub(super) fn cost(experiment: &Experiment) -> String {
             spread(&hours),
             short(hours.iter().sum()),
             spread(&memory),
+            spread(&of(|summary| summary.parameters.map(|count| count as f64))),
         ]);
     }
     let caption = format!("Mean over runs (least to most); {} hours in all", short(total));
-    let heads = ["variant", "steps/s", "hours a run", "hours together", "peak memory, GB"];
+    let heads = ["variant", "steps/s", "hours a run", "hours together", "peak memory, GB", "parameters"];
     table(&caption, &heads, &rows)
         + "<p class=\"quiet\">Wall-clock time as the runs measured it; how many ran side by side changes it. Memory: the most a run's process \
-           held; “–” where an older program did not log it.</p>\n"
+           held. Parameters: the numbers its agent learns. “–” where an older program did not log it.</p>\n"
 }
 
 pub(super) fn unfinished(experiment: &Experiment) -> String {
