@@ -50,8 +50,11 @@ fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
     let (code, _, stderr) = finish(liprl(args));
     assert_eq!(code, 0, "{stderr}");
     let drawn = std::fs::read_to_string(&picture).expect("a picture");
-    for part in ["median over seeds, quartiles", "last 2 points", "SB3 (n=1)", "sac (n=2)"] {
+    for part in ["median over seeds, quartiles", "last 2 points", "SB3 (n=1)", "sac (n=2)", ">random<"] {
         assert!(drawn.contains(part), "{part}");
     }
+    let (code, _, stderr) = finish(liprl(["plot", text(&experiment), "--no-lines", "--out", text(&picture)]));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!std::fs::read_to_string(&picture).expect("a picture").contains(">random<"));
     assert_eq!(finish(liprl(["plot", "--peer", "SB3", "--out", text(&picture)])).0, 2);
 }
