@@ -143,7 +143,7 @@ impl<'a> Tree<'a> {
 }
 
 /// ‖x − y‖₂.
-pub(crate) fn distance(x: &[f64], y: &[f64]) -> f64 {
+pub fn distance(x: &[f64], y: &[f64]) -> f64 {
     squared_distance(x, y).sqrt()
 }
 

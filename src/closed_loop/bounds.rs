@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use liprl_agents::control::bounds::{Constant, Costs, Stability, coverage, disturbed_error, learning_error, supremum};
 use liprl_agents::control::{contraction, spectral_norm};
+use liprl_agents::neighbours::distance;
 
 use super::acting::Acting;
 use super::setting::Setting;
@@ -188,7 +189,7 @@ impl Off {
         setting.model.observe(x, &mut self.obs);
         acting.act(&self.obs, &mut self.u)?;
         setting.best(x, &mut self.best);
-        Ok(self.u.iter().zip(&self.best).map(|(u, best)| (u - best).powi(2)).sum::<f64>().sqrt())
+        Ok(distance(&self.u, &self.best))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The system, its expert, where runs start and the samples that the policy learnt from.
 
+use liprl_agents::control::Lqr;
 use liprl_agents::control::bounds::Basin;
-use liprl_agents::control::{Lqr, spectral_norm};
 use liprl_envs::systems::Model;
 use rand::RngExt;
 
@@ -30,12 +30,8 @@ pub(super) struct Setting {
 impl Setting {
     pub(super) fn new(model: Box<dyn Model>, saved: &mut Saved, args: &CertifyArgs) -> anyhow::Result<Self> {
         let lqr = Lqr::of(&*model)?;
-        let expert = spectral_norm(lqr.optimal.gain.as_ref()).map_err(liprl_agents::control::ControlError::from)?;
-        let n = model.state_dim();
-        let anywhere = vec![1.0; n];
-        let hull = model.jacobian_hull(&anywhere.iter().map(|x| -x).collect::<Vec<_>>(), &anywhere);
-        let linear = model.input_limit().is_infinite() && hull.is_some_and(|hull| hull.len() == 1);
-        let basin = if linear { None } else { Some(Basin::of(&*model, &lqr, WIDEST)?) };
+        let expert = lqr.slope()?;
+        let basin = if model.is_linear() { None } else { Some(Basin::of(&*model, &lqr, WIDEST)?) };
         let samples = samples(saved, &*model);
         let mut setting = Self { model, lqr, expert, loops: Vec::new(), basin, samples };
         for run in 0..args.runs {
@@ -78,11 +74,9 @@ impl Setting {
 
     /// −Kx, within the actuator's limit, which changes nothing inside a basin and no slope outside.
     pub(super) fn best(&self, x: &[f64], u: &mut [f64]) {
-        let (gain, limit) = (&self.lqr.optimal.gain, self.model.input_limit());
-        for (i, u) in u.iter_mut().enumerate() {
-            *u = -(0..gain.ncols()).map(|j| gain[(i, j)] * x[j]).sum::<f64>();
-            *u = u.clamp(-limit, limit);
-        }
+        let limit = self.model.input_limit();
+        self.lqr.input(x, u);
+        u.iter_mut().for_each(|u| *u = u.clamp(-limit, limit));
     }
 
     /// The smallest box around the expert's loops; of a nonlinear system the box around the basin.

@@ -1,7 +1,7 @@
 //! Runs of the learned loop: a third under errors uniform in the ball, a third under a constant one, a third under the worst for each step's action
 //! (projected gradient ascent; a policy without a slope to climb gets random errors of full length).
 
-use liprl_agents::Streams;
+use liprl_agents::{Streams, neighbours::distance};
 use rand::RngExt;
 
 use super::acting::Acting;
@@ -44,7 +44,6 @@ pub(super) fn run(
     let mut scratch = pgd::Scratch::new(o, m);
     let (mut obs, mut seen, mut delta) = (vec![0.0; o], vec![0.0; o], vec![0.0; o]);
     let (mut u, mut best, mut next) = (vec![0.0; m], vec![0.0; m], vec![0.0; n]);
-    let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
     let linear = setting.basin.is_none();
     for (index, expert) in setting.loops.iter().enumerate() {
         let mut rng = Streams::new(args.seed.wrapping_add(index as u64)).rng("closed-loop/errors");
@@ -70,7 +69,7 @@ pub(super) fn run(
             met.error = met.error.max(off.at(setting, acting, &x)?);
             acting.act(&seen, &mut u)?;
             setting.best(&x, &mut best);
-            met.disturbed = met.disturbed.max(apart(&u, &best));
+            met.disturbed = met.disturbed.max(distance(&u, &best));
             cost += setting.model.cost(&x, &u);
             if linear {
                 excess += setting.lqr.excess(&x, &u);
@@ -86,9 +85,9 @@ pub(super) fn run(
             setting.model.advance(&own, &u, &mut next);
             own.copy_from_slice(&next);
 
-            let strayed = apart(&x, &star[n..2 * n]);
+            let strayed = distance(&x, &star[n..2 * n]);
             met.strayed = met.strayed.max(strayed);
-            met.from_learned = met.from_learned.max(apart(&x, &own));
+            met.from_learned = met.from_learned.max(distance(&x, &own));
             if let Some(bounds) = bounds {
                 let allowed = bounds.stability.tube_after(bounds.disturbed, t as u64 + 1)?.value;
                 met.broken |= strayed > allowed * (1.0 + SPARE) + SPARE;

@@ -1,7 +1,7 @@
 //! What is known in closed form: on linear systems with quadratic cost.
 
 use liprl_agents::Policy;
-use liprl_agents::control::{self, Lqr, bounds::Constant, cost_bound, linear_policy, spectral_norm};
+use liprl_agents::control::{self, Lqr, bounds::Constant, cost_bound, linear_policy};
 
 use super::measure::{Measured, Tests, costs};
 use crate::task::Task;
@@ -40,7 +40,7 @@ impl Known {
             task.reset(Some(tests.seed.wrapping_add(index)), &mut obs)?;
             starts.extend_from_slice(task.raw_obs());
         }
-        let (half_width, slope) = (task.action_range().1.to_vec(), spectral_norm(lqr.optimal.gain.as_ref())?);
+        let (half_width, slope) = (task.action_range().1.to_vec(), lqr.slope()?);
         Ok(Some(Self { lqr, half_width, starts, steps, slope, scaled: Vec::new() }))
     }
 

@@ -9,7 +9,7 @@ use super::{
     bounds::{Constant, Costs, Stability, disturbed_error, learning_error},
 };
 use crate::{
-    AgentError, Policy, PolicyHead, dense,
+    AgentError, Policy, PolicyHead,
     nets::{Activation, Init, Mlp},
 };
 
@@ -18,17 +18,9 @@ use crate::{
 /// # Errors
 /// As [`Lqr::new`].
 pub fn linear(model: &dyn Model) -> Result<Option<Lqr>, ControlError> {
-    let (n, m) = (model.state_dim(), model.input_dim());
-    if model.input_limit().is_finite() || (0..n).any(|i| model.is_angle(i)) || model.observation_dim() != n {
-        return Ok(None);
-    }
-    let at = |size: f64| {
-        let (mut a, mut b) = (vec![0.0; n * n], vec![0.0; n * m]);
-        let x: Vec<f64> = (0..n).map(|i| size * (1.0 + i as f64)).collect();
-        model.jacobians(&x, &vec![-size; m], &mut a, &mut b);
-        (a, b)
-    };
-    if at(0.0) == at(3.0) { Lqr::of(model).map(Some) } else { Ok(None) }
+    let n = model.state_dim();
+    let plain = model.observation_dim() == n && !(0..n).any(|i| model.is_angle(i));
+    (plain && model.is_linear()).then(|| Lqr::of(model)).transpose()
 }
 
 impl Lqr {
@@ -37,7 +29,7 @@ impl Lqr {
     /// # Errors
     /// [`ControlError::NotConverged`] where the norm is not found.
     pub fn scaled(&self, alpha: f64) -> Result<Mat<f64>, ControlError> {
-        Ok(Scale(alpha / dense::spectral_norm(self.optimal.gain.as_ref())?) * &self.optimal.gain)
+        Ok(Scale(alpha / self.slope()?) * &self.optimal.gain)
     }
 }
 
@@ -88,7 +80,7 @@ pub fn cost_bound(
         return Ok(None);
     }
     let stability = Stability::linear(lqr.optimal.closed_loop.as_ref(), lqr.b.as_ref(), steps as usize)?;
-    let slope = Constant::certified(dense::spectral_norm(lqr.optimal.gain.as_ref()).map_err(ControlError::from)?);
+    let slope = Constant::certified(lqr.slope()?);
     let shown = Shown::of(lqr, starts, steps);
     let mut reach = 0.0;
     for _ in 0..ROUNDS {
@@ -124,15 +116,14 @@ struct Shown {
 
 impl Shown {
     fn of(lqr: &Lqr, starts: &[f64], steps: u32) -> Self {
-        let (n, gain) = (lqr.a.nrows(), &lqr.optimal.gain);
+        let (n, mut u) = (lqr.a.nrows(), vec![0.0; lqr.b.ncols()]);
         let mut shown =
             Self { low: vec![f64::INFINITY; n], high: vec![f64::NEG_INFINITY; n], states: 0.0, inputs: 0.0, cost: 0.0 };
         let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
         for start in starts.chunks_exact(n) {
             let mut x = start.to_vec();
             for _ in 0..steps {
-                let u: Vec<f64> =
-                    (0..gain.nrows()).map(|i| -(0..n).map(|j| gain[(i, j)] * x[j]).sum::<f64>()).collect();
+                lqr.input(&x, &mut u);
                 (shown.states, shown.inputs) = (shown.states.max(norm(&x)), shown.inputs.max(norm(&u)));
                 for ((low, high), x) in shown.low.iter_mut().zip(&mut shown.high).zip(&x) {
                     (*low, *high) = (low.min(*x), high.max(*x));

@@ -8,6 +8,7 @@ use super::algebra::{check, dense, extreme_eigenvalues, form, linearisation, tra
 use super::gain::power_sum;
 use super::lyapunov::lyapunov;
 use super::riccati::{Riccati, riccati};
+use crate::dense::spectral_norm;
 
 /// A linear system, its cost, and its optimal feedback.
 #[derive(Clone, Debug)]
@@ -94,6 +95,22 @@ impl Lqr {
     /// As [`power_sum`].
     pub fn gain(&self) -> Result<f64, ControlError> {
         power_sum(self.optimal.closed_loop.as_ref(), self.b.as_ref())
+    }
+
+    /// ‖K‖₂ of the optimal K: its Lipschitz constant.
+    ///
+    /// # Errors
+    /// [`ControlError::NotConverged`] where the decomposition fails.
+    pub fn slope(&self) -> Result<f64, ControlError> {
+        Ok(spectral_norm(self.optimal.gain.as_ref())?)
+    }
+
+    /// The optimal feedback: −Kx, of the state's first n numbers in `x`, into `u [m]`.
+    pub fn input(&self, x: &[f64], u: &mut [f64]) {
+        let gain = &self.optimal.gain;
+        for (i, u) in u.iter_mut().enumerate() {
+            *u = -(0..gain.ncols()).map(|j| gain[(i, j)] * x[j]).sum::<f64>();
+        }
     }
 
     /// What choosing u instead of −Kx at x costs in the long run, exactly: (u + Kx)ᵀ(R + BᵀPB)(u + Kx).

@@ -69,6 +69,14 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Whether f is linear everywhere: nothing limits the input, and one pair is the hull of all Jacobians.
+    fn is_linear(&self) -> bool {
+        let anywhere = vec![1.0; self.state_dim()];
+        let opposite: Vec<f64> = anywhere.iter().map(|x| -x).collect();
+        let hull = self.jacobian_hull(&opposite, &anywhere);
+        self.input_limit().is_infinite() && hull.is_some_and(|hull| hull.len() == 1)
+    }
+
     /// What is seen of `x [n]`: `obs [o]`.
     fn observe(&self, x: &[f64], obs: &mut [f64]) {
         obs.copy_from_slice(x);

@@ -181,7 +181,7 @@ impl Costs {
         Ok(Self {
             state: Constant::from(2.0 * q * states.at_least_zero("the states' radius")?, &[states]),
             input: Constant::from(2.0 * r * inputs.at_least_zero("the inputs' radius")?, &[inputs]),
-            expert: Constant::certified(spectral_norm(lqr.optimal.gain.as_ref())?),
+            expert: Constant::certified(lqr.slope()?),
         })
     }
 }
