@@ -5,12 +5,11 @@
 //! the actions by less than δ (root mean square), σ grows by a factor, else it shrinks by it.
 
 use rand_distr::{Distribution, StandardNormal};
-use tch::Tensor;
 
 use super::{ParameterNoise, Td3Config, learner::Acting};
 use crate::{
     AgentError, Batch, Metrics, Noise, Setup, State, StreamRng,
-    nets::{Mlp, Single},
+    nets::{Buffer, Forward, Mlp, Single, Weights},
     optim::Trained,
 };
 
@@ -30,6 +29,23 @@ struct Perturbed {
     std: f64,
     /// The copy's parameters; empty when the next action has to draw one.
     params: Vec<f32>,
+    /// The policy and another copy of it, to be compared.
+    compared: Option<[Compared; 2]>,
+}
+
+/// A network on the CPU, wherever the policy trains, with room for a batch.
+#[derive(Debug)]
+struct Compared {
+    params: Buffer,
+    weights: Weights,
+    forward: Forward,
+}
+
+impl Compared {
+    fn new(mlp: &Mlp, rows: usize) -> Result<Self, AgentError> {
+        let params = Buffer::zeros(&[mlp.len()])?;
+        Ok(Self { weights: Weights::new(mlp, &params, 0), params, forward: Forward::new(mlp, rows)? })
+    }
 }
 
 impl Explorer {
@@ -42,6 +58,7 @@ impl Explorer {
                 single: Single::new(&actor.mlps()[0]),
                 std: config.initial_std,
                 params: Vec::new(),
+                compared: None,
             }),
         }
     }
@@ -58,8 +75,8 @@ impl Explorer {
             None => acting.head(actor, obs)?,
             Some(perturbed) => {
                 if perturbed.params.is_empty() {
-                    perturbed.params =
-                        perturb(&actor.mlps()[0], actor.params().to_vec()?, perturbed.std, &mut self.rng);
+                    perturbed.params = actor.params().to_vec()?;
+                    perturb(&actor.mlps()[0], &mut perturbed.params, perturbed.std, &mut self.rng);
                 }
                 perturbed.single.forward(&perturbed.params, obs)
             }
@@ -89,12 +106,7 @@ impl Explorer {
         if !updates.is_multiple_of(perturbed.config.adapt_every) {
             return Ok(());
         }
-        let plain = actor.params().to_vec()?;
-        let copy = perturb(&actor.mlps()[0], plain.clone(), perturbed.std, &mut self.rng);
-        let distance = tch::no_grad(|| {
-            let act = |params: &[f32]| actor.forward(0, &Tensor::from_slice(params), &batch.obs).tanh();
-            (act(&plain) - act(&copy)).square().mean(None).sqrt().f_double_value(&[])
-        })?;
+        let distance = perturbed.distance(actor, batch, &mut self.rng)?;
         let factor = perturbed.config.factor;
         perturbed.std *= if distance < perturbed.config.delta { factor } else { 1.0 / factor };
         metrics.add("train/parameter_noise_distance", distance);
@@ -126,15 +138,35 @@ impl Explorer {
     }
 }
 
-/// `params` with N(0, std²) added to every weight and bias, LayerNorm's left as they are.
-fn perturb(mlp: &Mlp, mut params: Vec<f32>, std: f64, rng: &mut StreamRng) -> Vec<f32> {
+impl Perturbed {
+    /// How far a new copy's actions are from the policy's on the batch's observations: root mean square.
+    fn distance(&mut self, actor: &Trained, batch: &Batch, rng: &mut StreamRng) -> Result<f64, AgentError> {
+        let (mlp, rows) = (&actor.mlps()[0], batch.size());
+        let [plain, moved] = match &mut self.compared {
+            Some(compared) if compared[0].forward.capacity() == rows => compared,
+            compared => compared.insert([Compared::new(mlp, rows)?, Compared::new(mlp, rows)?]),
+        };
+        match actor.params().tensor().device() {
+            tch::Device::Cpu => plain.params.slice_mut().copy_from_slice(actor.params().slice()),
+            _ => plain.params.fill_from(&actor.params().to_vec()?)?,
+        }
+        moved.params.slice_mut().copy_from_slice(plain.params.slice());
+        perturb(mlp, moved.params.slice_mut(), self.std, rng);
+        let heads = plain.forward.run(&plain.weights, &batch.obs)?;
+        let moved_heads = moved.forward.run(&moved.weights, &batch.obs)?;
+        let squares = heads.iter().zip(moved_heads).map(|(a, b)| f64::from(a.tanh() - b.tanh()).powi(2));
+        Ok((squares.sum::<f64>() / heads.len() as f64).sqrt())
+    }
+}
+
+/// Adds N(0, std²) to every weight and bias, leaving LayerNorm's as they are.
+fn perturb(mlp: &Mlp, params: &mut [f32], std: f64, rng: &mut StreamRng) {
     for layer in &mlp.layers {
         for param in &mut params[layer.start..layer.scale()] {
             let draw: f64 = StandardNormal.sample(rng);
             *param += (std * draw) as f32;
         }
     }
-    params
 }
 
 #[cfg(test)]
@@ -147,7 +179,8 @@ mod tests {
         let net = testing::networks().swap_remove(1).0;
         let policy = testing::policy(&net, 40, 3);
         let plain = policy.params().to_vec().unwrap();
-        let moved = perturb(&policy.mlps()[0], plain.clone(), 0.2, &mut Streams::new(1).rng("perturb"));
+        let mut moved = plain.clone();
+        perturb(&policy.mlps()[0], &mut moved, 0.2, &mut Streams::new(1).rng("perturb"));
         let (mut sum, mut count) = (0.0, 0);
         for layer in &policy.mlps()[0].layers {
             for i in layer.start..layer.end() {

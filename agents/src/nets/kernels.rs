@@ -202,24 +202,22 @@ pub fn norm_activate(
     rstd: &mut [f32],
     kept: &mut [f32],
 ) {
-    standardise(z, norm, hat, rstd);
+    let slope = match activation {
+        Activation::Relu => 0.0,
+        Activation::LeakyRelu(slope) => slope as f32,
+        Activation::Tanh | Activation::Swish => 1.0,
+    };
+    standardise(z, norm, slope, hat, rstd);
     match activation {
-        Activation::Relu => leaky(z, 0.0),
-        Activation::LeakyRelu(slope) => leaky(z, slope as f32),
+        Activation::Relu | Activation::LeakyRelu(_) => {}
         Activation::Tanh => z.iter_mut().for_each(|z| *z = z.tanh()),
         Activation::Swish => swish(z, kept),
     }
 }
 
+/// Negative numbers come out times `slope`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-fn leaky(z: &mut [f32], slope: f32) {
-    for z in z {
-        *z = if *z > 0.0 { *z } else { slope * *z };
-    }
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-fn standardise(z: &mut [f32], norm: Norm<'_>, hat: &mut [f32], rstd: &mut [f32]) {
+fn standardise(z: &mut [f32], norm: Norm<'_>, slope: f32, hat: &mut [f32], rstd: &mut [f32]) {
     let width = norm.bias.len();
     for ((row, hat), rstd) in z.chunks_exact_mut(width).zip(hat.chunks_exact_mut(width)).zip(rstd) {
         for (z, b) in row.iter_mut().zip(norm.bias) {
@@ -232,7 +230,8 @@ fn standardise(z: &mut [f32], norm: Norm<'_>, hat: &mut [f32], rstd: &mut [f32])
         *rstd = 1.0 / (product(hat, hat) / width as f32 + NORM_EPS as f32).sqrt();
         for (((z, h), scale), shift) in row.iter_mut().zip(hat.iter_mut()).zip(norm.scale).zip(norm.shift) {
             *h *= *rstd;
-            *z = *h * scale + shift;
+            let x = *h * scale + shift;
+            *z = if x > 0.0 { x } else { slope * x };
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | `spec` | activations, initialisations |
 //! | `mlp` | the perceptron: where each parameter lies in the flat buffer, its autograd form |
 //! | `init` | first weights from a random stream |
+//! | `outer` | the product that a weight's gradient is |
 //! | `pass` | hand-written forward and backward over preallocated buffers |
 //! | `forward` | outputs alone, for many rows |
 //! | `single` | one observation, no libtorch call |
@@ -22,6 +23,7 @@ mod init;
 pub mod kernels;
 pub mod lipschitz;
 mod mlp;
+mod outer;
 mod pass;
 mod pull_back;
 mod single;

@@ -1,9 +1,9 @@
 //! A perceptron's hand-written forward and backward on a CPU, over buffers allocated once: libtorch multiplies the
-//! matrices, everything between two products is one loop.
+//! matrices (faer the narrow ones of gradients), everything between two products is one loop.
 
 use tch::Tensor;
 
-use super::{Activation, Buffer, Mlp, kernels};
+use super::{Activation, Buffer, Mlp, kernels, outer::weight_gradient};
 use crate::AgentError;
 
 /// One network's parameters as the products want them: views into a flat buffer, kept by whoever runs a `Pass`.
@@ -97,9 +97,7 @@ impl Gradient {
 
     /// Adds `a b` (`[outputs, rows]` by `[rows, inputs]`) to the gradient of network number `index`'s weight `layer`.
     pub fn add_product(&mut self, index: usize, layer: usize, a: &Tensor, b: &Tensor) -> Result<(), AgentError> {
-        let weight = &self.weights[index][layer];
-        let _ = weight.f_addmm_out(weight, a, b)?; // the handle it returns is the weight again
-        Ok(())
+        weight_gradient(&self.weights[index][layer], a, b, true)
     }
 }
 
@@ -257,10 +255,7 @@ impl Pass {
             }
             if let Some(views) = views {
                 let input = before.last().map_or(x, |kept| kept.out.tensor());
-                let _ = match add {
-                    true => views[i].f_addmm_out(&views[i], &kept.delta_t, input)?,
-                    false => kept.delta_t.f_mm_out(&views[i], input)?,
-                };
+                weight_gradient(&views[i], &kept.delta_t, input, add)?;
             }
             if let Some(previous) = before.last() {
                 multiply(kept.delta.tensor(), &weights.backward[i], &previous.delta)?;
