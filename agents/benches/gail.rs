@@ -1,5 +1,5 @@
 //! Off-policy GAIL on Hopper-v5 at the released defaults of arXiv 2006.16785 (every 2 steps 2 rounds, each one TD3 update on 10-step windows of
-//! 64 and one pass over 500 demonstrated transitions in batches of 64): environment steps per second, and what its parts take.
+//! 64 and one pass over 500 demonstrated transitions in batches of 64): environment steps per second, what its parts take, and the matrix products alone.
 //! One JSON object a line.
 //!
 //! `cargo bench -p liprl-agents --bench gail -- [--threads N] [--steps N] [--repeats N]`
@@ -14,6 +14,10 @@ use liprl_envs::{Env, Options};
 use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
+
+mod floor;
+
+use floor::Floor;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -30,7 +34,13 @@ fn main() -> Outcome<()> {
     for (what, changes) in parts {
         worlds.push((what, World::new(&changes, threads)?, Vec::new()));
     }
+    let (floor, mut alone) = (two_rounds(), Vec::new());
     for repeat in 0..=repeats {
+        let start = Instant::now();
+        (0..steps / 2).for_each(|_| floor.run());
+        if repeat > 0 {
+            alone.push(steps as f64 / start.elapsed().as_secs_f64());
+        }
         for (_, world, rates) in &mut worlds {
             let start = Instant::now();
             (0..steps).try_for_each(|_| world.step())?;
@@ -40,14 +50,53 @@ fn main() -> Outcome<()> {
             }
         }
     }
-    for (what, _, mut rates) in worlds {
-        rates.sort_by(f64::total_cmp);
-        let (min, median, max) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
-        let line =
-            json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
-        writeln!(std::io::stdout(), "{line}")?;
+    let shares = worlds[0].2.iter().zip(&alone).map(|(rate, alone)| rate / alone).collect();
+    for (what, _, rates) in worlds {
+        report(what, threads, rates)?;
     }
+    report("matrix_products_alone_steps_per_s", threads, alone)?;
+    report("share_of_floor", threads, shares)?;
     Ok(())
+}
+
+fn report(what: &str, threads: usize, mut rates: Vec<f64>) -> std::io::Result<()> {
+    rates.sort_by(f64::total_cmp);
+    let (min, median, max) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
+    let line = json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
+    writeln!(std::io::stdout(), "{line}")
+}
+
+/// The matrix products of two steps, those of acting and of parameter noise apart: two updates of TD3, in one of which the actor learns, each on windows
+/// relabelled by the discriminator and followed by seven steps of the discriminator with its penalty.
+fn two_rounds() -> Floor {
+    let (batch, obs, act, window, row, steps) = (64, 11, 3, 10, 16, 7);
+    let (policy, critic, discriminator) = ([obs, 300, 200, act], [obs + act, 400, 300, 1], [row, 100, 100, 1]);
+    let mut floor = Floor::default();
+    for learns in [false, true] {
+        floor.forward(window * batch, &discriminator);
+        floor.forward(batch, &policy); // at the next observations
+        (0..4).for_each(|_| floor.forward(batch, &critic)); // targets and critics
+        (0..2).for_each(|_| floor.backward(batch, &critic, true));
+        if learns {
+            floor.forward(batch, &policy);
+            floor.forward(batch, &critic);
+            floor.backward(batch, &critic, false);
+            floor.product(batch, 400, act, false, false); // to the action
+            floor.backward(batch, &policy, true);
+        }
+        for _ in 0..steps {
+            floor.forward(2 * batch, &discriminator);
+            floor.backward(2 * batch, &discriminator, true);
+            // The penalty: input gradients, what comes back to each layer, what is carried forward, their outer products.
+            floor.forward(batch, &discriminator[..3]);
+            floor.product(batch, 100, 100, false, false);
+            floor.product(batch, 100, row, false, false);
+            floor.forward(batch, &discriminator[..3]);
+            floor.product(100, batch, row, true, false);
+            floor.product(100, batch, 100, true, false);
+        }
+    }
+    floor
 }
 
 fn argument(name: &str, default: usize) -> Outcome<usize> {

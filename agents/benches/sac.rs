@@ -10,7 +10,11 @@ use std::{env, error::Error, hint::black_box, io::Write, time::Instant};
 use liprl_agents::{Agent, AgentConfig, Lesson, Metrics, Setup, Streams, Transition};
 use rand::RngExt;
 use serde_json::{Value, json};
-use tch::{Device, Kind, Tensor};
+use tch::Device;
+
+mod floor;
+
+use floor::Floor;
 
 const OBS: usize = 17;
 const ACT: usize = 6;
@@ -22,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return regularisers(threads, updates, repeats);
     }
     let mut agent = agent(threads, &json!({}))?;
-    let floor = Floor::new(256, 256);
+    let floor = products_alone(256, 256);
     let mut metrics = Metrics::default();
     let (mut update_rates, mut floor_rates) = (Vec::new(), Vec::new());
     for repeat in 0..=repeats {
@@ -138,65 +142,18 @@ fn agent(threads: usize, extra: &Value) -> Result<Box<dyn Agent>, Box<dyn Error>
     Ok(agent)
 }
 
-/// Every matrix product of one update, on operands laid out as the update has them.
-struct Floor {
-    /// (m, k, n, whether the left and right operands are transposed in memory).
-    shapes: Vec<(i64, i64, i64, bool, bool)>,
-    products: Vec<[Tensor; 3]>,
-}
-
-impl Floor {
-    fn new(batch: i64, hidden: i64) -> Self {
-        let (obs, act) = (OBS as i64, ACT as i64);
-        let mut floor = Self { shapes: Vec::new(), products: Vec::new() };
-        let (policy, critic) = ([obs, hidden, hidden, 2 * act], [obs + act, hidden, hidden, 1]);
-        floor.forward(batch, &policy); // at the next observations
-        (0..2).for_each(|_| floor.forward(batch, &critic)); // target critics
-        (0..2).for_each(|_| floor.forward(batch, &critic));
-        (0..2).for_each(|_| floor.backward(batch, &critic, true));
-        floor.forward(batch, &policy);
-        (0..2).for_each(|_| floor.forward(batch, &critic)); // at the policy's actions
-        (0..2).for_each(|_| floor.backward(batch, &critic, false));
-        (0..2).for_each(|_| floor.product(batch, hidden, act, false, false)); // to the action
-        floor.backward(batch, &policy, true);
-        floor
-    }
-
-    fn forward(&mut self, batch: i64, sizes: &[i64]) {
-        sizes.windows(2).for_each(|size| self.product(batch, size[0], size[1], false, true));
-    }
-
-    fn backward(&mut self, batch: i64, sizes: &[i64], weights: bool) {
-        for (layer, size) in sizes.windows(2).enumerate().rev() {
-            if weights {
-                self.product(size[1], batch, size[0], true, false);
-            }
-            if layer > 0 {
-                self.product(batch, size[1], size[0], false, false);
-            }
-        }
-    }
-
-    /// `[m, k] × [k, n]`, each operand transposed in memory or not. Products of one shape share their operands, which thus stay in
-    /// the cache: the floor is not to look slower than it is.
-    fn product(&mut self, m: i64, k: i64, n: i64, left: bool, right: bool) {
-        let shape = (m, k, n, left, right);
-        if let Some(known) = self.shapes.iter().position(|known| *known == shape) {
-            let same = self.products[known].each_ref().map(Tensor::shallow_clone);
-            self.products.push(same);
-        } else {
-            let operand = |rows, columns, transposed| match transposed {
-                true => Tensor::ones([columns, rows], (Kind::Float, Device::Cpu)).tr(),
-                false => Tensor::ones([rows, columns], (Kind::Float, Device::Cpu)),
-            };
-            self.products.push([operand(m, k, left), operand(k, n, right), operand(m, n, false)]);
-        }
-        self.shapes.push(shape);
-    }
-
-    fn run(&self) {
-        for [a, b, out] in &self.products {
-            let _ = a.mm_out(out, b);
-        }
-    }
+/// Every matrix product of one update.
+fn products_alone(batch: i64, hidden: i64) -> Floor {
+    let (obs, act, mut floor) = (OBS as i64, ACT as i64, Floor::default());
+    let (policy, critic) = ([obs, hidden, hidden, 2 * act], [obs + act, hidden, hidden, 1]);
+    floor.forward(batch, &policy); // at the next observations
+    (0..2).for_each(|_| floor.forward(batch, &critic)); // target critics
+    (0..2).for_each(|_| floor.forward(batch, &critic));
+    (0..2).for_each(|_| floor.backward(batch, &critic, true));
+    floor.forward(batch, &policy);
+    (0..2).for_each(|_| floor.forward(batch, &critic)); // at the policy's actions
+    (0..2).for_each(|_| floor.backward(batch, &critic, false));
+    (0..2).for_each(|_| floor.product(batch, hidden, act, false, false)); // to the action
+    floor.backward(batch, &policy, true);
+    floor
 }
