@@ -252,6 +252,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn values_that_the_solver_finds_only_almost_extend_too() {
+        let table = table(169, 9, 1, 2, 1.677_113_643_346_333_6);
+        assert!(
+            table.points.worst_pair(table.alpha).unwrap().is_none_or(|pair| pair.forced_error(table.alpha) < 1e-12)
+        );
+    }
+
     /// The same program by projected gradients on the simplex, which knows nothing of supports.
     #[test]
     fn the_weights_solve_the_program() {
