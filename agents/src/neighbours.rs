@@ -117,29 +117,45 @@ impl<'a> Tree<'a> {
     /// from then on.
     pub fn visit(&self, query: &[f64], radius: f64, mut visit: impl FnMut(usize, f64) -> f64) {
         if !self.nodes.is_empty() {
-            let mut radius = radius;
-            self.descend(0, query, &mut radius, &mut visit);
+            let mut search = Search { query, offsets: vec![0.0; self.dim], radius, visit: &mut visit };
+            self.descend(0, 0.0, &mut search);
         }
     }
 
-    fn descend(&self, node: u32, query: &[f64], radius: &mut f64, visit: &mut impl FnMut(usize, f64) -> f64) {
+    /// `away` is the squared distance from the query to the node's cell: the sum of the squared offsets (Arya & Mount 1993).
+    fn descend(&self, node: u32, away: f64, search: &mut Search<'_, impl FnMut(usize, f64) -> f64>) {
         let Node { from, to, split, below, above } = self.nodes[node as usize];
         let Some((axis, at)) = split else {
             for &row in &self.order[from as usize..to as usize] {
-                let distance = distance(query, self.row(row as usize));
-                if distance < *radius {
-                    *radius = visit(row as usize, distance);
+                let distance = distance(search.query, self.row(row as usize));
+                if distance < search.radius {
+                    search.radius = (search.visit)(row as usize, distance);
                 }
             }
             return;
         };
-        let offset = query[axis as usize] - at;
+        let axis = axis as usize;
+        let offset = search.query[axis] - at;
         let (near, far) = if offset < 0.0 { (below, above) } else { (above, below) };
-        self.descend(near, query, radius, visit);
-        if offset.abs() < *radius {
-            self.descend(far, query, radius, visit);
+        self.descend(near, away, search);
+        let before = search.offsets[axis];
+        let beyond = (away + (offset - before) * (offset + before)).max(0.0);
+        // A hair less, for what rounding added on the way here.
+        if beyond * (1.0 - 1e-12) <= search.radius * search.radius {
+            search.offsets[axis] = offset;
+            self.descend(far, beyond, search);
+            search.offsets[axis] = before;
         }
     }
+}
+
+/// One query on its way down.
+struct Search<'a, F> {
+    query: &'a [f64],
+    /// From the query to the cell, coordinate by coordinate.
+    offsets: Vec<f64>,
+    radius: f64,
+    visit: &'a mut F,
 }
 
 /// ‖x − y‖₂.
