@@ -181,6 +181,22 @@ fn soft_constraints_pull_the_jacobian_down_and_say_by_how_much_they_are_violated
     }
 }
 
+/// One seed gives one network and the same batches whatever the constraint, so that runs differ by the constraint alone.
+#[test]
+fn a_constraint_that_never_binds_changes_nothing() {
+    let free = trained(json!({"constraint": {"kind": "none"}}), 200);
+    let states = &states()[..60];
+    for constraint in [json!({"kind": "penalty", "alpha": 1e6}), json!({"kind": "primal_dual", "alpha": 1e6})] {
+        let other = trained(json!({"constraint": constraint}), 200);
+        let [mut free, mut other] =
+            [&free, &other].map(|agent| Policy::load(&agent.policy().unwrap().to_bytes().unwrap()).unwrap());
+        for x in states.chunks_exact(2) {
+            // Products of twice as many rows are rounded otherwise.
+            assert!((act(&mut free, x) - act(&mut other, x)).abs() < 1e-3, "{constraint} at {x:?}");
+        }
+    }
+}
+
 #[test]
 fn multipliers_are_active_where_the_constraint_binds_and_zero_where_it_does_not() {
     let duals = |alpha: f64| {

@@ -34,12 +34,14 @@ pub(super) struct Duals {
     lambda: Vec<f32>,
     /// Neighbours `[N · k]` of the rows that had some when the graph was made.
     graph: Vec<u32>,
+    /// Where the constraint is looked at: apart from the batches, so that these are the same under every constraint.
+    rng: StreamRng,
 }
 
 impl Duals {
     /// Zero multipliers, no graph yet.
-    pub(super) fn new(form: Form, lr: f64, max: f64, k: usize) -> Self {
-        Self { form, lr: lr as f32, max: max as f32, k, lambda: Vec::new(), graph: Vec::new() }
+    pub(super) fn new(form: Form, lr: f64, max: f64, k: usize, rng: StreamRng) -> Self {
+        Self { form, lr: lr as f32, max: max as f32, k, lambda: Vec::new(), graph: Vec::new(), rng }
     }
 
     /// What is constrained.
@@ -72,10 +74,13 @@ impl Duals {
     }
 
     /// A random row of those with neighbours, one of them, and a place between.
-    pub(super) fn draw(&self, rng: &mut StreamRng) -> Spot {
-        let i = rng.random_range(0..self.graph.len() / self.k);
-        let slot = rng.random_range(0..self.k);
-        Spot { i, j: self.graph[i * self.k + slot] as usize, share: rng.random_range(0.0..1.0), slot }
+    pub(super) fn draw(&mut self) -> Spot {
+        pick(&self.graph, self.k, &mut self.rng)
+    }
+
+    /// The same from another stream.
+    pub(super) fn look(&self, rng: &mut StreamRng) -> Spot {
+        pick(&self.graph, self.k, rng)
     }
 
     /// λ at a spot.
@@ -103,14 +108,22 @@ impl Duals {
     /// Everything that changes. The graph follows from the rows it was made of; how many those were is the caller's.
     pub(super) fn save(&self, prefix: &str, state: &mut State) {
         state.put_f32(format!("{prefix}/lambda"), &[self.lambda.len()], &self.lambda);
+        state.put(format!("streams/{prefix}"), &self.rng);
     }
 
     /// Takes back what `save` wrote, after `connect` and `grow` for as many rows.
     pub(super) fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
         let count = self.lambda.len();
         self.lambda.copy_from_slice(state.f32(&format!("{prefix}/lambda"), &[count])?);
+        self.rng = state.get(&format!("streams/{prefix}"))?;
         Ok(())
     }
+}
+
+fn pick(graph: &[u32], k: usize, rng: &mut StreamRng) -> Spot {
+    let i = rng.random_range(0..graph.len() / k);
+    let slot = rng.random_range(0..k);
+    Spot { i, j: graph[i * k + slot] as usize, share: rng.random_range(0.0..1.0), slot }
 }
 
 #[cfg(test)]
@@ -120,7 +133,7 @@ mod tests {
 
     #[test]
     fn multipliers_step_by_hand_and_stay_within_their_range() {
-        let mut duals = Duals::new(Form::Jacobian, 0.5, 1.0, 1);
+        let mut duals = Duals::new(Form::Jacobian, 0.5, 1.0, 1, Streams::new(1).rng("spots"));
         duals.connect(&[0.0, 1.0, 5.0], 1);
         assert_eq!(duals.graph, [1, 0, 1]);
         let spot = |i, j| Spot { i, j, share: 0.0, slot: 0 };
@@ -136,15 +149,14 @@ mod tests {
 
     #[test]
     fn edges_have_their_own_and_new_rows_none_yet() {
-        let mut duals = Duals::new(Form::Slope, 1.0, 9.0, 2);
+        let mut duals = Duals::new(Form::Slope, 1.0, 9.0, 2, Streams::new(1).rng("spots"));
         duals.connect(&[0.0, 1.0, 3.0], 1);
         assert_eq!(duals.graph, [1, 2, 0, 2, 1, 0]);
         duals.step(Spot { i: 1, j: 2, share: 0.0, slot: 1 }, 2.0);
         assert_eq!(duals.lambda, [0.0, 0.0, 0.0, 2.0, 0.0, 0.0]);
         duals.grow(4);
         assert_eq!(duals.lambda.len(), 8);
-        let mut rng = Streams::new(1).rng("spots");
-        assert!((0..100).map(|_| duals.draw(&mut rng)).all(|spot| spot.i < 3 && spot.i != spot.j && spot.share < 1.0));
+        assert!((0..100).map(|_| duals.draw()).all(|spot| spot.i < 3 && spot.i != spot.j && spot.share < 1.0));
         // Alone, a row is its own neighbour.
         duals.connect(&[7.0], 1);
         assert_eq!(duals.graph, [0, 0]);

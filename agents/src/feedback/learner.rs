@@ -113,7 +113,7 @@ impl Feedback {
                     "is missing: this constraint is solved from a file's pairs".to_owned(),
                 ));
             }
-            None => Body::Network(Box::new(Network::new(config, &data, normaliser.as_ref(), &mut rng)?)),
+            None => Body::Network(Box::new(Network::new(config, &data, normaliser.as_ref(), &setup.streams)?)),
         };
         let oracle = match (config.oracle, config.constraint.alpha()) {
             (Some(count), Some(alpha)) if data.len() > 1 => {

@@ -135,7 +135,7 @@ impl Feedback {
             let i = rng.random_range(0..self.data.len());
             let j = match &self.body {
                 Body::Network(network) if network.duals.is_some() && self.connected > 1 => {
-                    let spot = network.duals.as_ref().map(|duals| duals.draw(&mut rng));
+                    let spot = network.duals.as_ref().map(|duals| duals.look(&mut rng));
                     spot.map_or((i, i), |spot| (spot.i, spot.j))
                 }
                 // Without a graph, the nearest of some.

@@ -11,7 +11,7 @@ use super::{
     steepness::Steepness,
 };
 use crate::{
-    AgentError, Metrics, NormaliserOptions, PolicyHead, RunningNormaliser, State, StreamRng,
+    AgentError, Metrics, NormaliserOptions, PolicyHead, RunningNormaliser, State, StreamRng, Streams,
     actor_critic::finite,
     lipschitz,
     nets::{Activation, Buffer, Init, Mlp, Single, lipschitz::LipschitzMlp},
@@ -41,12 +41,12 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// With first weights from `rng`; `normaliser` is what observations go through.
+    /// With first weights from the run's streams; `normaliser` is what observations go through.
     pub(super) fn new(
         config: &FeedbackConfig,
         data: &Data,
         normaliser: Option<&RunningNormaliser>,
-        rng: &mut StreamRng,
+        streams: &Streams,
     ) -> Result<Self, AgentError> {
         let net = &config.network;
         if net.layer_norm {
@@ -79,9 +79,11 @@ impl Network {
         };
         let duals = match &config.constraint {
             ConstraintConfig::PrimalDual { dual_lr, max_dual, form, neighbours, .. } => {
-                Some(Duals::new(*form, *dual_lr, *max_dual, *neighbours))
+                Some(Duals::new(*form, *dual_lr, *max_dual, *neighbours, streams.rng("feedback/spots")))
             }
-            ConstraintConfig::Penalty { neighbours, .. } => Some(Duals::new(Form::Jacobian, 0.0, 0.0, *neighbours)),
+            ConstraintConfig::Penalty { neighbours, .. } => {
+                Some(Duals::new(Form::Jacobian, 0.0, 0.0, *neighbours, streams.rng("feedback/spots")))
+            }
             _ => None,
         };
         let batch = config.batch_size;
@@ -95,7 +97,7 @@ impl Network {
         let steepness = Steepness::new(&mlp, rows, squash, &scales.0, &scales.1)?;
         Ok(Self {
             single: Single::new(&mlp),
-            model: Model::new(mlp, layers, net.into(), rng)?,
+            model: Model::new(mlp, layers, net.into(), &mut streams.rng("feedback/init"))?,
             head: config.output,
             seen: Vec::new(),
             steepness,
@@ -158,14 +160,14 @@ impl Network {
             let i = rng.random_range(0..data.len());
             self.spots.push(Spot { i, j: i, share: 0.0, slot: 0 });
         }
-        let Some(duals) = &self.duals else {
+        let Some(duals) = &mut self.duals else {
             self.spots
                 .iter()
                 .zip(self.x.slice_mut().chunks_exact_mut(o))
                 .for_each(|(s, x)| x.copy_from_slice(row(s.i)));
             return;
         };
-        self.spots.extend((0..batch).map(|_| duals.draw(rng)));
+        self.spots.extend((0..batch).map(|_| duals.draw()));
         let (first, rest) = self.x.slice_mut().split_at_mut(batch * o);
         self.spots.iter().zip(first.chunks_exact_mut(o)).for_each(|(spot, x)| x.copy_from_slice(row(spot.i)));
         let between = &self.spots[batch..];
