@@ -7,7 +7,6 @@ use liprl_agents::control::bounds::Constant;
 use liprl_agents::lipschitz::certify::{Input, LocalOptions, Network, Norm, Region, SdpOptions, lipsdp, local_bound};
 use liprl_agents::{Policy, PolicySlope};
 
-use crate::cli::CertifyArgs;
 use crate::saved::Saved;
 
 /// What rounding to f32 can do to an action in `[-1, 1]` and to what comes in.
@@ -65,10 +64,10 @@ impl Acting {
     }
 
     /// A proven Lipschitz constant everywhere, and where it comes from.
-    pub(super) fn everywhere(&self, args: &CertifyArgs) -> anyhow::Result<(Constant, &'static str)> {
+    pub(super) fn everywhere(&self, time_limit: Duration) -> anyhow::Result<(Constant, &'static str)> {
         if let Some(network) = &self.network {
-            let time_limit = Some(Duration::from_secs_f64(args.time_limit));
-            return Ok((Constant::certified(lipsdp(network, &SdpOptions { time_limit })?.upper), "lipsdp"));
+            let options = SdpOptions { time_limit: Some(time_limit) };
+            return Ok((Constant::certified(lipsdp(network, &options)?.upper), "lipsdp"));
         }
         if let Some(table) = self.policy.table() {
             return Ok((Constant::certified(table.alpha()), "all pairs of the table"));

@@ -1,21 +1,19 @@
 //! The constants and the bounds that they make. On a linear system the region is the box around the expert's loops, grown until the tube fits into it;
 //! on a nonlinear one the basin, which must not be left.
 
-use std::time::Duration;
-
 use liprl_agents::control::bounds::{Constant, Costs, Stability, coverage, disturbed_error, learning_error, supremum};
 use liprl_agents::control::{contraction, spectral_norm};
 use liprl_agents::neighbours::distance;
 
+use super::Asked;
 use super::acting::Acting;
 use super::setting::Setting;
-use crate::cli::CertifyArgs;
 
 /// Cells of the region that e and δ are looked for in.
 const CELLS: usize = 30_000;
 const TOLERANCE: f64 = 0.03;
 /// How often the region is grown before it is given up.
-const GROWTHS: usize = 10;
+const GROWTHS: u32 = 10;
 
 /// B1 from the demonstrated states.
 #[derive(Clone, Copy, Debug)]
@@ -55,14 +53,14 @@ pub(super) struct Bounds {
 pub(super) fn find(
     setting: &Setting,
     acting: &mut Acting,
-    (everywhere, _): (Constant, &'static str),
+    everywhere: Constant,
     epsilon: f64,
-    args: &CertifyArgs,
+    asked: Asked,
 ) -> anyhow::Result<Option<Bounds>> {
     let (low, high) = setting.hull();
-    let (stability, by_rate) = stability(setting, args)?;
+    let (stability, by_rate) = stability(setting, asked.horizon)?;
     let (mut grown, mut found) = (0.0f64, None);
-    let share = Duration::from_secs_f64(args.time_limit / GROWTHS as f64);
+    let share = asked.time_limit / GROWTHS;
     for _ in 0..GROWTHS {
         let corner = |ends: &[f64], sign: f64| ends.iter().map(|x| x + sign * grown).collect::<Vec<f64>>();
         let (low, high) = (corner(&low, -1.0), corner(&high, 1.0));
@@ -86,7 +84,7 @@ pub(super) fn find(
             None => tube.value <= grown,
         };
         if fits {
-            let regret = regret(setting, &stability, disturbed, (&low, &high), args)?;
+            let regret = regret(setting, &stability, disturbed, tube, (&low, &high), asked.horizon)?;
             let around_learned = stability.tube_around_learned(least, disturbed)?;
             let stability = stability.clone();
             found = Some(Bounds {
@@ -113,13 +111,13 @@ pub(super) fn find(
     Ok(found)
 }
 
-fn stability(setting: &Setting, args: &CertifyArgs) -> anyhow::Result<(Stability, Option<f64>)> {
+fn stability(setting: &Setting, horizon: u32) -> anyhow::Result<(Stability, Option<f64>)> {
     let lqr = &setting.lqr;
     if let Some(basin) = &setting.basin {
         return Ok((basin.stability()?, None));
     }
     let closed = lqr.optimal.closed_loop.as_ref();
-    let exact = Stability::linear(closed, lqr.b.as_ref(), args.horizon as usize)?;
+    let exact = Stability::linear(closed, lqr.b.as_ref(), horizon as usize)?;
     let input = spectral_norm(lqr.b.as_ref()).map_err(liprl_agents::control::ControlError::from)?;
     // Where it does not contract in this norm there is nothing to compare with.
     let by_rate = contraction(closed, lqr.optimal.cost.as_ref()).ok().map(|found| found.sum() * input);
@@ -193,16 +191,24 @@ impl Off {
     }
 }
 
-/// B3, with the cost's slopes on the region.
+/// B3, with the cost's slopes on the region; on a linear system, where the expert's loops are all there are, on their tubes.
 fn regret(
     setting: &Setting,
     stability: &Stability,
     disturbed: Constant,
+    tube: Constant,
     (low, high): (&[f64], &[f64]),
-    args: &CertifyArgs,
+    horizon: u32,
 ) -> anyhow::Result<Constant> {
-    let states = low.iter().zip(high).map(|(low, high)| low.abs().max(high.abs()).powi(2)).sum::<f64>().sqrt();
-    let inputs = setting.expert * states + disturbed.value;
-    let costs = Costs::quadratic(&setting.lqr, Constant::certified(states), Constant::from(inputs, &[disturbed]))?;
-    Ok(stability.regret(disturbed, costs, 1.0, u64::from(args.horizon))?)
+    let mut states = low.iter().zip(high).map(|(low, high)| low.abs().max(high.abs()).powi(2)).sum::<f64>().sqrt();
+    let mut inputs = setting.expert * states;
+    if setting.basin.is_none() {
+        let (farthest, strongest) = setting.farthest();
+        states = states.min(farthest + tube.value);
+        inputs = inputs.min(strongest + setting.expert * tube.value);
+    }
+    let inputs = inputs + disturbed.value;
+    let parts = [disturbed, tube];
+    let costs = Costs::quadratic(&setting.lqr, Constant::from(states, &parts), Constant::from(inputs, &parts))?;
+    Ok(stability.regret(disturbed, costs, 1.0, u64::from(horizon))?)
 }

@@ -4,10 +4,10 @@
 use liprl_agents::{Streams, neighbours::distance};
 use rand::RngExt;
 
+use super::Asked;
 use super::acting::Acting;
 use super::bounds::{Bounds, Off};
 use super::setting::Setting;
-use crate::cli::CertifyArgs;
 use crate::disturb::{direction, norm, pgd};
 
 /// The largest of what was met over all runs.
@@ -37,7 +37,7 @@ pub(super) fn run(
     acting: &mut Acting,
     epsilon: f64,
     bounds: Option<&Bounds>,
-    args: &CertifyArgs,
+    asked: Asked,
 ) -> anyhow::Result<Met> {
     let (n, m, o) = (setting.model.state_dim(), setting.model.input_dim(), setting.model.observation_dim());
     let (mut met, mut off) = (Met::default(), Off::new(setting));
@@ -46,11 +46,11 @@ pub(super) fn run(
     let (mut u, mut best, mut next) = (vec![0.0; m], vec![0.0; m], vec![0.0; n]);
     let linear = setting.basin.is_none();
     for (index, expert) in setting.loops.iter().enumerate() {
-        let mut rng = Streams::new(args.seed.wrapping_add(index as u64)).rng("closed-loop/errors");
+        let mut rng = Streams::new(asked.seed.wrapping_add(index as u64)).rng("closed-loop/errors");
         let (mut x, mut own) = (expert[..n].to_vec(), expert[..n].to_vec());
         let (mut cost, mut least, mut excess) = (0.0, 0.0, 0.0);
         direction(&mut rng, epsilon, &mut delta);
-        for t in 0..args.horizon as usize {
+        for t in 0..asked.horizon as usize {
             setting.model.observe(&x, &mut obs);
             match index % 3 {
                 0 => {
