@@ -6,7 +6,9 @@ use std::time::Duration;
 use liprl_agents::control::bounds::Constant;
 use liprl_agents::lipschitz::certify::{Input, LocalOptions, Network, Norm, Region, SdpOptions, lipsdp, local_bound};
 use liprl_agents::{Policy, PolicySlope};
+use liprl_envs::systems::Model;
 
+use crate::disturb::trajectory;
 use crate::saved::Saved;
 
 /// What rounding to f32 can do to an action in `[-1, 1]` and to what comes in.
@@ -55,6 +57,11 @@ impl Acting {
             *u = self.centre[i] + self.half_width[i] * self.action[i];
         }
         Ok(())
+    }
+
+    /// The worst errors along a trajectory of `model`, on this policy.
+    pub(super) fn attack(&self, model: &dyn Model) -> trajectory::Attack {
+        trajectory::Attack::of(model.boxed(), self.centre.clone(), self.half_width.clone())
     }
 
     /// What the action can be off by for want of digits.

@@ -30,7 +30,7 @@ pub(crate) fn cost_bounds(
     for &epsilon in sizes {
         if all.iter().all(|(size, _)| *size != epsilon) {
             let bounds = bounds::find(&setting, &mut acting, alpha, epsilon, asked)?;
-            all.push((epsilon, bounds.map(|bounds| expert + bounds.regret.value)));
+            all.push((epsilon, bounds.ok().map(|bounds| expert + bounds.regret.value)));
         }
     }
     let of = |epsilon: f64| all.iter().find(|(size, _)| *size == epsilon).and_then(|(_, cost)| *cost);

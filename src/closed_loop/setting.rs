@@ -83,6 +83,12 @@ impl Setting {
         farthest
     }
 
+    /// The largest optimal cost from where the expert's loops end.
+    pub(super) fn left(&self) -> f64 {
+        let n = self.model.state_dim();
+        self.loops.iter().map(|path| self.lqr.optimal_cost(&path[path.len() - n..])).fold(0.0, f64::max)
+    }
+
     /// Mean cost of the expert's loops.
     pub(super) fn expert_cost(&self) -> f64 {
         let (n, mut u) = (self.model.state_dim(), vec![0.0; self.model.input_dim()]);
@@ -104,11 +110,13 @@ impl Setting {
         u.iter_mut().for_each(|u| *u = u.clamp(-limit, limit));
     }
 
-    /// The smallest box around the expert's loops; of a nonlinear system the box around the basin.
+    /// All states of the expert's loops, `[N, n]`.
+    pub(super) fn states(&self) -> Vec<f64> {
+        self.loops.concat()
+    }
+
+    /// The smallest box around the expert's loops.
     pub(super) fn hull(&self) -> (Vec<f64>, Vec<f64>) {
-        if let Some(basin) = &self.basin {
-            return (basin.half.iter().map(|h| -h).collect(), basin.half.clone());
-        }
         let n = self.model.state_dim();
         let end = |pick: fn(f64, f64) -> f64, first: f64| -> Vec<f64> {
             let column = |i: usize| self.loops.iter().flat_map(move |path| path.iter().skip(i).step_by(n));

@@ -187,3 +187,59 @@ fn a_loop_without_equations_is_refused_and_an_unstable_basin_says_so() {
     let (code, _, stderr) = finish(liprl(["certify", policy, "--closed-loop", "--epsilon=-1"]));
     assert!(code == 2 && stderr.contains("is no size"), "{code} {stderr}");
 }
+
+/// Networks cloned from the linear expert, over a thousand runs with random, constant and worst errors, the latter step by step and along the
+/// trajectory: every bound is there, is not broken, and says something. The pendulum is the nonlinear one, with the torque to hold its basin.
+#[test]
+fn networks_keep_their_bounds_over_a_thousand_runs() {
+    let linear = "start: box, start_width: [1, 1], max_episode_steps: 60";
+    let pendulum = "observation: angle, max_torque: 12, start: box, start_width: [0.2, 1], max_episode_steps: 60";
+    for (task, options, sizes, looseness) in [
+        ("DoubleIntegrator-v0", linear, "0.02,0.1", 20.0),
+        ("Oscillator-v0", linear, "0.02,0.1", 20.0),
+        // Contraction in one norm stands for the exact gain: an order looser.
+        ("PendulumSwingUp-v0", pendulum, "0.002,0.005", 400.0),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let agent = "{kind: feedback, expert: {kind: lqr}, expert_episodes: 60, expert_noise: 0.01, batch_size: 256, constraint: {kind: none}, \
+            network: {hidden: [16, 16], activation: tanh, lr: 5e-3, lr_schedule: {linear: {updates: 6000}}}}";
+        let text_ = format!(
+            "env: {{id: {task}, {options}}}\nsteps: 6000\nagent: {agent}\neval: {{every: 6000, episodes: 1}}\n"
+        );
+        let config = write_config(folder.path(), &text_);
+        let run = folder.path().join("run");
+        train_through(&config, &run, &["--quiet"]);
+        let args = ["--closed-loop", "--epsilon", sizes, "--runs", "1000", "--horizon", "40", "--time-limit", "2"];
+        let report = report(&[&[text(&run)][..], &args].concat());
+        let rows = report["bounds"].as_array().expect("rows");
+        let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().expect("a name")).collect();
+        assert_eq!(names[..3], ["B1 error, by covering", "B2 tube", "B3 regret"]);
+        let b4 = ["B4 error e + αε", "B4 tube", "B4 from the learned loop", "B4 regret"];
+        assert_eq!(names[3..], [b4, b4].concat());
+        for row in rows {
+            println!("{task} {row}");
+            assert!(row["provenance"] == "certified" && number(&row["bound"]).is_finite(), "{task}: {row}");
+            assert!(number(&row["met"]) <= number(&row["bound"]), "{task}: {row}");
+            // How far a bound is from what happens; the regret on the pendulum is charged for the whole basin at every step.
+            let regret = row["name"].as_str().is_some_and(|name| name.contains("regret"));
+            assert!((regret && options == pendulum) || number(&row["ratio"]) < looseness, "{task}: {row}");
+        }
+        if options == linear {
+            assert!(number(&report["regret_identity"]) < 1e-9, "{report}");
+            let picture = folder.path().join("tradeoff.svg");
+            let (code, _, stderr) = finish(liprl(
+                ["tradeoff", text(&run), "--episodes", "20", "--disturb", "trajectory:0.02"]
+                    .into_iter()
+                    .chain(["--out", text(&picture)]),
+            ));
+            assert_eq!(code, 0, "{stderr}");
+            let json = std::fs::read_to_string(picture.with_extension("json")).expect("JSON");
+            let drawn: Value = serde_json::from_str(&json).expect("JSON");
+            for condition in drawn["groups"][0]["costs"].as_array().expect("conditions") {
+                let (cost, bound) = (number(&condition["cost"]["mean"]), number(&condition["b4_cost"]["mean"]));
+                println!("{task}: costs {cost}, at most {bound}");
+                assert!(cost <= bound && bound < 1.5 * cost, "{task}: {condition}");
+            }
+        }
+    }
+}
