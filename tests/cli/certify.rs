@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::runs::{SMALL, SMALL_IMITATION, small_agent, train_through, write_config};
+use crate::runs::{SMALL, SMALL_IMITATION, small_agent, traces, train_through, write_config};
 use crate::support::{finish, liprl};
 
 /// What certify says in JSON.
@@ -242,4 +242,131 @@ fn networks_keep_their_bounds_over_a_thousand_runs() {
             }
         }
     }
+}
+
+/// What `eval.certificate` logs is what `certify` says of that checkpoint, and nothing else depends on it.
+#[test]
+fn a_periodic_certificate_is_certify_s_and_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, eval: &str| {
+        let small = SMALL.replace("episodes: 2}", eval).replace("steps: 2400", "steps: 800");
+        let config = write_config(folder.path(), &format!("{small}{}", small_agent("sac")));
+        let run = folder.path().join(name);
+        train_through(&config, &run, &["--quiet"]);
+        run
+    };
+    let (on, off) = (run("on", "episodes: 2, certificate: {time_limit: 60}}"), run("off", "episodes: 2}"));
+    let log = std::fs::read_to_string(on.join("metrics.jsonl")).expect("metrics.jsonl");
+    let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let logged: Vec<&Value> = events.iter().filter(|event| !event["perf/certificate_s"].is_null()).collect();
+    let steps: Vec<u64> = logged.iter().map(|event| event["step"].as_u64().expect("a step")).collect();
+    assert_eq!(steps, [400, 800]);
+    for event in &logged {
+        let of = |name: &str| number(&event[format!("lipschitz/certificate/{name}")]);
+        assert!(number(&event["perf/certificate_s"]) > 0.0);
+        assert!(of("met") <= of("lipsdp") && of("lipsdp") <= of("product"), "{event}");
+    }
+    let checkpoint = on.join("checkpoints/step_000000800");
+    let found =
+        report(&[text(&checkpoint), "--episodes", "1", "--states", "1", "--time-limit", "60", "--method", "product"]);
+    assert_eq!(upper(&found, "l2", "everywhere", "product"), number(&logged[1]["lipschitz/certificate/product"]));
+    let found =
+        report(&[text(&checkpoint), "--episodes", "1", "--states", "1", "--time-limit", "60", "--method", "lipsdp"]);
+    assert_eq!(upper(&found, "l2", "everywhere", "lipsdp"), number(&logged[1]["lipschitz/certificate/lipsdp"]));
+
+    let (on, off) = (traces(&on), traces(&off));
+    let without = |bytes: &[u8]| -> Value {
+        let mut event: Value = serde_json::from_slice(bytes).expect("JSON");
+        event.as_object_mut().expect("an object").retain(|name, _| !name.starts_with("lipschitz/certificate/"));
+        event
+    };
+    assert!(off.len() > 10 && off.keys().eq(on.keys()));
+    for (name, bytes) in off.iter().filter(|(name, _)| *name != "tensorboard") {
+        let same = if name.starts_with("metrics/") { without(&on[name]) == without(bytes) } else { on[name] == *bytes };
+        assert!(same, "{name} differs");
+    }
+}
+
+/// A policy file with another number for its first weight.
+fn with_first_weight(policy: &Path, weight: f32) -> Vec<u8> {
+    let mut bytes = std::fs::read(policy).expect("a policy");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+    let start = header["params"]["data_offsets"][0].as_u64().expect("an offset") as usize + 8 + length;
+    bytes[start..start + 4].copy_from_slice(&weight.to_le_bytes());
+    bytes
+}
+
+/// What cannot be proven is said, and no number is printed for it; what time cut short is valid, and marked.
+#[test]
+fn a_bound_that_is_not_proven_is_not_shown() {
+    let policy = "demos/inverted_pendulum.policy.safetensors";
+    let rushed = [policy, "--episodes", "1", "--states", "2", "--time-limit", "0.001"];
+    let found = report(&rushed);
+    assert_order(&found);
+    let rows = found["bounds"].as_array().expect("rows");
+    for method in ["lipsdp", "local"] {
+        assert!(rows.iter().any(|row| row["method"] == method && row["finished"] == false), "{method}: {found}");
+    }
+    let (code, table, stderr) = finish(liprl(["certify"].iter().chain(&rushed)));
+    assert!(
+        code == 0 && table.contains("* the time limit came first: valid, and more time may lower it"),
+        "{table}{stderr}"
+    );
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = |path: &Path, more: &[&str], wanted: &str| {
+        let (code, stdout, stderr) = finish(liprl(["certify", text(path)].iter().chain(more)));
+        assert!(code == 1 && stdout.is_empty() && stderr.contains(wanted), "{wanted}: {code} {stdout}{stderr}");
+    };
+    for weight in [f32::NAN, f32::INFINITY] {
+        let broken = folder.path().join("broken.policy.safetensors");
+        std::fs::write(&broken, with_first_weight(&crate::support::root().join(policy), weight)).expect("written");
+        refused(&broken, &[], "policy: the weight of layer 0 is not finite; there is no bound on such a network");
+    }
+    let train = |name: &str, constraint: &str| {
+        let config = write_config(
+            folder.path(),
+            &format!(
+                "env: DoubleIntegrator-v0\nsteps: 20\nagent: {{kind: feedback, expert: {{kind: lqr}}, expert_episodes: 1, duplicates: average, \
+                 network: {{hidden: [8, 8]}}, constraint: {constraint}}}\neval: {{every: 20, episodes: 1}}\n"
+            ),
+        );
+        let run = folder.path().join(name);
+        train_through(&config, &run, &["--quiet"]);
+        run
+    };
+    let dense = train("dense", "{kind: by_construction, alpha: 1, layers: ldlt_residual}");
+    refused(&dense, &[], "policy: has layers that see everything before them; its construction bounds it");
+    let table = train("table", "{kind: kirszbraun, alpha: 1, rows: 20}");
+    refused(&table, &[], "policy: extends a table of actions; its constant, checked on all pairs, is in the file");
+
+    // A policy that has learnt nothing: its error grows faster than any region.
+    let raw = train("raw", "{kind: none}");
+    let loop_ = ["--closed-loop", "--epsilon", "0.05", "--runs", "4", "--horizon", "20", "--time-limit", "1"];
+    let found = report(&[&[text(&raw)][..], &loop_].concat());
+    assert!(found["bounds"].as_array().expect("rows").iter().all(|row| row["bound"].is_null()), "{found}");
+    for region in found["regions"].as_array().expect("regions") {
+        assert!(region["low"].is_null() && number(&region["failed"]["tube"]) > number(&region["failed"]["radius"]));
+    }
+    let (code, shown, stderr) = finish(liprl(["certify", text(&raw)].iter().chain(&loop_)));
+    assert!(code == 0 && shown.contains("ε = 0.05: none proven, as assumption A5 fails. Within "), "{shown}{stderr}");
+    assert!(shown.contains("no region that was tried holds its own tube"), "{shown}");
+    assert!(
+        shown.lines().filter(|line| line.starts_with("B")).all(|line| line.ends_with("-         -  none proven")),
+        "{shown}"
+    );
+
+    // What was met of a network is no slope of the policy that cuts its actions off.
+    let (code, shown, stderr) =
+        finish(liprl(["certify", text(&raw), "--episodes", "1", "--states", "1", "--time-limit", "0.2"]));
+    assert!(
+        code == 0 && shown.contains("tanh, actions cut off at their bounds")
+            || shown.contains("relu, actions cut off at their bounds"),
+        "{shown}{stderr}"
+    );
+    assert!(
+        shown.contains("proven: of the policy, and of its network before the cut; met: of the network alone"),
+        "{shown}"
+    );
 }
