@@ -194,17 +194,20 @@ fn a_loop_without_equations_is_refused_and_an_unstable_basin_says_so() {
 fn networks_keep_their_bounds_over_a_thousand_runs() {
     let linear = "start: box, start_width: [1, 1], max_episode_steps: 60";
     let pendulum = "observation: angle, max_torque: 12, start: box, start_width: [0.2, 1], max_episode_steps: 60";
-    for (task, options, sizes, looseness) in [
-        ("DoubleIntegrator-v0", linear, "0.02,0.1", 20.0),
-        ("Oscillator-v0", linear, "0.02,0.1", 20.0),
+    for (task, options, constraint, sizes, looseness) in [
+        ("DoubleIntegrator-v0", linear, "{kind: by_construction, alpha: 1.9}", "0.02,0.1", 20.0),
+        ("Oscillator-v0", linear, "{kind: by_construction, alpha: 3.7}", "0.02,0.1", 20.0),
         // Contraction in one norm stands for the exact gain: an order looser.
-        ("PendulumSwingUp-v0", pendulum, "0.002,0.005", 400.0),
+        ("PendulumSwingUp-v0", pendulum, "{kind: none}", "0.002,0.005", 400.0),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
-        let agent = "{kind: feedback, expert: {kind: lqr}, expert_episodes: 60, expert_noise: 0.01, batch_size: 256, constraint: {kind: none}, \
-            network: {hidden: [16, 16], activation: tanh, lr: 5e-3, lr_schedule: {linear: {updates: 6000}}}}";
+        let steps = if options == linear { 3000 } else { 6000 };
+        let agent = format!(
+            "{{kind: feedback, expert: {{kind: lqr}}, expert_episodes: 60, expert_noise: 0.01, batch_size: 256, constraint: {constraint}, \
+            network: {{hidden: [16, 16], activation: tanh, lr: 5e-3, lr_schedule: {{linear: {{updates: {steps}}}}}}}}}"
+        );
         let text_ = format!(
-            "env: {{id: {task}, {options}}}\nsteps: 6000\nagent: {agent}\neval: {{every: 6000, episodes: 1}}\n"
+            "env: {{id: {task}, {options}}}\nsteps: {steps}\nagent: {agent}\neval: {{every: {steps}, episodes: 1}}\n"
         );
         let config = write_config(folder.path(), &text_);
         let run = folder.path().join("run");
@@ -220,9 +223,11 @@ fn networks_keep_their_bounds_over_a_thousand_runs() {
             println!("{task} {row}");
             assert!(row["provenance"] == "certified" && number(&row["bound"]).is_finite(), "{task}: {row}");
             assert!(number(&row["met"]) <= number(&row["bound"]), "{task}: {row}");
-            // How far a bound is from what happens; the regret on the pendulum is charged for the whole basin at every step.
+            // How far a bound is from what happens. The regret on the pendulum is charged for the whole basin at every step; undisturbed, errors of
+            // either sign cancel, which no bound can count on.
             let regret = row["name"].as_str().is_some_and(|name| name.contains("regret"));
-            assert!((regret && options == pendulum) || number(&row["ratio"]) < looseness, "{task}: {row}");
+            let loose = regret && (options == pendulum || row["epsilon"] == 0.0);
+            assert!(loose || number(&row["ratio"]) < looseness, "{task}: {row}");
         }
         if options == linear {
             assert!(number(&report["regret_identity"]) < 1e-9, "{report}");
@@ -238,7 +243,7 @@ fn networks_keep_their_bounds_over_a_thousand_runs() {
             for condition in drawn["groups"][0]["costs"].as_array().expect("conditions") {
                 let (cost, bound) = (number(&condition["cost"]["mean"]), number(&condition["b4_cost"]["mean"]));
                 println!("{task}: costs {cost}, at most {bound}");
-                assert!(cost <= bound && bound < 1.5 * cost, "{task}: {condition}");
+                assert!(cost <= bound && bound < 1.1 * cost, "{task}: {condition}");
             }
         }
     }
@@ -360,11 +365,7 @@ fn a_bound_that_is_not_proven_is_not_shown() {
     // What was met of a network is no slope of the policy that cuts its actions off.
     let (code, shown, stderr) =
         finish(liprl(["certify", text(&raw), "--episodes", "1", "--states", "1", "--time-limit", "0.2"]));
-    assert!(
-        code == 0 && shown.contains("tanh, actions cut off at their bounds")
-            || shown.contains("relu, actions cut off at their bounds"),
-        "{shown}{stderr}"
-    );
+    assert!(code == 0 && shown.contains("relu, actions cut off at their bounds"), "{shown}{stderr}");
     assert!(
         shown.contains("proven: of the policy, and of its network before the cut; met: of the network alone"),
         "{shown}"

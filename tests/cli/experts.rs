@@ -68,7 +68,7 @@ fn policies_are_cloned_from_experts_that_a_config_names() {
     ] {
         let text = format!(
             "env: {task}\nsteps: 60\nagent: {{kind: feedback, network: {{hidden: [8]}}, {expert}, queries: {{kind: {queries}, rounds: 2, steps: 20}}}}\n\
-             eval: {{every: 60, episodes: 1}}\ncheckpoint: {{every: 30}}\n"
+             eval: {{every: 30, episodes: 1}}\ncheckpoint: {{every: 30}}\n"
         );
         let config = write_config(folder.path(), &text);
         let run = folder.path().join(name);
