@@ -14,6 +14,9 @@ def networks():
     relu, leaky, swish = (0.0, 1.0), (0.1, 1.0), (1.0 - 1.099839320128867, 1.099839320128867)
     for name, sizes, activation, sector, positive in [
         ("positive", [2, 8, 12, 8, 2], "relu", relu, True),
+        # The shape of the paper's own example, whose weights are positive too.
+        ("positive, as in the paper", [2, 10, 30, 20, 2], "relu", relu, True),
+        ("positive, tanh", [3, 12, 7, 3], "tanh", relu, True),
         ("relu", [3, 8, 8, 2], "relu", relu, False),
         ("wide inputs", [15, 6, 5, 1], "relu", relu, False),
         ("one layer", [4, 12, 3], "relu", relu, False),

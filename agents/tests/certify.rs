@@ -51,7 +51,7 @@ fn network(name: &str, weights: &[Vec<Vec<f64>>], biases: &[Vec<f64>], activatio
 #[test]
 fn lipsdp_agrees_with_cvxpy() {
     let answers = python();
-    assert_eq!(answers.len(), 7);
+    assert_eq!(answers.len(), 9);
     for answer in answers {
         let name = answer["name"].as_str().unwrap();
         let weights: Vec<Vec<Vec<f64>>> = serde_json::from_value(answer["weights"].clone()).unwrap();
@@ -66,9 +66,11 @@ fn lipsdp_agrees_with_cvxpy() {
         assert!(found.upper <= number("layer") * (1.0 + 1e-6), "{name}: one multiplier for each layer is no better");
         let own = product(&network, Norm::L2).unwrap();
         assert!((own / number("product") - 1.0).abs() < 1e-7, "{name}: {own}");
-        if name == "positive" {
+        if name.starts_with("positive") {
             // All slopes at 1: the bound is the norm of the matrices' product, and exact.
-            assert!((found.upper / number("linear") - 1.0).abs() < 1e-5, "{name}");
+            let (own, theirs) = (found.upper / number("linear") - 1.0, reference / number("linear") - 1.0);
+            println!("{name}: above the exact constant by {own:.1e}, cvxpy's by {theirs:.1e}");
+            assert!((0.0..1e-6).contains(&own) && theirs.abs() < 1e-6, "{name}: {own} {theirs}");
         }
     }
 }

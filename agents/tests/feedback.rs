@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 
 use liprl_agents::{
-    Agent, AgentError, Lesson, Metrics, Policy, Setup, State, Streams, Transition, Visited,
+    Agent, AgentError, Lesson, Metrics, Policy, Setup, State, StreamRng, Streams, Transition, Visited,
     demos::{Demonstrations, Episode},
     feedback::{
         Feedback, FeedbackConfig, Teacher,
         oracle::{Constrained, closest},
         points::Points,
     },
+    lipschitz::certify::{LowerOptions, Norm, lower_bound, product},
 };
 use liprl_envs::NumpyRng;
+use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -128,6 +130,64 @@ fn no_network_with_a_constant_by_construction_fits_better_than_the_oracle() {
                 assert!((found["lipschitz/oracle/policy_mse"] - reached).abs() < 1e-5);
             }
         }
+    }
+}
+
+/// The steepest pair that 40 climbs find, by random steps of both points that keep what is steeper; never closer than f32 can tell apart.
+fn steepest_pair(policy: &mut Policy, rng: &mut StreamRng) -> f64 {
+    let mut best = 0.0f64;
+    for _ in 0..40 {
+        let mut pair: [f64; 4] = std::array::from_fn(|_| rng.random_range(-1.5..1.5));
+        let (mut own, mut size) = (0.0, 0.5);
+        for _ in 0..80 {
+            let next = pair.map(|x| x + size * rng.random_range(-1.0..1.0));
+            let apart = (next[0] - next[2]).hypot(next[1] - next[3]);
+            let slope = HALF_WIDTH * f64::from(act(policy, &next[..2]) - act(policy, &next[2..])).abs() / apart;
+            if apart > 0.02 && slope > own {
+                (own, pair) = (slope, next);
+            } else {
+                size = (0.9 * size).max(0.01);
+            }
+        }
+        best = best.max(own);
+    }
+    best
+}
+
+/// Before training, during and after: exact singular values of the weights as they are stored where their product is the constant, the construction's
+/// own proof everywhere, and from below pairs and Jacobians that climb.
+#[test]
+fn constants_by_construction_hold_at_every_checkpoint() {
+    let (alpha, mut rng) = (0.8 * NORM, Streams::new(5).rng("climbs"));
+    for layers in ["spectral", "bjorck", "cayley", "aol", "sandwich", "ldlt", "ldlt_residual", "sll"] {
+        let constraint = json!({"kind": "by_construction", "alpha": alpha, "layers": layers});
+        let (mut agent, mut metrics) = (agent(json!({"constraint": constraint})).unwrap(), Metrics::default());
+        let (mut updates, mut reached) = (0, 0.0f64);
+        for checkpoint in [0, 30, 150, 600] {
+            while updates < checkpoint {
+                agent.update(&mut metrics).unwrap();
+                updates += 1;
+            }
+            let mut policy = Policy::load(&agent.policy().unwrap().to_bytes().unwrap()).unwrap();
+            let certified = measured(&mut agent)["lipschitz/certified"];
+            // f32 moves an action by 1e-7 of its size, pairs are 0.02 apart.
+            let pair = steepest_pair(&mut policy, &mut rng);
+            assert!(certified <= alpha && pair <= alpha * (1.0 + 1e-4), "{layers} {updates}: {certified} {pair}");
+            reached = pair;
+            if let Ok(network) = policy.to_certify(vec![HALF_WIDTH]) {
+                let options = LowerOptions { points: &states(), ..LowerOptions::default() };
+                let lower = lower_bound(&network, Norm::L2, &options, &mut rng).unwrap().lower;
+                assert!(lower <= certified, "{layers} {updates}: a Jacobian of {lower} above {certified}");
+                if matches!(layers, "spectral" | "bjorck" | "cayley" | "aol") {
+                    let product = product(&network, Norm::L2).unwrap();
+                    assert!(product <= alpha * (1.0 + 1e-9), "{layers} {updates}: {product}");
+                }
+            } else {
+                assert!(matches!(layers, "ldlt_residual" | "sll"), "{layers}");
+            }
+        }
+        println!("{layers}: climbs reach {:.3} of what is allowed", reached / alpha);
+        assert!(reached > 0.3 * alpha, "{layers}: {reached} of {alpha} is no test");
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use liprl_agents::control::bounds::Constant;
 use liprl_agents::lipschitz::certify::{Input, LocalOptions, Network, Norm, Region, SdpOptions, lipsdp, local_bound};
 use liprl_agents::{Policy, PolicySlope};
+use liprl_envs::systems::Model;
 
-use crate::cli::CertifyArgs;
+use crate::disturb::trajectory;
 use crate::saved::Saved;
 
 /// What rounding to f32 can do to an action in `[-1, 1]` and to what comes in.
@@ -58,6 +59,11 @@ impl Acting {
         Ok(())
     }
 
+    /// The worst errors along a trajectory of `model`, on this policy.
+    pub(super) fn attack(&self, model: &dyn Model) -> trajectory::Attack {
+        trajectory::Attack::of(model.boxed(), self.centre.clone(), self.half_width.clone())
+    }
+
     /// What the action can be off by for want of digits.
     pub(super) fn rounding(&self) -> f64 {
         let widest = self.half_width.iter().map(|h| h * h).sum::<f64>().sqrt();
@@ -65,10 +71,10 @@ impl Acting {
     }
 
     /// A proven Lipschitz constant everywhere, and where it comes from.
-    pub(super) fn everywhere(&self, args: &CertifyArgs) -> anyhow::Result<(Constant, &'static str)> {
+    pub(super) fn everywhere(&self, time_limit: Duration) -> anyhow::Result<(Constant, &'static str)> {
         if let Some(network) = &self.network {
-            let time_limit = Some(Duration::from_secs_f64(args.time_limit));
-            return Ok((Constant::certified(lipsdp(network, &SdpOptions { time_limit })?.upper), "lipsdp"));
+            let options = SdpOptions { time_limit: Some(time_limit) };
+            return Ok((Constant::certified(lipsdp(network, &options)?.upper), "lipsdp"));
         }
         if let Some(table) = self.policy.table() {
             return Ok((Constant::certified(table.alpha()), "all pairs of the table"));

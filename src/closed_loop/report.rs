@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use liprl_agents::control::bounds::{Constant, Provenance, Stability, decay_with_exact_equilibrium};
 use serde_json::{Value, json};
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, Short};
 use super::setting::Setting;
 use super::simulate::Met;
 use crate::cli::CertifyArgs;
@@ -16,7 +16,7 @@ use crate::saved::Saved;
 /// One size of measurement errors.
 pub(super) struct Row {
     pub(super) epsilon: f64,
-    pub(super) bounds: Option<Bounds>,
+    pub(super) bounds: Result<Bounds, Short>,
     pub(super) met: Met,
 }
 
@@ -41,21 +41,52 @@ pub(super) fn print(
         let report = json!({
             "run": saved.origin, "step": saved.step, "env": saved.env, "seed": args.seed, "runs": args.runs, "horizon": args.horizon,
             "constants": constants.iter().map(|(name, constant)| json!({"name": name, "value": constant.value, "provenance": constant.provenance})).collect::<Vec<Value>>(),
-            "regions": rows.iter().map(|row| json!({"epsilon": row.epsilon, "low": row.bounds.as_ref().map(|b| &b.low), "high": row.bounds.as_ref().map(|b| &b.high)})).collect::<Vec<Value>>(),
+            "regions": rows.iter().map(Row::region).collect::<Vec<Value>>(),
             "bounds": lines.iter().map(Line::to_json).collect::<Vec<Value>>(),
             "regret_identity": identity,
         });
         format!("{report:#}\n")
     } else {
-        table(args, saved, setting, (&constants, &lines), identity)?
+        table(args, saved, setting, (&constants, &lines, rows), identity)?
     };
     let code = write_out(&text)?;
     if let Some(row) = rows.iter().find(|row| row.met.broken) {
-        let estimated = row.bounds.as_ref().is_some_and(|bounds| bounds.tube.provenance == Provenance::Estimated);
+        let estimated = row.bounds.as_ref().is_ok_and(|bounds| bounds.tube.provenance == Provenance::Estimated);
         let why = if estimated { "an estimated constant is too small" } else { "this is a bug; please report it" };
         anyhow::bail!("a run at ε = {} went beyond a bound: {why}", row.epsilon);
     }
     Ok(code)
+}
+
+impl Row {
+    /// Where the bounds hold, or what failed.
+    fn region(&self) -> Value {
+        match &self.bounds {
+            Ok(bounds) => json!({"epsilon": self.epsilon, "low": bounds.low, "high": bounds.high}),
+            Err(short) => json!({"epsilon": self.epsilon, "low": null, "high": null, "failed": short}),
+        }
+    }
+}
+
+impl Short {
+    /// Which assumption fails, and by how much.
+    fn explain(&self, epsilon: f64) -> String {
+        let (error, disturbed) = (rounded_up(self.error), rounded_up(self.disturbed));
+        let given = format!("ε = {epsilon}: none proven, as assumption A5 fails. ");
+        if let Some(allowed) = self.allowed {
+            let allowed = rounded_down(allowed);
+            return given
+                + &format!(
+                    "The action may be off by e + αε = {disturbed} (e = {error}) in the basin; up to {allowed} the loop stays in it"
+                );
+        }
+        let (radius, tube) = (rounded_up(self.radius.unwrap_or(0.0)), rounded_up(self.tube));
+        given
+            + &format!(
+                "Within {radius} of the expert's loops the action may be off by e + αε = {disturbed} (e = {error}), and the loop then by {tube}: no region \
+                 that was tried holds its own tube"
+            )
+    }
 }
 
 impl Line {
@@ -89,7 +120,7 @@ fn constants(
         let decay = decay_with_exact_equilibrium(&stability, alpha, sure(setting.expert))?;
         all.extend(decay.map(|rate| ("decay_with_exact_equilibrium", rate)));
     }
-    if let Some(bounds) = rows.iter().find_map(|row| row.bounds.as_ref()) {
+    if let Some(bounds) = rows.iter().find_map(|row| row.bounds.as_ref().ok()) {
         if let Stability::Linear { gain, .. } = &bounds.stability {
             all.push(("gain", *gain));
         }
@@ -106,11 +137,12 @@ fn constants(
 fn lines(rows: &[Row]) -> Vec<Line> {
     let mut lines = Vec::new();
     for Row { epsilon, bounds, met } in rows {
-        let of = |pick: &dyn Fn(&Bounds) -> Constant| bounds.as_ref().map(pick);
+        let bounds = bounds.as_ref().ok();
+        let of = |pick: &dyn Fn(&Bounds) -> Constant| bounds.map(pick);
         let mut line = |name, bound, met| lines.push(Line { name, epsilon: *epsilon, bound, met });
         if *epsilon == 0.0 {
-            let reached = bounds.as_ref().map_or(met.error, |bounds| met.error.max(bounds.error_met));
-            if let Some(learnt) = bounds.as_ref().and_then(|bounds| bounds.learnt.as_ref()) {
+            let reached = bounds.map_or(met.error, |bounds| met.error.max(bounds.error_met));
+            if let Some(learnt) = bounds.and_then(|bounds| bounds.learnt.as_ref()) {
                 line("B1 error, from the data", Some(learnt.error), reached);
             }
             line("B1 error, by covering", of(&|bounds| bounds.error), reached);
@@ -130,7 +162,7 @@ fn table(
     args: &CertifyArgs,
     saved: &Saved,
     setting: &Setting,
-    (constants, lines): (&[(&'static str, Constant)], &[Line]),
+    (constants, lines, rows): (&[(&'static str, Constant)], &[Line], &[Row]),
     identity: Option<f64>,
 ) -> anyhow::Result<String> {
     let mut text = String::new();
@@ -145,10 +177,9 @@ fn table(
                 half.join(", ")
             )?;
         }
-        None => writeln!(
-            text,
-            "linear: bounds hold for these starts; the region is the box around the expert's loops and the tube"
-        )?,
+        None => {
+            writeln!(text, "linear: bounds hold for these starts; the region is the tube around the expert's loops")?
+        }
     }
     if let Err(why) = &setting.samples {
         writeln!(text, "no bound from the data: {why}")?;
@@ -169,8 +200,10 @@ fn table(
             None => writeln!(text, "{name:26} {epsilon:>8} {met_text:>12} {:>14} {:>9}  none proven", "-", "-")?,
         }
     }
-    if lines.iter().any(|line| line.bound.is_none()) {
-        writeln!(text, "\nnone proven: with this error the loop may leave every region in which the error is bounded")?;
+    let failed: Vec<String> =
+        rows.iter().filter_map(|row| Some(row.bounds.as_ref().err()?.explain(row.epsilon))).collect();
+    if !failed.is_empty() {
+        writeln!(text, "\n{}", failed.join("\n"))?;
     }
     if let Some(identity) = identity {
         writeln!(text, "\nregret identity of LQR: off by at most {identity:.1e} of the cost")?;

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use liprl_agents::Streams;
 
-use crate::cli::CertifyArgs;
+use super::Asked;
 use crate::config::Config;
 use crate::saved::Saved;
 
@@ -28,15 +28,15 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    pub(super) fn new(model: Box<dyn Model>, saved: &mut Saved, args: &CertifyArgs) -> anyhow::Result<Self> {
+    pub(super) fn new(model: Box<dyn Model>, saved: &mut Saved, asked: Asked) -> anyhow::Result<Self> {
         let lqr = Lqr::of(&*model)?;
         let expert = lqr.slope()?;
         let basin = if model.is_linear() { None } else { Some(Basin::of(&*model, &lqr, WIDEST)?) };
         let samples = samples(saved, &*model);
         let mut setting = Self { model, lqr, expert, loops: Vec::new(), basin, samples };
-        for run in 0..args.runs {
-            let start = setting.start(saved, args.seed.wrapping_add(u64::from(run)))?;
-            let path = setting.follow(start, args.horizon as usize);
+        for run in 0..asked.runs {
+            let start = setting.start(saved, asked.seed.wrapping_add(u64::from(run)))?;
+            let path = setting.follow(start, asked.horizon as usize);
             setting.loops.push(path);
         }
         Ok(setting)
@@ -72,6 +72,37 @@ impl Setting {
         path
     }
 
+    /// Largest ‖x‖ and ‖u‖ in the expert's loops.
+    pub(super) fn farthest(&self) -> (f64, f64) {
+        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let (mut u, mut farthest) = (vec![0.0; self.model.input_dim()], (0.0f64, 0.0f64));
+        for x in self.loops.iter().flat_map(|path| path.chunks_exact(self.model.state_dim())) {
+            self.best(x, &mut u);
+            farthest = (farthest.0.max(norm(x)), farthest.1.max(norm(&u)));
+        }
+        farthest
+    }
+
+    /// The largest optimal cost from where the expert's loops end.
+    pub(super) fn left(&self) -> f64 {
+        let n = self.model.state_dim();
+        self.loops.iter().map(|path| self.lqr.optimal_cost(&path[path.len() - n..])).fold(0.0, f64::max)
+    }
+
+    /// Mean cost of the expert's loops.
+    pub(super) fn expert_cost(&self) -> f64 {
+        let (n, mut u) = (self.model.state_dim(), vec![0.0; self.model.input_dim()]);
+        let mut sum = 0.0;
+        for path in &self.loops {
+            // The last state is no step's.
+            for x in path[..path.len() - n].chunks_exact(n) {
+                self.best(x, &mut u);
+                sum += self.model.cost(x, &u);
+            }
+        }
+        sum / self.loops.len() as f64
+    }
+
     /// −Kx, within the actuator's limit, which changes nothing inside a basin and no slope outside.
     pub(super) fn best(&self, x: &[f64], u: &mut [f64]) {
         let limit = self.model.input_limit();
@@ -79,11 +110,13 @@ impl Setting {
         u.iter_mut().for_each(|u| *u = u.clamp(-limit, limit));
     }
 
-    /// The smallest box around the expert's loops; of a nonlinear system the box around the basin.
+    /// All states of the expert's loops, `[N, n]`.
+    pub(super) fn states(&self) -> Vec<f64> {
+        self.loops.concat()
+    }
+
+    /// The smallest box around the expert's loops.
     pub(super) fn hull(&self) -> (Vec<f64>, Vec<f64>) {
-        if let Some(basin) = &self.basin {
-            return (basin.half.iter().map(|h| -h).collect(), basin.half.clone());
-        }
         let n = self.model.state_dim();
         let end = |pick: fn(f64, f64) -> f64, first: f64| -> Vec<f64> {
             let column = |i: usize| self.loops.iter().flat_map(move |path| path.iter().skip(i).step_by(n));

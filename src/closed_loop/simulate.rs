@@ -1,14 +1,15 @@
-//! Runs of the learned loop: a third under errors uniform in the ball, a third under a constant one, a third under the worst for each step's action
-//! (projected gradient ascent; a policy without a slope to climb gets random errors of full length).
+//! Runs of the learned loop: a third under errors uniform in the ball, a third under a constant one, a quarter under the worst for each step's action
+//! (projected gradient ascent), a twelfth under the worst along the trajectory (gradients through the equations). A policy without a slope to climb gets
+//! random errors of full length for the last two.
 
 use liprl_agents::{Streams, neighbours::distance};
 use rand::RngExt;
 
+use super::Asked;
 use super::acting::Acting;
 use super::bounds::{Bounds, Off};
 use super::setting::Setting;
-use crate::cli::CertifyArgs;
-use crate::disturb::{direction, norm, pgd};
+use crate::disturb::{direction, norm, pgd, trajectory};
 
 /// The largest of what was met over all runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,20 +38,20 @@ pub(super) fn run(
     acting: &mut Acting,
     epsilon: f64,
     bounds: Option<&Bounds>,
-    args: &CertifyArgs,
+    asked: Asked,
 ) -> anyhow::Result<Met> {
     let (n, m, o) = (setting.model.state_dim(), setting.model.input_dim(), setting.model.observation_dim());
     let (mut met, mut off) = (Met::default(), Off::new(setting));
-    let mut scratch = pgd::Scratch::new(o, m);
+    let (mut scratch, mut attack) = (pgd::Scratch::new(o, m), acting.attack(&*setting.model));
     let (mut obs, mut seen, mut delta) = (vec![0.0; o], vec![0.0; o], vec![0.0; o]);
     let (mut u, mut best, mut next) = (vec![0.0; m], vec![0.0; m], vec![0.0; n]);
     let linear = setting.basin.is_none();
     for (index, expert) in setting.loops.iter().enumerate() {
-        let mut rng = Streams::new(args.seed.wrapping_add(index as u64)).rng("closed-loop/errors");
+        let mut rng = Streams::new(asked.seed.wrapping_add(index as u64)).rng("closed-loop/errors");
         let (mut x, mut own) = (expert[..n].to_vec(), expert[..n].to_vec());
         let (mut cost, mut least, mut excess) = (0.0, 0.0, 0.0);
         direction(&mut rng, epsilon, &mut delta);
-        for t in 0..args.horizon as usize {
+        for t in 0..asked.horizon as usize {
             setting.model.observe(&x, &mut obs);
             match index % 3 {
                 0 => {
@@ -59,6 +60,13 @@ pub(super) fn run(
                 }
                 1 => {}
                 _ => match &mut acting.slope {
+                    Some(slope) if epsilon > 0.0 && index % 12 == 11 => {
+                        let phase = t % trajectory::HORIZON;
+                        if phase == 0 {
+                            attack.plan(slope, &obs, epsilon, &mut rng);
+                        }
+                        delta.copy_from_slice(attack.at(phase));
+                    }
                     Some(slope) if epsilon > 0.0 => {
                         pgd::worst(slope, &obs, epsilon, &mut rng, &mut delta, &mut scratch)
                     }

@@ -4,11 +4,11 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use liprl_agents::Streams;
 use liprl_agents::lipschitz::certify::{
     Bound, CertifyError, LocalOptions, LowerOptions, Network, Norm, Region, SdpOptions, Takes, lipsdp, lipsdp_on,
     local_bound, lower_bound, product,
 };
+use liprl_agents::{PolicyHead, Streams};
 use serde_json::{Value, json};
 
 use crate::Usage;
@@ -25,6 +25,7 @@ pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
     let (takes, network) = network(args, &saved)?;
     let points = points(args, &mut saved, takes)?;
     let rows = Search { args, network: &network, points: &points }.rows()?;
+    let cut = args.network == "policy" && saved.policy.head() == PolicyHead::Clamp;
     if args.json {
         let report = json!({
             "run": saved.origin,
@@ -37,6 +38,7 @@ pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
                 "outputs": network.outputs(),
                 "activation": network.activation(),
                 "tanh": network.squashed(),
+                "cut_off": cut,
                 "from": from(takes),
                 "to": to(network.name()),
             },
@@ -47,7 +49,7 @@ pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
         });
         return super::print(&format!("{report:#}\n"));
     }
-    super::print(&table(&saved, takes, &network, &rows)?)
+    super::print(&table(&saved, takes, (&network, cut), &rows)?)
 }
 
 /// The network asked for.
@@ -301,12 +303,13 @@ fn to(name: &str) -> &'static str {
     }
 }
 
-fn table(saved: &Saved, takes: Takes, network: &Network, rows: &[Row]) -> anyhow::Result<String> {
+fn table(saved: &Saved, takes: Takes, (network, cut): (&Network, bool), rows: &[Row]) -> anyhow::Result<String> {
     let mut text = String::new();
     let hidden: String = network.hidden().iter().map(|units| format!("{units} → ")).collect();
     let activation = serde_json::to_value(network.activation())?;
     let activation = activation.as_str().map_or_else(|| activation.to_string(), str::to_owned);
     let tanh = if network.squashed() { ", tanh at the end" } else { "" };
+    let tanh = if cut { ", actions cut off at their bounds" } else { tanh };
     writeln!(
         text,
         "{} of {} ({}, step {}): {} → {hidden}{}, {activation}{tanh}",
@@ -317,7 +320,14 @@ fn table(saved: &Saved, takes: Takes, network: &Network, rows: &[Row]) -> anyhow
         network.inputs(),
         network.outputs()
     )?;
-    writeln!(text, "Lipschitz constants from {} to {}\n", from(takes), to(network.name()))?;
+    writeln!(text, "Lipschitz constants from {} to {}", from(takes), to(network.name()))?;
+    if cut {
+        writeln!(
+            text,
+            "proven: of the policy, and of its network before the cut; met: of the network alone, which the cut can make less steep"
+        )?;
+    }
+    writeln!(text)?;
     let width = rows.iter().map(|row| row.region.chars().count()).max().unwrap_or(0).max("region".len());
     writeln!(text, "norm  {:width$}  method   lower (met)  upper (proven)   ratio  seconds", "region")?;
     for row in rows {

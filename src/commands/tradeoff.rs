@@ -34,12 +34,12 @@ pub fn tradeoff(args: &TradeoffArgs) -> anyhow::Result<ExitCode> {
                 .map_err(|error| Usage(format!("{folder}: {error}")))?;
         }
     }
-    let mut known = Known::of(&mut opened[0].task, &tests)?;
+    let mut known = Known::of(&opened[0].task)?;
     let mut measured = Vec::new();
     for (folder, saved) in folders.iter().zip(&mut opened) {
         let mut one = Measured::of(folder, saved, &tests)?;
         if let Some(known) = &known {
-            known.bound(&mut saved.policy, &mut one, &tests)?;
+            known.bound(saved, &mut one, &tests)?;
         }
         measured.push(one);
     }

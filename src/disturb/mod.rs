@@ -11,7 +11,7 @@
 //! Random directions are the same for every ε, so a curve over ε compares like with like.
 
 pub(crate) mod pgd;
-mod trajectory;
+pub(crate) mod trajectory;
 
 use std::fmt;
 use std::str::FromStr;

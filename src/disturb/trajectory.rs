@@ -18,7 +18,7 @@ use liprl_envs::systems::Model;
 use super::{direction, scale_to};
 
 /// Steps planned at a time.
-pub(super) const HORIZON: usize = 50;
+pub(crate) const HORIZON: usize = 50;
 const ITERATIONS: i32 = 20;
 const LEARNING_RATE: f64 = 8e-3;
 /// Adam's constants.
@@ -28,7 +28,7 @@ const EPS: f64 = 1e-8;
 const STARTS: usize = 3;
 
 /// The attack and its scratch space.
-pub(super) struct Attack {
+pub(crate) struct Attack {
     model: Box<dyn Model>,
     centre: Vec<f64>,
     half_width: Vec<f64>,
@@ -66,7 +66,7 @@ impl Attack {
             ))
         };
         let model = env.model().ok_or_else(none)?.boxed();
-        let (n, o, m) = (model.state_dim(), model.observation_dim(), model.input_dim());
+        let (o, m) = (model.observation_dim(), model.input_dim());
         if (o, m) != (obs_dim, act_dim) {
             let problem = format!(
                 "{id}: the policy is for ({obs_dim}, {act_dim}) observations and actions, the equations for ({o}, {m})"
@@ -74,10 +74,18 @@ impl Attack {
             return Err(bad(problem));
         }
         let bounds = || env.action_space().low.iter().zip(&env.action_space().high);
+        let centre = bounds().map(|(low, high)| 0.5 * (low + high)).collect();
+        let half_width = bounds().map(|(low, high)| 0.5 * (high - low)).collect();
+        Ok(Self::of(model, centre, half_width))
+    }
+
+    /// The attack through these equations on a policy whose actions are `centre [m]` and ± `half_width [m]`.
+    pub(crate) fn of(model: Box<dyn Model>, centre: Vec<f64>, half_width: Vec<f64>) -> Self {
+        let (n, o, m) = (model.state_dim(), model.observation_dim(), model.input_dim());
         let (deltas, vector) = (vec![0.0; HORIZON * o], vec![0.0; n]);
-        Ok(Self {
-            centre: bounds().map(|(low, high)| 0.5 * (low + high)).collect(),
-            half_width: bounds().map(|(low, high)| 0.5 * (high - low)).collect(),
+        Self {
+            centre,
+            half_width,
             delta: deltas.clone(),
             worst: deltas.clone(),
             gradient: deltas.clone(),
@@ -94,17 +102,17 @@ impl Attack {
             cu: vec![0.0; m],
             costate: vector,
             model,
-        })
+        }
     }
 
     /// δ at the step so many steps after `plan`.
-    pub(super) fn at(&self, step: usize) -> &[f64] {
+    pub(crate) fn at(&self, step: usize) -> &[f64] {
         let o = self.seen.len();
         &self.worst[step * o..(step + 1) * o]
     }
 
     /// Finds the disturbances of the next `HORIZON` steps from the state behind `obs`.
-    pub(super) fn plan(&mut self, policy: &mut PolicySlope, obs: &[f64], epsilon: f64, rng: &mut StreamRng) {
+    pub(crate) fn plan(&mut self, policy: &mut PolicySlope, obs: &[f64], epsilon: f64, rng: &mut StreamRng) {
         let (n, o) = (self.model.state_dim(), obs.len());
         self.model.state_of(obs, &mut self.states[..n]);
         let mut dearest = f64::NEG_INFINITY;

@@ -1,10 +1,16 @@
 //! What is known in closed form: on linear systems with quadratic cost.
 
-use liprl_agents::Policy;
-use liprl_agents::control::{self, Lqr, bounds::Constant, cost_bound, linear_policy};
+use std::time::Duration;
+
+use liprl_agents::control::{self, Lqr, linear_policy};
 
 use super::measure::{Measured, Tests, costs};
+use crate::closed_loop::{Asked, cost_bounds};
+use crate::saved::Saved;
 use crate::task::Task;
+
+/// For each bound on a policy's constant: a sweep has many policies.
+const TIME_LIMIT: Duration = Duration::from_secs(2);
 
 /// A linear policy's costs.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -19,8 +25,7 @@ pub struct Linear {
 pub struct Known {
     lqr: Lqr,
     half_width: Vec<f64>,
-    /// Where the episodes start, `[E, n]`.
-    starts: Vec<f64>,
+    /// Steps of an episode.
     steps: u32,
     /// ‖K‖₂, the expert's constant.
     pub slope: f64,
@@ -30,18 +35,12 @@ pub struct Known {
 
 impl Known {
     /// The system behind `task`, if it is a linear one with a time limit.
-    pub fn of(task: &mut Task, tests: &Tests) -> anyhow::Result<Option<Self>> {
+    pub fn of(task: &Task) -> anyhow::Result<Option<Self>> {
         let (model, steps) = (task.env().model().map(|model| model.boxed()), task.env().spec().max_episode_steps);
         let (Some(model), Some(steps)) = (model, steps) else { return Ok(None) };
         let Some(lqr) = control::linear(&*model)? else { return Ok(None) };
-        let mut starts = Vec::new();
-        let mut obs = vec![0.0; task.obs_dim()];
-        for index in 0..u64::from(tests.episodes) {
-            task.reset(Some(tests.seed.wrapping_add(index)), &mut obs)?;
-            starts.extend_from_slice(task.raw_obs());
-        }
         let (half_width, slope) = (task.action_range().1.to_vec(), lqr.slope()?);
-        Ok(Some(Self { lqr, half_width, starts, steps, slope, scaled: Vec::new() }))
+        Ok(Some(Self { lqr, half_width, steps, slope, scaled: Vec::new() }))
     }
 
     /// Runs the expert scaled to each of these constants, those apart that do not stabilise.
@@ -57,20 +56,20 @@ impl Known {
         Ok(())
     }
 
-    /// B4's bound on the costs that were measured of `policy`.
-    pub fn bound(&self, policy: &mut Policy, measured: &mut Measured, tests: &Tests) -> anyhow::Result<()> {
+    /// B4's bound on the costs that were measured of this policy.
+    pub fn bound(&self, saved: &mut Saved, measured: &mut Measured, tests: &Tests) -> anyhow::Result<()> {
         let Some(certified) = measured.certified.filter(|alpha| *alpha > 0.0) else { return Ok(()) };
-        for epsilon in std::iter::once(0.0).chain(tests.disturbances.iter().map(|(_, epsilon)| *epsilon)) {
-            let (alpha, episodes) = (Constant::certified(certified), (&self.starts[..], self.steps));
-            let bound = cost_bound(&self.lqr, policy, &self.half_width, alpha, epsilon, episodes)?;
-            measured.bounds.push(bound.map(|bound| bound.cost));
-        }
+        let sizes: Vec<f64> =
+            std::iter::once(0.0).chain(tests.disturbances.iter().map(|(_, epsilon)| *epsilon)).collect();
+        let asked = Asked { runs: tests.episodes, horizon: self.steps, seed: tests.seed, time_limit: TIME_LIMIT };
+        measured.bounds = cost_bounds(saved, asked, certified, &sizes)?;
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use liprl_agents::Policy;
     use serde_json::json;
 
     use super::*;
@@ -115,10 +114,10 @@ mod tests {
                 task(id, all)
             };
             let tests = Tests { disturbances: Vec::new(), episodes: 1, seed: 0 };
-            let known = Known::of(&mut at([1.0, 0.0]), &tests).unwrap().unwrap();
+            let known = Known::of(&at([1.0, 0.0])).unwrap().unwrap();
             for share in shares {
                 let gain = known.lqr.scaled(share * known.slope).unwrap();
-                let policy = linear_policy(gain.as_ref(), &known.half_width);
+                let policy: Policy = linear_policy(gain.as_ref(), &known.half_width);
                 let close = |what: &str, found: f64, expected: f64| {
                     assert!((found / expected - 1.0).abs() < 1e-3, "{id} {share} {what}: {found} {expected}");
                 };
@@ -154,8 +153,7 @@ mod tests {
                 close("tube", norms.sum(), known.lqr.tube(gain.as_ref()).unwrap());
             }
         }
-        let mut limited = task("PendulumSwingUp-v0", json!({}));
-        let tests = Tests { disturbances: Vec::new(), episodes: 1, seed: 0 };
-        assert!(Known::of(&mut limited, &tests).unwrap().is_none());
+        let limited = task("PendulumSwingUp-v0", json!({}));
+        assert!(Known::of(&limited).unwrap().is_none());
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! A cost is minus a return. U(α, ε) = ê + (α + ℓ*)δ + αε bounds how far the disturbed policy's action is from the expert's (B1 and B4), with
 //! ê, δ and ℓ* of the pairs learnt from and α the certified constant; ℓ* is the steepest pair's slope unless the expert is linear, so U is an
-//! estimate then. On linear systems B4's bound on the cost is computed from the policy itself ([`liprl_agents::control::cost_bound`]).
+//! estimate then. On linear systems B4's bound on the cost is that of `liprl certify --closed-loop`, for these episodes.
 
 mod draw;
 mod known;

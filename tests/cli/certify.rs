@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::runs::{SMALL, SMALL_IMITATION, small_agent, train_through, write_config};
+use crate::runs::{SMALL, SMALL_IMITATION, small_agent, traces, train_through, write_config};
 use crate::support::{finish, liprl};
 
 /// What certify says in JSON.
@@ -186,4 +186,188 @@ fn a_loop_without_equations_is_refused_and_an_unstable_basin_says_so() {
     assert!(code == 2 && stderr.contains("has no equations to bound its loop by"), "{code} {stderr}");
     let (code, _, stderr) = finish(liprl(["certify", policy, "--closed-loop", "--epsilon=-1"]));
     assert!(code == 2 && stderr.contains("is no size"), "{code} {stderr}");
+}
+
+/// Networks cloned from the linear expert, over a thousand runs with random, constant and worst errors, the latter step by step and along the
+/// trajectory: every bound is there, is not broken, and says something. The pendulum is the nonlinear one, with the torque to hold its basin.
+#[test]
+fn networks_keep_their_bounds_over_a_thousand_runs() {
+    let linear = "start: box, start_width: [1, 1], max_episode_steps: 60";
+    let pendulum = "observation: angle, max_torque: 12, start: box, start_width: [0.2, 1], max_episode_steps: 60";
+    for (task, options, constraint, sizes, looseness) in [
+        ("DoubleIntegrator-v0", linear, "{kind: by_construction, alpha: 1.9}", "0.02,0.1", 20.0),
+        ("Oscillator-v0", linear, "{kind: by_construction, alpha: 3.7}", "0.02,0.1", 20.0),
+        // Contraction in one norm stands for the exact gain: an order looser.
+        ("PendulumSwingUp-v0", pendulum, "{kind: none}", "0.002,0.005", 400.0),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let steps = if options == linear { 3000 } else { 6000 };
+        let agent = format!(
+            "{{kind: feedback, expert: {{kind: lqr}}, expert_episodes: 60, expert_noise: 0.01, batch_size: 256, constraint: {constraint}, \
+            network: {{hidden: [16, 16], activation: tanh, lr: 5e-3, lr_schedule: {{linear: {{updates: {steps}}}}}}}}}"
+        );
+        let text_ = format!(
+            "env: {{id: {task}, {options}}}\nsteps: {steps}\nagent: {agent}\neval: {{every: {steps}, episodes: 1}}\n"
+        );
+        let config = write_config(folder.path(), &text_);
+        let run = folder.path().join("run");
+        train_through(&config, &run, &["--quiet"]);
+        let args = ["--closed-loop", "--epsilon", sizes, "--runs", "1000", "--horizon", "40", "--time-limit", "2"];
+        let report = report(&[&[text(&run)][..], &args].concat());
+        let rows = report["bounds"].as_array().expect("rows");
+        let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().expect("a name")).collect();
+        assert_eq!(names[..3], ["B1 error, by covering", "B2 tube", "B3 regret"]);
+        let b4 = ["B4 error e + αε", "B4 tube", "B4 from the learned loop", "B4 regret"];
+        assert_eq!(names[3..], [b4, b4].concat());
+        for row in rows {
+            println!("{task} {row}");
+            assert!(row["provenance"] == "certified" && number(&row["bound"]).is_finite(), "{task}: {row}");
+            assert!(number(&row["met"]) <= number(&row["bound"]), "{task}: {row}");
+            // How far a bound is from what happens. The regret on the pendulum is charged for the whole basin at every step; undisturbed, errors of
+            // either sign cancel, which no bound can count on.
+            let regret = row["name"].as_str().is_some_and(|name| name.contains("regret"));
+            let loose = regret && (options == pendulum || row["epsilon"] == 0.0);
+            assert!(loose || number(&row["ratio"]) < looseness, "{task}: {row}");
+        }
+        if options == linear {
+            assert!(number(&report["regret_identity"]) < 1e-9, "{report}");
+            let picture = folder.path().join("tradeoff.svg");
+            let (code, _, stderr) = finish(liprl(
+                ["tradeoff", text(&run), "--episodes", "20", "--disturb", "trajectory:0.02"]
+                    .into_iter()
+                    .chain(["--out", text(&picture)]),
+            ));
+            assert_eq!(code, 0, "{stderr}");
+            let json = std::fs::read_to_string(picture.with_extension("json")).expect("JSON");
+            let drawn: Value = serde_json::from_str(&json).expect("JSON");
+            for condition in drawn["groups"][0]["costs"].as_array().expect("conditions") {
+                let (cost, bound) = (number(&condition["cost"]["mean"]), number(&condition["b4_cost"]["mean"]));
+                println!("{task}: costs {cost}, at most {bound}");
+                assert!(cost <= bound && bound < 1.1 * cost, "{task}: {condition}");
+            }
+        }
+    }
+}
+
+/// What `eval.certificate` logs is what `certify` says of that checkpoint, and nothing else depends on it.
+#[test]
+fn a_periodic_certificate_is_certify_s_and_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, eval: &str| {
+        let small = SMALL.replace("episodes: 2}", eval).replace("steps: 2400", "steps: 800");
+        let config = write_config(folder.path(), &format!("{small}{}", small_agent("sac")));
+        let run = folder.path().join(name);
+        train_through(&config, &run, &["--quiet"]);
+        run
+    };
+    let (on, off) = (run("on", "episodes: 2, certificate: {time_limit: 60}}"), run("off", "episodes: 2}"));
+    let log = std::fs::read_to_string(on.join("metrics.jsonl")).expect("metrics.jsonl");
+    let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let logged: Vec<&Value> = events.iter().filter(|event| !event["perf/certificate_s"].is_null()).collect();
+    let steps: Vec<u64> = logged.iter().map(|event| event["step"].as_u64().expect("a step")).collect();
+    assert_eq!(steps, [400, 800]);
+    for event in &logged {
+        let of = |name: &str| number(&event[format!("lipschitz/certificate/{name}")]);
+        assert!(number(&event["perf/certificate_s"]) > 0.0);
+        assert!(of("met") <= of("lipsdp") && of("lipsdp") <= of("product"), "{event}");
+    }
+    let checkpoint = on.join("checkpoints/step_000000800");
+    let found =
+        report(&[text(&checkpoint), "--episodes", "1", "--states", "1", "--time-limit", "60", "--method", "product"]);
+    assert_eq!(upper(&found, "l2", "everywhere", "product"), number(&logged[1]["lipschitz/certificate/product"]));
+    let found =
+        report(&[text(&checkpoint), "--episodes", "1", "--states", "1", "--time-limit", "60", "--method", "lipsdp"]);
+    assert_eq!(upper(&found, "l2", "everywhere", "lipsdp"), number(&logged[1]["lipschitz/certificate/lipsdp"]));
+
+    let (on, off) = (traces(&on), traces(&off));
+    let without = |bytes: &[u8]| -> Value {
+        let mut event: Value = serde_json::from_slice(bytes).expect("JSON");
+        event.as_object_mut().expect("an object").retain(|name, _| !name.starts_with("lipschitz/certificate/"));
+        event
+    };
+    assert!(off.len() > 10 && off.keys().eq(on.keys()));
+    for (name, bytes) in off.iter().filter(|(name, _)| *name != "tensorboard") {
+        let same = if name.starts_with("metrics/") { without(&on[name]) == without(bytes) } else { on[name] == *bytes };
+        assert!(same, "{name} differs");
+    }
+}
+
+/// A policy file with another number for its first weight.
+fn with_first_weight(policy: &Path, weight: f32) -> Vec<u8> {
+    let mut bytes = std::fs::read(policy).expect("a policy");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+    let start = header["params"]["data_offsets"][0].as_u64().expect("an offset") as usize + 8 + length;
+    bytes[start..start + 4].copy_from_slice(&weight.to_le_bytes());
+    bytes
+}
+
+/// What cannot be proven is said, and no number is printed for it; what time cut short is valid, and marked.
+#[test]
+fn a_bound_that_is_not_proven_is_not_shown() {
+    let policy = "demos/inverted_pendulum.policy.safetensors";
+    let rushed = [policy, "--episodes", "1", "--states", "2", "--time-limit", "0.001"];
+    let found = report(&rushed);
+    assert_order(&found);
+    let rows = found["bounds"].as_array().expect("rows");
+    for method in ["lipsdp", "local"] {
+        assert!(rows.iter().any(|row| row["method"] == method && row["finished"] == false), "{method}: {found}");
+    }
+    let (code, table, stderr) = finish(liprl(["certify"].iter().chain(&rushed)));
+    assert!(
+        code == 0 && table.contains("* the time limit came first: valid, and more time may lower it"),
+        "{table}{stderr}"
+    );
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = |path: &Path, more: &[&str], wanted: &str| {
+        let (code, stdout, stderr) = finish(liprl(["certify", text(path)].iter().chain(more)));
+        assert!(code == 1 && stdout.is_empty() && stderr.contains(wanted), "{wanted}: {code} {stdout}{stderr}");
+    };
+    for weight in [f32::NAN, f32::INFINITY] {
+        let broken = folder.path().join("broken.policy.safetensors");
+        std::fs::write(&broken, with_first_weight(&crate::support::root().join(policy), weight)).expect("written");
+        refused(&broken, &[], "policy: the weight of layer 0 is not finite; there is no bound on such a network");
+    }
+    let train = |name: &str, constraint: &str| {
+        let config = write_config(
+            folder.path(),
+            &format!(
+                "env: DoubleIntegrator-v0\nsteps: 20\nagent: {{kind: feedback, expert: {{kind: lqr}}, expert_episodes: 1, duplicates: average, \
+                 network: {{hidden: [8, 8]}}, constraint: {constraint}}}\neval: {{every: 20, episodes: 1}}\n"
+            ),
+        );
+        let run = folder.path().join(name);
+        train_through(&config, &run, &["--quiet"]);
+        run
+    };
+    let dense = train("dense", "{kind: by_construction, alpha: 1, layers: ldlt_residual}");
+    refused(&dense, &[], "policy: has layers that see everything before them; its construction bounds it");
+    let table = train("table", "{kind: kirszbraun, alpha: 1, rows: 20}");
+    refused(&table, &[], "policy: extends a table of actions; its constant, checked on all pairs, is in the file");
+
+    // A policy that has learnt nothing: its error grows faster than any region.
+    let raw = train("raw", "{kind: none}");
+    let loop_ = ["--closed-loop", "--epsilon", "0.05", "--runs", "4", "--horizon", "20", "--time-limit", "1"];
+    let found = report(&[&[text(&raw)][..], &loop_].concat());
+    assert!(found["bounds"].as_array().expect("rows").iter().all(|row| row["bound"].is_null()), "{found}");
+    for region in found["regions"].as_array().expect("regions") {
+        assert!(region["low"].is_null() && number(&region["failed"]["tube"]) > number(&region["failed"]["radius"]));
+    }
+    let (code, shown, stderr) = finish(liprl(["certify", text(&raw)].iter().chain(&loop_)));
+    assert!(code == 0 && shown.contains("ε = 0.05: none proven, as assumption A5 fails. Within "), "{shown}{stderr}");
+    assert!(shown.contains("no region that was tried holds its own tube"), "{shown}");
+    assert!(
+        shown.lines().filter(|line| line.starts_with("B")).all(|line| line.ends_with("-         -  none proven")),
+        "{shown}"
+    );
+
+    // What was met of a network is no slope of the policy that cuts its actions off.
+    let (code, shown, stderr) =
+        finish(liprl(["certify", text(&raw), "--episodes", "1", "--states", "1", "--time-limit", "0.2"]));
+    assert!(code == 0 && shown.contains("relu, actions cut off at their bounds"), "{shown}{stderr}");
+    assert!(
+        shown.contains("proven: of the policy, and of its network before the cut; met: of the network alone"),
+        "{shown}"
+    );
 }

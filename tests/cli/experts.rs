@@ -56,13 +56,39 @@ fn policies_are_cloned_from_experts_that_a_config_names() {
             |run: &Path| std::fs::read(run.join("checkpoints/step_000000100/agent.safetensors")).expect("a checkpoint");
         assert!(last(&whole) == last(&parts), "{name}");
     }
+    // Each expert with each way of asking it; here only that it trains and that its own checkpoint is resumed from.
+    let path = folder.path().join("lqr");
+    let of_run = format!("expert: {{kind: run, path: {}}}", path.display());
+    let planner = "expert: {kind: mpc, horizon: 20, starts: 1}".to_owned();
+    for (name, task, expert, queries) in [
+        ("lqr-dagger", "DoubleIntegrator-v0", "expert: {kind: lqr}".to_owned(), "dagger"),
+        ("mpc-dart", "PendulumSwingUp-v0", planner, "dart"),
+        ("run-dagger", "DoubleIntegrator-v0", of_run.clone(), "dagger"),
+        ("run-dart", "DoubleIntegrator-v0", of_run, "dart"),
+    ] {
+        let text = format!(
+            "env: {task}\nsteps: 60\nagent: {{kind: feedback, network: {{hidden: [8]}}, {expert}, queries: {{kind: {queries}, rounds: 2, steps: 20}}}}\n\
+             eval: {{every: 30, episodes: 1}}\ncheckpoint: {{every: 30}}\n"
+        );
+        let config = write_config(folder.path(), &text);
+        let run = folder.path().join(name);
+        train_through(&config, &run, &["--quiet"]);
+        let policy =
+            |step: &str| std::fs::read(run.join(format!("checkpoints/step_{step}/policy.safetensors"))).expect(name);
+        assert!(policy("000000030") != policy("000000060"), "{name}: learnt nothing");
+        if name == "run-dagger" {
+            let parts = folder.path().join("run-dagger-parts");
+            train_through(&config, &parts, &["--quiet", "--steps", "30"]);
+            train_through(&config, &parts, &["--quiet", "--steps", "60", "--resume"]);
+            crate::runs::assert_same_traces(&run, &parts);
+        }
+    }
     let run = |text: &str| {
         let config = write_config(folder.path(), text);
         let (code, _, stderr) = finish(liprl(["check", config.to_str().expect("UTF-8")]));
         assert!(code == 1 || code == 2, "{code}");
         stderr
     };
-    let path = folder.path().join("lqr");
     let cloning = |task: &str, rest: &str| format!("env: {task}\nsteps: 10\nagent: {{kind: feedback, {rest}}}\n");
     let run_of = format!("expert: {{kind: run, path: {}}}, expert_episodes: 1", path.display());
     let stderr = run(&cloning("Oscillator-v0", &run_of));
@@ -72,6 +98,20 @@ fn policies_are_cloned_from_experts_that_a_config_names() {
     let unreachable = "{id: Linear-v0, a: [[1.5, 0], [0, 0.5]], b: [0, 1]}";
     let stderr = run(&cloning(unreachable, "expert: {kind: lqr}, expert_episodes: 1"));
     assert!(stderr.contains("agent.expert") && stderr.contains("no stabilising solution"), "{stderr}");
+    // The same task shown in another form; a folder that is none.
+    let swings = folder.path().join("mpc");
+    let of_swings = format!("expert: {{kind: run, path: {}}}, expert_episodes: 1", swings.display());
+    let stderr = run(&cloning("{id: PendulumSwingUp-v0, observation: angle}", &of_swings));
+    assert!(stderr.contains("is for observations of 3 and actions of 1 numbers, the task has 2 and 1"), "{stderr}");
+    let nowhere = folder.path().join("nowhere");
+    let stderr = run(&cloning(
+        "DoubleIntegrator-v0",
+        &format!("expert: {{kind: run, path: {}}}, queries: {{kind: dagger}}", nowhere.display()),
+    ));
+    assert!(
+        stderr.contains("nowhere") && stderr.contains("neither a run folder, nor a checkpoint, nor a policy file"),
+        "{stderr}"
+    );
     let config = write_config(folder.path(), &cloning("DoubleIntegrator-v0", &run_of));
     let (code, _, stderr) = finish(liprl(["check", config.to_str().expect("UTF-8")]));
     assert_eq!(code, 0, "{stderr}");

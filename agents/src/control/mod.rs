@@ -10,7 +10,7 @@
 //! | `lyapunov` | the discrete Lyapunov equation |
 //! | `gain` | exact gains Σ‖AᵏB‖ and contraction (κ, ρ) of stable loops |
 //! | `lqr` | a linear system with quadratic cost: the best feedback, and what any other costs |
-//! | `linear` | scaled experts as policies, and bounds on what a policy costs, on linear systems |
+//! | `linear` | scaled experts as policies, on linear systems |
 //! | `bounds` | how far a learned policy can be off, stray and lose |
 //! | `algebra` | eigenvalues and solves of small dense matrices |
 //!
@@ -35,7 +35,7 @@ pub use error::ControlError;
 pub use expert::{Expert, ExpertConfig, Scaled};
 pub use feedback::{LinearFeedback, PolicyExpert};
 pub use gain::{Contraction, contraction, power_sum, scanned_contraction};
-pub use linear::{CostBound, cost_bound, linear, linear_policy};
+pub use linear::{linear, linear_policy};
 pub use lqr::Lqr;
 pub use lyapunov::lyapunov;
 pub use mpc::{Mpc, MpcConfig};

@@ -34,6 +34,8 @@ pub struct Basin {
     pub reach: Constant,
     /// √λ_min(P): ‖x‖₂ is at most ‖x‖_P over this.
     pub shortest: f64,
+    /// √λ_max(P): ‖x‖_P is at most this times ‖x‖₂.
+    pub longest: f64,
     weight: Mat<f64>,
 }
 
@@ -73,6 +75,7 @@ impl Basin {
                     overshoot: (largest / least).sqrt(),
                     reach: constant(reach * (1.0 + 1e-12)),
                     shortest: least.sqrt(),
+                    longest: largest.sqrt(),
                     weight: weight.clone(),
                 });
             }
@@ -96,6 +99,11 @@ impl Basin {
     /// ‖x‖_P.
     pub fn norm(&self, x: &[f64]) -> f64 {
         super::super::algebra::form(self.weight.as_ref(), x).max(0.0).sqrt()
+    }
+
+    /// The largest error of the input with which a loop that starts within `start` in ‖·‖_P stays in E_R.
+    pub fn allows(&self, start: f64) -> f64 {
+        (self.radius - start) * (1.0 - self.rate.value) / self.reach.value
     }
 
     /// A5: whether a loop that starts within `start` in ‖·‖_P and whose input is off by at most `error` stays in E_R.
@@ -172,6 +180,8 @@ mod tests {
                 assert!(apart(&pushed, &fx) <= 0.1 * basin.reach.value + 1e-12);
             }
             assert!(steepest <= basin.rate.value && steepest > 0.98 * basin.rate.value, "{steepest} {basin:?}");
+            let most = basin.allows(0.5 * basin.radius);
+            assert!(basin.holds(0.5 * basin.radius, 0.999 * most) && !basin.holds(0.5 * basin.radius, 1.001 * most));
             assert!(basin.holds(0.5 * basin.radius, 0.0) && !basin.holds(0.5 * basin.radius, torque));
         }
     }

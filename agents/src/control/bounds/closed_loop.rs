@@ -171,6 +171,17 @@ pub fn decay_with_exact_equilibrium(
     })
 }
 
+/// B3 of a linear system with quadratic cost, from the regret identity: J_T(π) − J_T(π*) ≤ x*_TᵀPx*_T + T λ_max(R + BᵀPB) e², where
+/// ‖π(x) − π*(x)‖ ≤ e at every state on the way and `left` is x*_TᵀPx*_T, the optimal cost from where the expert's loop ends.
+///
+/// # Errors
+/// [`ControlError::BadInput`] for a negative error; [`ControlError::NotConverged`] where a decomposition fails.
+pub fn linear_regret(lqr: &Lqr, error: Constant, left: f64, steps: u64) -> Result<Constant, ControlError> {
+    let excess = lqr.excess_rate()? * error.at_least_zero("e")?.powi(2);
+    // P solves its equation to some digits only.
+    Ok(Constant::from((left + steps as f64 * excess) * (1.0 + 1e-9), &[error]))
+}
+
 impl Costs {
     /// The slopes of xᵀQx + uᵀRu where ‖x‖ ≤ `states` and ‖u‖ ≤ `inputs`: 2‖Q‖ and 2‖R‖ times these; ℓ* = ‖K‖₂ of the optimal feedback.
     ///

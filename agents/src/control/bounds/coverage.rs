@@ -1,6 +1,6 @@
 //! δ = sup_{x ∈ X} min_i ‖x − x_i‖: how far a point of the region can be from the nearest sample.
 
-use super::{Constant, ControlError, Supremum, supremum};
+use super::{Constant, ControlError, Supremum, supremum_within};
 use crate::neighbours::Tree;
 
 /// δ between two numbers.
@@ -31,6 +31,21 @@ pub fn coverage(
     tolerance: f64,
     cells: usize,
 ) -> Result<Coverage, ControlError> {
+    coverage_within(samples, |_, _| false, low, high, tolerance, cells)
+}
+
+/// The same over the part of the box that lies in a region, which `misses` those balls; see [`supremum_within`].
+///
+/// # Errors
+/// As [`coverage`].
+pub fn coverage_within(
+    samples: &[f64],
+    misses: impl Fn(&[f64], f64) -> bool,
+    low: &[f64],
+    high: &[f64],
+    tolerance: f64,
+    cells: usize,
+) -> Result<Coverage, ControlError> {
     let n = low.len();
     if n == 0 || samples.is_empty() || !samples.len().is_multiple_of(n) || samples.iter().any(|x| !x.is_finite()) {
         let problem = format!("{} numbers are not one or more finite rows of {n}", samples.len());
@@ -38,7 +53,7 @@ pub fn coverage(
     }
     let tree = Tree::new(samples, n);
     let distance = |x: &[f64]| tree.nearest(x).map_or(f64::INFINITY, |found| found.1);
-    let Supremum { lower, upper } = supremum(distance, 1.0, low, high, tolerance, cells)?;
+    let Supremum { lower, upper } = supremum_within(distance, 1.0, misses, low, high, tolerance, cells)?;
     Ok(Coverage { lower, upper })
 }
 

@@ -26,10 +26,10 @@ mod learning;
 mod supremum;
 
 pub use basin::Basin;
-pub use closed_loop::{Costs, Stability, decay_with_exact_equilibrium};
-pub use coverage::{Coverage, coverage, finite_sample_coverage, uncovered_mass};
+pub use closed_loop::{Costs, Stability, decay_with_exact_equilibrium, linear_regret};
+pub use coverage::{Coverage, coverage, coverage_within, finite_sample_coverage, uncovered_mass};
 pub use learning::{Pair, disturbed_error, expected_error, forced_error, learning_error, steepest_pair};
-pub use supremum::{Supremum, supremum};
+pub use supremum::{Supremum, supremum, supremum_within};
 
 use super::ControlError;
 

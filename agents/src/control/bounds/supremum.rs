@@ -1,4 +1,4 @@
-//! The largest value of a function of known slope over a box.
+//! The largest value of a function of known slope over a box, or over what of a region lies in one.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -8,7 +8,7 @@ use super::{Constant, ControlError};
 /// A supremum between two numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Supremum {
-    /// A value that was met.
+    /// A value that was met; 0 where the region is so thin that no cell's centre lay in it.
     pub lower: f64,
     /// No value is above this: what bounds may use.
     pub upper: f64,
@@ -54,8 +54,25 @@ impl Ord for Cell {
 /// # Errors
 /// [`ControlError::BadInput`] for an empty or unbounded box, or a slope that is no number.
 pub fn supremum(
+    f: impl FnMut(&[f64]) -> f64,
+    slope: f64,
+    low: &[f64],
+    high: &[f64],
+    tolerance: f64,
+    cells: usize,
+) -> Result<Supremum, ControlError> {
+    supremum_within(f, slope, |_, _| false, low, high, tolerance, cells)
+}
+
+/// The same of an f ≥ 0 over the part of the box that lies in a region: cells that the region `misses` are dropped, that is those of whose ball of this
+/// centre and radius no point is in it. 0 where it misses all. The slope has to hold in all of the box.
+///
+/// # Errors
+/// As [`supremum`].
+pub fn supremum_within(
     mut f: impl FnMut(&[f64]) -> f64,
     slope: f64,
+    misses: impl Fn(&[f64], f64) -> bool,
     low: &[f64],
     high: &[f64],
     tolerance: f64,
@@ -68,13 +85,20 @@ pub fn supremum(
     }
     Constant::certified(slope).at_least_zero("the slope")?;
     let mut cell = |centre: Vec<f64>, half: Vec<f64>| {
-        let value = f(&centre);
         let radius = half.iter().map(|h| h * h).sum::<f64>().sqrt();
-        (value, Cell { upper: value + slope * radius, centre, half })
+        if misses(&centre, radius) {
+            return None;
+        }
+        let value = f(&centre);
+        let met = if misses(&centre, 0.0) { f64::NEG_INFINITY } else { value };
+        Some((met, Cell { upper: value + slope * radius, centre, half }))
     };
     let middle = low.iter().zip(high).map(|(low, high)| 0.5 * (low + high)).collect();
-    let (mut lower, first) = cell(middle, low.iter().zip(high).map(|(low, high)| 0.5 * (high - low)).collect());
-    let mut heap = BinaryHeap::from([first]);
+    let (mut lower, mut heap) = (f64::NEG_INFINITY, BinaryHeap::new());
+    if let Some((value, first)) = cell(middle, low.iter().zip(high).map(|(low, high)| 0.5 * (high - low)).collect()) {
+        lower = value;
+        heap.push(first);
+    }
     for _ in 0..cells {
         let Some(Cell { upper, centre, mut half }) = heap.pop() else { break };
         let longest = (0..n).max_by(|&i, &j| half[i].total_cmp(&half[j])).unwrap_or(0);
@@ -86,13 +110,15 @@ pub fn supremum(
         for side in [-1.0, 1.0] {
             let mut moved = centre.clone();
             moved[longest] += side * half[longest];
-            let (value, mut part) = cell(moved, half.clone());
+            let Some((value, mut part)) = cell(moved, half.clone()) else { continue };
             lower = lower.max(value);
             part.upper = part.upper.min(upper);
             heap.push(part);
         }
     }
     let upper = heap.peek().map_or(lower, |cell| cell.upper);
+    // Nothing was met, or nothing is there.
+    let (lower, upper) = if lower == f64::NEG_INFINITY { (0.0, upper.max(0.0)) } else { (lower, upper) };
     // Values are sums and a root of a few rounded numbers.
     Ok(Supremum { lower, upper: upper.max(lower) * (1.0 + 1e-12) })
 }
@@ -111,6 +137,13 @@ mod tests {
         }
         assert!(supremum(f, f64::NAN, &[0.0, -1.0], &[1.0, 0.0], 0.1, 10).is_err());
         assert!(supremum(f, 1.0, &[1.0, 0.0], &[0.0, 0.0], 0.1, 10).is_err());
+        // x + y over the disc of radius 1 around the origin: √2; and over what the disc leaves of a far corner, nothing.
+        let disc = |x: &[f64], radius: f64| x.iter().map(|x| x * x).sum::<f64>().sqrt() > 1.0 + radius;
+        let sum = |x: &[f64]| (x[0] + x[1]).max(0.0);
+        let found = supremum_within(sum, 2f64.sqrt(), disc, &[-1.5; 2], &[2.0; 2], 1e-3, 20_000).unwrap();
+        assert!(found.lower <= 2f64.sqrt() && 2f64.sqrt() <= found.upper && found.upper < 1.42, "{found:?}");
+        let none = supremum_within(sum, 2f64.sqrt(), disc, &[1.5; 2], &[2.0; 2], 1e-3, 20_000).unwrap();
+        assert_eq!(none, Supremum { lower: 0.0, upper: 0.0 });
         let slope = Constant::estimated(10f64.sqrt());
         assert_eq!(Supremum { lower: 1.0, upper: 2.0 }.constant(slope), Constant::estimated(2.0));
     }
