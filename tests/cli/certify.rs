@@ -174,8 +174,15 @@ fn closed_loops_keep_their_bounds_in_simulation_and_under_attack() {
         for row in rows.iter().filter(|row| !row["bound"].is_null()) {
             assert!(number(&row["met"]) <= number(&row["bound"]) && row["provenance"] == "certified", "{row}");
         }
-        let proven = rows.iter().filter(|row| row["name"] == "B2 tube" && !row["bound"].is_null()).count();
-        assert!(agent == table || !task.contains("Double") || proven == 1, "{task}: {report}");
+        // Without a constraint on the network there is often nothing to prove (`networks_keep_their_bounds_over_a_thousand_runs` has such as there is): then it says why.
+        for (region, tube) in report["regions"]
+            .as_array()
+            .expect("regions")
+            .iter()
+            .zip(rows.iter().filter(|row| row["name"] == "B2 tube" || row["name"] == "B4 tube"))
+        {
+            assert_eq!(tube["bound"].is_null(), region["failed"].is_object(), "{task}: {report}");
+        }
     }
 }
 
