@@ -4,7 +4,7 @@
 //!
 //! `cargo bench -p liprl-agents --bench gail -- [--threads N] [--steps N] [--repeats N]`
 
-use std::{env, error::Error, io::Write, time::Instant};
+use std::{env, error::Error, time::Instant};
 
 use liprl_agents::{
     Agent, AgentConfig, Lesson, Metrics, Setup, Streams, Transition,
@@ -15,9 +15,9 @@ use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
 
-mod floor;
+mod shared;
 
-use floor::Floor;
+use shared::{Floor, report};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -57,13 +57,6 @@ fn main() -> Outcome<()> {
     report("matrix_products_alone_steps_per_s", threads, alone)?;
     report("share_of_floor", threads, shares)?;
     Ok(())
-}
-
-fn report(what: &str, threads: usize, mut rates: Vec<f64>) -> std::io::Result<()> {
-    rates.sort_by(f64::total_cmp);
-    let (min, median, max) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
-    let line = json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
-    writeln!(std::io::stdout(), "{line}")
 }
 
 /// The matrix products of two steps, those of acting and of parameter noise apart: two updates of TD3, in one of which the actor learns, each on windows

@@ -5,16 +5,16 @@
 //!
 //! With `--regularisers 1` instead what each value regulariser costs: its update's time over the plain one's, in alternation.
 
-use std::{env, error::Error, hint::black_box, io::Write, time::Instant};
+use std::{env, error::Error, hint::black_box, time::Instant};
 
 use liprl_agents::{Agent, AgentConfig, Lesson, Metrics, Setup, Streams, Transition};
 use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
 
-mod floor;
+mod shared;
 
-use floor::Floor;
+use shared::{Floor, report};
 
 const OBS: usize = 17;
 const ACT: usize = 6;
@@ -112,13 +112,6 @@ fn regularisers(threads: usize, updates: usize, repeats: usize) -> Result<(), Bo
 fn argument(name: &str, default: usize) -> Result<usize, Box<dyn Error>> {
     let mut arguments = env::args().skip_while(|argument| argument != name).skip(1);
     Ok(arguments.next().map(|value| value.parse()).transpose()?.unwrap_or(default))
-}
-
-fn report(what: &str, threads: usize, mut values: Vec<f64>) -> std::io::Result<()> {
-    values.sort_by(f64::total_cmp);
-    let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
-    let line = json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
-    writeln!(std::io::stdout(), "{line}")
 }
 
 fn agent(threads: usize, extra: &Value) -> Result<Box<dyn Agent>, Box<dyn Error>> {

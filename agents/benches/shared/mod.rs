@@ -1,5 +1,8 @@
-//! The matrix products of an update alone: what no library does it faster than.
+//! What benchmarks of updates share: the line they print, and the matrix products alone, than which no library is faster.
 
+use std::io::Write;
+
+use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
 /// Matrix products on operands laid out as the update has them.
@@ -51,4 +54,12 @@ impl Floor {
             let _ = a.mm_out(out, b);
         }
     }
+}
+
+/// One JSON object a line: median, least and largest of `values`.
+pub(crate) fn report(what: &str, threads: usize, mut values: Vec<f64>) -> std::io::Result<()> {
+    values.sort_by(f64::total_cmp);
+    let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
+    let line = json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
+    writeln!(std::io::stdout(), "{line}")
 }
