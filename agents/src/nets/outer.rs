@@ -12,11 +12,11 @@ const COLUMNS: usize = 16;
 ///
 /// By libtorch, or by faer where `inputs` is no multiple of 16: a first layer's.
 pub(super) fn weight_gradient(into: &Tensor, delta_t: &Tensor, x: &Tensor, add: bool) -> Result<(), AgentError> {
-    let narrow = |tensor: &Tensor| tensor.kind() == Kind::Float && tensor.device() == Device::Cpu;
+    let on_cpu = |tensor: &Tensor| tensor.kind() == Kind::Float && tensor.device() == Device::Cpu;
     let (rows, inputs) = x.size2()?;
     let outputs = into.size2()?.0;
     let fits = delta_t.size2()? == (outputs, rows) && into.size2()?.1 == inputs;
-    if (inputs as usize).is_multiple_of(COLUMNS) || !fits || ![into, delta_t, x].into_iter().all(narrow) {
+    if (inputs as usize).is_multiple_of(COLUMNS) || !fits || ![into, delta_t, x].into_iter().all(on_cpu) {
         let _ = match add {
             true => into.f_addmm_out(into, delta_t, x)?, // the handle it returns is `into` again
             false => delta_t.f_mm_out(into, x)?,
