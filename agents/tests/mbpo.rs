@@ -249,8 +249,66 @@ fn inputs_are_standardised_by_the_training_rows_alone() {
     let column: Vec<f64> = rest.map(|row| f64::from(row.obs[1])).collect();
     let mean = column.iter().sum::<f64>() / 800.0;
     let std = (column.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 800.0).sqrt();
-    let scaler = dynamics.view().scaler;
+    let scaler = dynamics.view().scalers.inputs;
     assert!((f64::from(scaler.mean[1]) - mean).abs() < 1e-6 && (f64::from(scaler.inverse[1]) * std - 1.0).abs() < 1e-6);
+}
+
+/// The second number moves ten thousand times less than the others. The fit and the predictions have to agree on its units.
+#[test]
+fn standardised_targets_are_learned_in_units_of_what_moves() {
+    let (source, tiny) = (linear(1000), 1e-4);
+    let mut replay = Replay::new(*source.config()).unwrap();
+    for row in source.rows() {
+        let scaled = |obs: &[f32]| [obs[0], tiny * obs[1], obs[2]];
+        let step = Transition {
+            obs: &scaled(row.obs),
+            action: row.action,
+            reward: row.reward,
+            next_obs: &scaled(row.next_obs),
+            terminated: false,
+            truncated: row.flags.contains(Flags::TRUNCATED),
+        };
+        replay.push(&step, Flags::NONE).unwrap();
+    }
+    for prediction in ["deterministic", "probabilistic"] {
+        // The share of the tiny moves that is left unexplained.
+        let unexplained = |targets: &str| {
+            let config = json!({"prediction": prediction, "members": 2, "targets": targets, "max_epochs": 40});
+            let (dynamics, report) = fitted(&model(config), &replay, 1);
+            let held: Vec<u32> = dynamics.holdout().to_vec();
+            let rows: Vec<_> = held.iter().filter_map(|&row| replay.get(row)).collect();
+            let (all_rewards, all_next) = predictions(&dynamics, &replay, dynamics.elites()[0], 1000);
+            let (mut missed, mut moved, mut score) = (0.0, 0.0, 0.0);
+            let train: Vec<_> = (0..1000).filter(|row| !held.contains(row)).filter_map(|row| replay.get(row)).collect();
+            for j in 0..OBS + 1 {
+                let target = |row: &liprl_agents::replay::Row<'_>| {
+                    f64::from(if j == 0 { row.reward } else { row.next_obs[j - 1] - row.obs[j - 1] })
+                };
+                let mean = train.iter().map(target).sum::<f64>() / 800.0;
+                let variance = train.iter().map(|row| (target(row) - mean).powi(2)).sum::<f64>() / 800.0;
+                for (&at, row) in held.iter().zip(&rows) {
+                    let at = at as usize;
+                    let predicted = if j == 0 {
+                        f64::from(all_rewards[at])
+                    } else {
+                        f64::from(all_next[at * OBS + j - 1]) - f64::from(row.obs[j - 1])
+                    };
+                    let square = (predicted - target(row)).powi(2);
+                    score += square / if targets == "raw" { 1.0 } else { variance };
+                    if j == 2 {
+                        missed += square;
+                        moved += target(row).powi(2);
+                    }
+                }
+            }
+            // The held-out error of the best elite, by hand in the units that it learns in.
+            let (score, own) = (score / (200.0 * 4.0), dynamics.scores()[dynamics.elites()[0] as usize]);
+            assert!((score / own - 1.0).abs() < 2e-2, "{prediction} {targets}: {score} {own} {report:?}");
+            missed / moved
+        };
+        let (raw, standardised) = (unexplained("raw"), unexplained("standardised"));
+        assert!(standardised < 0.02 && raw > 10.0 * standardised, "{prediction}: {raw} {standardised}");
+    }
 }
 
 #[test]
@@ -280,9 +338,15 @@ fn a_model_that_diverges_stops_with_an_error() {
 #[test]
 fn each_row_is_predicted_by_its_member_and_draws_have_the_model_s_moments() {
     let replay = linear(600);
-    let (dynamics, _) = fitted(&model(json!({"members": 3, "max_epochs": 2})), &replay, 1);
+    for targets in ["raw", "standardised"] {
+        let (dynamics, _) = fitted(&model(json!({"members": 3, "max_epochs": 2, "targets": targets})), &replay, 1);
+        moments_of_draws(&dynamics, &replay);
+    }
+}
+
+fn moments_of_draws(dynamics: &Dynamics, replay: &Replay) {
     let rows = 60;
-    let by_member: Vec<_> = (0..3).map(|member| predictions(&dynamics, &replay, member, rows)).collect();
+    let by_member: Vec<_> = (0..3).map(|member| predictions(dynamics, replay, member, rows)).collect();
     let members: Vec<u32> = (0..rows as u32).map(|row| (row * row + 1) % 3).collect();
     let (mut obs, mut action) = (Vec::new(), Vec::new());
     replay.rows().take(rows).for_each(|row| {
@@ -561,7 +625,7 @@ impl Bench {
 #[test]
 fn a_resumed_agent_goes_on_to_the_bit_between_steps_and_in_the_middle_of_a_fit() {
     let learned = json!({"termination": {"kind": "learned", "updates": 20}, "policy": {"normalise_observations": {}}});
-    for more in [json!({}), json!({"model": {"members": 1, "elites": null, "prediction": "deterministic"}}), learned] {
+    for more in [json!({}), json!({"model": {"members": 1, "elites": null, "prediction": "deterministic", "targets": "standardised"}}), learned] {
         let mut whole = Bench::new(config(more.clone()), 1);
         whole.run(99);
         let mut between = whole.resumed(config(more.clone()));
@@ -634,7 +698,13 @@ fn metrics_and_diagnostics_are_those_on_their_pages_and_looking_changes_nothing(
     let listed = |page: &str| -> Vec<String> {
         page.lines().filter_map(|line| Some(line.strip_prefix("//! | `")?.split('`').next()?.to_owned())).collect()
     };
-    let learned = json!({"termination": {"kind": "learned", "updates": 20}});
+    for targets in ["raw", "standardised"] {
+        certified_as_used(targets);
+    }
+}
+
+fn certified_as_used(targets: &str) {
+    let learned = json!({"termination": {"kind": "learned", "updates": 20}, "model": {"targets": targets}});
     let mut bench = Bench::new(config(learned), 1);
     bench.run(110);
     let logged: Vec<String> = bench.metrics.drain().into_iter().map(|(name, _)| name.into_owned()).collect();

@@ -134,7 +134,7 @@ impl Mbpo {
         metrics.add("model/fit_steps", steps as f64);
         metrics.add("model/train_rows", train_rows as f64);
         if let Some(head) = &mut self.head
-            && let Some(loss) = head.train(&self.real, self.dynamics.view().scaler)?
+            && let Some(loss) = head.train(&self.real, self.dynamics.view().scalers.inputs)?
         {
             metrics.add("model/termination_loss", loss);
         }
@@ -245,7 +245,7 @@ impl Agent for Mbpo {
         let mut all = seeing::critics(&*self.learner, self.normaliser.as_ref(), (obs_dim, act_dim))?;
         all.extend(self.dynamics.certifiable());
         if let Some(head) = &self.head {
-            all.push(head.certifiable(self.dynamics.view().scaler)?);
+            all.push(head.certifiable(self.dynamics.view().scalers.inputs)?);
         }
         Ok(all)
     }

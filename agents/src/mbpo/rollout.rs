@@ -246,7 +246,7 @@ impl Worker {
         self.predictor.predict(shared.view, obs, action, members, noise, reward, next)?;
         let ended = &mut self.ended[..rows];
         match &mut self.head {
-            Some(head) => head.decide(shared.view.scaler, shared.threshold, [obs, action, next], ended),
+            Some(head) => head.decide(shared.view.scalers.inputs, shared.threshold, [obs, action, next], ended),
             None => {
                 ended.iter_mut().zip(next.chunks_exact(o)).for_each(|(ended, next)| *ended = shared.rule.ends(next));
                 Ok(())

@@ -13,6 +13,8 @@ use crate::{AgentError, count, mbpo::Profile, nets::Activation};
 pub struct ModelConfig {
     /// What a member predicts. Default `probabilistic` [J].
     pub prediction: Prediction,
+    /// What members learn to put out. Default `raw` [J].
+    pub targets: Targets,
     /// Networks. Default `7` [J]; 1 is a single model, with a faster path of its own.
     #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 64))]
@@ -65,6 +67,7 @@ impl Default for ModelConfig {
     fn default() -> Self {
         Self {
             prediction: Prediction::Probabilistic,
+            targets: Targets::Raw,
             members: 7,
             elites: None,
             hidden: vec![200; 4],
@@ -89,6 +92,17 @@ fn no_more_than(members: usize) -> impl FnOnce(&Option<usize>, &()) -> garde::Re
         Some(elites) if *elites > members => Err(garde::Error::new(format!("more than the {members} members"))),
         _ => Ok(()),
     }
+}
+
+/// What members learn to put out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Targets {
+    /// Rewards and differences as they are [J]. Coordinates that move little in a step weigh little in a squared error, and decay and the
+    /// log-variance's lower bound are large beside them.
+    Raw,
+    /// Standardised by the moments of the rows learned from.
+    Standardised,
 }
 
 /// What a member predicts and how it learns to.

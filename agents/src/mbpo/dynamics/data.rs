@@ -1,8 +1,8 @@
-//! What a fit learns from: inputs (s, a), standardised, and targets (reward, s' − s), not standardised.
+//! What a fit learns from: inputs (s, a), standardised, and targets (reward, s' − s), as they are or standardised too.
 
-use crate::Replay;
+use crate::{AgentError, Replay, State, replay::Row};
 
-/// x ↦ (x − mean)/std of each input coordinate.
+/// x ↦ (x − mean)/std of each coordinate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaler {
     /// Mean.
@@ -17,13 +17,26 @@ impl Scaler {
         Self { mean: vec![0.0; dim], inverse: vec![1.0; dim] }
     }
 
-    /// By the moments of these rows of the buffer (division by their number). Deviations below 1e-12 count as 1.
-    pub fn of(replay: &Replay, rows: &[u32]) -> Self {
-        let dim = replay.config().obs_dim + replay.config().act_dim;
+    /// Inputs by the moments of these rows of the buffer.
+    pub fn of_inputs(replay: &Replay, rows: &[u32]) -> Self {
+        Self::of(replay.config().obs_dim + replay.config().act_dim, replay, rows, |row, x| {
+            row.obs.iter().chain(row.action).zip(x).for_each(|(raw, x)| *x = *raw);
+        })
+    }
+
+    /// Targets by the moments of these rows of the buffer.
+    pub fn of_targets(replay: &Replay, rows: &[u32]) -> Self {
+        Self::of(replay.config().obs_dim + 1, replay, rows, target)
+    }
+
+    /// By the moments of what `read` reads (division by the number of rows). Deviations below 1e-12 count as 1.
+    fn of(dim: usize, replay: &Replay, rows: &[u32], read: impl Fn(&Row<'_>, &mut [f32])) -> Self {
         let (mut mean, mut squares) = (vec![0.0; dim], vec![0.0; dim]);
-        let each = |at: &mut dyn FnMut(usize, f64)| {
+        let mut numbers = vec![0.0; dim];
+        let mut each = |at: &mut dyn FnMut(usize, f64)| {
             for row in rows.iter().filter_map(|&row| replay.get(row)) {
-                row.obs.iter().chain(row.action).enumerate().for_each(|(j, &x)| at(j, f64::from(x)));
+                read(&row, &mut numbers);
+                numbers.iter().enumerate().for_each(|(j, &x)| at(j, f64::from(x)));
             }
         };
         each(&mut |j, x| mean[j] += x);
@@ -41,6 +54,36 @@ impl Scaler {
         let each = obs.iter().chain(action).zip(&self.mean).zip(&self.inverse);
         x.iter_mut().zip(each).for_each(|(x, ((raw, mean), inverse))| *x = (raw - mean) * inverse);
     }
+
+    /// Writes it under `<name>/mean` and `<name>/inverse`.
+    pub(super) fn save(&self, state: &mut State, name: &str) {
+        state.put_f32(format!("{name}/mean"), &[self.mean.len()], &self.mean);
+        state.put_f32(format!("{name}/inverse"), &[self.inverse.len()], &self.inverse);
+    }
+
+    /// Takes back what `save` wrote.
+    pub(super) fn load(&mut self, state: &State, name: &str) -> Result<(), AgentError> {
+        for (part, numbers) in [("mean", &mut self.mean), ("inverse", &mut self.inverse)] {
+            *numbers = state.f32(&format!("{name}/{part}"), &[numbers.len()])?.to_vec();
+        }
+        Ok(())
+    }
+}
+
+/// How inputs and targets are standardised.
+#[derive(Clone, Copy, Debug)]
+pub struct Scalers<'a> {
+    /// (s, a).
+    pub inputs: &'a Scaler,
+    /// (reward, s' − s); changes nothing where targets are as they are.
+    pub targets: &'a Scaler,
+}
+
+/// (reward, s' − s).
+fn target(row: &Row<'_>, y: &mut [f32]) {
+    y[0] = row.reward;
+    let deltas = row.next_obs.iter().zip(row.obs);
+    y[1..].iter_mut().zip(deltas).for_each(|(y, (next, obs))| *y = next - obs);
 }
 
 /// Rows of inputs and targets.
@@ -58,17 +101,17 @@ impl Data {
         Self { x, y, inputs, predicted }
     }
 
-    /// These rows of the buffer, in this order.
-    pub fn of(replay: &Replay, rows: &[u32], scaler: &Scaler) -> Self {
+    /// These rows of the buffer, in this order, standardised.
+    pub fn of(replay: &Replay, rows: &[u32], scalers: Scalers<'_>) -> Self {
         let (obs_dim, act_dim) = (replay.config().obs_dim, replay.config().act_dim);
         let (inputs, predicted) = (obs_dim + act_dim, obs_dim + 1);
         let mut data = Self::new(vec![0.0; rows.len() * inputs], vec![0.0; rows.len() * predicted], inputs, predicted);
         let slots = data.x.chunks_exact_mut(inputs).zip(data.y.chunks_exact_mut(predicted));
         for ((x, y), row) in slots.zip(rows.iter().filter_map(|&row| replay.get(row))) {
-            scaler.apply(row.obs, row.action, x);
-            y[0] = row.reward;
-            let deltas = row.next_obs.iter().zip(row.obs);
-            y[1..].iter_mut().zip(deltas).for_each(|(y, (next, obs))| *y = next - obs);
+            scalers.inputs.apply(row.obs, row.action, x);
+            target(&row, y);
+            let each = scalers.targets.mean.iter().zip(&scalers.targets.inverse);
+            y.iter_mut().zip(each).for_each(|(y, (mean, inverse))| *y = (*y - mean) * inverse);
         }
         data
     }

@@ -7,8 +7,8 @@
 use rand::{RngExt, seq::SliceRandom};
 
 use super::{
-    ModelConfig,
-    data::{Data, Scaler},
+    ModelConfig, Targets,
+    data::{Data, Scaler, Scalers},
     params::Parameters,
     step::Stepper,
 };
@@ -29,7 +29,7 @@ pub struct FitReport {
     pub steps: u64,
     /// Mean over members and the last epoch of the loss on training data, without decay and bounds' terms.
     pub train_loss: f64,
-    /// Mean over the elites of the held-out mean squared error of (reward, delta).
+    /// Mean over the elites of the held-out mean squared error of (reward, delta), standardised where targets are.
     pub holdout_loss: f64,
     /// Rows learned from.
     pub train_rows: usize,
@@ -73,7 +73,8 @@ struct Loaded {
 pub(super) struct Subject<'a> {
     pub config: &'a ModelConfig,
     pub params: &'a mut Parameters,
-    pub scaler: &'a mut Scaler,
+    pub inputs: &'a mut Scaler,
+    pub targets: &'a mut Scaler,
     pub rng: &'a mut StreamRng,
     pub team: &'a Team,
 }
@@ -92,7 +93,10 @@ impl Fit {
         let mut all: Vec<u32> = (0..rows as u32).collect();
         all.shuffle(subject.rng);
         let train = all.split_off(held);
-        *subject.scaler = Scaler::of(replay, &train);
+        *subject.inputs = Scaler::of_inputs(replay, &train);
+        if config.targets == Targets::Standardised {
+            *subject.targets = Scaler::of_targets(replay, &train);
+        }
         let count = train.len() as u32;
         let mut order: Vec<Vec<u32>> = (0..members)
             .map(|_| match config.bootstrap {
@@ -122,8 +126,8 @@ impl Fit {
             return Ok(());
         }
         let (config, params, team) = (subject.config, &*subject.params, subject.team);
-        let train = Data::of(replay, &self.train, subject.scaler);
-        let holdout = Data::of(replay, &self.holdout, subject.scaler);
+        let scalers = Scalers { inputs: subject.inputs, targets: subject.targets };
+        let (train, holdout) = (Data::of(replay, &self.train, scalers), Data::of(replay, &self.holdout, scalers));
         let (whole, rest) = (config.batch_size.min(train.rows()), train.rows() % config.batch_size);
         let sizes = [whole, rest].into_iter().take(if rest == 0 || rest == whole { 1 } else { 2 });
         let decay = config.decay();
@@ -202,7 +206,7 @@ impl Fit {
         }))
     }
 
-    /// Each member's held-out error: mean over rows and coordinates of (μ − y)².
+    /// Each member's held-out error: mean over rows and coordinates of (μ − y)², standardised where targets are.
     pub(super) fn score(&mut self, subject: &Subject<'_>) -> Result<Vec<f64>, AgentError> {
         let members = subject.params.members;
         let Some(loaded) = &mut self.loaded else { return Ok(vec![f64::NAN; members]) };

@@ -23,8 +23,8 @@ mod params;
 mod predict;
 mod step;
 
-pub use config::{LogVariance, ModelConfig, Prediction};
-pub use data::{Data, Scaler};
+pub use config::{LogVariance, ModelConfig, Prediction, Targets};
+pub use data::{Data, Scaler, Scalers};
 pub use fit::FitReport;
 pub use predict::{Predictor, View};
 
@@ -40,7 +40,8 @@ pub struct Dynamics {
     config: ModelConfig,
     obs_dim: usize,
     params: Parameters,
-    scaler: Scaler,
+    inputs: Scaler,
+    targets: Scaler,
     /// The best members of the last fit, best first.
     elites: Vec<u32>,
     /// Each member's held-out error at the end of the last fit.
@@ -62,7 +63,8 @@ impl Dynamics {
         let inputs = setup.obs_dim + setup.act_dim;
         Ok(Self {
             params: Parameters::new(&config, inputs, setup.obs_dim + 1, &mut rng)?,
-            scaler: Scaler::identity(inputs),
+            inputs: Scaler::identity(inputs),
+            targets: Scaler::identity(setup.obs_dim + 1),
             elites: (0..config.elites() as u32).collect(),
             scores: vec![0.0; config.members],
             holdout: Vec::new(),
@@ -112,7 +114,8 @@ impl Dynamics {
 
     /// What predictions need besides weights.
     pub fn view(&self) -> View<'_> {
-        View { scaler: &self.scaler, bounds: &self.params.values.slice()[self.params.bounds_start()..] }
+        let scalers = Scalers { inputs: &self.inputs, targets: &self.targets };
+        View { scalers, bounds: &self.params.values.slice()[self.params.bounds_start()..] }
     }
 
     /// Buffers for predictions of up to `capacity` rows.
@@ -139,16 +142,17 @@ impl Dynamics {
 
     /// Begins a fit to these transitions, which must stay as they are until it is finished.
     pub fn begin_fit(&mut self, replay: &Replay) -> Result<(), AgentError> {
-        let Self { config, params, scaler, rng, team, .. } = self;
-        self.fit = Some(Box::new(Fit::begin(&mut Subject { config, params, scaler, rng, team }, replay)?));
+        let Self { config, params, inputs, targets, rng, team, .. } = self;
+        let mut subject = Subject { config, params, inputs, targets, rng, team };
+        self.fit = Some(Box::new(Fit::begin(&mut subject, replay)?));
         Ok(())
     }
 
     /// Goes on with the fit for up to `steps` gradient steps. The report once it is finished, nothing before.
     pub fn advance_fit(&mut self, replay: &Replay, steps: u64) -> Result<Option<FitReport>, AgentError> {
-        let Self { config, params, scaler, rng, team, .. } = self;
+        let Self { config, params, inputs, targets, rng, team, .. } = self;
         let Some(fit) = &mut self.fit else { return Ok(None) };
-        let mut subject = Subject { config, params, scaler, rng, team };
+        let mut subject = Subject { config, params, inputs, targets, rng, team };
         let Some(mut report) = fit.advance(&mut subject, replay, steps)? else { return Ok(None) };
         self.scores = fit.score(&subject)?;
         let mut ranked: Vec<u32> = (0..self.config.members as u32).collect();
@@ -165,9 +169,8 @@ impl Dynamics {
     /// Everything that changes, a fit under way included, under `model/…`.
     pub fn save(&self, state: &mut State) {
         self.params.save(state);
-        let inputs = self.scaler.mean.len();
-        state.put_f32("model/scaler/mean", &[inputs], &self.scaler.mean);
-        state.put_f32("model/scaler/inverse", &[inputs], &self.scaler.inverse);
+        self.inputs.save(state, "model/inputs");
+        self.targets.save(state, "model/targets");
         state.put("model/elites", &self.elites);
         state.put_f64("model/scores", &[self.scores.len()], &self.scores);
         let holdout = ArrayData::I64(self.holdout.iter().map(|&row| i64::from(row)).collect());
@@ -183,9 +186,8 @@ impl Dynamics {
     /// Takes back what `save` wrote.
     pub fn load(&mut self, state: &State) -> Result<(), AgentError> {
         self.params.load(state)?;
-        let inputs = self.scaler.mean.len();
-        self.scaler.mean = state.f32("model/scaler/mean", &[inputs])?.to_vec();
-        self.scaler.inverse = state.f32("model/scaler/inverse", &[inputs])?.to_vec();
+        self.inputs.load(state, "model/inputs")?;
+        self.targets.load(state, "model/targets")?;
         self.elites = state.get("model/elites")?;
         if self.elites.iter().any(|&e| e as usize >= self.config.members) {
             let problem = format!("{:?} of {} members", self.elites, self.config.members);

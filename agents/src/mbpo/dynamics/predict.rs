@@ -2,7 +2,7 @@
 
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{data::Scaler, loss, params::Parameters};
+use super::{Scaler, Scalers, loss, params::Parameters};
 use crate::{
     AgentError, StreamRng,
     nets::{Buffer, Forward, Weights, kernels},
@@ -11,8 +11,8 @@ use crate::{
 /// What predictions need besides weights.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// How inputs are standardised.
-    pub scaler: &'a Scaler,
+    /// How inputs and targets are standardised.
+    pub scalers: Scalers<'a>,
     /// The log-variance's bounds; empty for a model without variances.
     pub bounds: &'a [f32],
 }
@@ -59,7 +59,7 @@ impl Predictor {
         reward: &mut [f32],
         next: &mut [f32],
     ) -> Result<(), AgentError> {
-        let (rows, o, inputs) = (members.len(), self.obs_dim, view.scaler.mean.len());
+        let (rows, o, inputs) = (members.len(), self.obs_dim, view.scalers.inputs.mean.len());
         let a = inputs - o;
         let mut start = 0;
         let ordered = self.weights.len() > 1;
@@ -67,7 +67,7 @@ impl Predictor {
             let mut end = start;
             for (row, _) in members.iter().enumerate().filter(|(_, chosen)| !ordered || **chosen as usize == member) {
                 let x = &mut self.x.slice_mut()[end * inputs..][..inputs];
-                view.scaler.apply(&obs[row * o..][..o], &action[row * a..][..a], x);
+                view.scalers.inputs.apply(&obs[row * o..][..o], &action[row * a..][..a], x);
                 self.order[end] = row as u32;
                 end += 1;
             }
@@ -79,7 +79,7 @@ impl Predictor {
                     let row = row as usize;
                     let next = &mut next[row * o..][..o];
                     let draw = noise.as_deref_mut();
-                    one(output, view.bounds, draw, &obs[row * o..][..o], &mut reward[row], next);
+                    one(output, view, draw, &obs[row * o..][..o], &mut reward[row], next);
                 }
             }
             start = end;
@@ -90,16 +90,25 @@ impl Predictor {
 }
 
 /// One row's outputs turned into reward and next observation.
-fn one(output: &[f32], bounds: &[f32], noise: Option<&mut StreamRng>, obs: &[f32], reward: &mut f32, next: &mut [f32]) {
+fn one(
+    output: &[f32],
+    view: View<'_>,
+    noise: Option<&mut StreamRng>,
+    obs: &[f32],
+    reward: &mut f32,
+    next: &mut [f32],
+) {
     let dims = obs.len() + 1;
-    *reward = output[0];
-    next.iter_mut().zip(obs).zip(&output[1..dims]).for_each(|((next, obs), delta)| *next = obs + delta);
-    let (Some(rng), false) = (noise, bounds.is_empty()) else { return };
-    let (max, min) = bounds.split_at(dims);
+    let Scaler { mean, inverse } = view.scalers.targets;
+    *reward = output[0] / inverse[0] + mean[0];
+    let deltas = output[1..dims].iter().zip(&inverse[1..]).zip(&mean[1..]);
+    next.iter_mut().zip(obs).zip(deltas).for_each(|((next, obs), ((y, inverse), mean))| *next = obs + (y / inverse + mean));
+    let (Some(rng), false) = (noise, view.bounds.is_empty()) else { return };
+    let (max, min) = view.bounds.split_at(dims);
     for j in 0..dims {
         let (log_var, ..) = loss::bounded_with_slopes(output[dims + j], max[j], min[j]);
         let draw: f32 = StandardNormal.sample(rng);
-        let change = kernels::exp(0.5 * log_var) * draw;
+        let change = kernels::exp(0.5 * log_var) * draw / inverse[j];
         match j {
             0 => *reward += change,
             _ => next[j - 1] += change,
