@@ -17,7 +17,7 @@ use tch::Device;
 
 mod shared;
 
-use shared::{Floor, report};
+use shared::{Floor, rate, report};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -34,12 +34,12 @@ fn main() -> Outcome<()> {
     for (what, changes) in parts {
         worlds.push((what, World::new(&changes, threads)?, Vec::new()));
     }
-    let (floor, mut alone) = (two_rounds(), Vec::new());
+    let mut floors: Vec<Floor> = (0..threads).map(|_| two_rounds()).collect();
+    let mut alone = Vec::new();
     for repeat in 0..=repeats {
-        let start = Instant::now();
-        (0..steps / 2).for_each(|_| floor.run());
+        let rounds = rate(&mut floors, steps / (2 * threads))?;
         if repeat > 0 {
-            alone.push(steps as f64 / start.elapsed().as_secs_f64());
+            alone.push(2.0 * rounds);
         }
         for (_, world, rates) in &mut worlds {
             let start = Instant::now();

@@ -4,7 +4,7 @@
 //!
 //! `cargo bench -p liprl-agents --bench mbpo -- [--threads N] [--repeats N]`
 
-use std::{env, error::Error, io::Write, time::Instant};
+use std::{env, error::Error, time::Instant};
 
 use liprl_agents::{
     Agent, AgentConfig, Flags, Lesson, Metrics, Replay, ReplayConfig, Setup, Streams, Transition,
@@ -13,7 +13,11 @@ use liprl_agents::{
 };
 use rand::RngExt;
 use serde_json::{Value, json};
-use tch::{Device, Kind, Tensor};
+use tch::Device;
+
+mod shared;
+
+use shared::{Floor, rate, report};
 
 const OBS: usize = 11;
 const ACT: usize = 3;
@@ -70,13 +74,6 @@ fn main() -> Outcome<()> {
 fn argument(name: &str, default: usize) -> Outcome<usize> {
     let mut arguments = env::args().skip_while(|argument| argument != name).skip(1);
     Ok(arguments.next().map(|value| value.parse()).transpose()?.unwrap_or(default))
-}
-
-fn report(what: &str, threads: usize, mut values: Vec<f64>) -> Outcome<()> {
-    values.sort_by(f64::total_cmp);
-    let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
-    let line = json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
 fn setup(threads: usize) -> Setup {
@@ -138,9 +135,13 @@ fn rollout_rates(model: &Value, replay: &Replay, threads: usize, repeats: usize)
     };
     let (mut rates, mut shares) = (Vec::new(), Vec::new());
     let outputs = if config.prediction.gaussian() { 2 * (OBS + 1) } else { OBS + 1 };
-    let floor = Floor::new(&[&[OBS, 256, 256, 2 * ACT], &[OBS + ACT, 200, 200, 200, 200, outputs]]);
+    let mut floors: Vec<Floor> = (0..threads).map(|_| Floor::default()).collect();
+    for floor in &mut floors {
+        floor.forward(512, &[OBS as i64, 256, 256, 2 * ACT as i64]);
+        floor.forward(512, &[(OBS + ACT) as i64, 200, 200, 200, 200, outputs as i64]);
+    }
     for repeat in 0..=repeats {
-        let floor_rate = floor.rate(20) * threads as f64;
+        let floor_rate = 512.0 * rate(&mut floors, 20)?;
         let started = Instant::now();
         let report = roller.roll(route, sac.actor(), replay, &mut pool, &mut rng)?;
         if repeat > 0 {
@@ -150,27 +151,6 @@ fn rollout_rates(model: &Value, replay: &Replay, threads: usize, repeats: usize)
         }
     }
     Ok((rates, shares))
-}
-
-/// The matrix products of some networks' layers on 512 rows, one thread.
-struct Floor(Vec<[Tensor; 3]>);
-
-impl Floor {
-    fn new(networks: &[&[usize]]) -> Self {
-        let tensor =
-            |rows: usize, columns: usize| Tensor::ones([rows as i64, columns as i64], (Kind::Float, Device::Cpu));
-        let layers = networks.iter().flat_map(|sizes| sizes.windows(2));
-        Self(layers.map(|size| [tensor(512, size[0]), tensor(size[1], size[0]).tr(), tensor(512, size[1])]).collect())
-    }
-
-    /// Rows a second.
-    fn rate(&self, repeats: usize) -> f64 {
-        let started = Instant::now();
-        for [x, weight, out] in (0..repeats).flat_map(|_| &self.0) {
-            let _ = x.mm_out(out, weight);
-        }
-        (512 * repeats) as f64 / started.elapsed().as_secs_f64()
-    }
 }
 
 /// An agent whose every `update` is 20 gradient updates.

@@ -14,7 +14,7 @@ use tch::Device;
 
 mod shared;
 
-use shared::{Floor, report};
+use shared::{Floor, rate, report};
 
 const OBS: usize = 17;
 const ACT: usize = 6;
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return regularisers(threads, updates, repeats);
     }
     let mut agent = agent(threads, &json!({}))?;
-    let floor = products_alone(256, 256);
+    let mut floors: Vec<Floor> = (0..threads).map(|_| products_alone(256, 256)).collect();
     let mut metrics = Metrics::default();
     let (mut update_rates, mut floor_rates) = (Vec::new(), Vec::new());
     for repeat in 0..=repeats {
@@ -35,11 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             agent.update(&mut metrics)?;
         }
         let update_rate = updates as f64 / start.elapsed().as_secs_f64();
-        tch::set_num_threads(i32::try_from(threads)?);
-        let start = Instant::now();
-        (0..updates).for_each(|_| floor.run());
-        let floor_rate = updates as f64 / start.elapsed().as_secs_f64();
-        tch::set_num_threads(1);
+        let floor_rate = rate(&mut floors, updates.div_ceil(threads))?;
         // The first round warms caches and clocks up.
         if repeat > 0 {
             update_rates.push(update_rate);

@@ -625,7 +625,11 @@ impl Bench {
 #[test]
 fn a_resumed_agent_goes_on_to_the_bit_between_steps_and_in_the_middle_of_a_fit() {
     let learned = json!({"termination": {"kind": "learned", "updates": 20}, "policy": {"normalise_observations": {}}});
-    for more in [json!({}), json!({"model": {"members": 1, "elites": null, "prediction": "deterministic", "targets": "standardised"}}), learned] {
+    for more in [
+        json!({}),
+        json!({"model": {"members": 1, "elites": null, "prediction": "deterministic", "targets": "standardised"}}),
+        learned,
+    ] {
         let mut whole = Bench::new(config(more.clone()), 1);
         whole.run(99);
         let mut between = whole.resumed(config(more.clone()));

@@ -1,7 +1,10 @@
 //! What benchmarks of updates share: the line they print, and the matrix products alone, than which no library is faster.
 
-use std::io::Write;
+#![allow(dead_code)] // each benchmark uses its part
 
+use std::{error::Error, io::Write, thread, time::Instant};
+
+use liprl_agents::{AgentError, nets::product};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -49,11 +52,20 @@ impl Floor {
     }
 
     /// All of them once.
-    pub(crate) fn run(&self) {
-        for [a, b, out] in &self.products {
-            let _ = a.mm_out(out, b);
-        }
+    fn run(&self) -> Result<(), AgentError> {
+        self.products.iter().try_for_each(|[a, b, out]| product(out, a, b, false))
     }
+}
+
+/// How often a second the products are done, each thread working through a set of its own.
+pub(crate) fn rate(floors: &mut [Floor], times: usize) -> Result<f64, Box<dyn Error>> {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let work = |floor: &mut Floor| (0..times).try_for_each(|_| floor.run());
+        let started: Vec<_> = floors.iter_mut().map(|floor| scope.spawn(move || work(floor))).collect();
+        started.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread of the floor panicked")?)
+    })?;
+    Ok((times * floors.len()) as f64 / start.elapsed().as_secs_f64())
 }
 
 /// One JSON object a line: median, least and largest of `values`.

@@ -6,7 +6,7 @@
 //! | `spec` | activations, initialisations |
 //! | `mlp` | the perceptron: where each parameter lies in the flat buffer, its autograd form |
 //! | `init` | first weights from a random stream |
-//! | `outer` | the product that a weight's gradient is |
+//! | `product` | matrix products |
 //! | `pass` | hand-written forward and backward over preallocated buffers |
 //! | `forward` | outputs alone, for many rows |
 //! | `single` | one observation, no libtorch call |
@@ -23,8 +23,8 @@ mod init;
 pub mod kernels;
 pub mod lipschitz;
 mod mlp;
-mod outer;
 mod pass;
+mod product;
 mod pull_back;
 mod single;
 mod spec;
@@ -35,6 +35,7 @@ pub use forward::Forward;
 pub(crate) use mlp::NORM_EPS;
 pub use mlp::{Layer, Mlp};
 pub use pass::{Gradient, Pass, Weights};
+pub use product::product;
 pub use pull_back::PullBack;
 pub use single::Single;
 pub use spec::{Activation, Init};

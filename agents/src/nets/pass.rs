@@ -1,9 +1,9 @@
-//! A perceptron's hand-written forward and backward on a CPU, over buffers allocated once: libtorch multiplies the
-//! matrices (faer the narrow ones of gradients), everything between two products is one loop.
+//! A perceptron's hand-written forward and backward on a CPU, over buffers allocated once: faer multiplies the matrices, everything
+//! between two products is one loop.
 
 use tch::Tensor;
 
-use super::{Activation, Buffer, Mlp, kernels, outer::weight_gradient};
+use super::{Activation, Buffer, Mlp, kernels, product};
 use crate::AgentError;
 
 /// One network's parameters as the products want them: views into a flat buffer, kept by whoever runs a `Pass`.
@@ -37,18 +37,17 @@ impl Weights {
 
     /// `out = x Wᵀ` for layer `layer`: x `[rows, inputs]`, out `[rows, outputs]`; no bias.
     pub fn multiply(&self, layer: usize, x: &Tensor, out: &Buffer) -> Result<(), AgentError> {
-        multiply(x, &self.forward[layer], out)
+        product(out.tensor(), x, &self.forward[layer], false)
     }
 
     /// `multiply` into a tensor of this shape.
     pub(super) fn multiply_into(&self, layer: usize, x: &Tensor, out: &Tensor) -> Result<(), AgentError> {
-        let _ = x.f_mm_out(out, &self.forward[layer])?; // the handle it returns is `out` again
-        Ok(())
+        product(out, x, &self.forward[layer], false)
     }
 
     /// `out = delta W` for layer `layer`: delta `[rows, outputs]`, out `[rows, inputs]`.
     pub fn multiply_back(&self, layer: usize, delta: &Tensor, out: &Buffer) -> Result<(), AgentError> {
-        multiply(delta, &self.backward[layer], out)
+        product(out.tensor(), delta, &self.backward[layer], false)
     }
 
     /// The network's parameters.
@@ -97,7 +96,7 @@ impl Gradient {
 
     /// Adds `a b` (`[outputs, rows]` by `[rows, inputs]`) to the gradient of network number `index`'s weight `layer`.
     pub fn add_product(&mut self, index: usize, layer: usize, a: &Tensor, b: &Tensor) -> Result<(), AgentError> {
-        weight_gradient(&self.weights[index][layer], a, b, true)
+        product(&self.weights[index][layer], a, b, true)
     }
 }
 
@@ -255,10 +254,10 @@ impl Pass {
             }
             if let Some(views) = views {
                 let input = before.last().map_or(x, |kept| kept.out.tensor());
-                weight_gradient(&views[i], &kept.delta_t, input, add)?;
+                product(&views[i], &kept.delta_t, input, add)?;
             }
             if let Some(previous) = before.last() {
-                multiply(kept.delta.tensor(), &weights.backward[i], &previous.delta)?;
+                product(previous.delta.tensor(), kept.delta.tensor(), &weights.backward[i], false)?;
             }
         }
         Ok(())
@@ -267,14 +266,8 @@ impl Pass {
     /// After `backward`: the gradient with respect to some columns of the input, `columns` being `Weights::first_columns` of them.
     pub fn input_gradient(&self, columns: &Tensor, out: &Buffer) -> Result<(), AgentError> {
         if let Some(first) = self.layers.first() {
-            multiply(first.delta.tensor(), columns, out)?;
+            product(out.tensor(), first.delta.tensor(), columns, false)?;
         }
         Ok(())
     }
-}
-
-/// `out = a b`.
-fn multiply(a: &Tensor, b: &Tensor, out: &Buffer) -> Result<(), AgentError> {
-    let _ = a.f_mm_out(out.tensor(), b)?; // the handle it returns is `out` again
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The gradient of several networks at once: each layer of all of them is one batched product.
+//! The gradient of several networks at once, layer by layer.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     AgentError,
-    nets::{Activation, Buffer, Mlp, kernels},
+    nets::{Activation, Buffer, Mlp, kernels, product},
 };
 
 /// Some members of an ensemble, each on its own batch.
@@ -20,8 +20,9 @@ pub(super) struct MemberWorker {
     pub(super) members: Range<usize>,
     mlp: Mlp,
     layers: Vec<Batched>,
-    /// `[G, B, I]` and `[G, B, D]`.
+    /// `[G, B, I]`, each one's part, and `[G, B, D]`.
     x: Buffer,
+    xs: Vec<Tensor>,
     y: Buffer,
     /// `[G, len]`.
     pub(super) gradient: Buffer,
@@ -32,17 +33,19 @@ pub(super) struct MemberWorker {
 /// One layer of G networks. Weights are views into the flat buffers, a member's parameters apart.
 #[derive(Debug)]
 struct Batched {
-    /// `[G, inputs, outputs]`.
-    forward: Tensor,
-    /// `[G, outputs, inputs]`.
-    backward: Tensor,
+    /// Of each `[inputs, outputs]`.
+    forward: Vec<Tensor>,
+    /// Of each `[outputs, inputs]`.
+    backward: Vec<Tensor>,
     /// The same, of the gradient.
-    gradient: Tensor,
-    /// `[G, B, outputs]`.
+    gradient: Vec<Tensor>,
+    /// `[G, B, outputs]`, and each one's part.
     out: Buffer,
+    outs: Vec<Tensor>,
     delta: Buffer,
-    /// `delta` with rows and outputs swapped.
-    delta_t: Tensor,
+    deltas: Vec<Tensor>,
+    /// `deltas` with rows and outputs swapped.
+    deltas_t: Vec<Tensor>,
     /// The activation's input, where its derivative needs it.
     kept: Vec<f32>,
 }
@@ -60,25 +63,33 @@ impl MemberWorker {
             .layers
             .iter()
             .map(|layer| {
-                let size = [count as i64, layer.outputs as i64, layer.inputs as i64];
-                let strides = [mlp.len() as i64, layer.inputs as i64, 1];
-                let view = |flat: &Tensor, start: usize| flat.f_as_strided(size, strides, start as i64);
-                let backward = view(params.values.tensor(), members.start * mlp.len() + layer.start)?;
+                let size = [layer.outputs as i64, layer.inputs as i64];
+                let views = |flat: &Tensor, first: usize| -> Result<Vec<Tensor>, AgentError> {
+                    let start = |g: usize| ((first + g) * mlp.len() + layer.start) as i64;
+                    (0..count).map(|g| Ok(flat.f_as_strided(size, [size[1], 1], start(g))?)).collect()
+                };
+                let backward = views(params.values.tensor(), members.start)?;
+                let out = Buffer::zeros(&[count, rows, layer.outputs])?;
                 let delta = Buffer::zeros(&[count, rows, layer.outputs])?;
+                let deltas = parts(&delta)?;
                 let keeps = mlp.activation == Activation::Swish && !layer.last;
                 Ok(Batched {
-                    forward: backward.f_transpose(1, 2)?,
+                    forward: backward.iter().map(Tensor::tr).collect(),
                     backward,
-                    gradient: view(gradient.tensor(), layer.start)?,
-                    out: Buffer::zeros(&[count, rows, layer.outputs])?,
-                    delta_t: delta.tensor().f_transpose(1, 2)?,
+                    gradient: views(gradient.tensor(), 0)?,
+                    outs: parts(&out)?,
+                    out,
+                    deltas_t: deltas.iter().map(Tensor::tr).collect(),
+                    deltas,
                     delta,
                     kept: vec![0.0; if keeps { count * rows * layer.outputs } else { 0 }],
                 })
             })
             .collect::<Result<_, AgentError>>()?;
+        let x = Buffer::zeros(&[count, rows, mlp.inputs()])?;
         Ok(Self {
-            x: Buffer::zeros(&[count, rows, mlp.inputs()])?,
+            xs: parts(&x)?,
+            x,
             y: Buffer::zeros(&[count, rows, predicted])?,
             bounds: vec![0.0; params.bounds],
             loss: 0.0,
@@ -121,8 +132,10 @@ impl MemberWorker {
         for (i, layer) in self.mlp.layers.iter().enumerate() {
             let (before, rest) = self.layers.split_at_mut(i);
             let batched = &mut rest[0];
-            let input = before.last().map_or(self.x.tensor(), |before| before.out.tensor());
-            let _ = input.f_bmm_out(batched.out.tensor(), &batched.forward)?; // the handle it returns is `out` again
+            let inputs = before.last().map_or(&self.xs, |before| &before.outs);
+            for ((out, input), weight) in batched.outs.iter().zip(inputs).zip(&batched.forward) {
+                product(out, input, weight, false)?;
+            }
             let size = batched.out.slice().len() / self.members.len();
             let keeps = !batched.kept.is_empty();
             for (g, out) in batched.out.slice_mut().chunks_exact_mut(size).enumerate() {
@@ -154,12 +167,21 @@ impl MemberWorker {
                     false => kernels::activation_backward(delta, out, kept, activation, bias),
                 }
             }
-            let input = before.last().map_or(self.x.tensor(), |before| before.out.tensor());
-            let _ = batched.delta_t.f_bmm_out(&batched.gradient, input)?;
+            let inputs = before.last().map_or(&self.xs, |before| &before.outs);
+            for ((gradient, delta_t), input) in batched.gradient.iter().zip(&batched.deltas_t).zip(inputs) {
+                product(gradient, delta_t, input, false)?;
+            }
             if let Some(previous) = before.last() {
-                let _ = batched.delta.tensor().f_bmm_out(previous.delta.tensor(), &batched.backward)?;
+                for ((into, delta), weight) in previous.deltas.iter().zip(&batched.deltas).zip(&batched.backward) {
+                    product(into, delta, weight, false)?;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// A `[G, …]` buffer's parts.
+fn parts(buffer: &Buffer) -> Result<Vec<Tensor>, AgentError> {
+    (0..buffer.tensor().size()[0]).map(|g| Ok(buffer.tensor().f_select(0, g)?)).collect()
 }

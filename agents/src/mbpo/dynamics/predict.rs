@@ -90,19 +90,15 @@ impl Predictor {
 }
 
 /// One row's outputs turned into reward and next observation.
-fn one(
-    output: &[f32],
-    view: View<'_>,
-    noise: Option<&mut StreamRng>,
-    obs: &[f32],
-    reward: &mut f32,
-    next: &mut [f32],
-) {
+fn one(output: &[f32], view: View<'_>, noise: Option<&mut StreamRng>, obs: &[f32], reward: &mut f32, next: &mut [f32]) {
     let dims = obs.len() + 1;
     let Scaler { mean, inverse } = view.scalers.targets;
     *reward = output[0] / inverse[0] + mean[0];
     let deltas = output[1..dims].iter().zip(&inverse[1..]).zip(&mean[1..]);
-    next.iter_mut().zip(obs).zip(deltas).for_each(|((next, obs), ((y, inverse), mean))| *next = obs + (y / inverse + mean));
+    next.iter_mut()
+        .zip(obs)
+        .zip(deltas)
+        .for_each(|((next, obs), ((y, inverse), mean))| *next = obs + (y / inverse + mean));
     let (Some(rng), false) = (noise, view.bounds.is_empty()) else { return };
     let (max, min) = view.bounds.split_at(dims);
     for j in 0..dims {

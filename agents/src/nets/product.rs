@@ -1,41 +1,32 @@
-//! The product that a weight's gradient is.
+//! Matrix products of the hand-written passes.
+//!
+//! MKL, which is libtorch's, keeps to AVX2 on AMD's processors: where they have AVX-512 faer is twice as fast, where they have not as fast, and several
+//! times as fast for the narrow matrices of first layers (`docs/performance.md`).
 
 use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 use tch::{Device, Kind, Tensor};
 
 use crate::AgentError;
 
-/// Columns that MKL's kernels take at a time. What is left over costs it up to three times as much as faer (`docs/performance.md`).
-const COLUMNS: usize = 16;
-
-/// `into = deltaᵀ x`, or `into += deltaᵀ x`: delta transposed `[outputs, rows]`, x `[rows, inputs]`, into `[outputs, inputs]`.
+/// `into = a b`, or with `add` `into += a b`: a `[m, k]`, b `[k, n]`, into `[m, n]`, of any strides, `into` sharing no memory with the others. On this
+/// thread, by faer where all are f32 on the CPU and by libtorch elsewhere.
 ///
-/// By libtorch, or by faer where `inputs` is no multiple of 16: a first layer's.
-pub(super) fn weight_gradient(into: &Tensor, delta_t: &Tensor, x: &Tensor, add: bool) -> Result<(), AgentError> {
+/// # Errors
+/// Sizes that do not fit.
+pub fn product(into: &Tensor, a: &Tensor, b: &Tensor, add: bool) -> Result<(), AgentError> {
+    let ((m, k), n) = (a.size2()?, b.size2()?.1);
+    let fits = b.size2()?.0 == k && into.size2()? == (m, n);
     let on_cpu = |tensor: &Tensor| tensor.kind() == Kind::Float && tensor.device() == Device::Cpu;
-    let (rows, inputs) = x.size2()?;
-    let outputs = into.size2()?.0;
-    let fits = delta_t.size2()? == (outputs, rows) && into.size2()?.1 == inputs;
-    if (inputs as usize).is_multiple_of(COLUMNS) || !fits || ![into, delta_t, x].into_iter().all(on_cpu) {
+    if !fits || ![into, a, b].into_iter().all(on_cpu) {
         let _ = match add {
-            true => into.f_addmm_out(into, delta_t, x)?, // the handle it returns is `into` again
-            false => delta_t.f_mm_out(into, x)?,
+            true => into.f_addmm_out(into, a, b)?, // the handle it returns is `into` again
+            false => a.f_mm_out(into, b)?,
         };
         return Ok(());
     }
     let how = if add { Accum::Add } else { Accum::Replace };
-    // SAFETY: f32 tensors on the CPU of the sizes and strides given, alive during the call; `into` is a gradient's own memory, which neither
-    // factor shares.
-    unsafe {
-        matmul(
-            matrix_mut(into, (outputs, inputs)),
-            how,
-            matrix(delta_t, (outputs, rows)),
-            matrix(x, (rows, inputs)),
-            1.0,
-            Par::Seq,
-        )
-    };
+    // SAFETY: f32 tensors on the CPU of these sizes, alive during the call; that nothing else touches `into` is the caller's promise.
+    unsafe { matmul(matrix_mut(into, (m, n)), how, matrix(a, (m, k)), matrix(b, (k, n)), 1.0, Par::Seq) };
     Ok(())
 }
 
@@ -78,20 +69,20 @@ mod tests {
 
     #[test]
     fn products_are_libtorchs_whatever_the_width() {
-        for (outputs, rows, inputs) in [(400, 64, 15), (1, 7, 3), (200, 128, 16), (33, 20, 111), (5, 1, 1)] {
+        for (outputs, rows, inputs) in [(400, 64, 15), (1, 7, 3), (200, 128, 16), (33, 20, 111), (5, 1, 1), (1, 1, 9)] {
             let tensor = |name: &str, shape: [i64; 2]| {
                 Tensor::from_slice(&numbers((shape[0] * shape[1]) as usize, name)).view(shape)
             };
             let (delta, x) = (tensor("delta", [rows, outputs]), tensor("x", [rows, inputs]));
             let (into, before) = (tensor("into", [outputs, inputs]), tensor("into", [outputs, inputs]));
-            let product = delta.tr().matmul(&x);
-            for (add, expected) in [(true, &before + &product), (false, product)] {
-                weight_gradient(&into, &delta.tr(), &x, add).unwrap();
+            let exact = delta.tr().matmul(&x);
+            for (add, expected) in [(true, &before + &exact), (false, exact)] {
+                product(&into, &delta.tr(), &x, add).unwrap();
                 let error = (&into - &expected).abs().max().double_value(&[]);
                 assert!(error < 1e-5, "{outputs} {rows} {inputs} {add}: {error}");
             }
         }
         let [into, delta_t, x] = [[3, 5], [3, 4], [6, 5]].map(|shape| Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
-        assert!(weight_gradient(&into, &delta_t, &x, false).is_err(), "factors that do not fit");
+        assert!(product(&into, &delta_t, &x, false).is_err(), "factors that do not fit");
     }
 }
