@@ -155,7 +155,7 @@ impl Pass {
             let (before, rest) = self.layers.split_at_mut(i);
             let kept = &mut rest[0];
             let input = before.last().map_or(x, |kept| kept.out.tensor());
-            multiply(input, &weights.forward[i], &kept.out)?;
+            product(kept.out.tensor(), input, &weights.forward[i], false)?;
             let bias = &params[layer.bias()..layer.bias() + layer.outputs];
             let out = kept.out.slice_mut();
             if layer.last {
