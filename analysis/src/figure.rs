@@ -199,22 +199,31 @@ impl Panel {
             .map(|line| (y_of(line.y), line.label.as_str()))
             .collect();
         references.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let drawn: Vec<(f64, f64)> = points().map(|point| (x_of(point.x), y_of(point.centre))).collect();
-        for (index, (y, label)) in references.iter().enumerate() {
-            page.line(vec![(left, *y), (left + wide, *y)], Ink::Text, 1.0, &[4.0, 4.0]);
-            // Below the line where the next line above, or the frame, is too near.
-            let above = index.checked_sub(1).map_or(top, |before| references[before].0);
-            let baseline = if y - above < 16.0 { y + 13.0 } else { y - 4.0 };
-            // At the end where fewer points of the curves are in the way.
+        // Points along the curves, and where labels are.
+        let mut taken: Vec<(f64, f64)> = Vec::new();
+        for (_, curve) in &self.curves {
+            let places = || curve.points.iter().map(|point| (x_of(point.x), y_of(point.centre)));
+            for ((x0, y0), (x1, y1)) in places().zip(places().skip(1)) {
+                taken.extend((0..=8).map(|k| f64::from(k) / 8.0).map(|t| (x0 + t * (x1 - x0), y0 + t * (y1 - y0))));
+            }
+        }
+        for &(y, label) in &references {
+            page.line(vec![(left, y), (left + wide, y)], Ink::Text, 1.0, &[4.0, 4.0]);
             let reach = label.chars().count() as f64 * 11.0 * LETTER + 8.0;
-            let near = |from: f64, to: f64| {
-                let inside = |&&(x, y): &&(f64, f64)| (from..=to).contains(&x) && (y - baseline + 4.0).abs() < 14.0;
-                drawn.iter().filter(inside).count()
+            // Above or below, at either end or between them: where least is in the way.
+            let starts = [left + wide - reach, left, left + (wide - reach) / 2.0];
+            let places = [y - 4.0, y + 13.0].into_iter().flat_map(|baseline| starts.map(|start| (start, baseline)));
+            let crowd = |(start, baseline): &(f64, f64)| {
+                let near = |(x, at): &&(f64, f64)| {
+                    (*start..=start + reach).contains(x) && (at - baseline + 4.0).abs() < 9.0
+                };
+                let outside = *baseline < top + 9.0 || *baseline > top + high;
+                let crossed = references.iter().filter(|(at, _)| (at - baseline + 4.0).abs() < 7.0).count();
+                taken.iter().filter(near).count() + 20 * crossed + 100 * usize::from(outside)
             };
-            if near(left, left + reach) < near(left + wide - reach, left + wide) {
-                page.text((left + 4.0, baseline), label, 11, Anchor::Start);
-            } else {
-                page.text((left + wide - 4.0, baseline), label, 11, Anchor::End);
+            if let Some((start, baseline)) = places.min_by_key(crowd) {
+                page.text((start + 4.0, baseline), label, 11, Anchor::Start);
+                taken.extend((0..32).map(|k| (start + reach * f64::from(k) / 31.0, baseline - 4.0)));
             }
         }
         for (index, curve) in &self.curves {
