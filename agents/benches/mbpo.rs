@@ -68,7 +68,8 @@ fn main() -> Outcome<()> {
     let ratios = inside_rates.iter().zip(&plain_rates).map(|(inside, plain)| inside / plain).collect();
     report("updates_per_s_inside_mbpo", threads, inside_rates)?;
     report("updates_per_s_plain_sac", threads, plain_rates)?;
-    report("inside_over_plain", threads, ratios)
+    report("inside_over_plain", threads, ratios)?;
+    Ok(())
 }
 
 fn argument(name: &str, default: usize) -> Outcome<usize> {

@@ -214,9 +214,8 @@ impl Panel {
             let starts = [left + wide - reach, left, left + (wide - reach) / 2.0];
             let places = [y - 4.0, y + 13.0].into_iter().flat_map(|baseline| starts.map(|start| (start, baseline)));
             let crowd = |(start, baseline): &(f64, f64)| {
-                let near = |(x, at): &&(f64, f64)| {
-                    (*start..=start + reach).contains(x) && (at - baseline + 4.0).abs() < 9.0
-                };
+                let near =
+                    |(x, at): &&(f64, f64)| (*start..=start + reach).contains(x) && (at - baseline + 4.0).abs() < 9.0;
                 let outside = *baseline < top + 9.0 || *baseline > top + high;
                 let crossed = references.iter().filter(|(at, _)| (at - baseline + 4.0).abs() < 7.0).count();
                 taken.iter().filter(near).count() + 20 * crossed + 100 * usize::from(outside)

@@ -63,7 +63,10 @@ pub(crate) fn rate(floors: &mut [Floor], times: usize) -> Result<f64, Box<dyn Er
     thread::scope(|scope| {
         let work = |floor: &mut Floor| (0..times).try_for_each(|_| floor.run());
         let started: Vec<_> = floors.iter_mut().map(|floor| scope.spawn(move || work(floor))).collect();
-        started.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread of the floor panicked")?)
+        started.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(done) => done.map_err(Box::from),
+            Err(_) => Err(Box::<dyn Error>::from("a thread of the floor panicked")),
+        })
     })?;
     Ok((times * floors.len()) as f64 / start.elapsed().as_secs_f64())
 }
