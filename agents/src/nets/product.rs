@@ -8,57 +8,84 @@ use tch::{Device, Kind, Tensor};
 
 use crate::AgentError;
 
-/// `into = a b`, or with `add` `into += a b`: a `[m, k]`, b `[k, n]`, into `[m, n]`, of any strides, `into` sharing no memory with the others. On this
-/// thread, by faer where all are f32 on the CPU and by libtorch elsewhere.
+/// `into = a b`, or with `add` `into += a b`: a `[m, k]`, b `[k, n]`, into `[m, n]`, of any strides. On this thread, by faer where all are f32 on the CPU and
+/// by libtorch elsewhere. Factors that share memory with `into` are copied first.
 ///
 /// # Errors
-/// Sizes that do not fit.
+/// Sizes that do not fit, and what else libtorch refuses.
 pub fn product(into: &Tensor, a: &Tensor, b: &Tensor, add: bool) -> Result<(), AgentError> {
-    let ((m, k), n) = (a.size2()?, b.size2()?.1);
-    let fits = b.size2()?.0 == k && into.size2()? == (m, n);
-    let on_cpu = |tensor: &Tensor| tensor.kind() == Kind::Float && tensor.device() == Device::Cpu;
-    if !fits || ![into, a, b].into_iter().all(on_cpu) {
-        let _ = match add {
-            true => into.f_addmm_out(into, a, b)?, // the handle it returns is `into` again
-            false => a.f_mm_out(into, b)?,
-        };
-        return Ok(());
+    let [Some(to), Some(left), Some(right)] = [Matrix::of(into)?, Matrix::of(a)?, Matrix::of(b)?] else {
+        return by_libtorch(into, a, b, add);
+    };
+    if left.columns != right.rows || (to.rows, to.columns) != (left.rows, right.columns) {
+        return by_libtorch(into, a, b, add); // which says what does not fit
+    }
+    if to.overlaps(&left) || to.overlaps(&right) {
+        return product(into, &a.copy(), &b.copy(), add);
     }
     let how = if add { Accum::Add } else { Accum::Replace };
-    // SAFETY: f32 tensors on the CPU of these sizes, alive during the call; that nothing else touches `into` is the caller's promise.
-    unsafe { matmul(matrix_mut(into, (m, n)), how, matrix(a, (m, k)), matrix(b, (k, n)), 1.0, Par::Seq) };
+    // SAFETY: the tensors are alive during the call, and `into` is apart from its factors.
+    unsafe { matmul(to.view_mut(), how, left.view(), right.view(), 1.0, Par::Seq) };
     Ok(())
 }
 
-/// # Safety
-/// `tensor` is f32, on the CPU, of this size, and outlives the view.
-unsafe fn matrix<'a>(tensor: &Tensor, (rows, columns): (i64, i64)) -> MatRef<'a, f32> {
-    let stride = tensor.stride();
-    // SAFETY: the caller's.
-    unsafe {
-        MatRef::from_raw_parts(
-            tensor.data_ptr().cast::<f32>().cast_const(),
-            rows as usize,
-            columns as usize,
-            stride[0] as isize,
-            stride[1] as isize,
-        )
-    }
+fn by_libtorch(into: &Tensor, a: &Tensor, b: &Tensor, add: bool) -> Result<(), AgentError> {
+    let _ = match add {
+        true => into.f_addmm_out(into, a, b)?, // the handle it returns is `into` again
+        false => a.f_mm_out(into, b)?,
+    };
+    Ok(())
 }
 
-/// # Safety
-/// As `matrix`; and nobody else looks at it meanwhile.
-unsafe fn matrix_mut<'a>(tensor: &Tensor, (rows, columns): (i64, i64)) -> MatMut<'a, f32> {
-    let stride = tensor.stride();
-    // SAFETY: the caller's.
-    unsafe {
-        MatMut::from_raw_parts_mut(
-            tensor.data_ptr().cast::<f32>(),
-            rows as usize,
-            columns as usize,
-            stride[0] as isize,
-            stride[1] as isize,
+/// Where a tensor's numbers are.
+struct Matrix {
+    first: *mut f32,
+    rows: usize,
+    columns: usize,
+    strides: [isize; 2],
+}
+
+impl Matrix {
+    /// None but for f32 on the CPU.
+    fn of(tensor: &Tensor) -> Result<Option<Self>, AgentError> {
+        if tensor.kind() != Kind::Float || tensor.device() != Device::Cpu {
+            return Ok(None);
+        }
+        let ((rows, columns), strides) = (tensor.size2()?, tensor.stride());
+        Ok(Some(Self {
+            first: tensor.data_ptr().cast(),
+            rows: rows as usize,
+            columns: columns as usize,
+            strides: [strides[0] as isize, strides[1] as isize],
+        }))
+    }
+
+    /// Whether any number of one may lie between the first and the last of the other.
+    fn overlaps(&self, other: &Self) -> bool {
+        self.first <= other.last() && other.first <= self.last()
+    }
+
+    fn last(&self) -> *mut f32 {
+        let [down, right] = self.strides;
+        self.first.wrapping_offset(
+            self.rows.saturating_sub(1) as isize * down + self.columns.saturating_sub(1) as isize * right,
         )
+    }
+
+    /// # Safety
+    /// The tensor outlives the view, and nobody writes to it meanwhile.
+    unsafe fn view<'a>(&self) -> MatRef<'a, f32> {
+        let [down, right] = self.strides;
+        // SAFETY: a tensor's own size and strides; the rest is the caller's.
+        unsafe { MatRef::from_raw_parts(self.first.cast_const(), self.rows, self.columns, down, right) }
+    }
+
+    /// # Safety
+    /// As `view`; and nobody else looks at it meanwhile.
+    unsafe fn view_mut<'a>(&self) -> MatMut<'a, f32> {
+        let [down, right] = self.strides;
+        // SAFETY: a tensor's own size and strides; the rest is the caller's.
+        unsafe { MatMut::from_raw_parts_mut(self.first, self.rows, self.columns, down, right) }
     }
 }
 
@@ -84,5 +111,9 @@ mod tests {
         }
         let [into, delta_t, x] = [[3, 5], [3, 4], [6, 5]].map(|shape| Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
         assert!(product(&into, &delta_t, &x, false).is_err(), "factors that do not fit");
+        let square = Tensor::from_slice(&numbers(16, "square")).view([4, 4]);
+        let expected = square.matmul(&square);
+        product(&square, &square.shallow_clone(), &square.tr().tr(), false).unwrap();
+        assert!((&square - expected).abs().max().double_value(&[]) < 1e-6, "one that is its own factors");
     }
 }
