@@ -415,11 +415,12 @@ mod tests {
                 sac.draws = ["next", "now"].map(|name| testing::numbers(41 * 3, &format!("{name} {update}")));
             }
             let (a, b) = (plain.update_rows(&batch, true).unwrap(), normalised.update_rows(&batch, true).unwrap());
-            let (a, b) = ([a.actor_loss, a.actor_norm, a.q_mean], [b.actor_loss, b.actor_norm, b.q_mean]);
-            match update {
-                0 => a.iter().zip(&b).for_each(|(a, b)| assert_close(*a, *b)),
-                _ => assert_nearly(&a, &b), // the actor has made its first step
-            }
+            assert_close(a.actor_loss, b.actor_loss);
+            assert_close(a.actor_norm, b.actor_norm);
+            // Rescaled outputs times the scale, plus the shift: no closer than one rounding of numbers of that size.
+            let units = normalised.units();
+            let rounding = f64::from(f32::EPSILON * (units.scale + units.shift.abs()));
+            assert!((a.q_mean - b.q_mean).abs() <= rounding, "{} and {} to {rounding}", a.q_mean, b.q_mean);
             assert_gradient(&plain.errors, &Tensor::from_slice(&normalised.errors));
         }
         let units = normalised.units();
