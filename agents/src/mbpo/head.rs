@@ -218,8 +218,8 @@ impl HeadView {
 fn input(scaler: &Scaler, obs: &[f32], action: &[f32], next: &[f32], x: &mut [f32]) {
     let (pair, rest) = x.split_at_mut(scaler.mean.len());
     scaler.apply(obs, action, pair);
-    let each = next.iter().zip(&scaler.mean).zip(&scaler.inverse);
-    rest.iter_mut().zip(each).for_each(|(x, ((raw, mean), inverse))| *x = (raw - mean) * inverse);
+    rest.copy_from_slice(next);
+    scaler.standardise(rest);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The model's members for certificates, standardisation folded in: `model_<e>`, (s, a) to (reward, s' − s), and for a model with
-//! variances `model_<e>_log_variance`, (s, a) to the log-variance of each as the network has it, before it is bounded. Bounding has slopes in (0, 1), so an upper bound holds
-//! behind it too. Elites come first, the best of them first.
+//! variances `model_<e>_log_variance`, (s, a) to the log-variance of each as the network has it, before it is bounded. Bounding has
+//! slopes in (0, 1), so an upper bound holds behind it too. Elites come first, the best of them first.
 
 use super::{Dynamics, Scaler};
 use crate::lipschitz::certify::{Certifiable, Head, Input, Network, Takes};

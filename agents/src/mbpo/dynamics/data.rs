@@ -51,8 +51,16 @@ impl Scaler {
 
     /// Standardises (s, a) into `x`.
     pub fn apply(&self, obs: &[f32], action: &[f32], x: &mut [f32]) {
-        let each = obs.iter().chain(action).zip(&self.mean).zip(&self.inverse);
-        x.iter_mut().zip(each).for_each(|(x, ((raw, mean), inverse))| *x = (raw - mean) * inverse);
+        let (state, rest) = x.split_at_mut(obs.len());
+        state.copy_from_slice(obs);
+        rest.copy_from_slice(action);
+        self.standardise(x);
+    }
+
+    /// Standardises the first numbers of what it is for, as many as there are.
+    pub fn standardise(&self, x: &mut [f32]) {
+        let each = self.mean.iter().zip(&self.inverse);
+        x.iter_mut().zip(each).for_each(|(x, (mean, inverse))| *x = (*x - mean) * inverse);
     }
 
     /// Writes it under `<name>/mean` and `<name>/inverse`.
@@ -110,8 +118,7 @@ impl Data {
         for ((x, y), row) in slots.zip(rows.iter().filter_map(|&row| replay.get(row))) {
             scalers.inputs.apply(row.obs, row.action, x);
             target(&row, y);
-            let each = scalers.targets.mean.iter().zip(&scalers.targets.inverse);
-            y.iter_mut().zip(each).for_each(|(y, (mean, inverse))| *y = (*y - mean) * inverse);
+            scalers.targets.standardise(y);
         }
         data
     }
