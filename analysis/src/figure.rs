@@ -203,6 +203,7 @@ impl Panel {
         let mut taken: Vec<(f64, f64)> = Vec::new();
         for (_, curve) in &self.curves {
             let places = || curve.points.iter().map(|point| (x_of(point.x), y_of(point.centre)));
+            taken.extend(places());
             for ((x0, y0), (x1, y1)) in places().zip(places().skip(1)) {
                 taken.extend((0..=8).map(|k| f64::from(k) / 8.0).map(|t| (x0 + t * (x1 - x0), y0 + t * (y1 - y0))));
             }
