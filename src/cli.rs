@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use liprl_analysis::{Band, Peer};
 
 use crate::disturb::Disturb;
+use crate::sweep::file::ScoreChoice;
 
 /// Reinforcement and imitation learning in which the Lipschitz constant is a first-class setting.
 #[derive(Debug, Parser)]
@@ -407,6 +408,15 @@ pub struct ReportArgs {
     /// The variant the others are compared with [default: the sweep's, else the first]
     #[arg(long)]
     pub baseline: Option<String>,
+    /// What of a run's curve is compared [default: the sweep's, else last]
+    #[arg(long, value_enum)]
+    pub score: Option<ScoreChoice>,
+    /// Leave out of the tables what was logged before this step [default: the sweep's, else 0]
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<u64>,
+    /// Also list how soon runs reach this value, in steps and seconds [default: the sweep's, else not]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = finite)]
+    pub reach: Option<f64>,
     /// Leave out the lines that come by themselves: the demonstrator's return and that of random actions
     #[arg(long)]
     pub no_lines: bool,
@@ -418,6 +428,10 @@ pub struct ReportArgs {
 /// A line's name and height.
 fn reference(text: &str) -> Result<(String, f64), String> {
     let (name, value) = text.rsplit_once('=').ok_or("expected NAME=VALUE")?;
-    let value: f64 = value.trim().parse().map_err(|_| format!("`{value}` is not a number"))?;
-    if value.is_finite() { Ok((name.trim().to_owned(), value)) } else { Err(format!("`{value}` is not finite")) }
+    Ok((name.trim().to_owned(), finite(value)?))
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let value: f64 = text.trim().parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if value.is_finite() { Ok(value) } else { Err(format!("`{text}` is not finite")) }
 }

@@ -8,7 +8,7 @@
 
 mod sweep;
 
-use liprl_analysis::report::{ReportOptions, report};
+use liprl_analysis::report::{ReportOptions, Score, report};
 
 #[test]
 fn says_what_was_asked_what_came_out_and_what_failed() {
@@ -54,6 +54,67 @@ fn says_what_was_asked_what_came_out_and_what_failed() {
     // A damaged line and no more was skipped.
     assert_eq!(written.warnings.len(), 1, "{:?}", written.warnings);
     assert!(written.warnings[0].to_string().contains("metrics.jsonl:2: a damaged line"), "{}", written.warnings[0]);
+}
+
+#[test]
+fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = sweep::write(root.path());
+    let with = |score, from| ReportOptions { score: Some(score), from: Some(from), ..ReportOptions::default() };
+    let written = |score, from| {
+        let written = report(&runs, root.path(), &with(score, from)).unwrap();
+        (written.answer, std::fs::read_to_string(written.page).unwrap())
+    };
+    // A run that ends at x has logged x/2, x + 1000, x: their mean is 5x/6 + 1000/3, and x + 500 from step 200 on. With the penalty x is 110 … 114: 426.67
+    // and 612 in the middle. Without it 10 … 14, but of 11 the line of step 200 is damaged, so 8.25 and 11 are its means and the middle
+    // three are those of 10, 12 and 13: 343.06 and 511.67.
+    let (answer, page) = written(Score::Mean, 0);
+    assert!(answer.contains("Difference of interquartile means +83.61"), "{answer}");
+    assert!(page.contains("Compared by the mean <code>eval/return_mean</code>.") && page.contains("<td>426.7 ["));
+    let (answer, page) = written(Score::Mean, 200);
+    assert!(answer.contains("Difference of interquartile means +100.3"), "{answer}");
+    assert!(page.contains("<code>eval/return_mean</code> from step 200 on.") && page.contains("<td>612.0 ["));
+    let (answer, page) = written(Score::Best, 300);
+    assert!(answer.contains("means +100.0"), "{answer}");
+    assert_eq!(page.matches("<td>112.0 [").count(), 3, "of the last point alone: final, mean and best are one");
+
+    // In the sweep's own file, and what the command says goes before it.
+    let lock = runs.join("sweep.lock.json");
+    let text = std::fs::read_to_string(&lock).unwrap();
+    std::fs::write(&lock, text.replace("\"figure\":null", "\"figure\":null,\"score\":\"mean\",\"from\":200")).unwrap();
+    let words =
+        |options: &ReportOptions| std::fs::read_to_string(report(&runs, root.path(), options).unwrap().page).unwrap();
+    assert!(words(&ReportOptions::default()).contains("the mean <code>eval/return_mean</code> from step 200 on."));
+    assert!(words(&with(Score::Last, 0)).contains("the last <code>eval/return_mean</code>."));
+    let error = report(&runs, root.path(), &with(Score::Last, 301)).unwrap_err().to_string();
+    assert_eq!(error, "from step 301: the last value of `eval/return_mean` is of step 300");
+    std::fs::write(&lock, text.replace("\"figure\":null", "\"score\":\"median\"")).unwrap();
+    let error = report(&runs, root.path(), &ReportOptions::default()).unwrap_err().to_string();
+    assert_eq!(error, "score `median`: it is one of last, best, mean");
+}
+
+#[test]
+fn says_how_soon_a_value_was_reached_and_by_how_many() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = sweep::write(root.path());
+    let answer = |value| {
+        let options = ReportOptions { reach: Some(value), ..ReportOptions::default() };
+        let written = report(&runs, root.path(), &options).unwrap();
+        assert!(std::fs::read_to_string(written.page).unwrap().contains("How soon"));
+        written.answer.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // With the penalty 55, 55.5, 56, 56.5, 57 at step 100, when the clock says 100 s, and more than 1000 at 200: the middle three of 100, 100, 100, 200, 200
+    // have the mean 133.3. Without it, of one run the line of step 200 is damaged.
+    assert_eq!(
+        answer(56.0),
+        [
+            "penalty=0 reached 56.00 in 4 of 5 runs after 200.0 [200.0, 200.0] steps and 200.0 [200.0, 200.0] s.",
+            "penalty=10 reached 56.00 in 5 of 5 runs after 133.3 [100.0, 200.0] steps and 133.3 [100.0, 200.0] s."
+        ]
+    );
+    let three = &answer(1112.0)[..];
+    assert_eq!(three[0], "penalty=0 reached 1112 in 0 of 5 runs.");
+    assert!(three[1].starts_with("penalty=10 reached 1112 in 3 of 5 runs after 200.0 ["), "{three:?}");
 }
 
 #[test]

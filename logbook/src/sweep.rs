@@ -40,7 +40,7 @@ pub struct SweepLock {
 }
 
 /// What a sweep asks and how it is to be answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepReport {
     /// The question, in words.
     pub question: Option<String>,
@@ -50,6 +50,15 @@ pub struct SweepReport {
     pub metric: String,
     /// The variant that the others are compared with.
     pub baseline: Option<String>,
+    /// What of a run's curve is compared: `last`, `best` or `mean`. An older file does not have it: the last.
+    #[serde(default)]
+    pub score: Option<String>,
+    /// Tables leave out what was logged before this step.
+    #[serde(default)]
+    pub from: u64,
+    /// How soon runs reach this value is listed.
+    #[serde(default)]
+    pub reach: Option<f64>,
 }
 
 /// One of the settings compared.
@@ -130,7 +139,15 @@ mod tests {
             format_version: SWEEP_FORMAT_VERSION,
             experiment: "penalty".to_owned(),
             sweep_file: "configs/penalty.yaml".into(),
-            report: SweepReport { question: None, figure: None, metric: "eval/return_mean".to_owned(), baseline: None },
+            report: SweepReport {
+                question: None,
+                figure: None,
+                metric: "eval/return_mean".to_owned(),
+                baseline: None,
+                score: Some("mean".to_owned()),
+                from: 6000,
+                reach: Some(0.1),
+            },
             variants: vec![SweepVariant { name: "scale=1".to_owned(), settings: Map::new() }],
             runs: vec![SweepRun {
                 id: "0".to_owned(),

@@ -14,6 +14,9 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let options = ReportOptions {
         metric: args.metric.clone(),
         baseline: args.baseline.clone(),
+        score: args.score.map(Into::into),
+        from: args.from,
+        reach: args.reach,
         references: lines(&args.lines, args.no_lines, std::slice::from_ref(&args.sweep), metric)?,
         ..ReportOptions::default()
     };

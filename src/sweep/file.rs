@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use garde::Validate;
+use liprl_analysis::report::Score;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -69,11 +71,48 @@ pub struct ReportConfig {
     pub metric: String,
     /// The variant the others are compared with, by its name. Default: none, all are compared alike.
     pub baseline: Option<String>,
+    /// What of a run's curve is compared. Default `last`.
+    pub score: ScoreChoice,
+    /// Tables leave out what was logged before this step. Default `0`.
+    pub from: u64,
+    /// How soon runs reach this value of the metric is listed. Default: not.
+    pub reach: Option<f64>,
+}
+
+/// The number that a run's curve is compared by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreChoice {
+    /// The last value.
+    #[default]
+    Last,
+    /// The highest value, which picks the luckiest evaluation.
+    Best,
+    /// The mean of all values: the area under the curve where they are evenly spaced.
+    Mean,
+}
+
+impl From<ScoreChoice> for Score {
+    fn from(choice: ScoreChoice) -> Self {
+        match choice {
+            ScoreChoice::Last => Self::Last,
+            ScoreChoice::Best => Self::Best,
+            ScoreChoice::Mean => Self::Mean,
+        }
+    }
 }
 
 impl Default for ReportConfig {
     fn default() -> Self {
-        Self { question: None, figure: None, metric: "eval/return_mean".to_owned(), baseline: None }
+        Self {
+            question: None,
+            figure: None,
+            metric: "eval/return_mean".to_owned(),
+            baseline: None,
+            score: ScoreChoice::default(),
+            from: 0,
+            reach: None,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use liprl_analysis::report::Score;
 use liprl_logbook::{
     LogbookError, RunFolder, SWEEP_FORMAT_VERSION, Status, Summary, SweepLock, SweepReport, SweepRun, SweepVariant,
     write_atomic,
@@ -247,6 +248,9 @@ fn merged(path: &Path, plan: &Plan) -> Result<SweepLock, PlanError> {
             figure: plan.report.figure.clone(),
             metric: plan.report.metric.clone(),
             baseline: plan.report.baseline.clone(),
+            score: Some(Score::from(plan.report.score).name().to_owned()),
+            from: plan.report.from,
+            reach: plan.report.reach,
         },
         variants,
         runs,

@@ -38,6 +38,12 @@ fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
     // A policy 3-32-32-2 and two critics 4-32-32-1, with their biases.
     assert_eq!(summary["parameters"], 1250 + 2 * 1249, "{summary}");
 
+    let asked = ["--score", "mean", "--from", "300", "--reach", "-5000"];
+    let (code, words, stderr) =
+        finish(liprl(["report", text(&experiment), "--out", text(&out)].into_iter().chain(asked)));
+    assert!(code == 0 && words.contains("sac reached -5000 in 2 of 2 runs after "), "{words}{stderr}");
+    assert_eq!(finish(liprl(["report", text(&experiment), "--out", text(&out), "--reach", "inf"])).0, 2);
+
     let (code, _, stderr) = finish(liprl(["report", text(&experiment), "--out", text(&out), "--baseline", "ppo"]));
     assert!(code == 1 && stderr.contains("the variants are sac, td3"), "{stderr}");
 

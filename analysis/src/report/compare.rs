@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::ReportOptions;
 use super::effects::{Effect, effects};
 use super::gather::{Experiment, State};
+use super::reach::{Reach, reach};
+use super::{ReportOptions, Score};
 use crate::{AnalysisError, Bootstrap, Estimate, Interval, Scores, stats};
 
 /// Fewer finished runs than this on either side, and nothing is concluded.
@@ -21,6 +22,8 @@ pub(super) struct Row {
     pub(super) last: Option<Interval>,
     /// Mean and standard deviation of the last value.
     pub(super) mean_std: (f64, f64),
+    /// Interquartile mean of each run's mean value.
+    pub(super) mean: Option<Interval>,
     /// Interquartile mean of each run's highest value.
     pub(super) best: Option<Interval>,
 }
@@ -64,7 +67,9 @@ pub(super) struct Findings {
     pub(super) comparisons: Vec<Comparison>,
     /// What each axis does, where there are several.
     pub(super) effects: Vec<Effect>,
-    /// Variant → last values, scaled to each task's range where there are several tasks.
+    /// How soon runs reach the value asked for.
+    pub(super) reach: Vec<Reach>,
+    /// Variant → what its runs are compared by, scaled to each task's range where there are several tasks.
     pub(super) scores: BTreeMap<String, Scores>,
     pub(super) scaled: bool,
 }
@@ -75,8 +80,20 @@ struct Runs {
     seeds: Vec<String>,
     /// Last value of each.
     last: Vec<f64>,
+    /// Mean value of each.
+    mean: Vec<f64>,
     /// Highest value of each.
     best: Vec<f64>,
+}
+
+impl Runs {
+    fn scores(&self, score: Score) -> &[f64] {
+        match score {
+            Score::Last => &self.last,
+            Score::Best => &self.best,
+            Score::Mean => &self.mean,
+        }
+    }
 }
 
 type OfTasks = BTreeMap<String, Runs>;
@@ -92,6 +109,13 @@ impl Findings {
             let known = known.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
             return Err(AnalysisError::NoSuchMetric { metric: metric.clone(), known });
         }
+        let from = experiment.from;
+        if experiment.members.iter().all(|member| member.scored(metric, from).next().is_none()) {
+            let steps = experiment.members.iter().filter_map(|member| member.series.get(metric)?.last_key_value());
+            let last = steps.map(|(step, _)| *step).max().unwrap_or(0);
+            let problem = format!("from step {from}: the last value of `{metric}` is of step {last}");
+            return Err(AnalysisError::Question(problem));
+        }
         let named = options.baseline.clone().or_else(|| experiment.baseline.clone());
         let baseline = named.clone().unwrap_or_else(|| variants[0].to_owned());
         if !variants.contains(&baseline.as_str()) {
@@ -101,7 +125,7 @@ impl Findings {
         let values = values(experiment);
         let rows = rows(experiment, &values, &options.bootstrap)?;
         let scaled = experiment.tasks().len() > 1;
-        let scores = scores(&values, scaled)?;
+        let scores = scores(&values, experiment.score, scaled)?;
         let mut comparisons = Vec::new();
         for (variant, ours) in scores.iter().filter(|(variant, _)| **variant != baseline) {
             let Some(theirs) = scores.get(&baseline) else { break };
@@ -121,7 +145,11 @@ impl Findings {
             });
         }
         let effects = effects(&scores, &baseline, &options.bootstrap)?;
-        Ok(Self { rows, baseline, baseline_named: named.is_some(), comparisons, effects, scores, scaled })
+        let reach = match experiment.reach {
+            Some(value) => reach(experiment, value, &options.bootstrap)?,
+            None => Vec::new(),
+        };
+        Ok(Self { rows, baseline, baseline_named: named.is_some(), comparisons, effects, reach, scores, scaled })
     }
 
     /// The answer in plain words.
@@ -151,21 +179,22 @@ impl Findings {
                 found.runs.1
             )
         });
-        sentences.chain(self.effects.iter().map(Effect::sentence)).collect::<Vec<_>>().join("\n")
+        let sentences = sentences.chain(self.effects.iter().map(Effect::sentence));
+        sentences.chain(self.reach.iter().map(Reach::sentence)).collect::<Vec<_>>().join("\n")
     }
 }
 
 fn values(experiment: &Experiment) -> Values {
     let mut values = Values::new();
     for member in experiment.members.iter().filter(|member| member.state == State::Done) {
-        let series = member.series.get(&experiment.metric);
-        let Some((_, last)) = series.and_then(|series| series.last_key_value()) else { continue };
-        let best = series.into_iter().flatten().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max);
+        let series: Vec<f64> = member.scored(&experiment.metric, experiment.from).map(|(_, value)| value).collect();
+        let Some(last) = series.last() else { continue };
         let of_task = values.entry(member.variant.clone()).or_default().entry(member.task.clone()).or_default();
         let folder = || member.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         of_task.seeds.push(member.settings.get("seed").cloned().unwrap_or_else(folder));
         of_task.last.push(*last);
-        of_task.best.push(best);
+        of_task.mean.push(stats::mean(&series));
+        of_task.best.push(series.iter().copied().fold(f64::NEG_INFINITY, f64::max));
     }
     values
 }
@@ -179,20 +208,15 @@ fn rows(experiment: &Experiment, values: &Values, bootstrap: &Bootstrap) -> Resu
                 continue;
             }
             let none = Runs::default();
-            let Runs { last, best, .. } = values.get(variant).and_then(|tasks| tasks.get(task)).unwrap_or(&none);
-            let interval = |runs: &[f64]| -> Result<Option<Interval>, AnalysisError> {
-                if runs.is_empty() {
-                    return Ok(None);
-                }
-                let scores = Scores::new([(task.to_owned(), runs.to_vec())])?;
-                Ok(Some(bootstrap.estimate(&scores, Estimate::InterquartileMean)))
-            };
+            let Runs { last, mean, best, .. } = values.get(variant).and_then(|tasks| tasks.get(task)).unwrap_or(&none);
+            let interval = |runs: &[f64]| interquartile_mean(runs, bootstrap);
             rows.push(Row {
                 variant: variant.to_owned(),
                 task: task.to_owned(),
                 runs: (last.len(), all),
                 last: interval(last)?,
                 mean_std: (stats::mean(last), stats::std(last)),
+                mean: interval(mean)?,
                 best: interval(best)?,
             });
         }
@@ -200,12 +224,21 @@ fn rows(experiment: &Experiment, values: &Values, bootstrap: &Bootstrap) -> Resu
     Ok(rows)
 }
 
-/// Each variant's last values; of several tasks scaled so that 0 is the lowest and 1 the highest of any variant's.
-fn scores(values: &Values, scaled: bool) -> Result<BTreeMap<String, Scores>, AnalysisError> {
+/// The interquartile mean over runs of one task; none without a run.
+pub(super) fn interquartile_mean(runs: &[f64], bootstrap: &Bootstrap) -> Result<Option<Interval>, AnalysisError> {
+    if runs.is_empty() {
+        return Ok(None);
+    }
+    let scores = Scores::new([(String::new(), runs.to_vec())])?;
+    Ok(Some(bootstrap.estimate(&scores, Estimate::InterquartileMean)))
+}
+
+/// Each variant's scores; of several tasks scaled so that 0 is the lowest and 1 the highest of any variant's.
+fn scores(values: &Values, score: Score, scaled: bool) -> Result<BTreeMap<String, Scores>, AnalysisError> {
     let mut ranges: BTreeMap<&String, (f64, f64)> = BTreeMap::new();
-    for (task, Runs { last, .. }) in values.values().flatten() {
+    for (task, runs) in values.values().flatten() {
         let range = ranges.entry(task).or_insert((f64::INFINITY, f64::NEG_INFINITY));
-        *range = last.iter().fold(*range, |(low, high), x| (low.min(*x), high.max(*x)));
+        *range = runs.scores(score).iter().fold(*range, |(low, high), x| (low.min(*x), high.max(*x)));
     }
     let scale = |task: &String, x: f64| match ranges.get(task) {
         Some((low, high)) if scaled && high > low => (x - low) / (high - low),
@@ -214,7 +247,7 @@ fn scores(values: &Values, scaled: bool) -> Result<BTreeMap<String, Scores>, Ana
     let of_variant = |(variant, tasks): (&String, &OfTasks)| {
         let tasks = tasks
             .iter()
-            .map(|(task, Runs { last, .. })| (task.clone(), last.iter().map(|x| scale(task, *x)).collect()));
+            .map(|(task, runs)| (task.clone(), runs.scores(score).iter().map(|x| scale(task, *x)).collect()));
         Ok((variant.clone(), Scores::new(tasks)?))
     };
     values.iter().map(of_variant).collect()

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use super::settings::{Settings, flatten};
+use super::{ReportOptions, Score};
 use crate::plot::labels;
 use crate::run::{METRICS, check_format, env_id, variant};
 use crate::{AnalysisError, Run, Warning, find_runs};
@@ -39,9 +40,17 @@ pub(super) struct Member {
     pub(super) settings: Settings,
     /// Metric → step → value.
     pub(super) series: BTreeMap<String, BTreeMap<u64, f64>>,
+    /// Step → seconds at which the metric compared was logged, since the run began.
+    pub(super) seconds: BTreeMap<u64, f64>,
 }
 
 impl Member {
+    /// What the tables take of the metric compared: step and value, in order.
+    pub(super) fn scored(&self, metric: &str, from: u64) -> impl Iterator<Item = (u64, f64)> {
+        let series = self.series.get(metric).into_iter();
+        series.flat_map(move |series| series.range(from..)).map(|(step, value)| (*step, *value))
+    }
+
     /// This metric as a run for curves.
     pub(super) fn run(&self, metric: &str) -> Option<Run> {
         let series = self.series.get(metric).filter(|series| !series.is_empty())?.clone();
@@ -59,19 +68,29 @@ pub(super) struct Experiment {
     pub(super) figure: Option<String>,
     pub(super) metric: String,
     pub(super) baseline: Option<String>,
+    pub(super) score: Score,
+    /// Tables begin at this step.
+    pub(super) from: u64,
+    pub(super) reach: Option<f64>,
     pub(super) members: Vec<Member>,
     pub(super) warnings: Vec<Warning>,
 }
 
 impl Experiment {
-    pub(super) fn read(folder: &Path, metric: Option<&str>) -> Result<Self, AnalysisError> {
+    pub(super) fn read(folder: &Path, options: &ReportOptions) -> Result<Self, AnalysisError> {
         let plan = plan(folder)?;
-        let asked = |key: &str| {
-            let nested = &plan["report"][key];
-            nested.as_str().or_else(|| plan[key].as_str()).map(str::to_owned)
+        let value = |key: &str| match &plan["report"][key] {
+            Value::Null => &plan[key],
+            nested => nested,
         };
+        let asked = |key: &str| value(key).as_str().map(str::to_owned);
         let metric =
-            metric.map(str::to_owned).or_else(|| asked("metric")).unwrap_or_else(|| "eval/return_mean".to_owned());
+            options.metric.clone().or_else(|| asked("metric")).unwrap_or_else(|| "eval/return_mean".to_owned());
+        let score = match (options.score, asked("score")) {
+            (Some(score), _) => score,
+            (None, Some(name)) => name.parse()?,
+            (None, None) => Score::default(),
+        };
         let folders = find_runs(&[folder.to_path_buf()])?;
         let read: Vec<(Member, Vec<Warning>)> =
             folders.par_iter().map(|run| member(run, &metric)).collect::<Result<_, _>>()?;
@@ -86,6 +105,9 @@ impl Experiment {
             figure: asked("figure"),
             metric,
             baseline: asked("baseline"),
+            score,
+            from: options.from.or_else(|| value("from").as_u64()).unwrap_or(0),
+            reach: options.reach.or_else(|| value("reach").as_f64()),
             members,
             warnings: warnings.concat(),
         })
@@ -143,6 +165,7 @@ fn missing(folder: &Path, plan: &Value, found: &[PathBuf]) -> Vec<Member> {
         provenance: None,
         settings: Settings::new(),
         series: BTreeMap::new(),
+        seconds: BTreeMap::new(),
     };
     folders.filter(|folder| !found.contains(folder)).map(nothing).collect()
 }
@@ -163,6 +186,9 @@ fn member(folder: &Path, metric: &str) -> Result<(Member, Vec<Warning>), Analysi
     let points = |series: liprl_logbook::Series| {
         series.steps.into_iter().zip(series.values).filter(|(_, value)| value.is_finite()).collect()
     };
+    let seconds =
+        all.get(metric).into_iter().flat_map(|series| series.steps.iter().copied().zip(series.wall_s.iter().copied()));
+    let seconds = seconds.collect();
     let run = RunFolder::open(folder).ok();
     let mut config = Value::Null;
     if let Ok(text) = fs::read_to_string(folder.join("config.yaml")) {
@@ -197,6 +223,7 @@ fn member(folder: &Path, metric: &str) -> Result<(Member, Vec<Warning>), Analysi
         provenance: run.and_then(|run| run.provenance().ok()),
         settings: flatten(&config),
         series: all.into_iter().map(|(name, series)| (name, points(series))).collect(),
+        seconds,
     };
     Ok((member, warnings))
 }

@@ -17,7 +17,8 @@ const STYLE: &str = include_str!("style.css");
 pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &ReportOptions) -> String {
     let sections: Vec<(&str, &str, String)> = vec![
         ("answer", "Question and answer", answer::answer(experiment, findings)),
-        ("returns", "Final and best", figures::returns(experiment, findings)),
+        ("returns", "Final, mean and best", figures::returns(experiment, findings)),
+        ("reach", "How soon", figures::reach(experiment, findings)),
         ("curves", "Curves", figures::curves(experiment, options)),
         ("profile", "Performance profile", figures::profile(experiment, findings, options)),
         ("lipschitz", "Lipschitz diagnostics", figures::lipschitz(experiment)),
@@ -49,11 +50,13 @@ pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &Repor
 fn overview(experiment: &Experiment) -> String {
     let done = experiment.members.iter().filter(|member| member.state == State::Done).count();
     let tasks: Vec<&str> = experiment.tasks().into_iter().filter(|task| !task.is_empty()).collect();
+    let since = if experiment.from == 0 { String::new() } else { format!(" from step {} on", experiment.from) };
     format!(
-        "{} variants on {}, {} runs of which {done} are done. Compared by <code>{}</code>.",
+        "{} variants on {}, {} runs of which {done} are done. Compared by the {} <code>{}</code>{since}.",
         experiment.variants().len(),
         if tasks.is_empty() { "an unnamed task".to_owned() } else { escape(&tasks.join(", ")) },
         experiment.members.len(),
+        experiment.score.name(),
         escape(&experiment.metric)
     )
 }

@@ -47,7 +47,7 @@ pub(super) fn answer(experiment: &Experiment, findings: &Findings) -> String {
     let heads =
         ["variant", "difference of IQMs", "of the baseline", "P(improvement)", "by seed (pairs)", "runs", "conclusion"];
     out += &table(&caption, &heads, &rows);
-    out += "<p class=\"quiet\">IQM: interquartile mean over runs. P(improvement): how likely a run of the variant ends above one of the \
+    out += "<p class=\"quiet\">IQM: interquartile mean over runs. P(improvement): how likely a run of the variant scores above one of the \
             baseline, ties half. By seed: mean difference of runs of one seed, drawn as pairs. Intervals: percentiles of a bootstrap over seeds, stratified by task. “Higher” and “lower” need both intervals \
             to exclude no effect; “higher” is a statement about the metric, not a judgement.";
     if findings.comparisons.len() > 1 {
@@ -61,8 +61,7 @@ pub(super) fn answer(experiment: &Experiment, findings: &Findings) -> String {
         out += " With fewer than about ten seeds a bootstrap's intervals are too narrow; take effects near their edge as unproven.";
     }
     if findings.scaled {
-        out +=
-            " Scores are scaled for each task so that 0 is the lowest and 1 the highest final value of any run here.";
+        out += " Scores are scaled for each task so that 0 is the lowest and 1 the highest of any run here.";
     }
     let compared =
         |name: &&String| **name == findings.baseline || findings.comparisons.iter().any(|c| c.variant == **name);

@@ -16,25 +16,49 @@ const THRESHOLDS: usize = 101;
 const RESAMPLES: usize = 2000;
 
 pub(super) fn returns(experiment: &Experiment, findings: &Findings) -> String {
-    let several = experiment.tasks().len() > 1;
+    let name = row_name(experiment);
     let rows: Vec<Vec<String>> = findings
         .rows
         .iter()
         .map(|row| {
-            let name = if several { format!("{} · {}", row.variant, row.task) } else { row.variant.clone() };
             let mean = format!("{} ± {}", short(row.mean_std.0), short(row.mean_std.1));
             vec![
-                escape(&name),
+                name(&row.variant, &row.task),
                 format!("{} of {}", row.runs.0, row.runs.1),
                 interval(row.last),
                 mean,
+                interval(row.mean),
                 interval(row.best),
             ]
         })
         .collect();
     let caption = format!("<code>{}</code> of finished runs, 95 % intervals", escape(&experiment.metric));
-    table(&caption, &["variant", "runs", "final, IQM", "final, mean ± std", "best, IQM"], &rows)
-        + "<p class=\"quiet\">Final: the last value a run logged. Best: its highest, which picks the luckiest evaluation.</p>\n"
+    table(&caption, &["variant", "runs", "final, IQM", "final, mean ± std", "mean, IQM", "best, IQM"], &rows)
+        + "<p class=\"quiet\">Final: the last value a run logged. Mean: of all it logged. Best: its highest, which picks the luckiest evaluation.</p>\n"
+}
+
+/// Names rows by variant, and by task where there are several.
+fn row_name(experiment: &Experiment) -> impl Fn(&str, &str) -> String {
+    let several = experiment.tasks().len() > 1;
+    move |variant, task| escape(&if several { format!("{variant} · {task}") } else { variant.to_owned() })
+}
+
+pub(super) fn reach(experiment: &Experiment, findings: &Findings) -> String {
+    let Some(value) = experiment.reach else { return String::new() };
+    let name = row_name(experiment);
+    let rows: Vec<Vec<String>> = findings
+        .reach
+        .iter()
+        .map(|row| {
+            let runs = format!("{} of {}", row.runs.0, row.runs.1);
+            vec![name(&row.variant, &row.task), runs, interval(row.steps), interval(row.seconds)]
+        })
+        .collect();
+    let caption =
+        format!("Until <code>{}</code> was {} or more, 95 % intervals", escape(&experiment.metric), short(value));
+    table(&caption, &["variant", "finished runs that reached it", "steps, IQM", "seconds, IQM"], &rows)
+        + "<p class=\"quiet\">The first value as high, of the runs that reached it alone: where some did not, the others' numbers flatter. Seconds are \
+           the run's own clock; how many ran side by side changes it.</p>\n"
 }
 
 /// Curves of a metric: a panel for each task.
