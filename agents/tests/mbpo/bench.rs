@@ -1,0 +1,121 @@
+//! The continuous cart-pole with its agent.
+
+use liprl_agents::{
+    Agent, Lesson, Metrics, Setup, State, Streams, Transition,
+    mbpo::{Mbpo, MbpoConfig},
+};
+use liprl_envs::{Env, Options, make};
+use serde_json::{Value, json};
+use tch::Device;
+
+pub(crate) fn config(more: Value) -> Value {
+    let mut config = json!({
+        "policy": {"learning_starts": 60, "updates": 2, "batch_size": 32, "buffer_size": 5000, "actor": {"hidden": [32, 32]},
+            "critic": {"hidden": [32, 32]}},
+        "model": {"hidden": [24, 24], "members": 3, "elites": 2, "batch_size": 32, "max_epochs": 60},
+        "refit_every": 40, "epoch_steps": 80, "rollouts": 300,
+        "rollout_length": {"first_epoch": 0, "last_epoch": 2, "from": 1, "to": 3},
+    });
+    merge(&mut config, &more);
+    config
+}
+
+fn merge(config: &mut Value, more: &Value) {
+    match (config, more) {
+        (Value::Object(config), Value::Object(more)) => {
+            for (key, value) in more {
+                merge(config.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (config, more) => *config = more.clone(),
+    }
+}
+
+/// Task, agent and what they have been through.
+pub(crate) struct Bench {
+    pub(crate) env: Box<dyn Env>,
+    pub(crate) agent: Mbpo,
+    pub(crate) obs: Vec<f32>,
+    pub(crate) metrics: Metrics,
+    /// Of the episodes so far, in steps.
+    pub(crate) lengths: Vec<usize>,
+    length: usize,
+}
+
+impl Bench {
+    pub(crate) fn new(config: Value, threads: usize) -> Self {
+        let mut env = make("CartPoleContinuous-v0", &Options::new()).unwrap();
+        let lesson = Lesson { can_terminate: true, task: Some(env.spec().clone()), ..Lesson::NONE };
+        let setup = Setup { obs_dim: 4, act_dim: 1, streams: Streams::new(3), device: Device::Cpu, threads };
+        let config: MbpoConfig = serde_json::from_value(config).unwrap();
+        let agent = Mbpo::new(&config, &setup, &lesson).unwrap();
+        let mut obs = [0.0; 4];
+        env.reset(Some(7), &Options::new(), &mut obs).unwrap();
+        let obs = obs.map(|x| x as f32).to_vec();
+        Self { env, agent, obs, metrics: Metrics::default(), lengths: Vec::new(), length: 0 }
+    }
+
+    /// One step and the first part of its learning.
+    pub(crate) fn step(&mut self) {
+        let (mut action, mut next) = ([0.0f32], [0.0; 4]);
+        self.agent.act(&self.obs, &mut action).unwrap();
+        let step = self.env.step(&[f64::from(action[0])], &mut next).unwrap();
+        let next_obs = next.map(|x| x as f32);
+        let (terminated, truncated, reward) = (step.terminated, step.truncated, step.reward as f32);
+        let obs = std::mem::replace(&mut self.obs, next_obs.to_vec());
+        self.agent
+            .observe(&Transition { obs: &obs, action: &action, reward, next_obs: &next_obs, terminated, truncated })
+            .unwrap();
+        self.length += 1;
+        if step.done() {
+            self.lengths.push(std::mem::take(&mut self.length));
+            self.env.reset(None, &Options::new(), &mut next).unwrap();
+            self.obs = next.map(|x| x as f32).to_vec();
+        }
+        self.learn();
+    }
+
+    pub(crate) fn learn(&mut self) {
+        self.agent.update(&mut self.metrics).unwrap();
+    }
+
+    pub(crate) fn finish(&mut self) {
+        while self.agent.busy() {
+            self.learn();
+        }
+    }
+
+    pub(crate) fn run(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.step();
+            self.finish();
+        }
+    }
+
+    /// A copy that went through a checkpoint.
+    pub(crate) fn resumed(&mut self, config: Value) -> Self {
+        let mut other = Self::new(config, 1);
+        let bytes = self.agent.save().unwrap().to_bytes().unwrap();
+        other.agent.load(&State::from_bytes(&bytes).unwrap()).unwrap();
+        for ((name, saved), (other_name, loaded)) in self.agent.replays().into_iter().zip(other.agent.replays()) {
+            assert_eq!(name, other_name);
+            loaded.load_meta(&State::from_bytes(&saved.save_meta().to_bytes().unwrap()).unwrap()).unwrap();
+            for (chunk, _) in saved.chunks() {
+                loaded.restore_chunk(chunk, &saved.chunk_bytes(chunk)).unwrap();
+            }
+        }
+        other.env.restore(&self.env.save()).unwrap();
+        (other.obs, other.length) = (self.obs.clone(), self.length);
+        other
+    }
+
+    pub(crate) fn everything(&mut self) -> Vec<u8> {
+        let mut all = self.agent.save().unwrap().to_bytes().unwrap();
+        for (_, replay) in self.agent.replays() {
+            all.extend(replay.save_meta().to_bytes().unwrap());
+            replay.chunks().iter().for_each(|(chunk, _)| all.extend(replay.chunk_bytes(*chunk)));
+        }
+        all.extend(self.env.save());
+        all
+    }
+}
