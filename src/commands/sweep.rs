@@ -41,6 +41,7 @@ fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
         runs.any(|run| earlier.as_ref().is_some_and(|sweep| sweep.run_folder(run).exists()))
     })?;
     if args.dry_run {
+        SweepFolder::check(&out, &plan)?;
         return super::print(&dry_run(&plan, &out));
     }
     let folder = SweepFolder::write(&out, &plan)?;

@@ -41,10 +41,10 @@ pub enum PlanError {
         /// The second one's name.
         other: String,
     },
-    /// The sweep folder holds runs of the same name with other configs.
+    /// The sweep folder holds runs of the same name that were begun with other configs.
     #[error(
         "{}: the sweep file was changed since runs were begun there:\n  {}\nA run keeps its config (only `steps` may grow). Choose another \
-         `experiment` or --out for the changed sweep, or remove those run folders and sweep.lock.json", .folder.display(), .differences.join("\n  ")
+         `experiment` or --out for the changed sweep, or move those run folders away", .folder.display(), .differences.join("\n  ")
     )]
     Changed {
         /// The sweep's folder.

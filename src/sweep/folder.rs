@@ -63,15 +63,23 @@ impl SweepFolder {
             let problem = "it has no sweep.lock.json, so it is no sweep's either".to_owned();
             return Err(LogbookError::NotARunFolder { path, problem });
         };
-        let claims = Claims::open(&path.join(".sweep/claims"))?;
+        let claims = Claims::open(&path.join(CLAIMS))?;
         Ok(Self { path, lock, claims })
     }
 
-    /// Writes a plan into a folder, or brings the plan that is there up to it: new runs are added, those the sweep file no
-    /// longer names are set aside, and more `steps` extend a run. Nothing is written unless all of it can be.
+    /// Whether [`write`](Self::write) would take this plan; nothing is written.
     ///
     /// # Errors
-    /// [`PlanError::Changed`] when a run of the same name has another config.
+    /// Those of [`write`](Self::write).
+    pub fn check(path: &Path, plan: &Plan) -> Result<(), PlanError> {
+        merged(&std::path::absolute(path)?, plan).map(drop)
+    }
+
+    /// Writes a plan into a folder, or brings the plan that is there up to it: new runs are added, those the sweep file no
+    /// longer names are set aside, more `steps` extend a run, and one that nobody has begun may change. Nothing is written unless all of it can be.
+    ///
+    /// # Errors
+    /// [`PlanError::Changed`] when a run of the same name has been begun with another config.
     pub fn write(path: &Path, plan: &Plan) -> Result<Self, PlanError> {
         let path = std::path::absolute(path)?;
         let lock = merged(&path, plan)?;
@@ -182,6 +190,8 @@ impl SweepFolder {
     }
 }
 
+const CLAIMS: &str = ".sweep/claims";
+
 fn config_file(sweep: &Path, id: &str) -> PathBuf {
     sweep.join(".sweep/configs").join(format!("{id}.yaml"))
 }
@@ -201,20 +211,25 @@ fn merged(path: &Path, plan: &Plan) -> Result<SweepLock, PlanError> {
     for planned in &plan.runs {
         let folder = planned.folder();
         let old = old_runs.iter().find(|old| old.folder == folder);
-        let changed = match old {
-            Some(old) if old.id == planned.id => None,
-            Some(old) => changed(planned, &read_config(&config_file(path, &old.id))?),
-            None if path.join(&folder).exists() => changed(planned, &stored_config(&path.join(&folder))?),
-            None => None,
+        let same = old.is_some_and(|old| old.id == planned.id);
+        // Settings that came with a newer program have their defaults, and the run keeps its name.
+        let listed = old.filter(|_| !same).map(|old| read_config(&config_file(path, &old.id))).transpose()?;
+        let id = match (old, &listed) {
+            (Some(old), Some(listed)) if old.steps == planned.config.steps && changed(planned, listed).is_none() => {
+                &old.id
+            }
+            _ => &planned.id,
+        }
+        .clone();
+        let begun = match old {
+            _ if same => None,
+            _ if path.join(&folder).exists() => Some(stored_config(&path.join(&folder))?),
+            Some(old) if claimed(path, old) => listed,
+            _ => None,
         };
-        if let Some((setting, ours, theirs)) = changed {
+        if let Some((setting, ours, theirs)) = begun.and_then(|begun| changed(planned, &begun)) {
             differences.push(format!("{}: `{setting}` was {theirs}, now {ours}", folder.display()));
         }
-        // Settings that came with a newer program have their defaults, and the run keeps its name.
-        let id = match old {
-            Some(old) if old.steps == planned.config.steps => old.id.clone(),
-            _ => planned.id.clone(),
-        };
         runs.push(SweepRun {
             id,
             variant: planned.variant.clone(),
@@ -259,6 +274,12 @@ fn merged(path: &Path, plan: &Plan) -> Result<SweepLock, PlanError> {
 
 fn read_config(file: &Path) -> Result<Config, PlanError> {
     Ok(Config::parse(&file.display().to_string(), &fs::read_to_string(file)?, &[])?)
+}
+
+/// Whether a launcher is about to begin a run. One that cannot be looked at may be.
+fn claimed(sweep: &Path, run: &SweepRun) -> bool {
+    let claims = Claims::open(&sweep.join(CLAIMS)).and_then(|claims| claims.holder(&run.id));
+    claims.map_or(true, |holder| holder.is_some())
 }
 
 /// The first setting in which a run differs from what is there, other than more steps.

@@ -206,8 +206,20 @@ fn launching_again_does_what_is_missing_and_a_changed_run_is_refused() {
     assert_eq!(std::fs::read(place.run("gamma=0.9/seed-0/metrics.jsonl")).expect("metrics"), before);
 
     place.write("set: {steps: 300, agent.tau: 0.5}\naxes: {agent.gamma: [0.9, 0.99]}\n");
-    let words = place.launch(&[], 2);
-    assert!(words.contains("gamma=0.9/seed-0: `agent.tau` was 0.005, now 0.5"), "{words}");
+    for args in [&[][..], &["--dry-run"]] {
+        let words = place.launch(args, 2);
+        assert!(words.contains("gamma=0.9/seed-0: `agent.tau` was 0.005, now 0.5"), "{words}");
+    }
+    // What nobody has begun may change, and so may runs whose folders were moved away; put back, they are the sweep's again.
+    let (variant, aside) = (place.run("gamma=0.99"), place.folder.path().join("aside"));
+    std::fs::rename(&variant, &aside).expect("moved");
+    let slower = "when: [{if: {agent.gamma: 0.99}, set: {agent.tau: 0.5}}]\n";
+    place.write(&format!("set: {{steps: 300}}\nseeds: [0, 1]\naxes: {{agent.gamma: [0.9, 0.99]}}\n{slower}"));
+    let words = place.launch(&[], 0);
+    assert!(words.matches(": begun").count() == 2 && words.contains("4 done"), "{words}");
+    let config = std::fs::read_to_string(variant.join("seed-1/config.yaml")).expect("a config");
+    assert!(config.contains("tau: 0.5"), "{config}");
+    std::fs::remove_dir_all(&variant).and_then(|()| std::fs::rename(&aside, &variant)).expect("moved back");
 
     // More steps go on with the runs; a seed that is gone keeps its runs, and they are no longer counted.
     place.write("set: {steps: 450}\naxes: {agent.gamma: [0.9, 0.99]}\n");
