@@ -414,7 +414,7 @@ pub struct ReportArgs {
     /// Leave out of the tables what was logged before this step [default: the sweep's, else 0]
     #[arg(long, value_name = "STEP")]
     pub from: Option<u64>,
-    /// Also list how soon runs reach this value, in steps and seconds [default: the sweep's, else not]
+    /// Also list how soon runs reach this value, in steps and seconds [default: the sweep's for its own metric, else not]
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = finite)]
     pub reach: Option<f64>,
     /// Leave out the lines that come by themselves: the demonstrator's return and that of random actions

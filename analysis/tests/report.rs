@@ -112,6 +112,15 @@ fn says_how_soon_a_value_was_reached_and_by_how_many() {
             "penalty=10 reached 56.00 in 5 of 5 runs after 133.3 [100.0, 200.0] steps and 133.3 [100.0, 200.0] s."
         ]
     );
+    // A sweep's own value is one of its own metric.
+    let lock = runs.join("sweep.lock.json");
+    let text = std::fs::read_to_string(&lock).unwrap();
+    std::fs::write(&lock, text.replace("\"figure\":null", "\"figure\":null,\"reach\":56")).unwrap();
+    let lines = |metric: Option<&str>| {
+        let options = ReportOptions { metric: metric.map(str::to_owned), ..ReportOptions::default() };
+        report(&runs, root.path(), &options).unwrap().answer.lines().count()
+    };
+    assert_eq!((lines(None), lines(Some("lipschitz/discriminator_gradient/visited/q95"))), (3, 1));
     let three = &answer(1112.0)[..];
     assert_eq!(three[0], "penalty=0 reached 1112 in 0 of 5 runs.");
     assert!(three[1].starts_with("penalty=10 reached 1112 in 3 of 5 runs after 200.0 ["), "{three:?}");

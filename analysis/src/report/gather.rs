@@ -107,7 +107,8 @@ impl Experiment {
             baseline: asked("baseline"),
             score,
             from: options.from.or_else(|| value("from").as_u64()).unwrap_or(0),
-            reach: options.reach.or_else(|| value("reach").as_f64()),
+            // The sweep's value is one of its own metric.
+            reach: options.reach.or_else(|| value("reach").as_f64().filter(|_| options.metric.is_none())),
             members,
             warnings: warnings.concat(),
         })

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use liprl_logbook::Summary;
+
 use super::super::compare::short;
 use super::super::gather::{Experiment, Member, State};
 use super::super::settings::{Settings, differing};
@@ -13,8 +15,9 @@ pub(super) fn cost(experiment: &Experiment) -> String {
     let mut rows = Vec::new();
     let mut total = 0.0;
     for variant in experiment.variants() {
-        let of = |pick: fn(&liprl_logbook::Summary) -> Option<f64>| -> Vec<f64> {
-            experiment.of(variant).filter_map(|member| member.summary.as_ref()).filter_map(pick).collect()
+        let done = |member: &&Member| member.state == State::Done;
+        let of = |pick: fn(&Summary) -> Option<f64>| -> Vec<f64> {
+            experiment.of(variant).filter(done).filter_map(|member| pick(member.summary.as_ref()?)).collect()
         };
         let spread = |values: &[f64]| {
             let (low, high) =
@@ -25,20 +28,22 @@ pub(super) fn cost(experiment: &Experiment) -> String {
                 _ => format!("{} ({} to {})", short(stats::mean(values)), short(low), short(high)),
             }
         };
-        let hours = of(|summary| Some(summary.seconds / 3600.0));
-        total += hours.iter().sum::<f64>();
+        let summaries = experiment.of(variant).filter_map(|member| member.summary.as_ref());
+        let together = summaries.map(|summary| summary.seconds / 3600.0).sum();
+        total += together;
         let memory = of(|summary| summary.peak_memory_bytes.map(|bytes| bytes as f64 / 1e9));
         rows.push(vec![
             escape(variant),
             spread(&of(|summary| (summary.steps > 0).then_some(summary.steps_per_second))),
-            spread(&hours),
-            short(hours.iter().sum()),
+            spread(&of(|summary| Some(summary.seconds / 3600.0))),
+            short(together),
             spread(&memory),
             spread(&of(|summary| summary.parameters.map(|count| count as f64))),
         ]);
     }
-    let caption = format!("Mean over runs (least to most); {} hours in all", short(total));
-    let heads = ["variant", "steps/s", "hours a run", "hours together", "peak memory, GB", "parameters"];
+    let caption = format!("Mean over finished runs (least to most); {} hours in all", short(total));
+    let heads =
+        ["variant", "steps/s", "hours a run", "hours together, unfinished ones too", "peak memory, GB", "parameters"];
     table(&caption, &heads, &rows)
         + "<p class=\"quiet\">Wall-clock time as the runs measured it; how many ran side by side changes it. Memory: the most a run's process \
            held. Parameters: the numbers its agent learns. “–” where an older program did not log it.</p>\n"
