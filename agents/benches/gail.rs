@@ -15,8 +15,11 @@ use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
 
+#[path = "../tests/support/merge.rs"]
+mod merge;
 mod shared;
 
+use merge::merge;
 use shared::{Floor, rate, report};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -173,15 +176,6 @@ fn released() -> Value {
             "gradient_penalty": {"sides": "one"},
         },
     })
-}
-
-fn merge(config: &mut Value, changes: &Value) {
-    match (config, changes) {
-        (Value::Object(config), Value::Object(changes)) => {
-            changes.iter().for_each(|(key, value)| merge(config.entry(key).or_insert(Value::Null), value));
-        }
-        (config, changes) => *config = changes.clone(),
-    }
 }
 
 /// Ten episodes of 1000 steps: what they hold does not matter to the clock.

@@ -11,6 +11,11 @@ use liprl_agents::{
 use serde_json::{Value, json};
 use tch::Device;
 
+#[path = "support/merge.rs"]
+mod merge;
+
+use merge::merge;
+
 const OBS: usize = 3;
 const ACT: usize = 2;
 const GAMMA: f64 = 0.9;
@@ -39,17 +44,6 @@ fn demonstrations() -> Demonstrations {
 
 fn lesson(can_terminate: bool) -> Lesson {
     Lesson { demonstrations: Some(demonstrations()), can_terminate, ..Lesson::NONE }
-}
-
-fn merge(config: &mut Value, more: &Value) {
-    match (config, more) {
-        (Value::Object(config), Value::Object(more)) => {
-            for (key, value) in more {
-                merge(config.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (config, more) => *config = more.clone(),
-    }
 }
 
 fn config(more: Value) -> Value {

@@ -8,6 +8,8 @@ use liprl_envs::{Env, Options, make};
 use serde_json::{Value, json};
 use tch::Device;
 
+use super::merge::merge;
+
 pub(crate) fn config(more: Value) -> Value {
     let mut config = json!({
         "policy": {"learning_starts": 60, "updates": 2, "batch_size": 32, "buffer_size": 5000, "actor": {"hidden": [32, 32]},
@@ -18,17 +20,6 @@ pub(crate) fn config(more: Value) -> Value {
     });
     merge(&mut config, &more);
     config
-}
-
-fn merge(config: &mut Value, more: &Value) {
-    match (config, more) {
-        (Value::Object(config), Value::Object(more)) => {
-            for (key, value) in more {
-                merge(config.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (config, more) => *config = more.clone(),
-    }
 }
 
 /// Task, agent and what they have been through.

@@ -5,6 +5,8 @@ mod agent;
 mod bench;
 mod certified;
 mod fits;
+#[path = "../support/merge.rs"]
+mod merge;
 mod rollouts;
 mod termination;
 mod value_aware;

@@ -270,6 +270,11 @@ fn by_seed(values: &Values, scores: &BTreeMap<String, Scores>, ours: &str, their
     Scores::new(differences.collect::<Option<Vec<_>>>()?).ok()
 }
 
+/// An estimate with its ends.
+pub(super) fn with_ends(found: Interval) -> String {
+    format!("{} [{}, {}]", short(found.value), short(found.low), short(found.high))
+}
+
 /// A number with its sign.
 pub(super) fn signed(value: f64) -> String {
     format!("{}{}", if value >= 0.0 { "+" } else { "" }, short(value))

@@ -7,7 +7,7 @@ mod figures;
 use std::fmt::Write;
 
 use super::ReportOptions;
-use super::compare::{Findings, short};
+use super::compare::{Findings, with_ends};
 use super::gather::{Experiment, State};
 use crate::draw::escape;
 use crate::{Figure, Interval};
@@ -91,7 +91,5 @@ fn figure(figure: &Figure, words: &str) -> String {
 }
 
 fn interval(found: Option<Interval>) -> String {
-    found.map_or("–".to_owned(), |found| {
-        format!("{} [{}, {}]", short(found.value), short(found.low), short(found.high))
-    })
+    found.map_or("–".to_owned(), with_ends)
 }

@@ -1,6 +1,6 @@
 //! How soon runs reach a value of the metric compared: in steps, and by the clock.
 
-use super::compare::{interquartile_mean, short};
+use super::compare::{interquartile_mean, short, with_ends};
 use super::gather::{Experiment, State};
 use crate::{AnalysisError, Bootstrap, Interval};
 
@@ -23,8 +23,6 @@ impl Reach {
     pub(super) fn sentence(&self) -> String {
         let (reached, finished) = self.runs;
         let mut sentence = format!("{} reached {} in {reached} of {finished} runs", self.variant, short(self.value));
-        let with_ends =
-            |found: Interval| format!("{} [{}, {}]", short(found.value), short(found.low), short(found.high));
         if let Some(steps) = self.steps {
             sentence += &format!(" after {} steps", with_ends(steps));
         }
