@@ -1,10 +1,15 @@
-//! An environment of one's own: implement [`Env`] and register it in one line; then every config knows its id.
+//! An environment of one's own: implement [`Env`], register it, and start liprl; then every config, and every command, knows its id.
 //!
-//! `cargo run --release -p liprl-envs --example own_env`
+//! ```sh
+//! cargo run --release --example own_env -- envs
+//! cargo run --release --example own_env -- train my.yaml      # with `env: Point-v0` or `env: {id: Point-v0, gain: 1}`
+//! ```
+
+use std::process::ExitCode;
 
 use liprl_envs::{
     BoxSpace, Env, EnvEntry, EnvError, EnvSpec, Given, NumpyRng, OptionDoc, OptionValue, Options, StateReader,
-    StateWriter, Step, make, register,
+    StateWriter, Step, register,
 };
 
 /// A point on a line is pushed towards the origin: x ← x + gain · a, reward −x².
@@ -76,7 +81,7 @@ impl Env for Point {
     }
 }
 
-const POINT: EnvEntry = EnvEntry {
+pub(crate) const POINT: EnvEntry = EnvEntry {
     id: "Point-v0",
     doc: "Push a point to the origin.",
     max_episode_steps: Some(20),
@@ -84,20 +89,10 @@ const POINT: EnvEntry = EnvEntry {
     build: Point::build,
 };
 
-pub(crate) fn main() -> Result<(), EnvError> {
-    register(POINT)?;
-    let mut env = make("Point-v0", &Options::from([("gain".to_owned(), 1.0.into())]))?;
-    let mut obs = [0.0];
-    env.reset(Some(0), &Options::new(), &mut obs)?;
-    let (mut total, mut steps) = (0.0, 0);
-    loop {
-        let step = env.step(&[-0.5 * obs[0]], &mut obs)?;
-        total += step.reward;
-        steps += 1;
-        if step.done() {
-            break;
-        }
+fn main() -> ExitCode {
+    if let Err(error) = register(POINT) {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
     }
-    println!("{steps} steps, return {total:.6}");
-    Ok(())
+    liprl::main(std::env::args_os())
 }
