@@ -29,6 +29,8 @@ pub struct Visited {
     pub action: Vec<f32>,
     /// Observations that followed, `[R, O]`.
     pub next_obs: Vec<f32>,
+    /// Whether the task ended the episode there, so that no value follows; `[R]`, or empty: nowhere.
+    pub terminated: Vec<bool>,
 }
 
 /// A learner. The loop calls `act`, steps the environment, calls `observe`, then `update`; everything random

@@ -310,8 +310,8 @@ fn diagnostics_are_those_on_their_pages_and_looking_changes_nothing() {
     let mut agent = agent(json!({"monitor": {}, "policy": {"normalise_observations": {}}}));
     run(&mut *agent, 0, 60, &mut Metrics::default());
     let numbers = |count: usize, from: usize| (0..count).map(|i| number(from + i) as f32).collect::<Vec<_>>();
-    let visited =
-        Visited { obs: numbers(20 * OBS, 0), action: numbers(20 * ACT, 500), next_obs: numbers(20 * OBS, 900) };
+    let (obs, action, next_obs) = (numbers(20 * OBS, 0), numbers(20 * ACT, 500), numbers(20 * OBS, 900));
+    let visited = Visited { obs, action, next_obs, ..Visited::default() };
     let before = agent.save().unwrap().to_bytes().unwrap();
     let metrics = agent.diagnose(&visited).unwrap();
     assert_eq!(metrics, agent.diagnose(&visited).unwrap());

@@ -133,13 +133,14 @@ impl Session {
     pub fn evaluate(&mut self) -> Result<Evaluation, TaskError> {
         let first_seed = self.streams.seed(&format!("eval/{}", self.counters.step));
         let mut recorder = Recorder { agent: &mut *self.agent, visited: Visited::default(), calls: 0 };
-        let (mut next_obs, mut steps) = (Vec::new(), 0_usize);
+        let (mut next_obs, mut terminated, mut steps) = (Vec::new(), Vec::new(), 0_usize);
         let measured = self.config.eval.simulator_jacobian;
         let mut places = (measured > 0).then(|| Places::new(STRIDE));
         let mut watch = |task: &Task, step: Option<&Step>| {
-            if step.is_some() {
+            if let Some(step) = step {
                 if steps.is_multiple_of(STRIDE) {
                     next_obs.extend(task.raw_obs().iter().map(|&x| x as f32));
+                    terminated.push(step.terminated);
                 }
                 steps += 1;
             }
@@ -150,7 +151,7 @@ impl Session {
                 rollout::episode(&mut self.eval_task, &mut recorder, first_seed.wrapping_add(index), &mut watch)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let visited = Visited { next_obs, ..recorder.visited };
+        let visited = Visited { next_obs, terminated, ..recorder.visited };
         let mut diagnostics = self.agent.diagnose(&visited)?;
         if let Some(config) = self.config.eval.certificate {
             let half_width = self.eval_task.action_range().1;

@@ -50,9 +50,6 @@ pub trait Learner {
     /// Each critic's values `[B]` at `obs [B, O]` and `action [B, A]` on the critics' device, in units of reward, by autograd.
     fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError>;
 
-    /// What turns a critic's output into units of reward, but for a constant added; none where critics put out distributions.
-    fn value_scale(&self) -> Option<f64>;
-
     /// Everything that changes.
     fn save(&self, state: &mut State) -> Result<(), AgentError>;
 

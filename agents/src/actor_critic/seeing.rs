@@ -46,7 +46,7 @@ pub(crate) fn critics(
     dims: (usize, usize),
 ) -> Result<Vec<Certifiable>, AgentError> {
     let normaliser = normaliser.map(|normaliser| normaliser.broadcast(dims.0));
-    certify::critics(learner.critics(), learner.critic_params(), normaliser.as_ref(), dims, learner.value_scale())
+    certify::critics(learner.critics(), learner.critic_params(), normaliser.as_ref(), dims, learner.output_scale())
 }
 
 /// Weights for TensorBoard, `weights/<network>/<name>`, of actor and critics.

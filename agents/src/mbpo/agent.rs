@@ -18,7 +18,7 @@ use crate::{
     lipschitz::certify::Certifiable,
 };
 
-/// Gradient steps of a fit that one `update` does: a signal waits for no more, and a checkpoint may fall between.
+/// Gradient steps of a fit that one `update` does, so that a checkpoint may fall between. The last ones come with the rollouts.
 const SLICE: u64 = 64;
 
 /// SAC, a dynamics model, and a buffer each for what happened and what was imagined.
@@ -124,9 +124,10 @@ impl Mbpo {
     /// A slice of the fit under way, and after its last the rollouts.
     fn fit(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
         let started = Instant::now();
-        let report = self.dynamics.advance_fit(&self.real, SLICE)?;
-        self.fit_s += started.elapsed().as_secs_f64();
-        let Some(report) = report else { return Ok(()) };
+        let Some(report) = self.dynamics.advance_fit(&self.real, SLICE)? else {
+            self.fit_s += started.elapsed().as_secs_f64();
+            return Ok(());
+        };
         let FitReport { epochs, steps, train_loss, holdout_loss, train_rows, .. } = report;
         metrics.add("model/train_loss", train_loss);
         metrics.add("model/holdout_loss", holdout_loss);
@@ -138,7 +139,7 @@ impl Mbpo {
         {
             metrics.add("model/termination_loss", loss);
         }
-        metrics.add("perf/fit_s", std::mem::take(&mut self.fit_s));
+        metrics.add("perf/fit_s", std::mem::take(&mut self.fit_s) + started.elapsed().as_secs_f64());
         self.imagine(metrics)
     }
 
@@ -216,7 +217,9 @@ impl Agent for Mbpo {
             self.learn(metrics)?;
         }
         if self.config.refit_due(t) {
+            let started = Instant::now();
             self.dynamics.begin_fit(&self.real)?;
+            self.fit_s = started.elapsed().as_secs_f64();
             self.fit(metrics)?;
         }
         Ok(())

@@ -27,7 +27,8 @@ pub struct MbpoConfig {
     /// The dynamics model. Default: a probabilistic ensemble of 7 with 5 elites [J].
     #[garde(dive)]
     pub model: ModelConfig,
-    /// Environment steps between fits of the model, each followed by rollouts. Default `250` [J].
+    /// Environment steps between fits of the model, each followed by rollouts; counted within each epoch, so at most `epoch_steps`.
+    /// Default `250` [J].
     #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub refit_every: u64,
@@ -49,7 +50,8 @@ pub struct MbpoConfig {
     /// Most imagined transitions kept, whatever `retain_epochs` says, to save memory. Default: no limit.
     #[garde(inner(range(min = 1)))]
     pub model_buffer_size: Option<usize>,
-    /// Share of real transitions in a batch, rounded down. Default `0.05` [J].
+    /// Share of real transitions in a batch, rounded down. Default `0.05` [J]. With `1` the model is still fitted and rolled out, to be looked
+    /// at, and learned from not at all.
     #[garde(range(min = 0.0, max = 1.0))]
     pub real_ratio: f64,
     /// When imagined episodes end. Default `known`: the task's own rule, where this program has it.
@@ -88,7 +90,7 @@ pub enum Profile {
     /// As the authors' code.
     #[default]
     Authors,
-    /// As the ports: temperature fixed at 0.2 (unless `policy.temperature` says something), log-variance bounds fixed, no bootstrap, no
+    /// As the ports: temperature fixed at 0.2 (unless `policy.temperature` says more than `{kind: auto}`, a `target_entropy` for instance), log-variance bounds fixed, no bootstrap, no
     /// best snapshot restored, no limit on held-out rows, no fit at the first step of an epoch, first steps by the untrained policy, and
     /// batches of real rows alone before the first fit. Their mistakes are not copied: time limits are no terminations.
     Ports,
@@ -102,10 +104,14 @@ fn policy_defaults() -> SacConfig {
 fn over_defaults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SacConfig, D::Error> {
     let defaults = policy_defaults();
     let mut all = json!({"learning_starts": defaults.learning_starts, "updates": defaults.updates});
-    if let (Value::Object(given), Value::Object(all)) = (Value::deserialize(deserializer)?, &mut all) {
-        all.extend(given);
-    }
-    serde_json::from_value(all).map_err(serde::de::Error::custom)
+    let given = match (Value::deserialize(deserializer)?, &mut all) {
+        (Value::Object(given), Value::Object(all)) => {
+            all.extend(given);
+            None
+        }
+        (other, _) => Some(other),
+    };
+    serde_json::from_value(given.unwrap_or(all)).map_err(serde::de::Error::custom)
 }
 
 impl MbpoConfig {
@@ -127,6 +133,18 @@ impl MbpoConfig {
         if self.policy.learning_starts < 2 {
             let problem = "a model needs at least one transition to fit and one held out; use 2 or more";
             return bad("policy.learning_starts", problem.into());
+        }
+        let (every, epoch) = (self.refit_every, self.epoch_steps);
+        if every > epoch {
+            let problem = format!("{every}: more than the {epoch} of `epoch_steps`, within which steps are counted");
+            return bad("refit_every", problem);
+        }
+        if every == epoch && self.profile == Profile::Ports {
+            let problem = format!(
+                "{every}, the whole of `epoch_steps`: the ports fit no model at an epoch's first step, so never; use {} or less",
+                epoch - 1
+            );
+            return bad("refit_every", problem);
         }
         self.model.check()
     }
@@ -178,6 +196,8 @@ mod tests {
             (json!({"policy": {"n_step": 3}}), "agent.policy.n_step"),
             (json!({"policy": {"priorities": {}}}), "agent.policy.priorities"),
             (json!({"policy": {"learning_starts": 1}}), "agent.policy.learning_starts"),
+            (json!({"refit_every": 1001}), "agent.refit_every: 1001: more than the 1000"),
+            (json!({"refit_every": 250, "epoch_steps": 250, "profile": "ports"}), "so never; use 249 or less"),
             (json!({"real_ratio": -0.1}), "real_ratio"),
             (json!({"real_ratio": 1.5}), "real_ratio"),
             (json!({"rollout_length": {"first_epoch": 20, "last_epoch": 10, "from": 1, "to": 15}}), "before it starts"),
@@ -193,6 +213,8 @@ mod tests {
     #[test]
     fn the_ports_fix_the_temperature_unless_one_is_given() {
         use crate::actor_critic::Temperature;
+        let tuned = json!({"profile": "ports", "policy": {"temperature": {"kind": "auto", "target_entropy": -1}}});
+        assert!(matches!(read(tuned).sac().temperature, Temperature::Auto { .. }));
         assert_eq!(read(json!({"profile": "ports"})).sac().temperature, Temperature::Fixed { alpha: 0.2 });
         let given = json!({"profile": "ports", "policy": {"temperature": {"kind": "fixed", "alpha": 0.5}}});
         assert_eq!(read(given).sac().temperature, Temperature::Fixed { alpha: 0.5 });

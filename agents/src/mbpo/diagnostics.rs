@@ -49,6 +49,22 @@ struct Sample {
 }
 
 impl Sample {
+    /// The pairs visited that a value follows.
+    fn visited(all: &Visited, dims: [usize; 2]) -> Self {
+        let mut pairs = Visited::default();
+        let rows = (all.obs.chunks_exact(dims[0]))
+            .zip(all.action.chunks_exact(dims[1]))
+            .zip(all.next_obs.chunks_exact(dims[0]));
+        for (row, ((obs, action), next_obs)) in rows.enumerate() {
+            if !all.terminated.get(row).copied().unwrap_or(false) {
+                pairs.obs.extend_from_slice(obs);
+                pairs.action.extend_from_slice(action);
+                pairs.next_obs.extend_from_slice(next_obs);
+            }
+        }
+        Self { pairs, reward: Vec::new(), dims }
+    }
+
     fn of(replay: &Replay, rows: impl Iterator<Item = u32>) -> Self {
         let dims = [replay.config().obs_dim, replay.config().act_dim];
         let mut sample = Self { dims, ..Self::default() };
@@ -82,7 +98,7 @@ pub(super) fn diagnose(agent: &Mbpo, visited: &Visited) -> Result<Vec<(String, f
     let samples = [
         ("holdout", Sample::of(real, held)),
         ("recent", Sample::of(real, recent.into_iter())),
-        ("visited", Sample { pairs: visited.clone(), reward: Vec::new(), dims }),
+        ("visited", Sample::visited(visited, dims)),
     ];
     let mut predictor = agent.dynamics.predictor(BLOCK)?;
     for (place, sample) in samples.iter().filter(|(_, sample)| sample.len() > 0) {
@@ -141,7 +157,9 @@ fn errors(
     let mut vame = |name: &str, next: &[f32]| -> Result<(), AgentError> {
         let error = value_aware_error(gamma, &real, &state_values(agent, next)?)?;
         metrics.push((format!("model/value_aware_error{name}/{place}"), error));
-        metrics.push((format!("model/value_aware_error{name}_log/{place}"), error.max(f64::MIN_POSITIVE).ln()));
+        // A model without error has no logarithm; one that predicts nonsense is not taken for such.
+        let positive = if error == 0.0 { f64::MIN_POSITIVE } else { error };
+        metrics.push((format!("model/value_aware_error{name}_log/{place}"), positive.ln()));
         Ok(())
     };
     if agent.dynamics.config().prediction.sampled() {
@@ -208,7 +226,7 @@ fn open_loop(
         let action: Vec<f32> = windows.iter().flat_map(|window| window[h].action).copied().collect();
         let truth: Vec<f32> = windows.iter().flat_map(|window| window[h].next_obs).copied().collect();
         let members: Vec<u32> = windows.iter().map(|_| elites[rng.random_range(0..elites.len())]).collect();
-        let pairs = Visited { obs: state, action, next_obs: Vec::new() };
+        let pairs = Visited { obs: state, action, ..Visited::default() };
         let sample = Sample { pairs, reward: Vec::new(), dims: [o, a] };
         state = predict(agent, predictor, &sample, &members, None)?.1;
         let error = (distance2(&state, &truth) / windows.len() as f64).sqrt();

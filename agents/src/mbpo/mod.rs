@@ -1,7 +1,7 @@
 //! Model-based policy optimisation: SAC on short rollouts in a learned model (Janner et al. 2019, arXiv 1906.08253), by an ensemble or by one
 //! network, as Zheng et al. 2023 (arXiv 2302.01244) compare them; their value regularisers are the actor–critic's.
 //!
-//! t counts environment steps from the end of the uniformly random ones. At each t that `refit_every` divides (t = 0 included) the
+//! t counts environment steps from the end of the uniformly random ones. At each t that `refit_every` divides within its epoch (t = 0 included) the
 //! model is fitted to all real transitions and `rollouts` rollouts of k steps go into the model's buffer; after each step follow
 //! `updates` updates of SAC on batches of ⌊`real_ratio` · `batch_size`⌋ real transitions and imagined ones for the rest.
 //!
@@ -10,14 +10,16 @@
 //! 2. SAC's steps come in a fixed order (critics, actor, temperature, targets); there one graph call does them all;
 //! 3. Hopper's termination rule counts entries below −100 too, see `termination`;
 //! 4. imagined transitions that are not finite or have blown up are dropped and counted;
-//! 5. an evaluation has as many episodes as the config says, not one.
+//! 5. an evaluation has as many episodes as the config says, not one;
+//! 6. first weights of actor and critics are PyTorch's, where theirs are Glorot's: `init: glorot`;
+//! 7. the temperature's loss has α where theirs has log α, as `actor_critic/temperature.rs` says.
 //!
 //! Ports differ in more, see [`Profile`].
 //!
 //! | metric | meaning |
 //! | --- | --- |
 //! | `model/train_loss` | the loss over a fit's last epoch, mean over the members, without decay and bounds' terms |
-//! | `model/holdout_loss` | mean over the elites of the held-out mean squared error of (reward, s' − s) after a fit |
+//! | `model/holdout_loss` | mean over the elites of the held-out mean squared error of (reward, s' − s) after a fit; with `targets: standardised` in that fit's units |
 //! | `model/fit_epochs` | epochs of a fit |
 //! | `model/fit_steps` | gradient steps of a fit, each of all members |
 //! | `model/train_rows` | transitions that a fit learned from |
@@ -27,7 +29,7 @@
 //! | `model/imagined_ended` | share of them that ended an imagined episode |
 //! | `model/dropped` | imagined transitions dropped in a fit's rollouts |
 //! | `model/termination_loss` | logistic loss of the learned termination rule after a fit |
-//! | `perf/fit_s` | seconds of a fit |
+//! | `perf/fit_s` | seconds of a fit, the learned termination rule's included; since the resume where a run was stopped in the middle of one |
 //! | `perf/rollouts_s` | seconds of the rollouts after a fit |
 //! | `perf/policy_s` | seconds of SAC's updates after one step |
 //!

@@ -68,7 +68,7 @@ impl MbpoConfig {
         t / self.epoch_steps
     }
 
-    /// Whether the model is fitted at t. The authors' epochs begin with a fit, the ports' do not.
+    /// Whether the model is fitted at t: steps are counted within each epoch. The authors' epochs begin with a fit, the ports' do not.
     pub fn refit_due(&self, t: u64) -> bool {
         let within = t % self.epoch_steps;
         within.is_multiple_of(self.refit_every) && (within > 0 || self.profile == Profile::Authors)
@@ -76,8 +76,8 @@ impl MbpoConfig {
 
     /// Imagined transitions kept while rollouts have `length` steps: those of the last `retain_epochs` epochs.
     pub fn model_capacity(&self, length: u64) -> usize {
-        let fits = (self.retain_epochs * self.epoch_steps).div_ceil(self.refit_every);
-        let rows = fits.saturating_mul(length).saturating_mul(self.rollouts as u64);
+        let fits = self.epoch_steps.div_ceil(self.refit_every);
+        let rows = fits.saturating_mul(self.retain_epochs).saturating_mul(length).saturating_mul(self.rollouts as u64);
         let most = self.model_buffer_size.unwrap_or(usize::MAX).min(u32::MAX as usize);
         usize::try_from(rows).unwrap_or(usize::MAX).min(most)
     }
@@ -116,6 +116,10 @@ mod tests {
         // Humanoid: F 1000, retain 5.
         config = MbpoConfig { refit_every: 1000, retain_epochs: 5, ..config };
         assert_eq!(config.model_capacity(25), 12_500_000);
+        // 300 does not divide an epoch, which has fits at 0, 300, 600 and 900 all the same.
+        let uneven = MbpoConfig { refit_every: 300, ..config.clone() };
+        assert_eq!((0..5000).filter(|&t| uneven.refit_due(t)).count(), 20);
+        assert_eq!(uneven.model_capacity(1), 2_000_000);
         config.model_buffer_size = Some(1_000_000);
         assert_eq!(config.model_capacity(25), 1_000_000);
     }

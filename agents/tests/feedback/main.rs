@@ -79,7 +79,7 @@ fn trained(more: Value, updates: usize) -> Feedback {
 
 fn measured(agent: &mut Feedback) -> BTreeMap<String, f64> {
     let obs: Vec<f32> = states()[..40].iter().map(|&x| x as f32 * 1.5).collect();
-    let visited = Visited { action: vec![0.0; 20], next_obs: obs.clone(), obs };
+    let visited = Visited { action: vec![0.0; 20], next_obs: obs.clone(), obs, ..Visited::default() };
     agent.diagnose(&visited).unwrap().into_iter().collect()
 }
 

@@ -105,6 +105,7 @@ fn metrics_and_diagnostics_are_those_on_their_pages_and_looking_changes_nothing(
         obs: flat(&|row| row.obs.to_vec()),
         action: flat(&|row| row.action.to_vec()),
         next_obs: flat(&|row| row.next_obs.to_vec()),
+        ..Visited::default()
     };
     let before = bench.everything();
     let metrics = bench.agent.diagnose(&visited).unwrap();
@@ -125,6 +126,21 @@ fn metrics_and_diagnostics_are_those_on_their_pages_and_looking_changes_nothing(
     let value = |name: &str| metrics.iter().find(|(other, _)| other == name).map(|(_, value)| *value).unwrap();
     let (raw, log) = (value("model/value_aware_error/holdout"), value("model/value_aware_error_log/holdout"));
     assert!((raw.ln() - log).abs() < 1e-12);
+
+    // A pair that ended its episode, however wrong the model is there, counts for nothing.
+    let (rows, o, a) = (40, visited.obs.len() / 40, visited.action.len() / 40);
+    let mut ended = visited.clone();
+    ended.obs.extend_from_slice(&visited.obs[..o]);
+    ended.action.extend_from_slice(&visited.action[..a]);
+    ended.next_obs.extend(visited.obs[..o].iter().map(|x| x + 1e3));
+    ended.terminated = (0..=rows).map(|row| row == rows).collect();
+    let mut errors = |visited: &Visited| -> Vec<_> {
+        let metrics = bench.agent.diagnose(visited).unwrap();
+        metrics.into_iter().filter(|(name, _)| name.starts_with("model/") && name.ends_with("/visited")).collect()
+    };
+    assert_eq!(errors(&ended), errors(&visited));
+    ended.terminated.clear();
+    assert_ne!(errors(&ended), errors(&visited));
     assert!(value("model/error_step/10") > value("model/error_step/1"));
 }
 

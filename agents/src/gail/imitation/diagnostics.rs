@@ -110,7 +110,7 @@ impl Imitation {
     }
 
     /// Pairs as raw rows, `[R, I]`.
-    fn raw_rows(&self, Visited { obs, action, next_obs }: &Visited) -> Vec<f32> {
+    fn raw_rows(&self, Visited { obs, action, next_obs, .. }: &Visited) -> Vec<f32> {
         let count = obs.len() / self.obs_dim;
         let mut rows = vec![0.0; count * self.encoder.width()];
         self.encoder.encode_all((obs, action, next_obs), &vec![Flags::NONE; count], &mut rows);

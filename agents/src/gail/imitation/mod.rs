@@ -256,7 +256,7 @@ impl Rewards for Imitation {
 
     fn expert_pairs(&self) -> Option<Visited> {
         let (obs, action, next_obs) = self.expert.transitions();
-        (!obs.is_empty()).then_some(Visited { obs, action, next_obs })
+        (!obs.is_empty()).then_some(Visited { obs, action, next_obs, ..Visited::default() })
     }
 
     fn diagnose(&mut self, places: &[Place]) -> Result<Vec<(String, f64)>, AgentError> {

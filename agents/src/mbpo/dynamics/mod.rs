@@ -102,16 +102,6 @@ impl Dynamics {
         &self.holdout
     }
 
-    /// Number of parameters of all members.
-    pub fn parameters(&self) -> usize {
-        self.params.values.slice().len()
-    }
-
-    /// Gradient steps done.
-    pub fn steps(&self) -> u64 {
-        self.params.steps()
-    }
-
     /// What predictions need besides weights.
     pub fn view(&self) -> View<'_> {
         let scalers = Scalers { inputs: &self.inputs, targets: &self.targets };

@@ -41,11 +41,6 @@ impl Predictor {
         })
     }
 
-    /// Most rows at a time.
-    pub fn capacity(&self) -> usize {
-        self.order.len()
-    }
-
     /// Where (s, a) lead: `obs [R, O]` and `action [R, A]` to `reward [R]` and `next [R, O]`, row r by member `members[r]`. With `noise` a
     /// model that has variances draws, else it gives the mean. R is at most the capacity.
     #[allow(clippy::too_many_arguments)] // two inputs, two outputs, and who predicts how

@@ -1,7 +1,7 @@
 //! One gradient step of a fit by hand, on a CPU.
 //!
 //! A single network splits the batch's rows among the team's members, as the actor–critics do. An ensemble splits its networks among
-//! them; each takes its share through every layer in one batched product and steps it by itself.
+//! them; each takes its share through one layer after the other and steps it by itself.
 
 use std::ops::Range;
 
