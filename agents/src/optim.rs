@@ -106,6 +106,11 @@ impl Trained {
         &self.params
     }
 
+    /// The networks, and all parameters to change.
+    pub fn parts_mut(&mut self) -> (&[Mlp], &mut Buffer) {
+        (&self.mlps, &mut self.params)
+    }
+
     /// Takes these parameters (a policy learnt elsewhere, a starting point of one's own).
     pub fn set_params(&mut self, numbers: &[f32]) -> Result<(), AgentError> {
         if numbers.len() != self.params.tensor().numel() {

@@ -94,6 +94,36 @@ fn the_product_of_normalised_layers_is_beta_to_their_number() {
     }
 }
 
+#[test]
+fn projected_layers_are_at_most_beta_and_those_that_are_not_steep_are_free() {
+    for kind in ["sac", "td3"] {
+        let limited = |scale: f64| {
+            let norm = json!({"scale": scale, "iterations": 20, "form": "project"});
+            lesson(&with(kind, &json!({"critic_spectral_norm": norm})), 140)
+        };
+        let norms = |agent: &mut Box<dyn Agent>| -> Vec<f64> {
+            let metrics = agent.diagnose(&Visited::default()).unwrap();
+            let name = "lipschitz/spectral_norm/critic_";
+            metrics.into_iter().filter(|(known, _)| known.starts_with(name)).map(|(_, value)| value).collect()
+        };
+        // Where no layer reaches β nothing differs from critics without a limit, to the bit.
+        let (mut plain, _) = lesson(&with(kind, &json!({})), 140);
+        let (mut free, _) = limited(100.0);
+        let params = |agent: &dyn Agent| agent.save().unwrap().arrays["critic/params"].clone();
+        assert_eq!(params(&*free), params(&*plain));
+        assert_eq!(norms(&mut free), norms(&mut plain));
+        let plain = norms(&mut plain);
+        let (most, least) =
+            (plain.iter().fold(0.0, |a: f64, &b| a.max(b)), plain.iter().fold(9.0, |a: f64, &b| a.min(b)));
+        let scale = (most + least) / 2.0;
+        let (mut limited, _) = limited(scale);
+        let limited = norms(&mut limited);
+        assert!(limited.iter().all(|&norm| norm < 1.02 * scale), "{limited:?} {scale}");
+        assert!(limited.iter().any(|&norm| norm > 0.98 * scale), "{limited:?} {scale}");
+        assert!(limited.iter().any(|&norm| norm < 0.98 * scale), "{limited:?} {scale}");
+    }
+}
+
 /// Of weights at rest the iteration finds the norms; targets, averages of such layers, never exceed them.
 #[test]
 fn at_rest_the_product_is_exact_and_targets_stay_below_it() {

@@ -43,4 +43,4 @@ pub use sac_config::{SacConfig, Temperature};
 pub use td3::Td3;
 pub use td3_config::{Backup, DelayCounts, TargetUpdates, Td3Config};
 pub(crate) use value::local::bound as value_bound;
-pub use value::{CriticSpectralNorm, ValueRegulariser};
+pub use value::{CriticSpectralNorm, SpectralForm, ValueRegulariser};

@@ -94,8 +94,8 @@ impl Sac {
         let critic = net(&config.critic, obs_dim + act_dim, 1);
         let mut init = setup.streams.rng("init");
         let actor = Trained::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
-        let critics = Trained::new(vec![critic.clone(), critic], (&config.critic).into(), setup.device, &mut init)?;
-        let (spectral, targets) = value::limited(config.critic_spectral_norm.as_ref(), &critics, setup)?;
+        let mut critics = Trained::new(vec![critic.clone(), critic], (&config.critic).into(), setup.device, &mut init)?;
+        let (spectral, targets) = value::limited(config.critic_spectral_norm.as_ref(), &mut critics, setup)?;
         let regulariser = Regulariser::new(&config.value_regulariser, critics.mlps().len(), setup);
         Ok(Self {
             acting: Acting::new(&actor),
@@ -289,10 +289,6 @@ impl Learner for Sac {
         self.values_of(self.critic_params(), obs, action)
     }
 
-    fn value_scale(&self) -> Option<f64> {
-        Some(f64::from(self.units().scale))
-    }
-
     fn save(&self, state: &mut State) -> Result<(), AgentError> {
         self.actor.save("actor", state)?;
         self.critics.save("critic", state)?;
@@ -315,7 +311,7 @@ impl Learner for Sac {
         if let Some(returns) = &mut self.returns {
             returns.load(state)?;
         }
-        value::load(self.spectral.as_mut(), self.regulariser.as_mut(), &self.critics, state)?;
+        value::load(self.spectral.as_mut(), self.regulariser.as_mut(), &mut self.critics, state)?;
         self.tuner.load(state)?;
         self.exploration = state.get("streams/exploration")?;
         self.noise = state.get("streams/update")?;
@@ -331,7 +327,7 @@ mod tests {
     use crate::{
         Streams,
         actor_critic::{
-            CriticSpectralNorm, ReturnsConfig, Temperature,
+            ReturnsConfig, Temperature,
             testing::{self, assert_close, assert_gradient, assert_nearly},
         },
     };
@@ -371,7 +367,7 @@ mod tests {
             let (actor, critic) = (net.clone(), net);
             let plain = SacConfig { actor, critic, critic_loss, tau: 0.1, ..SacConfig::default() };
             for value_regulariser in testing::regularisers() {
-                for critic_spectral_norm in [None, Some(CriticSpectralNorm { scale: 1.5, iterations: 2 })] {
+                for critic_spectral_norm in testing::spectral_norms() {
                     let normalise_returns = critic_spectral_norm.map(|_| ReturnsConfig {
                         pop_art: false,
                         rate: 0.2,

@@ -104,8 +104,8 @@ impl Td3 {
         let mut init = setup.streams.rng("init");
         let actor = Trained::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
         let count = if config.twin { 2 } else { 1 };
-        let critics = Trained::new(vec![critic; count], (&config.critic).into(), setup.device, &mut init)?;
-        let (spectral, critic_targets) = value::limited(config.critic_spectral_norm.as_ref(), &critics, setup)?;
+        let mut critics = Trained::new(vec![critic; count], (&config.critic).into(), setup.device, &mut init)?;
+        let (spectral, critic_targets) = value::limited(config.critic_spectral_norm.as_ref(), &mut critics, setup)?;
         let regulariser = Regulariser::new(&config.value_regulariser, count, setup);
         Ok(Self {
             acting: Acting::new(&actor),
@@ -303,10 +303,6 @@ impl Learner for Td3 {
         self.values_of(self.critic_params(), obs, action)
     }
 
-    fn value_scale(&self) -> Option<f64> {
-        self.distribution.is_none().then(|| f64::from(self.units().scale))
-    }
-
     fn save(&self, state: &mut State) -> Result<(), AgentError> {
         self.actor.save("actor", state)?;
         self.actor_target.save("actor/target", state)?;
@@ -330,7 +326,7 @@ impl Learner for Td3 {
         if let Some(returns) = &mut self.returns {
             returns.load(state)?;
         }
-        value::load(self.spectral.as_mut(), self.regulariser.as_mut(), &self.critics, state)?;
+        value::load(self.spectral.as_mut(), self.regulariser.as_mut(), &mut self.critics, state)?;
         self.explorer.load(state)?;
         self.noise = state.get("streams/update")?;
         self.updates = state.get("updates")?;
@@ -345,7 +341,7 @@ mod tests {
     use crate::{
         Streams,
         actor_critic::{
-            Backup, CategoricalConfig, CriticHead, CriticSpectralNorm, DelayCounts, QuantileConfig, ReturnsConfig,
+            Backup, CategoricalConfig, CriticHead, DelayCounts, QuantileConfig, ReturnsConfig,
             testing::{self, assert_nearly},
         },
     };
@@ -402,7 +398,7 @@ mod tests {
             let (actor, critic, twin) = (net.clone(), net, count == 2);
             let plain = Td3Config { actor, critic, critic_loss, twin, tau: 0.1, ..Td3Config::default() };
             for value_regulariser in testing::regularisers() {
-                for critic_spectral_norm in [None, Some(CriticSpectralNorm { scale: 1.5, iterations: 2 })] {
+                for critic_spectral_norm in testing::spectral_norms() {
                     compare(&Td3Config { critic_spectral_norm, value_regulariser, ..plain.clone() });
                 }
             }

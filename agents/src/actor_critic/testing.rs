@@ -4,8 +4,8 @@ use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Tensor};
 
 use super::{
-    CriticLoss, NetworkConfig, ValueRegulariser,
-    value::{Against, RobustConfig, ValuePenaltyConfig},
+    CriticLoss, CriticSpectralNorm, NetworkConfig, ValueRegulariser,
+    value::{Against, RobustConfig, SpectralForm, ValuePenaltyConfig},
 };
 use crate::{
     Batch, Streams,
@@ -64,6 +64,12 @@ pub(crate) fn regularisers() -> Vec<ValueRegulariser> {
         ValueRegulariser::Robust(RobustConfig { every: 2, against: Against::First, ..robust }),
         ValueRegulariser::GradientPenalty(penalty),
     ]
+}
+
+/// Critics without a limit on their layers' norms, and with one of each form.
+pub(crate) fn spectral_norms() -> [Option<CriticSpectralNorm>; 3] {
+    let norm = CriticSpectralNorm { scale: 1.5, iterations: 2, ..CriticSpectralNorm::default() };
+    [None, Some(norm), Some(CriticSpectralNorm { form: SpectralForm::Project, scale: 0.8, ..norm })]
 }
 
 pub(crate) fn critics(net: &NetworkConfig, obs_dim: usize, act_dim: usize, count: usize) -> Trained {

@@ -73,6 +73,16 @@ impl SpectralNorm {
         }
     }
 
+    /// Brings those layers of `params` whose σ exceeds c back to it, W ← c W / σ, and leaves the others as they are: a projected gradient
+    /// step, not a normalised layer (Gouk et al. 2021, arXiv 1804.04368).
+    pub fn project(&mut self, params: &mut [f32]) {
+        for Normalised { layer, sigma, .. } in self.layers.iter_mut().filter(|layer| layer.sigma > self.scale) {
+            let factor = self.scale / *sigma;
+            params[layer.start..layer.bias()].iter_mut().for_each(|w| *w *= factor);
+            *sigma = self.scale;
+        }
+    }
+
     /// Turns a gradient with respect to the `effective` parameters into that with respect to the learnt ones, in place.
     pub fn pull_back(&self, effective: &[f32], gradient: &mut [f32]) {
         for Normalised { layer, u, v, sigma } in &self.layers {
@@ -170,6 +180,31 @@ mod tests {
             effective[mlp.layers[0].bias()..mlp.layers[1].start],
             params[mlp.layers[0].bias()..mlp.layers[1].start]
         );
+    }
+
+    #[test]
+    fn projection_shortens_steep_layers_and_leaves_the_others() {
+        let (mlp, params) = network();
+        let norm = |flat: &[f32], layer: &Layer| {
+            let flat = Tensor::from_slice(&flat[layer.start..layer.bias()]);
+            let matrix = flat.view([layer.outputs as i64, layer.inputs as i64]).to_kind(tch::Kind::Double);
+            matrix.svd(true, false).1.max().double_value(&[])
+        };
+        let norms: Vec<f64> = mlp.layers.iter().map(|layer| norm(&params, layer)).collect();
+        let between = (norms[0] + norms[1]) / 2.0;
+        let mut spectral = SpectralNorm::new(&mlp, 0..2, between, &mut Streams::new(1).rng("spectral"));
+        (0..500).for_each(|_| spectral.iterate(&params));
+        let mut projected = params.clone();
+        spectral.project(&mut projected);
+        for (layer, before) in mlp.layers.iter().zip(norms).take(2) {
+            let after = norm(&projected, layer);
+            assert!((after / before.min(between) - 1.0).abs() < 1e-5, "{before} {after}");
+            assert_eq!(before < between, projected[layer.start..layer.end()] == params[layer.start..layer.end()]);
+        }
+        assert_eq!(projected[mlp.layers[2].start..], params[mlp.layers[2].start..]);
+        let once = projected.clone();
+        spectral.project(&mut projected);
+        assert_eq!(projected, once);
     }
 
     #[test]

@@ -21,6 +21,13 @@ impl Mlp {
                         *weight = rng.random_range(-bound..bound) as f32;
                     }
                 }
+                Init::Glorot => {
+                    let bound = (6.0 / (layer.inputs + layer.outputs) as f64).sqrt();
+                    for weight in &mut params[layer.start..layer.bias()] {
+                        *weight = rng.random_range(-bound..bound) as f32;
+                    }
+                    params[layer.bias()..layer.scale()].fill(0.0);
+                }
                 Init::Orthogonal { output_gain } => {
                     let gain = if layer.last { output_gain } else { self.activation.gain() };
                     orthogonal(layer, gain, &mut params[layer.start..layer.bias()], rng);
@@ -90,17 +97,30 @@ mod tests {
         }
     }
 
+    /// Variance of a uniform law on ± b is b²/3; four standard errors of the estimate.
+    fn assert_fills(weights: &[f32], bound: f32) {
+        assert!(weights.iter().all(|w| w.abs() <= bound));
+        let n = weights.len() as f32;
+        let variance = weights.iter().map(|w| w * w).sum::<f32>() / n;
+        assert!((variance / (bound * bound / 3.0) - 1.0).abs() < 4.0 * (0.8 / n).sqrt(), "{variance}");
+    }
+
     #[test]
     fn uniform_weights_fill_plus_minus_one_over_root_inputs() {
         let (mlp, params) = first_weights(400, Init::Uniform);
         for layer in &mlp.layers {
-            let bound = 1.0 / (layer.inputs as f32).sqrt();
-            let weights = &params[layer.start..layer.scale()];
-            assert!(weights.iter().all(|w| w.abs() <= bound));
-            // Variance of a uniform law on ± b is b²/3; four standard errors of the estimate.
-            let n = weights.len() as f32;
-            let variance = weights.iter().map(|w| w * w).sum::<f32>() / n;
-            assert!((variance / (bound * bound / 3.0) - 1.0).abs() < 4.0 * (0.8 / n).sqrt(), "{variance}");
+            assert_fills(&params[layer.start..layer.scale()], 1.0 / (layer.inputs as f32).sqrt());
+        }
+        assert!(params.iter().all(|p| p.is_finite()));
+    }
+
+    #[test]
+    fn glorot_s_weights_fill_what_keeps_variances_both_ways() {
+        let (mlp, params) = first_weights(400, Init::Glorot);
+        for layer in &mlp.layers {
+            // Variance 2/(inputs + outputs).
+            assert_fills(&params[layer.start..layer.bias()], (6.0 / (layer.inputs + layer.outputs) as f32).sqrt());
+            assert!(params[layer.bias()..layer.scale()].iter().all(|&b| b == 0.0));
         }
         assert!(params.iter().all(|p| p.is_finite()));
     }

@@ -40,6 +40,8 @@ pub enum Init {
     /// Weights and biases uniform in ± 1/√(inputs), PyTorch's default.
     #[default]
     Uniform,
+    /// Weights uniform in ± √(6/(inputs + outputs)) and zero biases (Glorot & Bengio 2010, eq. 16), Keras's default.
+    Glorot,
     /// Orthogonal weights with the activation's gain, zero biases: `{orthogonal: {output_gain: 0.01}}`.
     Orthogonal {
         /// Gain of the last layer; 0.01 starts a policy near zero.

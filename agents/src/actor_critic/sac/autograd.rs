@@ -41,7 +41,7 @@ impl Sac {
         let (regularised, term) = value::add_term(self.regulariser.as_ref(), &critic_loss, &networks, &on, &replayed)?;
         let critic_norm = self.critics.step_tensor(&gradient(&regularised, &critics)?)?;
         if let Some(spectral) = &mut self.spectral {
-            spectral.refresh(&self.critics)?;
+            spectral.refresh(&mut self.critics)?;
         }
         self.errors = critic::errors(&replayed, &target)?;
         self.errors.iter_mut().for_each(|error| *error *= units.scale);

@@ -27,7 +27,7 @@ impl Td3 {
         let (critic_loss, regularised, term, value) = self.critic_loss(&used, &on, &target)?;
         let critic_norm = self.critics.step_tensor(&gradient(&regularised, &critics)?)?;
         if let Some(spectral) = &mut self.spectral {
-            spectral.refresh(&self.critics)?;
+            spectral.refresh(&mut self.critics)?;
         }
 
         let mut measured = None;

@@ -12,7 +12,7 @@ use crate::{
     lipschitz::Sides,
 };
 
-/// Spectral normalisation of every layer of every critic: Ŵ = β W / σ(W) [M], [Z].
+/// A limit on the spectral norm of every layer of every critic: Ŵ = β W / σ(W) [M], [Z], or a projection.
 ///
 /// With L linear layers each critic's constant with respect to (s, a) is β^L times its activations' (1 for ReLU). β = 1 is useless for
 /// returns of hundreds: such a critic moves by at most 1 for each unit of its input.
@@ -20,7 +20,7 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct CriticSpectralNorm {
-    /// β, the spectral norm of each layer, above 0. Default `5`, which is ours: [Z] names none. For a constant c of the whole critic take
+    /// β, the spectral norm of each layer, or the most it may have, above 0. Default `5`, which is ours: [Z] names none. For a constant c of the whole critic take
     /// c^(1/L).
     #[garde(custom(positive))]
     pub scale: f64,
@@ -29,12 +29,25 @@ pub struct CriticSpectralNorm {
     #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1000))]
     pub iterations: usize,
+    /// Whether every layer has norm β, or none more. Default `normalise` [Z].
+    pub form: SpectralForm,
 }
 
 impl Default for CriticSpectralNorm {
     fn default() -> Self {
-        Self { scale: 5.0, iterations: 1 }
+        Self { scale: 5.0, iterations: 1, form: SpectralForm::Normalise }
     }
+}
+
+/// What is done to layers in the name of β.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SpectralForm {
+    /// Ŵ = β W / σ(W): every layer has norm β, from the first update on.
+    #[default]
+    Normalise,
+    /// W ← W min(1, β / σ(W)) after each gradient step: layers that are not steep are left alone (Gouk et al. 2021, arXiv 1804.04368).
+    Project,
 }
 
 fn positive(scale: &f64, (): &()) -> garde::Result {

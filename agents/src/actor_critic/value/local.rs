@@ -99,7 +99,7 @@ mod tests {
     fn every_estimate_is_below_the_bound_and_secants_of_a_linear_piece_below_its_slope() {
         let returns = ReturnsConfig { pop_art: false, ..ReturnsConfig::default() };
         for (scale, normalise_returns) in [(None, None), (Some(2.0), None), (Some(0.7), Some(returns))] {
-            let critic_spectral_norm = scale.map(|scale| CriticSpectralNorm { scale, iterations: 1 });
+            let critic_spectral_norm = scale.map(|scale| CriticSpectralNorm { scale, ..CriticSpectralNorm::default() });
             let net = NetworkConfig { hidden: vec![32, 19], ..NetworkConfig::default() };
             let config = SacConfig {
                 actor: net.clone(),

@@ -4,7 +4,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `config` | the settings, `critic_spectral_norm` and `value_regulariser` of SAC and TD3 |
-//! | `spectral` | spectral normalisation of every layer, the first mechanism of the paper |
+//! | `spectral` | spectral normalisation of every layer, the first mechanism of the paper, or projection onto its bound |
 //! | `robust` | robust regularisation, the second: the value at states an adversary has moved |
 //! | `penalty` | a gradient penalty on the value |
 //! | `local` | how steep the value is near given states, for evaluations |
@@ -31,7 +31,7 @@ mod robust;
 mod spectral;
 
 pub use config::{
-    Adversary, Against, CriticSpectralNorm, PolicyAction, RobustConfig, StateUnits, ValuePenaltyConfig,
+    Adversary, Against, CriticSpectralNorm, PolicyAction, RobustConfig, SpectralForm, StateUnits, ValuePenaltyConfig,
     ValueRegulariser,
 };
 pub(crate) use config::{Beside, check_regulariser, check_spectral_norm};

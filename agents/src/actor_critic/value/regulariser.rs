@@ -239,7 +239,7 @@ pub(crate) fn save(spectral: Option<&SpectralCritics>, regulariser: Option<&Regu
 pub(crate) fn load(
     spectral: Option<&mut SpectralCritics>,
     regulariser: Option<&mut Regulariser>,
-    critics: &Trained,
+    critics: &mut Trained,
     state: &State,
 ) -> Result<(), AgentError> {
     if let Some(spectral) = spectral {

@@ -5,10 +5,12 @@
 //! Ŵ it gives. The target critics average Ŵ, not W: a mean of matrices of norm β has at most norm β, so that targets keep the bound
 //! without singular vectors of their own; and since only W's direction matters, Adam makes W grow (each step is orthogonal to it), so that
 //! an average of W would favour the later ones.
+//!
+//! By projection there is no Ŵ: each gradient step is followed by W ← W min(1, β / σ(W)), so layers that are not steep are free.
 
 use tch::{Device, Tensor};
 
-use super::CriticSpectralNorm;
+use super::{CriticSpectralNorm, SpectralForm};
 use crate::{
     AgentError, Setup, State, StreamRng,
     lipschitz::SpectralNorm,
@@ -25,17 +27,19 @@ pub(crate) struct SpectralCritics {
     norms: Vec<SpectralNorm>,
     /// Rounds of power iteration after a gradient step.
     iterations: usize,
+    form: SpectralForm,
     effective: Buffer,
 }
 
 impl SpectralCritics {
     /// Normalises every layer of these critics; the first vectors are drawn from `rng`.
-    fn new(config: &CriticSpectralNorm, critics: &Trained, rng: &mut StreamRng) -> Result<Self, AgentError> {
+    fn new(config: &CriticSpectralNorm, critics: &mut Trained, rng: &mut StreamRng) -> Result<Self, AgentError> {
         let params = critics.params().tensor();
         let norm = |mlp: &Mlp| SpectralNorm::new(mlp, 0..mlp.layers.len(), config.scale, rng);
         let mut spectral = Self {
             norms: critics.mlps().iter().map(norm).collect(),
             iterations: config.iterations,
+            form: config.form,
             effective: Buffer::zeros_on(&[params.numel()], params.device())?,
         };
         spectral.update(critics, FIRST_ROUNDS)?;
@@ -49,6 +53,9 @@ impl SpectralCritics {
 
     /// The parameters in use by autograd over the learnt ones, any device: the specification of `refresh` and `pull_back`.
     pub(crate) fn forward(&self, mlps: &[Mlp], params: &Tensor) -> Result<Tensor, AgentError> {
+        if self.form == SpectralForm::Project {
+            return Ok(params.shallow_clone());
+        }
         let each = parts(mlps)
             .zip(&self.norms)
             .map(|((mlp, start), norm)| norm.forward(&params.f_narrow(0, start as i64, mlp.len() as i64)?));
@@ -56,27 +63,39 @@ impl SpectralCritics {
     }
 
     /// After a gradient step: power iteration, and the parameters in use brought up to date.
-    pub(crate) fn refresh(&mut self, critics: &Trained) -> Result<(), AgentError> {
+    pub(crate) fn refresh(&mut self, critics: &mut Trained) -> Result<(), AgentError> {
         self.update(critics, self.iterations)
     }
 
-    fn update(&mut self, critics: &Trained, rounds: usize) -> Result<(), AgentError> {
-        let (Self { norms, effective, .. }, mlps) = (self, critics.mlps());
+    fn update(&mut self, critics: &mut Trained, rounds: usize) -> Result<(), AgentError> {
+        let (Self { norms, effective, form, .. }, (mlps, learnt)) = (self, critics.parts_mut());
+        let mut limit = |learnt: &mut [f32], effective: &mut [f32]| {
+            (0..rounds).for_each(|_| iterate(norms, mlps, learnt));
+            match form {
+                SpectralForm::Normalise => apply(norms, mlps, learnt, effective),
+                SpectralForm::Project => {
+                    project(norms, mlps, learnt);
+                    effective.copy_from_slice(learnt);
+                }
+            }
+        };
         if effective.tensor().device() == Device::Cpu {
-            let params = critics.params().slice();
-            (0..rounds).for_each(|_| iterate(norms, mlps, params));
-            apply(norms, mlps, params, effective.slice_mut());
+            limit(learnt.slice_mut(), effective.slice_mut());
             return Ok(());
         }
-        let params = critics.params().to_vec()?;
-        (0..rounds).for_each(|_| iterate(norms, mlps, &params));
-        let mut numbers = vec![0.0; params.len()];
-        apply(norms, mlps, &params, &mut numbers);
-        effective.fill_from(&numbers)
+        let (mut numbers, mut used) = (learnt.to_vec()?, effective.to_vec()?);
+        limit(&mut numbers, &mut used);
+        if *form == SpectralForm::Project {
+            learnt.fill_from(&numbers)?;
+        }
+        effective.fill_from(&used)
     }
 
     /// Turns gradients with respect to the parameters in use into those with respect to the learnt ones, in place.
     fn pull_back(&self, mlps: &[Mlp], gradients: &mut [&mut Gradient]) {
+        if self.form == SpectralForm::Project {
+            return;
+        }
         for gradient in gradients {
             for (index, ((mlp, start), norm)) in parts(mlps).zip(&self.norms).enumerate() {
                 let effective = &self.effective.slice()[start..start + mlp.len()];
@@ -93,7 +112,7 @@ impl SpectralCritics {
     }
 
     /// Takes back what `save` wrote; `critics` are restored already.
-    pub(crate) fn load(&mut self, critics: &Trained, state: &State) -> Result<(), AgentError> {
+    pub(crate) fn load(&mut self, critics: &mut Trained, state: &State) -> Result<(), AgentError> {
         for (index, norm) in self.norms.iter_mut().enumerate() {
             norm.load(&format!("critic/spectral/{index}"), state)?;
         }
@@ -122,6 +141,12 @@ fn apply(norms: &[SpectralNorm], mlps: &[Mlp], params: &[f32], effective: &mut [
     }
 }
 
+fn project(norms: &mut [SpectralNorm], mlps: &[Mlp], params: &mut [f32]) {
+    for ((mlp, start), norm) in parts(mlps).zip(norms) {
+        norm.project(&mut params[start..start + mlp.len()]);
+    }
+}
+
 /// `Trained::step` of critics that may be spectrally normalised: the gradients are those with respect to the parameters in use, and
 /// these are what the target follows. Returns the norm of the gradient with respect to the learnt parameters.
 pub(crate) fn step(
@@ -144,12 +169,12 @@ pub(crate) fn step(
 /// Spectral normalisation where `config` asks for it, and the targets of critics that are used so.
 pub(crate) fn limited(
     config: Option<&CriticSpectralNorm>,
-    critics: &Trained,
+    critics: &mut Trained,
     setup: &Setup,
 ) -> Result<(Option<SpectralCritics>, Target), AgentError> {
-    let mut targets = critics.target()?;
-    let Some(config) = config else { return Ok((None, targets)) };
+    let Some(config) = config else { return Ok((None, critics.target()?)) };
     let spectral = SpectralCritics::new(config, critics, &mut setup.streams.rng("critic-spectral-norm"))?;
+    let mut targets = critics.target()?;
     targets.params.fill_from(&spectral.effective.to_vec()?)?;
     Ok((Some(spectral), targets))
 }
