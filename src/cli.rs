@@ -414,6 +414,9 @@ pub struct ReportArgs {
     /// Leave out of the tables what was logged before this step [default: the sweep's, else 0]
     #[arg(long, value_name = "STEP")]
     pub from: Option<u64>,
+    /// Leave out of the tables what was logged after this step [default: nothing]
+    #[arg(long, value_name = "STEP")]
+    pub to: Option<u64>,
     /// Also list how soon runs reach this value, in steps and seconds [default: the sweep's for its own metric, else not]
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = finite)]
     pub reach: Option<f64>,

@@ -78,6 +78,14 @@ fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
     assert!(answer.contains("means +100.0"), "{answer}");
     assert_eq!(page.matches("<td>112.0 [").count(), 3, "of the last point alone: final, mean and best are one");
 
+    // Up to step 200 a run has x/2 and x + 1000: 584 for x = 112, and for x = 10, 12 and 13 the mean of 3x/4 + 500 is 508.75.
+    let options = ReportOptions { to: Some(200), ..with(Score::Mean, 0) };
+    let answer = report(&runs, root.path(), &options).unwrap().answer;
+    assert!(answer.contains("Difference of interquartile means +75.25"), "{answer}");
+    let options = ReportOptions { to: Some(99), ..with(Score::Last, 100) };
+    let error = report(&runs, root.path(), &options).unwrap_err().to_string();
+    assert_eq!(error, "to step 99: that is before step 100, the first");
+
     // In the sweep's own file, and what the command says goes before it.
     let lock = runs.join("sweep.lock.json");
     let text = std::fs::read_to_string(&lock).unwrap();
@@ -87,7 +95,7 @@ fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
     assert!(words(&ReportOptions::default()).contains("the mean <code>eval/return_mean</code> from step 200 on."));
     assert!(words(&with(Score::Last, 0)).contains("the last <code>eval/return_mean</code>."));
     let error = report(&runs, root.path(), &with(Score::Last, 301)).unwrap_err().to_string();
-    assert_eq!(error, "from step 301: the last value of `eval/return_mean` is of step 300");
+    assert_eq!(error, "from step 301 on: the values of `eval/return_mean` are of steps 100 to 300");
     std::fs::write(&lock, text.replace("\"figure\":null", "\"score\":\"median\"")).unwrap();
     let error = report(&runs, root.path(), &ReportOptions::default()).unwrap_err().to_string();
     assert_eq!(error, "score `median`: it is one of last, best, mean");

@@ -16,6 +16,7 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         baseline: args.baseline.clone(),
         score: args.score.map(Into::into),
         from: args.from,
+        to: args.to,
         reach: args.reach,
         references: lines(&args.lines, args.no_lines, std::slice::from_ref(&args.sweep), metric)?,
         ..ReportOptions::default()

@@ -109,11 +109,12 @@ impl Findings {
             let known = known.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
             return Err(AnalysisError::NoSuchMetric { metric: metric.clone(), known });
         }
-        let from = experiment.from;
-        if experiment.members.iter().all(|member| member.scored(metric, from).next().is_none()) {
-            let steps = experiment.members.iter().filter_map(|member| member.series.get(metric)?.last_key_value());
-            let last = steps.map(|(step, _)| *step).max().unwrap_or(0);
-            let problem = format!("from step {from}: the last value of `{metric}` is of step {last}");
+        let window = experiment.window;
+        if experiment.members.iter().all(|member| member.scored(metric, window).next().is_none()) {
+            let series = || experiment.members.iter().filter_map(|member| member.series.get(metric));
+            let first = series().filter_map(|series| Some(*series.first_key_value()?.0)).min().unwrap_or(0);
+            let last = series().filter_map(|series| Some(*series.last_key_value()?.0)).max().unwrap_or(0);
+            let problem = format!("{window}: the values of `{metric}` are of steps {first} to {last}");
             return Err(AnalysisError::Question(problem));
         }
         let named = options.baseline.clone().or_else(|| experiment.baseline.clone());
@@ -187,7 +188,7 @@ impl Findings {
 fn values(experiment: &Experiment) -> Values {
     let mut values = Values::new();
     for member in experiment.members.iter().filter(|member| member.state == State::Done) {
-        let series: Vec<f64> = member.scored(&experiment.metric, experiment.from).map(|(_, value)| value).collect();
+        let series: Vec<f64> = member.scored(&experiment.metric, experiment.window).map(|(_, value)| value).collect();
         let Some(last) = series.last() else { continue };
         let of_task = values.entry(member.variant.clone()).or_default().entry(member.task.clone()).or_default();
         let folder = || member.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,6 +1,7 @@
 //! Reads a sweep's folder: its question, and each run with how it stands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -46,9 +47,9 @@ pub(super) struct Member {
 
 impl Member {
     /// What the tables take of the metric compared: step and value, in order.
-    pub(super) fn scored(&self, metric: &str, from: u64) -> impl Iterator<Item = (u64, f64)> {
+    pub(super) fn scored(&self, metric: &str, window: Window) -> impl Iterator<Item = (u64, f64)> {
         let series = self.series.get(metric).into_iter();
-        series.flat_map(move |series| series.range(from..)).map(|(step, value)| (*step, *value))
+        series.flat_map(move |series| series.range(window.from..=window.to)).map(|(step, value)| (*step, *value))
     }
 
     /// This metric as a run for curves.
@@ -56,6 +57,36 @@ impl Member {
         let series = self.series.get(metric).filter(|series| !series.is_empty())?.clone();
         let (folder, variant) = (self.folder.clone(), PathBuf::from(&self.variant));
         Some(Run { folder, variant, task: Some(self.task.clone()), series })
+    }
+}
+
+/// The steps that tables take, both ends among them; `from` is at most `to`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+impl Window {
+    pub(super) const ALL: Self = Self { from: 0, to: u64::MAX };
+
+    fn new(from: u64, to: Option<u64>) -> Result<Self, AnalysisError> {
+        match to.unwrap_or(u64::MAX) {
+            to if to < from => {
+                Err(AnalysisError::Question(format!("to step {to}: that is before step {from}, the first")))
+            }
+            to => Ok(Self { from, to }),
+        }
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.from, self.to) {
+            (0, u64::MAX) => Ok(()),
+            (from, u64::MAX) => write!(f, "from step {from} on"),
+            (from, to) => write!(f, "from step {from} to {to}"),
+        }
     }
 }
 
@@ -69,8 +100,7 @@ pub(super) struct Experiment {
     pub(super) metric: String,
     pub(super) baseline: Option<String>,
     pub(super) score: Score,
-    /// Tables begin at this step.
-    pub(super) from: u64,
+    pub(super) window: Window,
     pub(super) reach: Option<f64>,
     pub(super) members: Vec<Member>,
     pub(super) warnings: Vec<Warning>,
@@ -106,7 +136,7 @@ impl Experiment {
             metric,
             baseline: asked("baseline"),
             score,
-            from: options.from.or_else(|| value("from").as_u64()).unwrap_or(0),
+            window: Window::new(options.from.or_else(|| value("from").as_u64()).unwrap_or(0), options.to)?,
             // The sweep's value is one of its own metric.
             reach: options.reach.or_else(|| value("reach").as_f64().filter(|_| options.metric.is_none())),
             members,

@@ -61,6 +61,8 @@ pub struct ReportOptions {
     pub score: Option<Score>,
     /// Tables leave out what was logged before this step. Default: the sweep's, else 0.
     pub from: Option<u64>,
+    /// Tables leave out what was logged after this step. Default: nothing.
+    pub to: Option<u64>,
     /// How soon runs reach this value is listed. Default: the sweep's, if the metric is the sweep's too, else not.
     pub reach: Option<f64>,
     /// Horizontal lines in the curves.

@@ -50,7 +50,8 @@ pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &Repor
 fn overview(experiment: &Experiment) -> String {
     let done = experiment.members.iter().filter(|member| member.state == State::Done).count();
     let tasks: Vec<&str> = experiment.tasks().into_iter().filter(|task| !task.is_empty()).collect();
-    let since = if experiment.from == 0 { String::new() } else { format!(" from step {} on", experiment.from) };
+    let window = experiment.window.to_string();
+    let since = if window.is_empty() { window } else { format!(" {window}") };
     format!(
         "{} variants on {}, {} runs of which {done} are done. Compared by the {} <code>{}</code>{since}.",
         experiment.variants().len(),

@@ -1,7 +1,7 @@
 //! How soon runs reach a value of the metric compared: in steps, and by the clock.
 
 use super::compare::{interquartile_mean, short, with_ends};
-use super::gather::{Experiment, State};
+use super::gather::{Experiment, State, Window};
 use crate::{AnalysisError, Bootstrap, Interval};
 
 /// One variant on one task.
@@ -44,7 +44,7 @@ pub(super) fn reach(experiment: &Experiment, value: f64, bootstrap: &Bootstrap) 
                 continue;
             }
             let first = done.iter().filter_map(|member| {
-                let (step, _) = member.scored(&experiment.metric, 0).find(|(_, logged)| *logged >= value)?;
+                let (step, _) = member.scored(&experiment.metric, Window::ALL).find(|(_, logged)| *logged >= value)?;
                 Some((step as f64, member.seconds.get(&step).copied().unwrap_or(f64::NAN)))
             });
             let (steps, seconds): (Vec<f64>, Vec<f64>) = first.unzip();
