@@ -372,6 +372,25 @@ proptest! {
     }
 }
 
+/// Minari's folder beside a file is ours where it is a link to that file; another's dataset of the same name is left alone.
+#[test]
+fn another_dataset_is_not_taken_for_our_link() {
+    let (folder, demonstrations) = (tempfile::tempdir().unwrap(), pendulum(1));
+    let path = folder.path().join("hopper.hdf5");
+    demonstrations.write(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    demonstrations.write(&path).unwrap();
+    let refused = |path: &std::path::Path| demonstrations.write(path).unwrap_err().to_string();
+    let twin = folder.path().join("hopper-v0.hdf5");
+    assert!(refused(&twin).contains("which is another dataset; choose another name"), "{}", refused(&twin));
+    assert!(!twin.exists());
+    let theirs = folder.path().join("walker-v0/data/main_data.hdf5");
+    std::fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+    std::fs::write(&theirs, "theirs").unwrap();
+    assert!(refused(&folder.path().join("walker.hdf5")).contains("main_data.hdf5, which is another dataset"));
+    assert_eq!(std::fs::read(&theirs).unwrap(), b"theirs");
+}
+
 /// h5py's headers carry no checksums, so damage to them reaches further than damage to ours.
 #[test]
 fn a_damaged_file_of_minari_never_panics() {

@@ -22,6 +22,7 @@ const LEVEL: u32 = 6;
 pub(super) fn write(demonstrations: &Demonstrations, path: &Path) -> Result<(), String> {
     demonstrations.check(None)?;
     let layout = Layout::of(path)?;
+    layout.refuse_another(path)?;
     let types = Types {
         observations: smallest_type(demonstrations, |episode| &episode.observations),
         actions: smallest_type(demonstrations, |episode| &episode.actions),
@@ -52,6 +53,22 @@ impl Layout {
         }
         let id = versioned(stem);
         Ok(Self { folder: parent.join(&id).join("data"), id })
+    }
+
+    /// Refuses to put the folder's link where another dataset is: a file of its own, or a link to one of another name.
+    fn refuse_another(&self, path: &Path) -> Result<(), String> {
+        let link = self.folder.join("main_data.hdf5");
+        if link == path || fs::symlink_metadata(&link).is_err() {
+            return Ok(());
+        }
+        let ours = fs::read_link(&link).ok().and_then(|to| Some(to.file_name()? == path.file_name()?));
+        match ours {
+            Some(true) => Ok(()),
+            _ => Err(format!(
+                "would take the place of {}, which is another dataset; choose another name",
+                link.display()
+            )),
+        }
     }
 
     /// `main_data.hdf5` in the folder, unless the file itself is that.
