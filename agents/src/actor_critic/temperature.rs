@@ -9,7 +9,7 @@ use crate::{
 /// α, and the Adam that tunes its logarithm where it is tuned. One number, so plain f64 everywhere.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tuner {
-    /// log α; −∞ where α is fixed at 0.
+    /// log α; where α is fixed at 0 the least finite number, whose exponential is 0.
     log_alpha: f64,
     m: f64,
     v: f64,
@@ -23,7 +23,7 @@ impl Tuner {
             Temperature::Auto { initial, .. } => *initial,
             Temperature::Fixed { alpha } => *alpha,
         };
-        Self { log_alpha: alpha.ln(), m: 0.0, v: 0.0, steps: 0 }
+        Self { log_alpha: alpha.ln().max(f64::MIN), m: 0.0, v: 0.0, steps: 0 }
     }
 
     /// α.
@@ -64,4 +64,22 @@ impl Tuner {
 /// J(α), which is also its derivative with respect to log α.
 pub fn loss(log_alpha: f64, mean_log_prob: f64, target_entropy: f64) -> f64 {
     -log_alpha.exp() * (mean_log_prob + target_entropy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A checkpoint takes finite numbers alone, and the logarithm of 0 is none.
+    #[test]
+    fn a_temperature_of_zero_is_zero_and_can_be_saved() {
+        let saved = Tuner::new(&Temperature::Fixed { alpha: 0.0 });
+        let mut state = State::default();
+        saved.save(&mut state);
+        let numbers = state.f64("temperature/log_alpha_m_v", &[3]).unwrap();
+        assert!(numbers.iter().all(|number| number.is_finite()), "{numbers:?}");
+        let mut loaded = Tuner::new(&Temperature::Fixed { alpha: 1.0 });
+        loaded.load(&state).unwrap();
+        assert_eq!((saved.alpha(), loaded.alpha()), (0.0, 0.0));
+    }
 }
