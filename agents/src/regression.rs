@@ -8,12 +8,9 @@ use tch::{Device, Tensor};
 use crate::{
     AgentError, State, StreamRng,
     actor_critic::{finite, gradient, leaf},
-    nets::{Buffer, Gradient, Mlp, Pass, Team, Weights},
+    nets::{Buffer, Gradient, Mlp, Pass, Rooms, Team, Weights},
     optim::{OptimiserConfig, Trained},
 };
-
-/// Different numbers of rows whose buffers are kept; asking for more of them drops those not used for longest.
-const SIZES: usize = 4;
 
 /// The loss L, a scalar: `output` and `target` `[B, O]`.
 pub fn loss(output: &Tensor, target: &Tensor) -> Tensor {
@@ -146,14 +143,12 @@ struct ByHand {
     /// The first layer's weight, for gradients with respect to inputs.
     columns: Tensor,
     gradient: Gradient,
-    /// Least recently used first.
-    rooms: Vec<Room>,
+    rooms: Rooms<Room>,
 }
 
 /// Buffers for a number of rows.
 #[derive(Debug)]
 struct Room {
-    rows: usize,
     pass: Pass,
     /// Gradient with respect to the inputs, `[rows, I]`.
     inputs: Buffer,
@@ -163,30 +158,13 @@ impl ByHand {
     fn new(net: &Trained) -> Result<Self, AgentError> {
         let weights = net.weights().swap_remove(0);
         let columns = weights.first_columns(0, net.mlps()[0].inputs());
-        Ok(Self { columns, weights, gradient: net.gradient()?, rooms: Vec::new() })
-    }
-
-    /// Index of the buffers for the rows of `x`, made unless they are there.
-    fn room(&mut self, net: &Trained, x: &Tensor) -> Result<usize, AgentError> {
-        let (mlp, rows) = (&net.mlps()[0], x.size().first().map_or(0, |&rows| rows as usize));
-        let room = match self.rooms.iter().position(|room| room.rows == rows) {
-            Some(at) => self.rooms.remove(at),
-            None => {
-                if self.rooms.len() == SIZES {
-                    self.rooms.remove(0);
-                }
-                Room { rows, pass: Pass::new(mlp, rows)?, inputs: Buffer::zeros(&[rows, mlp.inputs()])? }
-            }
-        };
-        self.rooms.push(room);
-        Ok(self.rooms.len() - 1)
+        Ok(Self { columns, weights, gradient: net.gradient()?, rooms: Rooms::default() })
     }
 
     /// L, and its gradient in `self.gradient`.
     fn loss(&mut self, net: &Trained, x: &Tensor, y: &Tensor) -> Result<f64, AgentError> {
-        let room = self.room(net, x)?;
-        let Room { rows, pass, .. } = &mut self.rooms[room];
-        let target = Buffer::rows_of(y, 0..*rows)?;
+        let (rows, Room { pass, .. }) = room(&mut self.rooms, net, x)?;
+        let target = Buffer::rows_of(y, 0..rows)?;
         pass.forward(&self.weights, x)?;
         let (output, slopes) = pass.output_and_gradient();
         if target.slice().len() != output.len() {
@@ -205,8 +183,8 @@ impl ByHand {
     }
 
     fn predict(&mut self, net: &Trained, x: &Tensor) -> Result<Vec<f32>, AgentError> {
-        let room = self.room(net, x)?;
-        Ok(self.rooms[room].pass.forward(&self.weights, x)?.to_vec())
+        let (_, Room { pass, .. }) = room(&mut self.rooms, net, x)?;
+        Ok(pass.forward(&self.weights, x)?.to_vec())
     }
 
     fn input_gradient(
@@ -215,8 +193,7 @@ impl ByHand {
         x: &Tensor,
         outer: impl FnOnce(&[f32], &mut [f32]),
     ) -> Result<Vec<f32>, AgentError> {
-        let room = self.room(net, x)?;
-        let Room { pass, inputs, .. } = &mut self.rooms[room];
+        let (_, Room { pass, inputs }) = room(&mut self.rooms, net, x)?;
         pass.forward(&self.weights, x)?;
         let (output, slopes) = pass.output_and_gradient();
         outer(output, slopes);
@@ -224,6 +201,14 @@ impl ByHand {
         pass.input_gradient(&self.columns, inputs)?;
         Ok(inputs.slice().to_vec())
     }
+}
+
+/// The buffers for the rows of `x`, and how many these are.
+fn room<'a>(rooms: &'a mut Rooms<Room>, net: &Trained, x: &Tensor) -> Result<(usize, &'a mut Room), AgentError> {
+    let (mlp, rows) = (&net.mlps()[0], x.size().first().map_or(0, |&rows| rows as usize));
+    let make =
+        || Ok::<_, AgentError>(Room { pass: Pass::new(mlp, rows)?, inputs: Buffer::zeros(&[rows, mlp.inputs()])? });
+    Ok((rows, rooms.of(rows, make)?))
 }
 
 #[cfg(test)]

@@ -3,8 +3,6 @@
 //! On a CPU, for ReLU and LeakyReLU, the step is written out (the penalty's double backward in closed form, `lipschitz::InputGradient`); otherwise
 //! it is autograd, which is also its specification.
 
-use std::collections::BTreeMap;
-
 use tch::{Device, Kind, Tensor};
 
 use super::{
@@ -15,7 +13,7 @@ use crate::{
     AgentError, State, StreamRng,
     actor_critic::learner::{finite, gradient, leaf},
     lipschitz::{InputGradient, SpectralNorm},
-    nets::{Buffer, Gradient, Mlp, Pass, Team, Weights},
+    nets::{Buffer, Gradient, Mlp, Pass, Rooms, Team, Weights},
     optim::Trained,
 };
 
@@ -33,8 +31,8 @@ pub(super) struct Discriminator {
     weights: Weights,
     by_hand: Option<ByHand>,
     /// Buffers for logits of so many rows, and for their input gradients.
-    scorers: BTreeMap<usize, (Buffer, Pass)>,
-    gradients: BTreeMap<usize, (Buffer, InputGradient)>,
+    scorers: Rooms<(Buffer, Pass)>,
+    gradients: Rooms<Option<(Buffer, InputGradient)>>,
     /// Logits found on another device.
     elsewhere: Vec<f32>,
     team: Team,
@@ -115,8 +113,8 @@ impl Discriminator {
             spectral,
             effective,
             by_hand,
-            scorers: BTreeMap::new(),
-            gradients: BTreeMap::new(),
+            scorers: Rooms::default(),
+            gradients: Rooms::default(),
             elsewhere: Vec::new(),
             team: Team::new(1)?,
             steps: 0,
@@ -149,10 +147,8 @@ impl Discriminator {
             self.elsewhere = Vec::try_from(tch::no_grad(|| self.forward(&x))?.f_to(Device::Cpu)?)?;
             return Ok(&self.elsewhere);
         }
-        if let std::collections::btree_map::Entry::Vacant(entry) = self.scorers.entry(count) {
-            entry.insert((Buffer::zeros(&[count, width])?, Pass::new(mlp, count)?));
-        }
-        let Some((x, pass)) = self.scorers.get_mut(&count) else { return Ok(&[]) };
+        let make = || Ok::<_, AgentError>((Buffer::zeros(&[count, width])?, Pass::new(mlp, count)?));
+        let (x, pass) = self.scorers.of(count, make)?;
         x.slice_mut().copy_from_slice(rows);
         pass.forward(&self.weights, x.tensor())
     }
@@ -167,13 +163,12 @@ impl Discriminator {
     pub(super) fn gradient_norms(&mut self, rows: &[f32], slopes: &[f32]) -> Result<Vec<f32>, AgentError> {
         let width = self.width();
         let count = rows.len() / width;
-        if !self.gradients.contains_key(&count)
-            && self.by_hand.is_some()
-            && let Some(pass) = InputGradient::new(&self.trained.mlps()[0], count)?
-        {
-            self.gradients.insert(count, (Buffer::zeros(&[count, width])?, pass));
-        }
-        let gradient = match self.gradients.get_mut(&count) {
+        let (by_hand, mlp) = (self.by_hand.is_some(), &self.trained.mlps()[0]);
+        let room = self.gradients.of(count, || match InputGradient::new(mlp, count)? {
+            Some(pass) if by_hand => Ok::<_, AgentError>(Some((Buffer::zeros(&[count, width])?, pass))),
+            _ => Ok(None),
+        })?;
+        let gradient = match room {
             Some((x, pass)) => {
                 x.slice_mut().copy_from_slice(rows);
                 pass.run(&self.weights, x.tensor())?.to_vec()

@@ -7,6 +7,7 @@
 //! | `mlp` | the perceptron: where each parameter lies in the flat buffer, its autograd form |
 //! | `init` | first weights from a random stream |
 //! | `product` | matrix products |
+//! | `rooms` | buffers by number of rows, the last few kept |
 //! | `pass` | hand-written forward and backward over preallocated buffers |
 //! | `forward` | outputs alone, for many rows |
 //! | `single` | one observation, no libtorch call |
@@ -26,6 +27,7 @@ mod mlp;
 mod pass;
 mod product;
 mod pull_back;
+mod rooms;
 mod single;
 mod spec;
 mod team;
@@ -37,6 +39,7 @@ pub use mlp::{Layer, Mlp};
 pub use pass::{Gradient, Pass, Weights};
 pub use product::product;
 pub use pull_back::PullBack;
+pub use rooms::Rooms;
 pub use single::Single;
 pub use spec::{Activation, Init};
 pub use team::Team;
