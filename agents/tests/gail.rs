@@ -149,9 +149,118 @@ fn an_absorbing_state_makes_ending_worth_what_going_on_is() {
     assert_eq!(replay.len(), 30, "absorbing transitions are not stored");
     let window = windows(&mut imitation, &replay, &STARTS, 10);
     let value = 2.0 / (1.0 - GAMMA);
-    let whole: Vec<f64> =
-        read(&window.batch.reward).iter().zip(read(&window.batch.discount)).map(|(r, d)| r + d * value).collect();
-    assert_all_close(&whole, &[value; 5]);
+    let whole = |window: &WindowBatch, value: f64| -> Vec<f64> {
+        read(&window.batch.reward).iter().zip(read(&window.batch.discount)).map(|(r, d)| r + d * value).collect()
+    };
+    assert_all_close(&whole(&window, value), &[value; 5]);
+    // A factor on every reward, the absorbing state's included, is a change of units.
+    let more = json!({"reward": {"kind": "constant", "value": 2.0}, "shaping": {"kind": "constant", "factor": 0.5}});
+    let mut shaped = self::imitation(more, true).unwrap();
+    let replay = fill(&mut shaped, &[(15, true)], 15);
+    assert_all_close(&whole(&windows(&mut shaped, &replay, &STARTS, 10), value / 2.0), &[value / 2.0; 5]);
+}
+
+/// The other shapings see the absorbing row too: with κ 1 everywhere nothing changes, and with κ at its floor all of a return that ends there does,
+/// r(absorbing)/(1 − γ) included.
+#[test]
+fn shapings_by_gradients_precondition_the_absorbing_reward() {
+    let returns = |shaping: Value| {
+        // A head that is not near zero, so that the logit is steep everywhere.
+        let steep = json!({"init": {"orthogonal": {"output_gain": 3.0}}});
+        let mut imitation = imitation(json!({"shaping": shaping, "discriminator": steep}), true).unwrap();
+        let replay = fill(&mut imitation, &[(15, true)], 15);
+        read(&windows(&mut imitation, &replay, &[5], 10).batch.reward)
+    };
+    let plain = returns(Value::Null);
+    assert_eq!(returns(json!({"kind": "gradient", "target": 100.0})), plain);
+    assert_eq!(returns(json!({"kind": "purple", "target": 100.0})), plain);
+    let floored =
+        json!({"kind": "gradient", "target": 0.0, "floor": 0.5, "std_floor": 1e-6, "history": 1, "per_call": true});
+    assert_all_close(&returns(floored), &[plain[0] / 2.0]);
+}
+
+#[test]
+fn the_mean_reward_is_of_rows_within_their_windows() {
+    let mut imitation = imitation(json!({"reward": {"kind": "environment"}, "absorbing": "off"}), true).unwrap();
+    let replay = fill(&mut imitation, &[(15, true)], 15);
+    let mut window = windows(&mut imitation, &replay, &[13, 14], 10);
+    let mut metrics = Metrics::default();
+    imitation.relabel(&mut window, &mut metrics).unwrap();
+    let mean = metrics.drain().into_iter().find(|(name, _)| name == "train/reward_mean").unwrap().1;
+    // Rows 13 and 14, and 14 again: three of the twenty slots.
+    assert_all_close(&[mean], &[(number(7 * 13) + 2.0 * number(7 * 14)) / 3.0]);
+}
+
+/// A time limit that counts as a termination has nothing after it, unless the task ended the episode: no demonstrated time limit has.
+#[test]
+fn time_limits_taken_for_terminations_lead_to_no_absorbing_state() {
+    let more = json!({"reward": {"kind": "constant", "value": 2.0}, "absorbing": "value", "reference": {"timeouts_terminate": true}});
+    let mut imitation = imitation(more, true).unwrap();
+    let replay = fill(&mut imitation, &[(15, false), (15, true)], 5);
+    let window = windows(&mut imitation, &replay, &[10, 25], 10);
+    assert_all_close(&read(&window.batch.discount), &[0.0, 0.0]);
+    assert_all_close(&read(&window.batch.reward), &[2.0 * sum(5), 2.0 / (1.0 - GAMMA)]);
+    let mut state = State::default();
+    imitation.save(&mut state).unwrap();
+    assert_eq!(state.get::<u64>("imitation/terminations").unwrap(), 1);
+}
+
+/// Where observations hardly vary their standardised ones are a hundred times as large, and the logit's gradient in raw units with them: what the
+/// penalty holds at k is the gradient in its own units.
+#[test]
+fn what_is_compared_with_the_target_is_in_the_penalty_s_units() {
+    let share = |units: &str, target: f64| {
+        let penalty = json!({"units": units, "target": target});
+        let mut agent =
+            agent(json!({"discriminator": {"standardise": true, "spectral_norm": false, "gradient_penalty": penalty}}));
+        for i in 0..40 {
+            let numbers: Vec<f32> = (0..2 * OBS + ACT).map(|k| 0.1 * number(i * 20 + k) as f32).collect();
+            let (obs, rest) = numbers.split_at(OBS);
+            let (action, next_obs) = rest.split_at(ACT);
+            let step = Transition { obs, action, reward: 0.0, next_obs, terminated: false, truncated: false };
+            agent.observe(&step).unwrap();
+        }
+        let metrics = agent.diagnose(&Visited::default()).unwrap();
+        let value = |name: &str| metrics.iter().find(|(other, _)| other == name).unwrap().1;
+        let norm = |which: &str| value(&format!("lipschitz/discriminator_gradient/replay/{which}"));
+        (
+            value("lipschitz/share_above_target/replay"),
+            value("lipschitz/within_target/replay"),
+            norm("q50"),
+            norm("max"),
+        )
+    };
+    // An untrained logit's gradient is small; in raw units it is larger by 1/0.1, the floor of the moments' deviation.
+    let (_, _, median, most) = share("environment", 1.0);
+    let (above, within, ..) = share("environment", median);
+    assert!((0.3..=0.7).contains(&above) && within < 1.0, "{above} {within}");
+    let (above, within, ..) = share("network", median);
+    assert_eq!((above, within), (0.0, 1.0), "of at most {most} in raw units");
+}
+
+/// A clone has learnt on inputs standardised by the demonstrations' moments, and keeps them until it learns.
+#[test]
+fn steps_before_learning_do_not_change_what_a_clone_does() {
+    let more = json!({"warm_start": {"updates": 20}, "policy": {"normalise_observations": {}, "learning_starts": 500}});
+    let mut agent = agent(more);
+    let (obs, mut before, mut after) = ([0.9, 1.1, 1.0], [0.0; ACT], [0.0; ACT]);
+    agent.act(&obs, &mut after).unwrap();
+    agent.act_greedy(&obs, &mut before).unwrap();
+    let step = |reward| Transition {
+        obs: &[50.0, -3.0, 7.0],
+        action: &[0.0; ACT],
+        reward,
+        next_obs: &obs,
+        terminated: false,
+        truncated: false,
+    };
+    (0..499).for_each(|i| agent.observe(&step(number(i) as f32)).unwrap());
+    agent.act_greedy(&obs, &mut after).unwrap();
+    assert_eq!(after, before);
+    // The moments are the demonstrations' own, and what the policy sees once it learns joins them.
+    (0..50).for_each(|i| agent.observe(&step(number(i) as f32)).unwrap());
+    agent.act_greedy(&obs, &mut after).unwrap();
+    assert_ne!(after, before);
 }
 
 #[test]
@@ -216,6 +325,19 @@ fn what_cannot_work_is_refused_with_a_remedy() {
         refused(json!({"discriminator": {"batch_size": 64}}), true).contains("a batch of the discriminator takes 64")
     );
     assert!(refused(json!({"episodes": 9}), true).contains("the demonstrations have 4"));
+    let environment = json!({"kind": "environment"});
+    assert!(
+        refused(json!({"reward": environment, "shaping": {"kind": "gradient", "target": 1.0}}), true)
+            .contains("the environment's reward has no gradient")
+    );
+    assert!(
+        refused(json!({"reward": environment, "warm_start": {}, "keep_every": 40}), true)
+            .starts_with("agent.warm_start: has nothing to clone")
+    );
+    let red = |keep: u64| json!({"reward": {"kind": "red", "epochs": 1}, "discriminator": {"batch_size": 640}, "keep_every": keep});
+    assert!(imitation(red(2), true).is_ok(), "no discriminator takes a batch");
+    assert!(imitation(red(40), true).is_ok(), "absorbing transitions are left");
+    assert!(refused(red(40), false).contains("no transition is left of 4 episodes"));
     let config: GailConfig = serde_json::from_value(config(json!({}))).unwrap();
     let nothing = Imitation::new(&config, &config.schedule(), &Lesson::NONE, &setup()).err().unwrap().to_string();
     assert!(nothing.starts_with("agent.demonstrations: is missing"), "{nothing}");

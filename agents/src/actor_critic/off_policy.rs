@@ -199,7 +199,10 @@ impl Agent for OffPolicy {
 
     fn observe(&mut self, transition: &Transition<'_>) -> Result<(), AgentError> {
         self.steps += 1;
-        if let Some(normaliser) = &mut self.normaliser {
+        let held = matches!(&self.drawn, Drawn::Rewarded { rewards, .. } if rewards.holds_moments());
+        if let Some(normaliser) =
+            self.normaliser.as_mut().filter(|_| !held || self.steps > self.schedule.learning_starts)
+        {
             normaliser.update(transition.obs);
         }
         if transition.terminated || transition.truncated {

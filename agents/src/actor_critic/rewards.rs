@@ -15,6 +15,10 @@ pub trait Rewards {
         normaliser: Option<&mut RunningNormaliser>,
     ) -> Result<(), AgentError>;
 
+    /// Whether `begin` fits the learner to observations standardised as they were then. They stay so until learning starts: the steps before it, random
+    /// ones often, would leave the clone with inputs that it has not learnt.
+    fn holds_moments(&self) -> bool;
+
     /// Puts a transition into the buffer, marked as `relabel` wants it.
     fn observe(&mut self, transition: &Transition<'_>, replay: &mut Replay) -> Result<(), AgentError>;
 

@@ -137,8 +137,9 @@ impl Encoder {
                 (slopes[self.obs_dim], slopes[width - 1]) = (0.0, 0.0);
             }
             for start in self.states() {
+                let absorbed = self.indicators && row[start + self.obs_dim] == 1.0;
                 for i in 0..self.obs_dim {
-                    let (x, slope) = match normaliser {
+                    let (x, slope) = match normaliser.filter(|_| !absorbed) {
                         Some(normaliser) => normaliser.affine(i, row[start + i]),
                         None => (row[start + i], 1.0),
                     };
@@ -238,6 +239,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn absorbing_states_are_not_standardised_nor_are_their_slopes() {
+        let mut normaliser = RunningNormaliser::new(2, NormaliserOptions { clip: f64::INFINITY, variance_floor: 1e-8 });
+        normaliser.update(&[0.0, 0.0, 4.0, 100.0]); // the zeros of an absorbing state standardise to −1
+        let encoder = encoder(DiscriminatorInput::StateState, true);
+        let seen = Seen { flags: Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING, ..SEEN };
+        let (mut row, mut slopes) = (vec![9.0; encoder.width()], vec![0.0; encoder.width()]);
+        encoder.encode(seen, &mut row);
+        encoder.slopes(Some(&normaliser), Units::Environment, &row, &mut slopes);
+        assert_eq!(slopes, [1.0; 6]);
+        encoder.squash(Some(&normaliser), &mut row);
+        assert_eq!(row, [0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]

@@ -75,13 +75,6 @@ impl Replay {
         Ok(())
     }
 
-    /// Moves the exponent β of the importance weights, which is usually annealed towards 1.
-    pub fn set_beta(&mut self, beta: f64) {
-        if let Some(priorities) = &mut self.priorities {
-            priorities.config.beta = beta;
-        }
-    }
-
     fn draw(&self, rng: &mut StreamRng, index: &mut [u32], weight: &mut [f32]) -> Result<(), AgentError> {
         if self.is_empty() {
             return Err(wrong("sampled while empty; store a transition first".into()));

@@ -35,6 +35,10 @@ impl Shaping for Constant {
         Ok(())
     }
 
+    fn shape_absorbing(&mut self, _: &mut Rows<'_>, reward: f32) -> Result<f32, AgentError> {
+        Ok(reward * self.factor)
+    }
+
     fn learn(&mut self, _: &Steps<'_>, _: &mut Metrics) -> Result<(), AgentError> {
         Ok(())
     }

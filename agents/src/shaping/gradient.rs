@@ -65,6 +65,11 @@ impl Shaping for Gradient {
         Ok(())
     }
 
+    fn shape_absorbing(&mut self, rows: &mut Rows<'_>, reward: f32) -> Result<f32, AgentError> {
+        let norm = (rows.reward_gradient)()?[0];
+        Ok(self.kappa.held(penalty(norm, self.target), reward))
+    }
+
     fn learn(&mut self, _: &Steps<'_>, _: &mut Metrics) -> Result<(), AgentError> {
         Ok(())
     }

@@ -69,6 +69,11 @@ impl Kappa {
         }
     }
 
+    /// A reward times the κ of its penalty, with σ as it stands.
+    pub(super) fn held(&self, penalty: f32, reward: f32) -> f32 {
+        (f64::from(reward) * self.of(f64::from(penalty))) as f32
+    }
+
     /// κ of a penalty. A penalty that is not a number stays one, so that the learner's checks see it.
     fn of(&self, penalty: f64) -> f64 {
         let kappa = (-penalty / self.scale.std()).exp();

@@ -83,6 +83,10 @@ pub trait Shaping {
     /// Replaces the rows' rewards, `R`, by the shaped ones.
     fn shape(&mut self, rows: &mut Rows<'_>, reward: &mut [f32], metrics: &mut Metrics) -> Result<(), AgentError>;
 
+    /// The shaped reward of the one row of `rows`, the absorbing state's own, which is paid for ever: as `shape`, but no running scale takes it in, since it
+    /// was not replayed.
+    fn shape_absorbing(&mut self, rows: &mut Rows<'_>, reward: f32) -> Result<f32, AgentError>;
+
     /// Learning due once per gradient update of the agent, from replayed single steps.
     fn learn(&mut self, steps: &Steps<'_>, metrics: &mut Metrics) -> Result<(), AgentError>;
 

@@ -82,6 +82,11 @@ impl Shaping for Purple {
         Ok(())
     }
 
+    fn shape_absorbing(&mut self, rows: &mut Rows<'_>, reward: f32) -> Result<f32, AgentError> {
+        let norm = self.model.gradient_norms(&rows.steps)?[0];
+        Ok(self.kappa.held(penalty(norm, self.target), reward))
+    }
+
     fn learn(&mut self, steps: &Steps<'_>, metrics: &mut Metrics) -> Result<(), AgentError> {
         metrics.add("train/forward_model_loss", self.model.learn(steps)?);
         Ok(())
@@ -103,7 +108,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::{Streams, shaping::testing::Sample};
+    use crate::{Flags, Streams, shaping::testing::Sample};
 
     /// After enough learning that the gradients spread around `target`.
     fn learnt(config: &PurpleConfig, sample: &Sample) -> Purple {
@@ -147,6 +152,25 @@ mod tests {
             }
             assert!(metrics[0].1 < 1.0 && metrics[1].1 >= 0.7, "{metrics:?}");
         }
+    }
+
+    /// The absorbing row's κ is that of its own penalty, with the σ that replayed rows have left and do find again.
+    #[test]
+    fn the_absorbing_reward_is_preconditioned_too_and_moves_nothing() {
+        let mut sample = Sample::new(1, 4, 2);
+        let mut purple = learnt(&config(false), &Sample::new(60, 4, 2));
+        sample.flags[0] = Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING;
+        let (before, mut reward) = (purple.kappa.clone(), [2.0]);
+        let mut none = || Ok(Vec::new());
+        let mut rows = Rows { steps: sample.steps(), window: 1, mask: None, reward_gradient: &mut none };
+        let shaped = purple.shape_absorbing(&mut rows, 2.0).unwrap();
+        assert_eq!(purple.kappa, before);
+        let norm = purple.model.gradient_norms(&sample.steps()).unwrap()[0];
+        // Nothing has been shaped: σ is its first value, 1.
+        let kappa = (-(f64::from(norm) - 0.2).max(0.0).powi(2)).exp().max(0.7);
+        assert!((f64::from(shaped) - 2.0 * kappa).abs() < 1e-6 && kappa < 1.0, "{shaped} {kappa}");
+        sample.shape(&mut purple, 1, &mut reward);
+        assert_ne!(purple.kappa, before);
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! | --- | --- |
 //! | `lipschitz/discriminator_gradient/<where>/<statistic>` | ‖∇D‖₂ of the logit with respect to its raw input |
 //! | `lipschitz/reward_gradient/<where>/<statistic>` | ‖∇r‖₂ = \|dr/dx\| ‖∇D‖₂ |
-//! | `lipschitz/share_above_target/<where>` | share of rows with ‖∇D‖ > k |
-//! | `lipschitz/within_target/<where>` | mean exp(−max(0, ‖∇D‖ − k)²): 1 where the constraint holds |
+//! | `lipschitz/share_above_target/<where>` | share of rows with ‖∇D‖ > k, in the penalty's units |
+//! | `lipschitz/within_target/<where>` | mean exp(−max(0, ‖∇D‖ − k)²) in the penalty's units: 1 where the constraint holds |
 //! | `lipschitz/model_jacobian/visited/<statistic>` | ‖∂f̂/∂(s, a)‖₂ of the forward model, largest singular value |
 //! | `lipschitz/model_sum_gradient/visited/<statistic>` | ‖∇ Σⱼ f̂ⱼ‖₂, what the authors' code takes for it |
 //! | `lipschitz/gamma2c/of_means` | γ²C as that code logs it: from mean sum-gradients of model and policy |
@@ -33,8 +33,13 @@ use crate::{
     shaping::Steps,
 };
 
-/// ‖∇D‖, where there is a discriminator, and ‖∇r‖, row by row.
-type Steepness = (Option<Vec<f64>>, Vec<f64>);
+/// How steep the reward is, row by row, with respect to raw rows.
+struct Steepness {
+    /// ‖∇D‖, and the same in the units in which the penalty holds it at k; where there is a discriminator.
+    of_logit: Option<(Vec<f64>, Vec<f64>)>,
+    /// ‖∇r‖.
+    of_reward: Vec<f64>,
+}
 
 impl Imitation {
     /// Everything in the table above.
@@ -48,12 +53,12 @@ impl Imitation {
         }
         rows.push(("penalised", self.penalised_rows(&rows)));
         for (name, raw) in rows.iter().filter(|(_, raw)| !raw.is_empty()) {
-            let Some((of_logit, of_reward)) = self.steepness(raw)? else { continue };
-            if let Some(of_logit) = of_logit {
+            let Some(Steepness { of_logit, of_reward }) = self.steepness(raw)? else { continue };
+            if let Some((of_logit, penalised)) = of_logit {
                 summarise("discriminator_gradient", name, &of_logit, &mut metrics);
-                let within = of_logit.iter().map(|norm| (-(norm - target).max(0.0).powi(2)).exp()).sum::<f64>();
-                metrics.push((format!("lipschitz/share_above_target/{name}"), share_above(&of_logit, target)));
-                metrics.push((format!("lipschitz/within_target/{name}"), within / of_logit.len() as f64));
+                let within = penalised.iter().map(|norm| (-(norm - target).max(0.0).powi(2)).exp()).sum::<f64>();
+                metrics.push((format!("lipschitz/share_above_target/{name}"), share_above(&penalised, target)));
+                metrics.push((format!("lipschitz/within_target/{name}"), within / penalised.len() as f64));
             }
             summarise("reward_gradient", name, &of_reward, &mut metrics);
             if *name == "visited" {
@@ -137,14 +142,18 @@ impl Imitation {
                 self.encoder.squash(normaliser, &mut rows);
                 self.encoder.slopes(normaliser, Units::Environment, raw, &mut slopes);
                 let of_logit = wide(discriminator.gradient_norms(&rows, &slopes)?);
+                let units = self.config.discriminator.gradient_penalty.units;
+                self.encoder.slopes(normaliser, units, raw, &mut slopes);
+                let penalised = wide(discriminator.gradient_norms(&rows, &slopes)?);
                 let logits = discriminator.logits(&rows)?;
                 let slope = |x: &f32| reward::slope(&self.config.reward, f64::from(*x));
                 let of_reward = of_logit.iter().zip(logits).map(|(norm, x)| norm * slope(x)).collect();
-                Ok(Some((Some(of_logit), of_reward)))
+                Ok(Some(Steepness { of_logit: Some((of_logit, penalised)), of_reward }))
             }
             Source::Red(red) => {
                 self.encoder.squash(None, &mut rows);
-                Ok(Some((None, wide(red.gradient_norms(&tensor(&rows, self.encoder.width())?)?))))
+                let of_reward = wide(red.gradient_norms(&tensor(&rows, self.encoder.width())?)?);
+                Ok(Some(Steepness { of_logit: None, of_reward }))
             }
             Source::Environment | Source::Constant(_) => Ok(None),
         }

@@ -4,7 +4,7 @@
 //! | metric | meaning |
 //! | --- | --- |
 //! | `train/reward_mean` | mean learned reward over the rows of the last windows, shaping included |
-//! | `train/absorbing_reward` | r(absorbing), where terminations are worth r(absorbing)/(1 − γ) |
+//! | `train/absorbing_reward` | r(absorbing), shaping included, where terminations are worth r(absorbing)/(1 − γ) |
 //! | `train/monitor_model_loss` | squared error of the forward model that the diagnostics use, with `monitor` |
 //! | `train/discriminator_loss` | classification loss, entropy term included |
 //! | `train/discriminator_entropy` | mean entropy of its outputs, nats |
@@ -37,9 +37,9 @@ use crate::{
     actor_critic::{Learner, Place, Rewards, Schedule},
     batch::f32_slice_mut,
     lipschitz::certify::{Certifiable, Head, Network},
-    shaping::{ForwardModel, Shaping, Steps},
+    shaping::{ForwardModel, Shaping, ShapingConfig, Steps},
 };
-use rewarding::tensor;
+use rewarding::{no_gradient, tensor};
 
 /// The names of the parts' states.
 const SHAPING: &str = "shaping";
@@ -63,7 +63,7 @@ pub struct Imitation {
     /// A forward model for the diagnostics alone.
     monitor: Option<ForwardModel>,
     rng: StreamRng,
-    /// Terminated transitions among those in the replay.
+    /// Transitions to the absorbing state among those in the replay.
     terminations: u64,
     space: Space,
 }
@@ -122,6 +122,15 @@ impl Imitation {
             }
             None => Expert::default(),
         };
+        if config.warm_start.is_some() && expert.len() == expert.absorbing_rows() {
+            let problem = "has nothing to clone: no step of the demonstrations is left; lower `keep_every`".to_owned();
+            return Err(AgentError::BadConfig { setting: "agent.warm_start".into(), problem });
+        }
+        if matches!(config.shaping, Some(ShapingConfig::Gradient(_)))
+            && matches!(config.reward, RewardConfig::Environment)
+        {
+            return Err(no_gradient());
+        }
         let mut expert_rows = vec![0.0; expert.len() * encoder.width()];
         for (i, row) in expert_rows.chunks_exact_mut(encoder.width()).enumerate() {
             encoder.encode(expert.row(i), row);
@@ -171,7 +180,7 @@ impl Rewards for Imitation {
     ) -> Result<(), AgentError> {
         let Some(warm_start) = &self.config.warm_start else { return Ok(()) };
         let (mut obs, action, _) = self.expert.transitions();
-        // The clone's observations are standardised by the moments of the demonstrations, which the policy's own then join.
+        // The clone's observations are standardised by the moments of the demonstrations, which the policy's own join once it learns.
         if let Some(normaliser) = normaliser {
             normaliser.update(&obs);
             normaliser.apply(&mut obs);
@@ -180,6 +189,10 @@ impl Rewards for Imitation {
         let view = |numbers: &[f32]| Tensor::f_from_slice(numbers)?.f_view([rows, -1]);
         learner.clone_policy(&view(&obs)?, &view(&action)?, warm_start, &mut self.rng)?;
         Ok(())
+    }
+
+    fn holds_moments(&self) -> bool {
+        self.config.warm_start.is_some()
     }
 
     fn observe(&mut self, transition: &Transition<'_>, replay: &mut Replay) -> Result<(), AgentError> {
@@ -200,12 +213,13 @@ impl Rewards for Imitation {
 
     fn relabel(&mut self, window: &mut WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
         let absorbing_reward = self.reward_rows(window)?;
-        self.shape(window, metrics)?;
+        let absorbing_reward = self.shape(window, absorbing_reward, metrics)?;
         let (n, gamma) = (window.batch.n_step(), self.gamma);
         let mask = f32_slice_mut(&mut window.mask)?;
         let discount = f32_slice_mut(&mut window.batch.discount)?;
         let returns = f32_slice_mut(&mut window.batch.reward)?;
         let rewards = &self.space.rewards;
+        let (mut total, mut rows) = (0.0, 0_u32);
         for (b, (returned, discount)) in returns.iter_mut().zip(discount).enumerate() {
             let (mut sum, mut power) = (0.0, 1.0);
             for (reward, mask) in rewards[b * n..][..n].iter().zip(&mask[b * n..][..n]) {
@@ -214,18 +228,19 @@ impl Rewards for Imitation {
                 }
                 sum += power * f64::from(*reward);
                 power *= gamma;
+                total += f64::from(*reward);
+                rows += 1;
             }
             if window.batch.flags[b].contains(Flags::TERMINATED) {
                 if self.quirks.open_last_step && mask[(b + 1) * n - 1] == 1.0 {
                     *discount = power as f32;
-                } else if self.absorbing == Absorbing::Value {
+                } else if self.absorbing == Absorbing::Value && window.batch.flags[b].contains(Flags::NEXT_ABSORBING) {
                     sum += power * f64::from(absorbing_reward) / (1.0 - gamma);
                 }
             }
             *returned = sum as f32;
         }
-        let mean = rewards.iter().map(|&reward| f64::from(reward)).sum::<f64>() / rewards.len().max(1) as f64;
-        metrics.add("train/reward_mean", mean);
+        metrics.add("train/reward_mean", total / f64::from(rows.max(1)));
         if self.absorbing == Absorbing::Value {
             metrics.add("train/absorbing_reward", f64::from(absorbing_reward));
         }
@@ -325,13 +340,14 @@ impl Rewards for Imitation {
 }
 
 impl Imitation {
-    /// Stores a transition and keeps count of the terminated ones.
+    /// Stores a transition and keeps count of those that lead to the absorbing state.
     fn store(&mut self, transition: &Transition<'_>, flags: Flags, replay: &mut Replay) -> Result<(), AgentError> {
         let full = replay.len() == replay.config().capacity;
-        let lost = replay.rows().next().filter(|_| full).is_some_and(|row| row.flags.contains(Flags::TERMINATED));
+        let ended = |flags: Flags| flags.contains(Flags::NEXT_ABSORBING);
+        let lost = replay.rows().next().filter(|_| full).is_some_and(|row| ended(row.flags));
         replay.push(transition, flags)?;
-        self.terminations += u64::from(transition.terminated);
-        self.terminations -= u64::from(lost);
+        self.terminations += u64::from(ended(flags));
+        self.terminations = self.terminations.saturating_sub(u64::from(lost));
         Ok(())
     }
 }

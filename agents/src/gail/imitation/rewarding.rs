@@ -4,9 +4,14 @@ use tch::Tensor;
 
 use super::{Imitation, Source, Space};
 use crate::{
-    AgentError, Metrics, RunningNormaliser, WindowBatch,
+    AgentError, Flags, Metrics, RunningNormaliser, WindowBatch,
     batch::f32_slice_mut,
-    gail::{config::RewardConfig, discriminator_config::Units, encoder::Encoder, reward},
+    gail::{
+        config::{Absorbing, RewardConfig},
+        discriminator_config::Units,
+        encoder::Encoder,
+        reward,
+    },
     shaping::{self, Steps},
 };
 
@@ -49,21 +54,50 @@ impl Imitation {
         Ok(rewards.pop().unwrap_or(0.0))
     }
 
-    /// Lets the shaping change `space.rewards`.
-    pub(super) fn shape(&mut self, window: &WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
-        let Some(shaping) = &mut self.shaping else { return Ok(()) };
+    /// Lets the shaping change `space.rewards`, and r(absorbing), which it returns.
+    pub(super) fn shape(
+        &mut self,
+        window: &WindowBatch,
+        absorbing: f32,
+        metrics: &mut Metrics,
+    ) -> Result<f32, AgentError> {
+        let Some(shaping) = &mut self.shaping else { return Ok(absorbing) };
         let Space { rows, raw, slopes, rewards, .. } = &mut self.space;
         let (encoder, normaliser, source, form) =
             (&self.encoder, self.normaliser.as_ref(), &mut self.source, &self.config.reward);
         let count = window.flags.len();
+        // Behind the windows' rows is the absorbing one, where the reward is a function of rows.
+        let split = count * encoder.width();
+        let (rows, absorbing_rows) = rows.split_at(split.min(rows.len()));
+        let (raw, absorbing_raw) = raw.split_at(split.min(raw.len()));
         let mut reward_gradient = || gradient_norms(encoder, normaliser, source, form, (rows, raw, slopes), count);
         let flat = |tensor: &Tensor| tensor.f_view([count as i64, -1]);
         let (obs, action, next_obs) = (flat(&window.obs)?, flat(&window.action)?, flat(&window.next_obs)?);
         let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &window.flags };
         let mask = Vec::<f32>::try_from(window.mask.f_flatten(0, -1)?)?;
         let (window, mask) = (window.batch.n_step(), Some(&mask[..]));
-        let mut rows = shaping::Rows { steps, window, mask, reward_gradient: &mut reward_gradient };
-        shaping.shape(&mut rows, rewards, metrics)
+        let mut all = shaping::Rows { steps, window, mask, reward_gradient: &mut reward_gradient };
+        shaping.shape(&mut all, rewards, metrics)?;
+        if self.absorbing != Absorbing::Value {
+            return Ok(absorbing);
+        }
+        let zeros = |like: &Tensor| Tensor::f_zeros([1, like.size()[1]], (like.kind(), like.device()));
+        let (obs, action, next_obs) = (zeros(&obs)?, zeros(&action)?, zeros(&next_obs)?);
+        let flags = [Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING];
+        let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags };
+        let of = (absorbing_rows, absorbing_raw, slopes);
+        let mut reward_gradient = || gradient_norms(encoder, normaliser, source, form, (of.0, of.1, of.2), 1);
+        let mut one = shaping::Rows { steps, window: 1, mask: None, reward_gradient: &mut reward_gradient };
+        shaping.shape_absorbing(&mut one, absorbing)
+    }
+}
+
+/// What is said of shaping the environment's reward by its gradient.
+pub(super) fn no_gradient() -> AgentError {
+    AgentError::BadConfig {
+        setting: "agent.shaping".into(),
+        problem: "the environment's reward has no gradient to shape by; choose another shaping or a learned reward"
+            .into(),
     }
 }
 
@@ -72,7 +106,7 @@ pub(super) fn tensor(rows: &[f32], width: usize) -> Result<Tensor, AgentError> {
     Ok(Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?)
 }
 
-/// ‖∇r‖ of the first `count` rows, with respect to raw ones.
+/// ‖∇r‖ of `count` rows, with respect to raw ones.
 fn gradient_norms(
     encoder: &Encoder,
     normaliser: Option<&RunningNormaliser>,
@@ -81,12 +115,12 @@ fn gradient_norms(
     (rows, raw, slopes): (&[f32], &[f32], &mut Vec<f32>),
     count: usize,
 ) -> Result<Vec<f32>, AgentError> {
-    let len = count * encoder.width();
     match source {
         Source::Discriminator(discriminator) => {
-            slopes.resize(slopes.len().max(len), 0.0);
-            encoder.slopes(normaliser, Units::Environment, &raw[..len], &mut slopes[..len]);
-            let mut norms = discriminator.gradient_norms(&rows[..len], &slopes[..len])?;
+            slopes.resize(slopes.len().max(raw.len()), 0.0);
+            let slopes = &mut slopes[..raw.len()];
+            encoder.slopes(normaliser, Units::Environment, raw, slopes);
+            let mut norms = discriminator.gradient_norms(rows, slopes)?;
             let logits = discriminator.logits(rows)?;
             for (norm, &x) in norms.iter_mut().zip(logits) {
                 *norm *= reward::slope(form, f64::from(x)) as f32;
@@ -94,12 +128,8 @@ fn gradient_norms(
             Ok(norms)
         }
         // RED's rows are clipped but never standardised, and its gradient is with respect to clipped rows.
-        Source::Red(red) => red.gradient_norms(&tensor(&rows[..len], encoder.width())?),
-        Source::Environment => Err(AgentError::BadConfig {
-            setting: "agent.shaping".into(),
-            problem: "the environment's reward has no gradient to shape by; choose another shaping or a learned reward"
-                .into(),
-        }),
+        Source::Red(red) => red.gradient_norms(&tensor(rows, encoder.width())?),
+        Source::Environment => Err(no_gradient()),
         Source::Constant(_) => Ok(vec![0.0; count]),
     }
 }
