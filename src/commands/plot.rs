@@ -38,9 +38,30 @@ pub(super) fn lines(given: &[(String, f64)], none: bool, runs: &[PathBuf], metri
     for fault in faults {
         crate::tell(format_args!("warning: {fault}"));
     }
-    // Whoever names a line knows better.
-    let name = |label: &str| label.rsplit(':').next().unwrap_or_default().trim().to_owned();
-    lines.retain(|own| !given.iter().any(|line| name(&line.label) == name(&own.label)));
+    lines.retain(|own| !given.iter().any(|line| replaces(&line.label, &own.label)));
     lines.extend(given);
     Ok(lines)
+}
+
+/// Whether a line that somebody names takes the place of one that comes by itself, `task:name`: it has its name, and its task or none.
+fn replaces(given: &str, own: &str) -> bool {
+    let parts = |label: &str| {
+        let (task, name) = label.rsplit_once(':').unwrap_or(("", label));
+        (task.trim().to_owned(), name.trim().to_owned())
+    };
+    let ((given_task, given_name), (own_task, own_name)) = (parts(given), parts(own));
+    given_name == own_name && (given_task.is_empty() || given_task == own_task)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_line_replaces_those_of_its_name_and_task() {
+        let replaced =
+            |given| ["Ant-v5:expert", "Hopper-v5:expert", "Ant-v5:random"].map(|own| super::replaces(given, own));
+        assert_eq!(replaced("expert"), [true, true, false]);
+        assert_eq!(replaced("Ant-v5:expert"), [true, false, false]);
+        assert_eq!(replaced("Ant-v5: random"), [false, false, true]);
+        assert_eq!(replaced("paper"), [false; 3]);
+    }
 }

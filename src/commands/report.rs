@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use liprl_analysis::report::{ReportOptions, report as write};
+use liprl_logbook::SweepLock;
 
 use super::plot::lines;
 use crate::cli::ReportArgs;
 
 /// Writes a sweep's report.
 pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    // A sweep's own metric that is none of returns has no such lines; asking for it costs reading it twice.
-    let metric = args.metric.as_deref().unwrap_or("eval/return_mean");
+    let own = SweepLock::read(&args.sweep)?.map(|lock| lock.report.metric);
+    let metric = args.metric.clone().or(own).unwrap_or_else(|| "eval/return_mean".to_owned());
     let options = ReportOptions {
         metric: args.metric.clone(),
         baseline: args.baseline.clone(),
@@ -18,7 +19,7 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         from: args.from,
         to: args.to,
         reach: args.reach,
-        references: lines(&args.lines, args.no_lines, std::slice::from_ref(&args.sweep), metric)?,
+        references: lines(&args.lines, args.no_lines, std::slice::from_ref(&args.sweep), &metric)?,
         ..ReportOptions::default()
     };
     let written = write(&args.sweep, &args.out, &options)?;

@@ -41,6 +41,9 @@ pub enum PlanError {
         /// The second one's name.
         other: String,
     },
+    /// A seed beside the sweep's own.
+    #[error("--set seed: seeds are no setting to vary; list them under `seeds:` in the sweep file")]
+    Seed,
     /// The sweep folder holds runs of the same name that were begun with other configs.
     #[error(
         "{}: the sweep file was changed since runs were begun there:\n  {}\nA run keeps its config (only `steps` may grow). Choose another \

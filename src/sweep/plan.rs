@@ -77,10 +77,17 @@ impl Plan {
             fs::read_to_string(&base).map_err(|error| at(&tree, "base", &sources, error.to_string(), None))?;
         let mut root = parsed(&base.display().to_string(), &base_text, &mut sources)?;
         if let Some(part) = tree.get("set") {
+            refuse_seed(&settings(part), &sources)?;
             put(&mut root, &settings(part), &sources)?;
+        }
+        for node in rules(&tree) {
+            refuse_seed(&node.get("set").map(settings).unwrap_or_default(), &sources)?;
         }
         for value in sets {
             value.apply(&mut root, &mut sources)?;
+            if value.path() == "seed" {
+                return Err(PlanError::Seed);
+            }
         }
         let set_before: Vec<String> =
             file.set.keys().cloned().chain(sets.iter().map(|value| value.path().to_owned())).collect();
@@ -164,10 +171,6 @@ struct Rule {
 
 impl<'a> Resolver<'a> {
     fn new(tree: &'a Node, sources: &'a Sources, root: Node) -> Self {
-        let list = match tree.get("when").map(|node| &node.value) {
-            Some(config::Value::List(items)) => items.as_slice(),
-            _ => &[],
-        };
         let rule = |node: &Node| {
             let conditions = node.get("if").map(settings).unwrap_or_default();
             let skip = matches!(node.get("skip").map(|node| &node.value), Some(config::Value::Bool(true)));
@@ -175,7 +178,7 @@ impl<'a> Resolver<'a> {
             let set = node.get("set").map(settings).unwrap_or_default();
             Rule { conditions, set, skip, at: node.span, seen, held: false }
         };
-        let rules = list.iter().map(rule).collect();
+        let rules = rules(tree).iter().map(rule).collect();
         Self { tree, sources, root, schema: config::schema(), rules }
     }
 
@@ -302,6 +305,25 @@ fn put(tree: &mut Node, settings: &[Setting], sources: &Sources) -> Result<(), C
         insert(tree, &names(&setting.path, setting.at, sources)?, setting.value.clone());
     }
     Ok(())
+}
+
+/// The entries of `when:`.
+fn rules(tree: &Node) -> &[Node] {
+    match tree.get("when").map(|node| &node.value) {
+        Some(config::Value::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// Every variant has all of the sweep's seeds.
+pub(super) fn refuse_seed(settings: &[Setting], sources: &Sources) -> Result<(), ConfigError> {
+    match settings.iter().find(|setting| setting.path == "seed") {
+        Some(seed) => {
+            let help = Some("list them under `seeds:`".to_owned());
+            Err(sources.error(seed.at, "seeds are no setting to vary", help))
+        }
+        None => Ok(()),
+    }
 }
 
 fn parsed(label: &str, text: &str, sources: &mut Sources) -> Result<Node, ConfigError> {

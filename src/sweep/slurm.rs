@@ -103,13 +103,18 @@ fn submit_array(
     jobs: Option<usize>,
     runs: &[SweepRun],
 ) -> Result<String, SlurmError> {
-    let number = (1..).find(|n| !folder.slurm().join(format!("array-{n:03}.json")).exists()).unwrap_or(1);
-    let stem = folder.slurm().join(format!("array-{number:03}"));
-    let (list, script) = (stem.with_extension("json"), stem.with_extension("sh"));
+    let list = new_list(folder)?;
+    let script = list.with_extension("sh");
     let mut array = Array { job: None, runs: runs.iter().map(|run| run.id.clone()).collect() };
     let text = self::script(folder, config, jobs, runs, &list, &std::env::current_exe()?, &std::env::current_dir()?);
+    // Before Slurm knows of it: a task may begin before `sbatch` answers.
+    write_atomic(&list, &serde_json::to_vec_pretty(&array).map_err(io::Error::from)?)?;
     write_atomic(&script, text.as_bytes())?;
-    let output = ask("sbatch", &["--parsable".as_ref(), script.as_os_str()])?;
+    let asked = ask("sbatch", &["--parsable".as_ref(), script.as_os_str()]);
+    if !asked.as_ref().is_ok_and(|output| output.status.success()) {
+        fs::remove_file(&list)?;
+    }
+    let output = asked?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "\n  ");
         return Err(SlurmError::Refused { command: format!("`sbatch {}`", script.display()), words, script });
@@ -120,6 +125,18 @@ fn submit_array(
     array.job = Some(job.clone());
     write_atomic(&list, &serde_json::to_vec_pretty(&array).map_err(io::Error::from)?)?;
     Ok(job)
+}
+
+/// An empty file for the list of the next array, which no other launcher takes.
+fn new_list(folder: &SweepFolder) -> io::Result<PathBuf> {
+    let mut number = 1;
+    loop {
+        let list = folder.slurm().join(format!("array-{number:03}.json"));
+        match fs::File::create_new(&list) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            other => return other.map(|_| list),
+        }
+    }
 }
 
 /// The job's script.

@@ -65,6 +65,15 @@ fn reopen(order: &Order) -> anyhow::Result<Start> {
     if summary.status == Status::Done && order.config.steps <= summary.steps.max(stored.steps) {
         return Ok(Start::Finished(summary.steps));
     }
+    if order.config.steps < stored.steps {
+        return Err(Usage(format!(
+            "the run in {} has `steps`: {}, not {}; a resumed run keeps its config (only `steps` may grow)",
+            order.out.display(),
+            stored.steps,
+            order.config.steps
+        ))
+        .into());
+    }
     if order.config.steps != stored.steps {
         // First, so that a run which is killed or fails before its next checkpoint does not say it is done at the new length.
         folder.write_summary(&Summary { status: Status::Stopped, ..summary })?;

@@ -180,6 +180,18 @@ fn an_old_run_is_neither_overwritten_nor_resumed_with_another_config() {
     let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("sac")));
     let run = folder.path().join("run");
     train_through(&config, &run, &["--steps", "300"]);
+    // Extended, killed on the way, and given too few steps: that would pass for done.
+    let longer = run.with_file_name("longer");
+    train_through(&config, &longer, &["--steps", "300"]);
+    let stored = std::fs::read_to_string(longer.join("config.yaml")).expect("a config");
+    std::fs::write(longer.join("config.yaml"), stored.replace("steps: 300", "steps: 600")).expect("written");
+    let text = std::fs::read_to_string(longer.join("summary.json")).expect("a summary").replace("done", "stopped");
+    std::fs::write(longer.join("summary.json"), &text).expect("written");
+    let (code, _, stderr) = finish(train(&config, &longer, &["--resume", "--steps", "200"]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("has `steps`: 600, not 200; a resumed run keeps its config"), "{stderr}");
+    assert_eq!(text, std::fs::read_to_string(longer.join("summary.json")).expect("a summary"));
+
     let before = std::fs::read(run.join("summary.json")).expect("a summary");
     let (code, _, stderr) = finish(train(&config, &run, &["--steps", "300"]));
     assert_eq!(code, 2);

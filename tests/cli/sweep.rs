@@ -111,6 +111,47 @@ fn every_bad_sweep_is_refused_before_anything_is_written() {
         messages.push_str(&format!("{path}\n{stderr}\n"));
     }
     insta::assert_snapshot!(messages);
+    let place = Place::new("seeds: [0, 1]\n");
+    let (code, _, stderr) = finish(place.sweep(&["--dry-run", "--set", "seed=7"]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("list them under `seeds:`"), "{stderr}");
+}
+
+/// A task may begin before `sbatch` has answered, so the list it reads has to be there by then.
+#[test]
+fn slurm_s_list_is_written_before_the_job_is_handed_in_and_goes_if_it_is_refused() {
+    let place = Place::new("seeds: [0, 1]\n");
+    let bin = place.out().with_file_name("bin");
+    std::fs::create_dir_all(&bin).expect("a folder");
+    // Answers as Slurm does where the list that the script names is there and whole.
+    let sbatch = "#!/bin/bash\nlist=$(grep -o '/[^ ]*array-[0-9]*.json' \"$2\")\ngrep -q '\"runs\"' \"$list\" || exit 1\n[ -e \"$(dirname \"$0\")/full\" ] && exit 1\necho 7\n";
+    for (name, text) in [("sbatch", sbatch), ("squeue", "#!/bin/bash\n")] {
+        std::fs::write(bin.join(name), text).expect("written");
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).expect("allowed");
+    }
+    let hand_in = || {
+        let mut command = place.sweep(&["--launcher", "slurm"]);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", bin.display()));
+        words_of(start(command))
+    };
+    let lists = || {
+        std::fs::read_dir(place.out().join(".sweep/slurm"))
+            .expect("a folder")
+            .filter_map(Result::ok)
+            .filter(|file| file.path().extension().is_some_and(|ending| ending == "json"))
+            .map(|file| std::fs::read_to_string(file.path()).expect("a list"))
+            .collect::<Vec<_>>()
+    };
+    std::fs::write(bin.join("full"), "").expect("written");
+    let (code, words) = hand_in();
+    assert_eq!(code, Some(1), "{words}");
+    assert!(lists().is_empty(), "{:?}", lists());
+    std::fs::remove_file(bin.join("full")).expect("removed");
+    let (code, words) = hand_in();
+    assert_eq!(code, Some(0), "{words}");
+    assert!(lists().len() == 1 && lists()[0].contains("\"7\""), "{:?}", lists());
 }
 
 #[test]
