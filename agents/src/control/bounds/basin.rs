@@ -3,7 +3,8 @@
 //! With ‖x‖_P = √(xᵀPx), P the Riccati solution at the equilibrium, and E_R = {‖x‖_P ≤ R}, small enough for |Kx| to keep within the actuator's limit:
 //! on E_R the Jacobian of F*(x) = f(x, −Kx) lies in the hull of the A_v − B_vK, so ρ = max ‖P^½(A_v − B_vK)P^-½‖ contracts ‖·‖_P by the mean value
 //! theorem, E_R being convex, and F*(0) = 0 keeps it inside. An input off by e moves the next state by at most L_P e in ‖·‖_P, L_P = max ‖P^½B_v‖. So
-//! ‖x_t‖_P ≤ ρᵗ‖x_0‖_P + L_P e/(1 − ρ), and while that is at most R nothing leaves E_R (A5).
+//! ‖x_t‖_P ≤ ρᵗ‖x_0‖_P + L_P e/(1 − ρ), and while that is at most R nothing leaves E_R (A5). Where no hull is known, A and B are looked at in points
+//! (x, −Kx): where f is not affine in u, as the cart-pole's, A hangs on the input too.
 
 use faer::{Mat, MatRef};
 use liprl_envs::systems::Model;
@@ -60,7 +61,7 @@ impl Basin {
         let mut last = f64::INFINITY;
         for _ in 0..HALVINGS {
             let half = width(radius);
-            let (jacobians, proven) = jacobians(model, &half);
+            let (jacobians, proven) = jacobians(model, &half, gain);
             let (mut rate, mut reach) = (0.0f64, 0.0f64);
             for (a, b) in &jacobians {
                 rate = rate.max(spectral_norm(in_norm((a - b * gain).as_ref(), weight.as_ref())?.as_ref())?);
@@ -120,24 +121,30 @@ fn reach_of(b: MatRef<'_, f64>, weight: MatRef<'_, f64>) -> Result<f64, ControlE
 /// A and B at a point.
 type Jacobians = (Mat<f64>, Mat<f64>);
 
-/// Jacobians whose hull holds all of the box, and true; or some of them, and false.
-fn jacobians(model: &dyn Model, half: &[f64]) -> (Vec<Jacobians>, bool) {
+/// Jacobians whose hull holds all of the box, and true; or some of those that u = −Kx, within its limit, meets there, and false.
+fn jacobians(model: &dyn Model, half: &[f64], gain: &Mat<f64>) -> (Vec<Jacobians>, bool) {
     let low: Vec<f64> = half.iter().map(|h| -h).collect();
     if let Some(hull) = model.jacobian_hull(&low, half) {
         return (hull.iter().map(|(a, b)| (dense(a), dense(b))).collect(), true);
     }
-    let (n, u) = (half.len(), vec![0.0; model.input_dim()]);
+    let (n, limit) = (half.len(), model.input_limit());
     // An additive recurrence spreads points evenly: no stream is needed.
     let point = |index: u32| -> Vec<f64> {
         let share = |i: usize| (f64::from(index) * 2f64.powf(1.0 / (i as f64 + 2.0)) + 0.5).fract();
         (0..n).map(|i| half[i] * (2.0 * share(i) - 1.0)).collect()
     };
-    ((0..SAMPLES).map(|index| linearisation(model, &point(index), &u)).collect(), false)
+    let at = |x: Vec<f64>| -> Jacobians {
+        let pulled = |j: usize| (0..n).map(|i| gain[(j, i)] * x[i]).sum::<f64>();
+        let u: Vec<f64> = (0..gain.nrows()).map(|j| (-pulled(j)).clamp(-limit, limit)).collect();
+        linearisation(model, &x, &u)
+    };
+    ((0..SAMPLES).map(|index| at(point(index))).collect(), false)
 }
 
 #[cfg(test)]
 mod tests {
-    use liprl_envs::systems::Pendulum;
+    use faer::Side;
+    use liprl_envs::systems::{CartPole, Pendulum};
     use rand::RngExt;
 
     use super::*;
@@ -184,5 +191,48 @@ mod tests {
             assert!(basin.holds(0.5 * basin.radius, 0.999 * most) && !basin.holds(0.5 * basin.radius, 1.001 * most));
             assert!(basin.holds(0.5 * basin.radius, 0.0) && !basin.holds(0.5 * basin.radius, torque));
         }
+    }
+
+    /// Nearby pairs everywhere in the ellipsoid, as a matrix of central differences each: none moves apart faster than ρ. The force at each state is part of
+    /// how steep the step is there, so that a ρ from Jacobians without force is too small.
+    #[test]
+    fn the_cart_pole_contracts_in_its_basin() {
+        let model = CartPole::default();
+        let lqr = Lqr::of(&model).unwrap();
+        let basin = Basin::of(&model, &lqr, 10.0).unwrap();
+        assert_eq!(basin.rate.provenance, Provenance::Estimated);
+        let gain = &lqr.optimal.gain;
+        let advance = |x: &[f64]| {
+            let mut next = [0.0; 4];
+            model.advance(x, &[-(0..4).map(|i| gain[(0, i)] * x[i]).sum::<f64>()], &mut next);
+            next
+        };
+        // ‖x‖_P = ‖Lᵀx‖: L⁻ᵀ takes a sphere to the ellipsoid's boundary.
+        let factor = basin.weight.llt(Side::Lower).unwrap();
+        let from_sphere = solve(factor.L().transpose(), Mat::<f64>::identity(4, 4).as_ref());
+        let (mut rng, mut steepest) = (Streams::new(3).rng("basin"), 0.0f64);
+        for _ in 0..4000 {
+            let y: Vec<f64> = (0..4).map(|_| rng.random_range(-1.0..1.0)).collect();
+            let length = y.iter().map(|y| y * y).sum::<f64>().sqrt();
+            // Short of the boundary, so that neighbours are within the limit of the force.
+            let share: f64 = rng.random_range(0.0..0.99);
+            let scale = share * basin.radius / length;
+            let x: Vec<f64> = (0..4).map(|i| scale * (0..4).map(|j| from_sphere[(i, j)] * y[j]).sum::<f64>()).collect();
+            assert!(basin.norm(&x) < basin.radius, "{x:?}");
+            let h = 1e-5;
+            let columns: Vec<[f64; 4]> = (0..4)
+                .map(|j| {
+                    let (mut ahead, mut behind) = (x.clone(), x.clone());
+                    (ahead[j], behind[j]) = (x[j] + h, x[j] - h);
+                    let (ahead, behind) = (advance(&ahead), advance(&behind));
+                    [0, 1, 2, 3].map(|i| (ahead[i] - behind[i]) / (2.0 * h))
+                })
+                .collect();
+            let slope = Mat::from_fn(4, 4, |i, j| columns[j][i]);
+            steepest = steepest
+                .max(spectral_norm(in_norm(slope.as_ref(), basin.weight.as_ref()).unwrap().as_ref()).unwrap());
+        }
+        // Differences are off by h² and by rounding over h, some 1e-10, times √cond(P), some 1e2.
+        assert!(steepest <= basin.rate.value + 1e-7, "{steepest} {basin:?}");
     }
 }
