@@ -1,5 +1,6 @@
 //! Local bounds refined by branch and bound: the box is halved where it has few dimensions or the activation is smooth, else a neuron that may be on
-//! either side of its kink is put on one and on the other. The bound is the largest over the leaves, valid whenever one stops.
+//! either side of its kink is put on one and on the other, and the box halved once only a tanh at the end is left to be unsure of. The bound is the largest
+//! over the leaves, valid whenever one stops.
 //!
 //! In the ℓ∞ norm every output is a problem of its own; they share one queue, so the largest gets the time.
 
@@ -177,14 +178,7 @@ impl Search<'_> {
             return None;
         }
         if self.halving {
-            let first = &self.network.weights()[0];
-            let reach = |i: usize| (region.high()[i] - region.low()[i]) * first.col(i).norm_l2();
-            let widest = (0..region.dim()).max_by(|&a, &b| reach(a).total_cmp(&reach(b)))?;
-            let (low, high) = (region.low()[widest], region.high()[widest]);
-            let middle = 0.5 * (low + high);
-            // A box too small to halve in f64 is left as it is.
-            let divisible = low < middle && middle < high;
-            return divisible.then_some(Branch::Halve(widest));
+            return self.across(region);
         }
         let (mut best, mut most) = (None, 0.0);
         for (layer, ranges) in slopes.hidden.iter().enumerate() {
@@ -195,7 +189,20 @@ impl Search<'_> {
                 }
             }
         }
-        best
+        // No kink is left: what the head's slopes are is a matter of where in the box.
+        best.or_else(|| self.across(region))
+    }
+
+    /// In halves along the coordinate that moves the first layer the most.
+    fn across(&self, region: &Region) -> Option<Branch> {
+        let first = &self.network.weights()[0];
+        let reach = |i: usize| (region.high()[i] - region.low()[i]) * first.col(i).norm_l2();
+        let widest = (0..region.dim()).max_by(|&a, &b| reach(a).total_cmp(&reach(b)))?;
+        let (low, high) = (region.low()[widest], region.high()[widest]);
+        let middle = 0.5 * (low + high);
+        // A box too small to halve in f64 is left as it is.
+        let divisible = low < middle && middle < high;
+        divisible.then_some(Branch::Halve(widest))
     }
 
     /// The norm in the middle of the leaf's box, which is one of those bounded.
@@ -210,7 +217,11 @@ impl Search<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::network::testing::*, *};
+    use super::{
+        super::{Head, Input, network::testing::*},
+        *,
+    };
+    use crate::nets::{Init, Mlp};
 
     fn bound(network: &Network, region: &Region, norm: Norm) -> Bound {
         local_bound(network, region, norm, &LocalOptions::default()).unwrap()
@@ -230,6 +241,25 @@ mod tests {
         for child in root.children(branch) {
             assert!((search.evaluate(child).unwrap().unwrap().bound - 2.0).abs() < 1e-12);
         }
+    }
+
+    #[test]
+    fn a_tanh_at_the_end_is_searched_where_no_kink_is_left() {
+        // With s the mean of the inputs, within ± ½, and h = relu(s + 1) = s + 1, the outputs are tanh(s − ½) and tanh(s + ½). No s has both at their
+        // steepest: ‖J‖₂ = √(sech⁴(s − ½) + sech⁴(s + ½))/√8, less than √2/√8 = ½.
+        let mlp = Mlp::new(8, &[1], 2, Activation::Relu, false, Init::Uniform);
+        let params: Vec<f32> = [vec![0.125f32; 8], vec![1.0, 1.0, 1.0], vec![-1.5, -0.5]].concat();
+        let network = Network::new("tanh", &mlp, &params, &[Input::RAW; 8], Head::Tanh(vec![1.0; 2])).unwrap();
+        let region = Region::around(&[0.0; 8], &[0.5; 8]).unwrap();
+        let slope = |z: f64| 1.0 - z.tanh().powi(2);
+        let means = (0..=10_000).map(|step| f64::from(step) / 10_000.0 - 0.5);
+        let exact = means.map(|s| slope(s - 0.5).hypot(slope(s + 0.5))).fold(0.0, f64::max) / 8f64.sqrt();
+        let options = LocalOptions { leaves: 2000, ..LocalOptions::default() };
+        let found = local_bound(&network, &region, Norm::L2, &options).unwrap();
+        assert!(found.upper >= exact, "{found:?} {exact}");
+        assert!(!found.finished || found.upper < exact * (1.0 + 1e-5), "{found:?} {exact}");
+        // Every coordinate halved once, which takes 255 cuts, s is known to ½: worst is s within ± ¼, √2 sech²(¼)/√8 = 0.4700.
+        assert!(found.upper < 0.4701, "{found:?}");
     }
 
     #[test]
