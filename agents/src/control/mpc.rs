@@ -99,7 +99,7 @@ impl Mpc {
         })
     }
 
-    /// Plans from `x [n]` and gives the first input and the plan's cost.
+    /// Plans from `x [n]` and gives the first input and the plan's cost; 0 and an infinite cost where every guess diverges.
     pub fn plan(&mut self, x: &[f64]) -> (f64, f64) {
         let foreseen = self.planned && self.is_foreseen(x);
         if self.config.warm_start && foreseen {
@@ -107,8 +107,9 @@ impl Mpc {
         } else {
             self.start_anew(x);
         }
-        self.planned = true;
-        (self.plan.inputs[0], self.plan.cost)
+        self.planned = self.plan.cost.is_finite();
+        let input = if self.planned { self.plan.inputs[0] } else { 0.0 };
+        (input, self.plan.cost)
     }
 
     /// Whether the plan leads to `x` next; an angle may have gone round.
@@ -139,10 +140,14 @@ impl Mpc {
         };
         let start: Vec<f64> = x.iter().enumerate().map(turned).collect();
         self.ilqr.track(&start, plan);
-        self.ilqr.improve(plan, self.config.iterations, self.config.tolerance);
+        if plan.cost.is_finite() {
+            self.ilqr.improve(plan, self.config.iterations, self.config.tolerance);
+        } else {
+            self.start_anew(x);
+        }
     }
 
-    /// The best of the improved guesses.
+    /// The best of the improved guesses; a plan of infinite cost where every one diverges.
     fn start_anew(&mut self, x: &[f64]) {
         let keep = self.config.starts as usize;
         let mut best = std::mem::take(&mut self.candidates);
@@ -164,8 +169,9 @@ impl Mpc {
         for plan in &mut best[..kept] {
             self.ilqr.improve(plan, self.config.iterations, self.config.tolerance);
         }
-        if let Some(found) = (0..kept).min_by(|&i, &j| best[i].cost.total_cmp(&best[j].cost)) {
-            std::mem::swap(&mut self.plan, &mut best[found]);
+        match (0..kept).min_by(|&i, &j| best[i].cost.total_cmp(&best[j].cost)) {
+            Some(found) => std::mem::swap(&mut self.plan, &mut best[found]),
+            None => self.plan.cost = f64::INFINITY,
         }
         self.candidates = best;
     }
@@ -234,12 +240,55 @@ impl Expert for Mpc {
         let (input, cost) = self.plan(&state);
         self.state = state;
         if !cost.is_finite() {
-            self.planned = false;
             return Err(
                 ControlError::NotConverged { what: "a plan: every guess diverges from this observation," }.into()
             );
         }
         action[0] = input;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use liprl_envs::systems::{Linear, Matrix, Quadratic};
+
+    use super::*;
+
+    /// Of a double integrator.
+    fn planner() -> Mpc {
+        let weights = Quadratic { state: Matrix::diagonal(&[1.0, 1.0]), input: Matrix::diagonal(&[1.0]) };
+        let a = Matrix::from_rows(&[&[1.0, 0.1], &[0.0, 1.0]]).unwrap();
+        let b = Matrix::from_rows(&[&[0.005], &[0.1]]).unwrap();
+        let model = Linear::new(a, b, weights).unwrap();
+        Mpc::new(&model, MpcConfig { horizon: 30, ..MpcConfig::default() }).unwrap()
+    }
+
+    /// The square of 1e200 is beyond f64, so every plan from there costs infinity, whatever was planned before.
+    #[test]
+    fn where_every_guess_diverges_there_is_no_plan() {
+        let mut action = [7.0];
+        let (mut fresh, mut used) = (planner(), planner());
+        used.action(&[1.0, 0.0], &mut action).unwrap();
+        let answer = action;
+        for planner in [&mut fresh, &mut used] {
+            let error = planner.action(&[1e200, 0.0], &mut action).unwrap_err();
+            assert!(matches!(error, AgentError::Control(ControlError::NotConverged { .. })), "{error}");
+            assert_eq!(planner.plan(&[1e200, 0.0]), (0.0, f64::INFINITY));
+            // And it goes on from a state that has one.
+            planner.action(&[1.0, 0.0], &mut action).unwrap();
+            assert_eq!(action, answer);
+        }
+    }
+
+    /// A plan that cannot be followed any more is no place to go on from: the answer is that of a planner that has none.
+    #[test]
+    fn a_plan_that_diverges_is_made_anew() {
+        let mut used = planner();
+        used.plan(&[1.0, 0.0]);
+        let next = used.plan.states[2..4].to_vec();
+        used.plan.inputs[5] = 1e200;
+        assert!(used.is_foreseen(&next));
+        assert_eq!(used.plan(&next), planner().plan(&next));
     }
 }
