@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use liprl_agents::lipschitz::certify::{
-    Bound, CertifyError, LocalOptions, LowerOptions, Network, Norm, Region, SdpOptions, Takes, lipsdp, lipsdp_on,
+    Bound, CertifyError, Ended, LocalOptions, LowerOptions, Network, Norm, Region, SdpBound, SdpOptions, Takes, lipsdp, lipsdp_on,
     local_bound, lower_bound, product,
 };
 use liprl_agents::{PolicyHead, Streams};
@@ -119,7 +119,8 @@ impl Row {
                 "high": region.high(),
                 "lower": lower,
                 "upper": bound.upper,
-                "finished": bound.finished,
+                "finished": bound.finished(),
+                "ended": bound.ended,
             })
         });
         json!({
@@ -129,7 +130,8 @@ impl Row {
             "lower": self.lower,
             "upper": self.bound.upper,
             "ratio": self.ratio(),
-            "finished": self.bound.finished,
+            "finished": self.bound.finished(),
+            "ended": self.bound.ended,
             "seconds": self.seconds,
             "boxes": boxes.collect::<Vec<Value>>(),
         })
@@ -184,12 +186,11 @@ impl Search<'_> {
             Ok(())
         };
         if self.wants(CertifyMethod::Product) {
-            row("product", &|| Ok(Bound { upper: product(self.network, norm)?, finished: true }))?;
+            row("product", &|| Ok(Bound { upper: product(self.network, norm)?, ended: Ended::Finished }))?;
         }
         if wants_sdp {
             row("lipsdp", &|| {
-                let found = lipsdp(self.network, &SdpOptions { time_limit: Some(self.limit(1)) })?;
-                Ok(Bound { upper: found.upper, finished: found.finished })
+                Ok(in_time(lipsdp(self.network, &SdpOptions { time_limit: Some(self.limit(1)) })?))
             })?;
         }
         Ok(rows)
@@ -219,9 +220,9 @@ impl Search<'_> {
                 boxes.push((region.clone(), lower, Bound { upper: found.upper.min(everywhere), ..found }));
             }
             let upper = boxes.iter().map(|(_, _, bound)| bound.upper).fold(0.0, f64::max);
-            let finished = boxes.iter().all(|(_, _, bound)| bound.finished);
+            let ended = boxes.iter().map(|(_, _, bound)| bound.ended).max().unwrap_or(Ended::Finished);
             let lower = lowers.iter().copied().fold(0.0, f64::max);
-            let bound = Bound { upper, finished };
+            let bound = Bound { upper, ended };
             rows.push(Row { norm, region: name.clone(), method, lower, bound, seconds, boxes });
         }
         Ok(rows)
@@ -232,8 +233,7 @@ impl Search<'_> {
         if method == "local" {
             return local_bound(self.network, region, norm, &LocalOptions { time_limit, ..LocalOptions::default() });
         }
-        let found = lipsdp_on(self.network, region, &SdpOptions { time_limit })?;
-        Ok(Bound { upper: found.upper, finished: found.finished })
+        Ok(in_time(lipsdp_on(self.network, region, &SdpOptions { time_limit })?))
     }
 
     /// A share of the time for one bound.
@@ -263,6 +263,11 @@ impl Search<'_> {
         let stride = rows.len().div_ceil(self.args.states as usize).max(1);
         rows.step_by(stride).map(|centre| Region::around(centre, &radii)).collect()
     }
+}
+
+/// LipSDP's bound, whose only limit is that of time.
+fn in_time(found: SdpBound) -> Bound {
+    Bound { upper: found.upper, ended: if found.finished { Ended::Finished } else { Ended::TimeLimit } }
 }
 
 fn timed(bound: &dyn Fn() -> Result<Bound, CertifyError>) -> Result<(Bound, f64), CertifyError> {
@@ -340,15 +345,43 @@ fn table(saved: &Saved, takes: Takes, (network, cut): (&Network, bool), rows: &[
             row.method,
             rounded_down(row.lower),
             rounded_up(row.bound.upper),
-            if row.bound.finished { ' ' } else { '*' },
+            mark(row.bound.ended),
             ratio,
             row.seconds
         )?;
     }
-    if rows.iter().any(|row| !row.bound.finished) {
-        writeln!(text, "\n* the time limit came first: valid, and more time may lower it (--time-limit)")?;
-    }
+    text.push_str(&footnotes(rows));
     Ok(text)
+}
+
+/// What a table shows behind a bound whose search ended so.
+fn mark(ended: Ended) -> char {
+    match ended {
+        Ended::Finished => ' ',
+        Ended::LeafLimit => '†',
+        Ended::TimeLimit => '*',
+    }
+}
+
+/// What those marks that the rows have mean.
+fn footnotes(rows: &[Row]) -> String {
+    let mut notes = String::new();
+    for (ended, meaning) in [
+        (Ended::TimeLimit, "the time limit came first: valid, and more time may lower it (--time-limit)".to_owned()),
+        (
+            Ended::LeafLimit,
+            format!(
+                "the limit of {} parts of a box came first: valid, and more time changes nothing; a smaller box may lower it (--box)",
+                LocalOptions::default().leaves
+            ),
+        ),
+    ] {
+        if rows.iter().any(|row| row.bound.ended == ended) {
+            let space = if notes.is_empty() { "\n" } else { "" };
+            notes += &format!("{space}{} {meaning}\n", mark(ended));
+        }
+    }
+    notes
 }
 
 /// Six digits, not above the number.
@@ -384,6 +417,24 @@ mod tests {
         for x in [3.3e-9, 7.7, 123.456_789, 9.999_999_9, 2.0, 4.4e12] {
             assert!(rounded_up(x).parse::<f64>().unwrap() >= x && rounded_down(x).parse::<f64>().unwrap() <= x, "{x}");
         }
+    }
+
+    #[test]
+    fn a_mark_is_explained_where_a_row_has_it() {
+        let row = |ended| {
+            let (norm, region, bound) = (Norm::L2, "data".to_owned(), Bound { upper: 2.0, ended });
+            Row { norm, region, method: "local", lower: 1.0, bound, seconds: 0.0, boxes: Vec::new() }
+        };
+        let (finished, late, full) = (row(Ended::Finished), row(Ended::TimeLimit), row(Ended::LeafLimit));
+        let json = full.to_json();
+        assert_eq!((&json["finished"], &json["ended"]), (&json!(false), &json!("leaf_limit")));
+        assert_eq!(finished.to_json()["finished"], true);
+        let rows = [finished, late, full];
+        assert_eq!(footnotes(&rows[..1]), "");
+        let (late, full) = (footnotes(&rows[..2]), footnotes(&rows[2..]));
+        assert!(late.starts_with("\n* the time limit came first") && late.lines().count() == 2, "{late}");
+        assert!(full.starts_with("\n† the limit of 200000 parts") && full.contains("more time changes nothing"), "{full}");
+        assert_eq!(footnotes(&rows), format!("{late}{}", full.trim_start_matches('\n')));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Bound, CertifyError, MARGIN, Network, Norm, Region,
+    Bound, CertifyError, Ended, MARGIN, Network, Norm, Region,
     algebra::operator_norm,
     local::{Row, Slopes, Split, row, slopes_on, spectral_bound},
     product::product,
@@ -64,15 +64,16 @@ pub fn local_bound(
             open.push(leaf);
         }
     }
-    let mut finished = true;
+    let mut ended = Ended::Finished;
     while let Some(leaf) = open.pop() {
         if leaf.bound <= lower.max(closed) * (1.0 + options.tolerance) {
             closed = closed.max(leaf.bound);
             break;
         }
-        if leaves >= options.leaves || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if leaves >= options.leaves || late {
             closed = closed.max(leaf.bound);
-            finished = false;
+            ended = if leaves >= options.leaves { Ended::LeafLimit } else { Ended::TimeLimit };
             break;
         }
         let Some(branch) = leaf.branch else {
@@ -88,7 +89,7 @@ pub fn local_bound(
         }
     }
     // Where the queue ran empty, `closed` has the largest; where it did not, the leaf last taken was the largest of those left.
-    Ok(Bound { upper: (closed * MARGIN).min(everywhere), finished })
+    Ok(Bound { upper: (closed * MARGIN).min(everywhere), ended })
 }
 
 /// Whether boxes are halved rather than neurons split.
@@ -232,7 +233,7 @@ mod tests {
         let two = by_hand(&[(&[1.0, -1.0, 1.0, 1.0], &[0.0, 0.0]), (&[1.0, 1.0], &[0.0])], 2, Activation::Relu);
         let region = Region::around(&[1.0, 0.0], &[0.6, 0.6]).unwrap();
         let found = bound(&two, &region, Norm::Linf);
-        assert!(found.finished && (found.upper - 2.0).abs() < 1e-5, "{found:?}");
+        assert!(found.finished() && (found.upper - 2.0).abs() < 1e-5, "{found:?}");
         let search = Search { network: &two, norm: Norm::Linf, halving: false };
         let root = Leaf { bound: 9.0, output: Some(0), region, splits: Vec::new(), branch: None };
         let root = search.evaluate(root).unwrap().unwrap();
@@ -257,7 +258,7 @@ mod tests {
         let options = LocalOptions { leaves: 2000, ..LocalOptions::default() };
         let found = local_bound(&network, &region, Norm::L2, &options).unwrap();
         assert!(found.upper >= exact, "{found:?} {exact}");
-        assert!(!found.finished || found.upper < exact * (1.0 + 1e-5), "{found:?} {exact}");
+        assert!(!found.finished() || found.upper < exact * (1.0 + 1e-5), "{found:?} {exact}");
         // Every coordinate halved once, which takes 255 cuts, s is known to ½: worst is s within ± ¼, √2 sech²(¼)/√8 = 0.4700.
         assert!(found.upper < 0.4701, "{found:?}");
     }
@@ -271,9 +272,13 @@ mod tests {
         for leaves in [0, 10, 100, 400] {
             let options = LocalOptions { leaves, ..LocalOptions::default() };
             let found = local_bound(&network, &region, Norm::Linf, &options).unwrap();
+            // No time limit was given that could have come first.
+            assert!(leaves > 10 || found.ended == Ended::LeafLimit, "{leaves}: {found:?}");
             assert!(found.upper <= last * (1.0 + 1e-12), "more leaves, no larger bound: {} {last}", found.upper);
             last = found.upper;
         }
+        let late = LocalOptions { time_limit: Some(Duration::ZERO), ..LocalOptions::default() };
+        assert_eq!(local_bound(&network, &region, Norm::Linf, &late).unwrap().ended, Ended::TimeLimit);
         assert!(
             last < 0.95
                 * local_bound(&network, &region, Norm::Linf, &LocalOptions { leaves: 0, ..LocalOptions::default() })

@@ -73,11 +73,30 @@ impl Norm {
     }
 }
 
-/// A proven upper bound, and whether there was time to finish what looks for a smaller one. It is valid either way.
+/// Why the search for a smaller bound ended. What it has found by then is valid either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// There is no more to find.
+    Finished,
+    /// By the limit of leaves ([`LocalOptions::leaves`]): more time changes nothing.
+    LeafLimit,
+    /// By the limit of time: more of it may find a smaller one.
+    TimeLimit,
+}
+
+/// A proven upper bound, and whether what looks for a smaller one came to its end. It is valid either way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bound {
     /// The constant is at most this.
     pub upper: f64,
-    /// False where the time limit came first.
-    pub finished: bool,
+    /// Why there is no smaller one.
+    pub ended: Ended,
+}
+
+impl Bound {
+    /// Whether nothing cut the search short.
+    pub fn finished(&self) -> bool {
+        self.ended == Ended::Finished
+    }
 }
