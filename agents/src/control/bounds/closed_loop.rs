@@ -155,13 +155,13 @@ impl Stability {
 /// which is rare. None for a linear loop's gain, which has no rate.
 ///
 /// # Errors
-/// [`ControlError::BadInput`] for α ≤ 0.
+/// [`ControlError::BadInput`] for a negative α or ℓ*.
 pub fn decay_with_exact_equilibrium(
     stability: &Stability,
     alpha: Constant,
     expert: Constant,
 ) -> Result<Option<Constant>, ControlError> {
-    let slopes = alpha.above_zero("α")? + expert.at_least_zero("ℓ*")?;
+    let slopes = alpha.at_least_zero("α")? + expert.at_least_zero("ℓ*")?;
     Ok(match stability {
         Stability::Contracting { overshoot, rate, input } => {
             let value = rate.value + overshoot.value * input.value * slopes;
@@ -238,6 +238,8 @@ mod tests {
         assert!(loop_.discounted_regret(sure(0.1), costs, 1.0).is_err());
         let rate = decay_with_exact_equilibrium(&loop_, sure(0.1), sure(0.2)).unwrap().unwrap();
         assert!((rate.value - 0.8).abs() < 1e-15);
-        assert!(decay_with_exact_equilibrium(&loop_, sure(0.0), sure(0.2)).is_err());
+        let constant = decay_with_exact_equilibrium(&loop_, sure(0.0), sure(0.2)).unwrap().unwrap();
+        assert!((constant.value - 0.7).abs() < 1e-15);
+        assert!(decay_with_exact_equilibrium(&loop_, sure(-0.1), sure(0.2)).is_err());
     }
 }

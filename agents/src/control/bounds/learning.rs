@@ -26,17 +26,18 @@ impl Pair {
     }
 }
 
-/// B1: e = sup_X ‖π − π*‖ ≤ ê + (α + ℓ*)δ, `residual` being ê = max_i ‖π(x_i) − u_i‖ (plus the expert's own noise, if it has any).
+/// B1: e = sup_X ‖π − π*‖ ≤ ê + (α + ℓ*)δ, `residual` being ê = max_i ‖π(x_i) − u_i‖ (plus the expert's own noise, if it has any). α is 0 for a
+/// policy that always does the same.
 ///
 /// # Errors
-/// [`ControlError::BadInput`] for α ≤ 0, and for a negative constant.
+/// [`ControlError::BadInput`] for a negative constant.
 pub fn learning_error(
     residual: Constant,
     alpha: Constant,
     expert: Constant,
     coverage: Constant,
 ) -> Result<Constant, ControlError> {
-    let slopes = alpha.above_zero("α")? + expert.at_least_zero("ℓ*")?;
+    let slopes = alpha.at_least_zero("α")? + expert.at_least_zero("ℓ*")?;
     let value = residual.at_least_zero("ê")? + slopes * coverage.at_least_zero("δ")?;
     Ok(Constant::from(value, &[residual, alpha, expert, coverage]))
 }
@@ -58,10 +59,10 @@ pub fn expected_error(
 /// U(α, ε) = ê(α) + (α + ℓ*)δ + αε, of which the first falls with α and the rest rises.
 ///
 /// # Errors
-/// [`ControlError::BadInput`] for α ≤ 0 or ε < 0.
+/// [`ControlError::BadInput`] for α < 0 or ε < 0.
 pub fn disturbed_error(error: Constant, alpha: Constant, epsilon: f64) -> Result<Constant, ControlError> {
     let size = Constant::certified(epsilon).at_least_zero("ε")?;
-    Ok(Constant::from(error.at_least_zero("e")? + alpha.above_zero("α")? * size, &[error, alpha]))
+    Ok(Constant::from(error.at_least_zero("e")? + alpha.at_least_zero("α")? * size, &[error, alpha]))
 }
 
 /// The pair that forces the greatest error on an α-Lipschitz policy, if any forces one: ê is at least its `forced_error`. `states [N, n]`,
@@ -151,13 +152,22 @@ mod tests {
         assert_eq!(learning_error(sure(0.1), sure(2.0), guess(1.0), sure(0.05)).unwrap(), guess(bound.value));
         assert!((disturbed_error(bound, sure(2.0), 0.2).unwrap().value - 0.65).abs() < 1e-15);
         for (found, problem) in [
-            (learning_error(sure(0.1), sure(0.0), sure(1.0), sure(0.05)), "α: must be a finite number above 0"),
+            (learning_error(sure(0.1), sure(-2.0), sure(1.0), sure(0.05)), "α: must be a finite number of at least 0"),
             (learning_error(sure(0.1), sure(1.0), sure(-1.0), sure(0.05)), "ℓ*: must be a finite number of at least 0"),
             (disturbed_error(bound, sure(2.0), -0.1), "ε: must be a finite number of at least 0, found -0.1"),
         ] {
             let error = found.unwrap_err().to_string();
             assert!(error.starts_with(problem), "{error}");
         }
+    }
+
+    /// A policy that always does the same is off by ê + ℓ*δ, and no measurement error moves it.
+    #[test]
+    fn a_constant_policy_has_bounds() {
+        let sure = Constant::certified;
+        let bound = learning_error(sure(0.1), sure(0.0), sure(1.0), sure(0.05)).unwrap();
+        assert!((bound.value - 0.15).abs() < 1e-15);
+        assert_eq!(disturbed_error(bound, sure(0.0), 0.2).unwrap(), bound);
     }
 
     #[test]
