@@ -36,13 +36,13 @@ struct Hidden {
 }
 
 impl InputGradient {
-    /// Buffers for `rows` rows, or `None` for a network of another kind: activations other than ReLU and LeakyReLU (or a slope of 1 and
-    /// above, whose sign tells nothing), LayerNorm, more than one output, no hidden layer.
+    /// Buffers for `rows` rows, or `None` for a network of another kind: activations other than ReLU and LeakyReLU (or a slope outside
+    /// [0, 1), where an output's sign does not tell the slope there), LayerNorm, more than one output, no hidden layer.
     pub fn new(mlp: &Mlp, rows: usize) -> Result<Option<Self>, AgentError> {
         let slope = match mlp.activation {
             Activation::Relu => 0.0,
-            Activation::LeakyRelu(slope) => slope as f32,
-            Activation::Tanh | Activation::Swish => return Ok(None),
+            Activation::LeakyRelu(slope) if (0.0..1.0).contains(&slope) => slope as f32,
+            Activation::LeakyRelu(_) | Activation::Tanh | Activation::Swish => return Ok(None),
         };
         if mlp.dense || mlp.layer_norm || mlp.outputs() != 1 || mlp.layers.len() < 2 {
             return Ok(None);
@@ -234,6 +234,9 @@ mod tests {
         for (activation, norm, outputs) in [
             (Activation::Tanh, false, 1),
             (Activation::Swish, false, 1),
+            (Activation::LeakyRelu(1.0), false, 1),
+            (Activation::LeakyRelu(2.0), false, 1),
+            (Activation::LeakyRelu(-0.5), false, 1),
             (Activation::Relu, true, 1),
             (Activation::Relu, false, 2),
         ] {

@@ -109,6 +109,12 @@ impl LipschitzMlp {
             let problem = "swish has slopes from −0.1 to 1.1, a constant by construction needs [0, 1]; take relu, leaky_relu or tanh";
             return Err(bad("activation", problem.into()));
         }
+        if let Activation::LeakyRelu(slope) = activation
+            && !(0.0..=1.0).contains(&slope)
+        {
+            let problem = format!("leaky_relu has the slope {slope}, a constant by construction needs one in [0, 1]");
+            return Err(bad("activation", problem));
+        }
         if !(alpha > 0.0 && alpha.is_finite()) {
             return Err(bad("alpha", format!("{alpha} is no Lipschitz constant; it has to be positive and finite")));
         }

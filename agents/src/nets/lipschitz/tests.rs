@@ -238,9 +238,14 @@ fn multipliers_that_prove_nothing_give_no_bound() {
 }
 
 #[test]
-fn swish_and_impossible_constants_are_refused() {
+fn slopes_beyond_0_and_1_and_impossible_constants_are_refused() {
     let new = |activation, alpha| LipschitzMlp::new(Layers::Sandwich, 2, &[4], 1, activation, alpha);
     assert!(new(Activation::Swish, 1.0).unwrap_err().to_string().contains("slopes"));
+    for slope in [-0.1, 1.5, f64::NAN] {
+        let error = new(Activation::LeakyRelu(slope), 1.0).unwrap_err().to_string();
+        assert!(error.contains(&format!("the slope {slope}")), "{error}");
+    }
+    assert!([0.0, 1.0].into_iter().all(|slope| new(Activation::LeakyRelu(slope), 1.0).is_ok()));
     for alpha in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(new(Activation::Relu, alpha).unwrap_err().to_string().contains("positive and finite"));
     }
