@@ -246,6 +246,13 @@ impl Policy {
         if sizes.iter().any(|&size| size == 0 || size > limit) || shape.act_dim > shape.outputs {
             return Err(bad(format!("has layers of impossible sizes {:?}", sizes)));
         }
+        if let Some(NormaliserOptions { clip, variance_floor }) = shape.normaliser
+            && !(clip > 0.0 && variance_floor >= 0.0 && variance_floor.is_finite())
+        {
+            return Err(bad(format!(
+                "clips standardised observations to ± {clip} at a variance of {variance_floor} or more; the clip must be above 0, the variance finite and at least 0: take the file from its source again"
+            )));
+        }
         let mlp = shape.mlp();
         let params = state.f32("params", &[mlp.len()])?.to_vec();
         let normaliser = shape.normaliser.map(|options| {
@@ -337,6 +344,22 @@ mod tests {
     use super::*;
     use crate::actor_critic::testing::{networks, numbers};
     use crate::lipschitz::finite_difference_jacobian;
+
+    #[test]
+    fn a_normaliser_that_cannot_be_is_refused() {
+        let mlp = Mlp::new(3, &[4], 2, Activation::Relu, false, Init::Uniform);
+        let load = |clip: f64, variance_floor: f64| {
+            let options = NormaliserOptions { clip, variance_floor };
+            let normaliser = Some((RunningNormaliser::new(3, options), options));
+            Policy::load(&Policy::new(&mlp, numbers(mlp.len(), "params"), 2, normaliser).to_bytes().unwrap())
+        };
+        assert!(load(5.0, 0.0).is_ok());
+        for (clip, variance_floor) in [(-5.0, 1e-8), (0.0, 1e-8), (5.0, -1.0)] {
+            let error = load(clip, variance_floor).unwrap_err();
+            assert!(matches!(error, AgentError::BadState { .. }), "{error}");
+            assert!(error.to_string().contains("the clip must be above 0"), "{error}");
+        }
+    }
 
     /// Through head, network and normaliser, a clipped coordinate included; and the action itself against `Policy::act`.
     #[test]
