@@ -151,7 +151,8 @@ impl Model for Pendulum {
     /// The Jacobians are affine in cos θ, so those of its least and largest value span all.
     fn jacobian_hull(&self, low: &[f64], high: &[f64]) -> Option<Vec<(Matrix, Matrix)>> {
         let (pull, push) = self.accelerations();
-        let fastest = low[1].abs().max(high[1].abs()) + (pull + push * self.max_torque) * self.dt;
+        // Gravity may be negative: a pendulum that hangs where θ is 0.
+        let fastest = low[1].abs().max(high[1].abs()) + (pull.abs() + push * self.max_torque) * self.dt;
         if low[0] < -PI || high[0] > PI || fastest > self.max_speed {
             return None;
         }
@@ -221,5 +222,10 @@ mod tests {
             }
         }
         assert!(pendulum.jacobian_hull(&[-0.1, -8.0], &[0.1, 8.0]).is_none(), "the speed is clipped there");
+        // Speeds of up to 1 gain 15 · 0.05 by gravity, whichever way it pulls, and 3 · 2 · 0.05 by the torque: up to 2.05.
+        for (gravity, max_speed, known) in [(-10.0, 1.5, false), (-10.0, 2.06, true), (10.0, 1.5, false)] {
+            let pendulum = Pendulum { gravity, max_speed, ..Pendulum::default() };
+            assert_eq!(pendulum.jacobian_hull(&[-1.0; 2], &[1.0; 2]).is_some(), known, "{gravity} {max_speed}");
+        }
     }
 }
