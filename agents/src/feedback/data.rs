@@ -111,15 +111,20 @@ impl Data {
         if let (Some(worst), Some(limit)) = (worst, config.max_forced_error)
             && worst.forced_error(alpha) > limit
         {
+            // Rounded up: what is advised is enough.
+            let enough = 1e-4 * (1e4 * (worst.actions_apart - 2.0 * limit) / worst.states_apart).ceil();
+            let remedy = match worst.states_apart > 0.0 {
+                true => format!("raise alpha to at least {enough:.4}, or remove one"),
+                false => "no alpha helps where the observation is the same: raise max_forced_error, or remove one".to_owned(),
+            };
             let problem = format!(
                 "{} and {} have actions {:.4} apart at observations {:.4} apart; with constant {alpha} every policy errs by {:.4} at one \
-                 of them, more than max_forced_error {limit}; raise alpha to {:.4}, or remove one",
+                 of them, more than max_forced_error {limit}; {remedy}",
                 self.name(worst.rows.0),
                 self.name(worst.rows.1),
                 worst.actions_apart,
                 worst.states_apart,
-                worst.forced_error(alpha),
-                (worst.actions_apart - 2.0 * limit) / worst.states_apart
+                worst.forced_error(alpha)
             );
             return Err(bad("constraint.alpha", problem));
         }
@@ -137,4 +142,38 @@ impl Data {
 /// An error about a setting of the agent.
 pub(super) fn bad(setting: &str, problem: String) -> AgentError {
     AgentError::BadConfig { setting: format!("agent.{setting}"), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of an observation and an action of one number each.
+    fn data(rows: &[(f32, f32)]) -> Data {
+        Data {
+            obs: rows.iter().map(|row| row.0).collect(),
+            action: rows.iter().map(|row| row.1).collect(),
+            places: (0..rows.len()).map(|step| (0, step)).collect(),
+            obs_dim: 1,
+            act_dim: 1,
+            half_width: vec![1.0],
+        }
+    }
+
+    #[test]
+    fn an_alpha_is_advised_that_is_enough_and_none_where_none_is() {
+        let config = FeedbackConfig {
+            duplicates: Duplicates::Average,
+            max_forced_error: Some(0.125),
+            ..FeedbackConfig::default()
+        };
+        // (0.75 − 2 · 0.125)/0.375 = 1.33333…
+        let apart = data(&[(0.0, 0.0), (0.375, 0.75)]);
+        let error = apart.check(&config, Some(1.0)).unwrap_err().to_string();
+        assert!(error.contains("raise alpha to at least 1.3334, or"), "{error}");
+        assert!(apart.check(&config, Some(1.3334)).is_ok() && apart.check(&config, Some(1.3333)).is_err());
+        // Two actions at one observation force half their distance, 0.375, under any constant.
+        let error = data(&[(0.5, 0.0), (0.5, 0.75)]).check(&config, Some(1e6)).unwrap_err().to_string();
+        assert!(error.contains("no alpha helps") && !error.contains("raise alpha"), "{error}");
+    }
 }
