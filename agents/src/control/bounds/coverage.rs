@@ -61,7 +61,7 @@ pub fn coverage_within(
 /// the uniform one on a cube of `side` in `dim` dimensions: with m cells a side, P(some cell is empty) ≤ mⁿ (1 − density/mⁿ)^N, and if none is, δ ≤ side √n/m. The largest m whose right side is at most 1 − confidence.
 ///
 /// # Errors
-/// [`ControlError::BadInput`] for a side, confidence or density out of range.
+/// [`ControlError::BadInput`] without a sample, for a side, confidence or density out of range.
 pub fn finite_sample_coverage(
     side: f64,
     dim: u32,
@@ -72,6 +72,9 @@ pub fn finite_sample_coverage(
     Constant::certified(side).above_zero("the cube's side")?;
     if dim == 0 {
         return Err(ControlError::bad("dimensions", "there must be at least one"));
+    }
+    if samples == 0 {
+        return Err(ControlError::bad("samples", "there must be at least one to cover a cube with"));
     }
     if !(density > 0.0 && density <= 1.0) {
         return Err(ControlError::bad("density", format!("must be above 0 and at most 1, found {density}")));
@@ -166,6 +169,10 @@ mod tests {
         assert!(thin > delta);
         assert!(finite_sample_coverage(0.0, 2, count, 1.0, confidence).is_err());
         assert!(finite_sample_coverage(side, 2, count, 1.0, 1.0).is_err());
+        // No point of the cube is farther from one sample than its diagonal is long; from none, every point is.
+        assert_eq!(finite_sample_coverage(side, 1, 1, 1.0, confidence).unwrap(), side);
+        let error = finite_sample_coverage(side, 2, 0, 1.0, confidence).unwrap_err().to_string();
+        assert!(error.starts_with("samples: there must be at least one"), "{error}");
     }
 
     #[test]
