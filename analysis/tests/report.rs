@@ -57,6 +57,43 @@ fn says_what_was_asked_what_came_out_and_what_failed() {
 }
 
 #[test]
+fn runs_count_as_the_sweep_counts_them() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = sweep::write(root.path());
+    let lock = |planned: serde_json::Value| {
+        let lock = serde_json::json!({"format_version": 1, "report": {"baseline": "penalty=0"}, "runs": planned});
+        std::fs::write(runs.join("sweep.lock.json"), lock.to_string()).unwrap();
+    };
+    lock(serde_json::json!([
+        {"folder": "penalty=0/seed-4", "steps": 300, "active": false},
+        {"folder": "penalty=10/seed-0", "steps": 400, "active": true},
+        {"folder": "penalty=10/seed-1", "steps": 400, "active": true},
+    ]));
+    // Seed 1 took 300 of its 400 steps, because it reached its `stop_at_return`.
+    let config = runs.join("penalty=10/seed-1/config.yaml");
+    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + "steps: 400\n").unwrap();
+    let written = report(&runs, root.path(), &ReportOptions::default()).unwrap();
+    // The middle of 10 11 12 13 and of 111 112 113 114.
+    let means = "Difference of interquartile means +101.0 [";
+    assert!(written.answer.contains(means) && written.answer.contains("4 and 4 runs"), "{}", written.answer);
+    let page = std::fs::read_to_string(&written.page).unwrap();
+    assert!(page.contains("<th scope=\"row\">penalty=0</th><td>4 of 4</td><td>11.50 ["), "one less of all");
+    assert!(page.contains("the sweep file no longer names them: 1."));
+    assert!(page.contains("<th scope=\"row\">penalty=10/seed-0</th><td class=\"words\">stopped</td><td>300</td>"));
+    assert_eq!(page.matches("the sweep now plans 400 steps").count(), 1);
+
+    // Without a lock nothing is known of a plan.
+    std::fs::remove_file(runs.join("sweep.lock.json")).unwrap();
+    let written = report(&runs, root.path(), &ReportOptions::default()).unwrap();
+    assert!(written.answer.contains("means +100.0 [") && written.answer.contains("5 and 5 runs"), "{}", written.answer);
+
+    let all = (0..7).flat_map(|seed| [0, 10].map(|scale| format!("penalty={scale}/seed-{seed}")));
+    lock(all.map(|folder| serde_json::json!({"folder": folder, "active": false})).collect());
+    let error = report(&runs, root.path(), &ReportOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("the sweep file no longer names any run that was begun"), "{error}");
+}
+
+#[test]
 fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());

@@ -5,10 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use liprl_logbook::{LogbookError, Provenance, RunFolder, Status, Summary, read_all_series};
+use liprl_logbook::{Provenance, RunFolder, Status, Summary, read_all_series};
 use rayon::prelude::*;
 use serde_json::Value;
 
+use super::plan::{Plan, Planned};
 use super::settings::{Settings, flatten};
 use super::{ReportOptions, Score};
 use crate::plot::labels;
@@ -19,6 +20,8 @@ use crate::{AnalysisError, Run, Warning, find_runs};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Done,
+    /// Done, with fewer steps than the sweep plans now: so many.
+    Shorter(u64),
     Running,
     /// It says it is running, and its process is gone.
     Killed,
@@ -103,17 +106,15 @@ pub(super) struct Experiment {
     pub(super) window: Window,
     pub(super) reach: Option<f64>,
     pub(super) members: Vec<Member>,
+    /// Runs that were begun and that the sweep file no longer names. They are no members.
+    pub(super) set_aside: usize,
     pub(super) warnings: Vec<Warning>,
 }
 
 impl Experiment {
     pub(super) fn read(folder: &Path, options: &ReportOptions) -> Result<Self, AnalysisError> {
-        let plan = plan(folder)?;
-        let value = |key: &str| match &plan["report"][key] {
-            Value::Null => &plan[key],
-            nested => nested,
-        };
-        let asked = |key: &str| value(key).as_str().map(str::to_owned);
+        let plan = Plan::read(folder)?;
+        let asked = |key: &str| plan.value(key).as_str().map(str::to_owned);
         let metric =
             options.metric.clone().or_else(|| asked("metric")).unwrap_or_else(|| "eval/return_mean".to_owned());
         let score = match (options.score, asked("score")) {
@@ -121,11 +122,16 @@ impl Experiment {
             (None, Some(name)) => name.parse()?,
             (None, None) => Score::default(),
         };
-        let folders = find_runs(&[folder.to_path_buf()])?;
+        let (set_aside, folders): (Vec<PathBuf>, Vec<PathBuf>) =
+            find_runs(&[folder.to_path_buf()])?.into_iter().partition(|run| plan.is_set_aside(run));
+        if folders.is_empty() {
+            let problem = "the sweep file no longer names any run that was begun; launch the sweep, or report on a variant's folder";
+            return Err(AnalysisError::Question(format!("{}: {problem}", folder.display())));
+        }
         let read: Vec<(Member, Vec<Warning>)> =
-            folders.par_iter().map(|run| member(run, &metric)).collect::<Result<_, _>>()?;
+            folders.par_iter().map(|run| member(run, &metric, plan.run(run))).collect::<Result<_, _>>()?;
         let (mut members, warnings): (Vec<Member>, Vec<Vec<Warning>>) = read.into_iter().unzip();
-        members.extend(missing(folder, &plan, &folders));
+        members.extend(plan.folders().filter(|run| !folders.contains(run)).map(|run| missing(run)));
         name_variants(&mut members);
         let name = fs::canonicalize(folder)?.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self {
@@ -136,10 +142,11 @@ impl Experiment {
             metric,
             baseline: asked("baseline"),
             score,
-            window: Window::new(options.from.or_else(|| value("from").as_u64()).unwrap_or(0), options.to)?,
+            window: Window::new(options.from.or_else(|| plan.value("from").as_u64()).unwrap_or(0), options.to)?,
             // The sweep's value is one of its own metric.
-            reach: options.reach.or_else(|| value("reach").as_f64().filter(|_| options.metric.is_none())),
+            reach: options.reach.or_else(|| plan.value("reach").as_f64().filter(|_| options.metric.is_none())),
             members,
+            set_aside: set_aside.len(),
             warnings: warnings.concat(),
         })
     }
@@ -159,46 +166,38 @@ impl Experiment {
     }
 }
 
-/// The sweep's own record beside its runs: the lock file, else a copy of the sweep file; null without either.
-fn plan(folder: &Path) -> Result<Value, AnalysisError> {
-    let damaged = |path: PathBuf, problem: String| LogbookError::Damaged { path, problem };
-    let lock = folder.join("sweep.lock.json");
-    if lock.is_file() {
-        let plan: Value =
-            serde_json::from_slice(&fs::read(&lock)?).map_err(|error| damaged(lock.clone(), error.to_string()))?;
-        return match plan["format_version"].as_u64() {
-            Some(1) | None => Ok(plan),
-            Some(found) => {
-                let problem = format!("written in sweep format {found}, and this program reads format 1");
-                Err(damaged(lock, problem).into())
-            }
-        };
-    }
-    let copy = folder.join("sweep.yaml");
-    if copy.is_file() {
-        let text = fs::read_to_string(&copy)?;
-        return Ok(serde_saphyr::from_str(&text).map_err(|error| damaged(copy, error.to_string()))?);
-    }
-    Ok(Value::Null)
-}
-
-/// Runs that the lock file names and nobody has begun.
-fn missing(folder: &Path, plan: &Value, found: &[PathBuf]) -> Vec<Member> {
-    let planned = plan["runs"].as_array().into_iter().flatten();
-    let active = planned.filter(|run| run["active"].as_bool() != Some(false));
-    let folders = active.filter_map(|run| run["folder"].as_str()).map(|run| folder.join(run));
-    let nothing = |folder: PathBuf| Member {
-        variant: variant(&folder).to_string_lossy().into_owned(),
+/// A run that the lock file names and nobody has begun.
+fn missing(folder: &Path) -> Member {
+    Member {
+        folder: folder.to_path_buf(),
+        variant: variant(folder).to_string_lossy().into_owned(),
         task: String::new(),
-        folder,
         state: State::Missing,
         summary: None,
         provenance: None,
         settings: Settings::new(),
         series: BTreeMap::new(),
         seconds: BTreeMap::new(),
+    }
+}
+
+/// How a run stands, by the sweep's own rule where it is one of its runs.
+fn state(run: Option<&RunFolder>, summary: Option<&Summary>, config: &Value, planned: Option<&Planned>) -> State {
+    let Some(summary) = summary else {
+        return State::Failed("its summary.json cannot be read, so nobody knows whether it is done".to_owned());
     };
-    folders.filter(|folder| !found.contains(folder)).map(nothing).collect()
+    // One that reached its `stop_at_return` took fewer steps than its config has.
+    let steps = summary.steps.max(config["steps"].as_u64().unwrap_or(0));
+    match &summary.status {
+        Status::Done => match planned.and_then(|planned| planned.steps) {
+            Some(planned) if steps < planned => State::Shorter(planned),
+            _ => State::Done,
+        },
+        Status::Stopped => State::Stopped,
+        Status::Failed { reason } => State::Failed(reason.clone()),
+        Status::Running if run.is_some_and(RunFolder::writer_is_gone) => State::Killed,
+        Status::Running => State::Running,
+    }
 }
 
 /// What of `lipschitz/` is shown: one number for each quantity on visited states, and what has no states.
@@ -208,7 +207,7 @@ fn is_diagnostic(name: &str) -> bool {
     name.starts_with("lipschitz/") && !spread() && !elsewhere()
 }
 
-fn member(folder: &Path, metric: &str) -> Result<(Member, Vec<Warning>), AnalysisError> {
+fn member(folder: &Path, metric: &str, planned: Option<&Planned>) -> Result<(Member, Vec<Warning>), AnalysisError> {
     check_format(folder)?;
     let path = folder.join(METRICS);
     let (all, damaged) = read_all_series(&path, |name| name == metric || is_diagnostic(name))?;
@@ -237,19 +236,11 @@ fn member(folder: &Path, metric: &str) -> Result<(Member, Vec<Warning>), Analysi
             None
         }
     });
-    let state = match summary.as_ref().map(|summary| &summary.status) {
-        Some(Status::Done) => State::Done,
-        Some(Status::Stopped) => State::Stopped,
-        Some(Status::Failed { reason }) => State::Failed(reason.clone()),
-        Some(Status::Running) if run.as_ref().is_some_and(RunFolder::writer_is_gone) => State::Killed,
-        Some(Status::Running) => State::Running,
-        None => State::Failed("its summary.json cannot be read, so nobody knows whether it is done".to_owned()),
-    };
     let member = Member {
         folder: folder.to_path_buf(),
         variant: variant(folder).to_string_lossy().into_owned(),
         task: env_id(&config).unwrap_or_default(),
-        state,
+        state: state(run.as_ref(), summary.as_ref(), &config, planned),
         summary,
         provenance: run.and_then(|run| run.provenance().ok()),
         settings: flatten(&config),

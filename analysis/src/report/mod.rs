@@ -1,12 +1,13 @@
 //! `liprl report`: what a sweep asked and what its runs answer, as one page of HTML.
 //!
-//! [`gather`] reads the runs, [`compare`], [`effects`] and [`reach`] compute what is said about them, [`page`] writes it down. Only finished runs are compared; all
+//! [`plan`] reads what the sweep says, [`gather`] its runs, [`compare`], [`effects`] and [`reach`] compute what is said about them, [`page`] writes it down. Only finished runs are compared; all
 //! others are listed with the reason.
 
 mod compare;
 mod effects;
 mod gather;
 mod page;
+mod plan;
 mod reach;
 mod settings;
 

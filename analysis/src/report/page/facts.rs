@@ -50,9 +50,13 @@ pub(super) fn cost(experiment: &Experiment) -> String {
 }
 
 pub(super) fn unfinished(experiment: &Experiment) -> String {
+    let set_aside = match experiment.set_aside {
+        0 => String::new(),
+        count => format!("<p>Left out of this page, because the sweep file no longer names them: {count}.</p>\n"),
+    };
     let others: Vec<&Member> = experiment.members.iter().filter(|member| member.state != State::Done).collect();
     if others.is_empty() {
-        return "<p>None: every run is done.</p>\n".to_owned();
+        return format!("<p>None: every run is done.</p>\n{set_aside}");
     }
     let rows: Vec<Vec<String>> = others
         .iter()
@@ -68,6 +72,10 @@ pub(super) fn unfinished(experiment: &Experiment) -> String {
                 State::Stopped => {
                     ("stopped", "by a signal, after a checkpoint; <code>--resume</code> goes on".to_owned())
                 }
+                State::Shorter(planned) => (
+                    "stopped",
+                    format!("at the end it had; the sweep now plans {planned} steps, and launching it again goes on"),
+                ),
                 State::Missing => ("not begun", "the sweep plans it".to_owned()),
                 State::Running | State::Done => ("running", String::new()),
             };
@@ -78,6 +86,7 @@ pub(super) fn unfinished(experiment: &Experiment) -> String {
     table("Every run that is not done", &["run", "state", "step", "why"], &rows)
         + "<p class=\"quiet\">These are in the curves as far as they came, and in no table. Where failures depend on the variant, leaving them out \
            flatters it.</p>\n"
+        + &set_aside
 }
 
 pub(super) fn settings(experiment: &Experiment) -> String {
