@@ -66,15 +66,19 @@ impl Curve {
     /// Summarises the runs of one variant, each first smoothed by the mean of its last `window` points (1: not at all).
     ///
     /// Each step that any run logged makes a point, with the count of seeds that reached it. Only where most steps are a single
-    /// run's own, as in the training logs of other programs, values are interpolated on a common grid, each run within its own range.
+    /// run's own, as in the training logs of other programs, values are interpolated on a common grid, each run within its own range. Steps
+    /// that no other run's range contains, beyond the end of shorter runs, say nothing about that.
     pub fn from_runs(label: impl Into<String>, runs: &[&Run], band: Band, window: usize) -> Self {
         let smoothed: Vec<Vec<(u64, f64)>> = runs.iter().map(|run| smooth(&run.series, window)).collect();
         let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for &(step, value) in smoothed.iter().flatten() {
             by_step.entry(step).or_default().push(value);
         }
-        let shared = by_step.values().filter(|values| values.len() > 1).count();
-        let interpolated = runs.len() > 1 && 2 * shared < by_step.len();
+        let ranges: Vec<_> = smoothed.iter().filter_map(|run| Some(run.first()?.0..=run.last()?.0)).collect();
+        let common = |step: &u64| ranges.iter().filter(|range| range.contains(step)).nth(1).is_some();
+        let within = || by_step.iter().filter(|(step, _)| common(step));
+        let own = within().filter(|(_, values)| values.len() == 1).count();
+        let interpolated = 2 * own > within().count();
         if interpolated {
             by_step = on_a_grid(&smoothed);
         }
@@ -174,6 +178,19 @@ mod tests {
         let curve = Curve::from_runs("x", &[&a, &b], Band::MedianQuartiles, 2);
         let rows: Vec<_> = curve.points.iter().map(|point| (point.low, point.centre, point.high)).collect();
         assert_eq!(rows, [(1.0, 1.0, 1.0), (2.0, 2.0, 2.0), (5.625, 5.75, 5.875)]);
+    }
+
+    #[test]
+    fn a_seed_that_came_less_far_is_not_interpolated() {
+        // In the middle of a sweep: ten evaluations, three, and none but the first.
+        let run_to = |last: u64| run(&(0..last).map(|n| (100 * n, n as f64)).collect::<Vec<_>>());
+        let (a, b, c) = (run_to(10), run_to(3), run_to(1));
+        let curve = Curve::from_runs("x", &[&a, &b, &c], Band::MeanStd, 1);
+        assert!(!curve.interpolated);
+        assert_eq!(curve.points.iter().map(|point| point.seeds).collect::<Vec<_>>(), [3, 2, 2, 1, 1, 1, 1, 1, 1, 1]);
+        // Steps of its own remain such, however long another run goes on alone: of 0, 50, …, 250 one is shared.
+        let aside = run(&[(0, 0.0), (50, 0.0), (150, 0.0), (250, 0.0)]);
+        assert!(Curve::from_runs("x", &[&a, &aside], Band::MeanStd, 1).interpolated);
     }
 
     #[test]

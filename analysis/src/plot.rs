@@ -140,17 +140,17 @@ fn figure(
     let task = if tasks.len() == 1 { keys[0].0.unwrap_or_default() } else { "" };
     let title =
         [experiment.as_str(), task].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(": ");
-    let caption = caption(&panels, options);
+    let caption = caption(&panels, options.band, options.smooth);
     Ok(Figure { title, caption, x_label: String::new(), legend, panels })
 }
 
 /// What line and band are, and what was done to the runs before.
-fn caption(panels: &[Panel], options: &PlotOptions) -> String {
+pub(crate) fn caption(panels: &[Panel], band: Band, smooth: usize) -> String {
     let curves = || panels.iter().flat_map(|panel| &panel.curves).map(|(_, curve)| curve);
     let mut parts =
-        vec![if curves().all(|curve| curve.seeds == 1) { "one run each" } else { options.band.caption() }.to_owned()];
-    if options.smooth > 1 {
-        parts.push(format!("smoothed: mean of each run's last {} points", options.smooth));
+        vec![if curves().all(|curve| curve.seeds == 1) { "one run each" } else { band.caption() }.to_owned()];
+    if smooth > 1 {
+        parts.push(format!("smoothed: mean of each run's last {smooth} points"));
     }
     if curves().any(|curve| curve.interpolated) {
         parts.push("runs without common steps interpolated".to_owned());

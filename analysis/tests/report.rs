@@ -193,6 +193,27 @@ fn two_axes_are_answered_by_their_effects() {
 }
 
 #[test]
+fn figures_say_when_values_were_interpolated() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = sweep::write(root.path());
+    let page = || {
+        let page = report(&runs, root.path(), &ReportOptions::default()).unwrap().page;
+        std::fs::read_to_string(page).unwrap()
+    };
+    let words = "runs without common steps interpolated";
+    assert!(!page().contains(words), "all have logged steps 100, 200 and 300");
+    // Each run at steps of its own.
+    for (scale, seed) in [0, 10].into_iter().flat_map(|scale| (0..7).map(move |seed| (scale, seed))) {
+        let log = runs.join(format!("penalty={scale}/seed-{seed}/metrics.jsonl"));
+        let Ok(text) = std::fs::read_to_string(&log) else { continue };
+        std::fs::write(&log, text.replace("00,", &format!("0{seed},"))).unwrap();
+    }
+    let page = page();
+    let (curves, diagnostics) = page.split_once("<section id=\"lipschitz\">").unwrap();
+    assert!(curves.contains(words) && diagnostics.contains(words));
+}
+
+#[test]
 fn another_baseline_turns_the_answer_round_and_a_wrong_one_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());

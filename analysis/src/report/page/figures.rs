@@ -7,7 +7,7 @@ use super::super::compare::{Findings, short};
 use super::super::gather::{Experiment, State};
 use super::{figure, interval, table};
 use crate::draw::escape;
-use crate::plot::references;
+use crate::plot::{caption, references};
 use crate::{Band, Bootstrap, Curve, Figure, Interval, Panel, curve::Point};
 
 /// Thresholds of a performance profile.
@@ -93,12 +93,13 @@ fn legend(experiment: &Experiment) -> Vec<String> {
 }
 
 pub(super) fn curves(experiment: &Experiment, options: &ReportOptions) -> String {
+    let panels = panels(experiment, &experiment.metric, Some(options));
     let drawn = Figure {
         title: experiment.figure.clone().unwrap_or_default(),
-        caption: Band::default().caption().to_owned(),
+        caption: caption(&panels, Band::default(), 1),
         x_label: String::new(),
         legend: legend(experiment),
-        panels: panels(experiment, &experiment.metric, Some(options)),
+        panels,
     };
     figure(&drawn, "All runs that logged the metric, unfinished ones too. Not smoothed.")
 }
@@ -192,7 +193,7 @@ pub(super) fn lipschitz(experiment: &Experiment) -> String {
     }
     shown.truncate(12);
     let drawn = Figure {
-        caption: Band::default().caption().to_owned(),
+        caption: caption(&shown, Band::default(), 1),
         legend: legend(experiment),
         panels: shown,
         ..Figure::default()
