@@ -132,7 +132,7 @@ fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
     assert!(words(&ReportOptions::default()).contains("the mean <code>eval/return_mean</code> from step 200 on."));
     assert!(words(&with(Score::Last, 0)).contains("the last <code>eval/return_mean</code>."));
     let error = report(&runs, root.path(), &with(Score::Last, 301)).unwrap_err().to_string();
-    assert_eq!(error, "from step 301 on: the values of `eval/return_mean` are of steps 100 to 300");
+    assert_eq!(error, "no value from step 301 on: those of `eval/return_mean` are of steps 100 to 300");
     std::fs::write(&lock, text.replace("\"figure\":null", "\"score\":\"median\"")).unwrap();
     let error = report(&runs, root.path(), &ReportOptions::default()).unwrap_err().to_string();
     assert_eq!(error, "score `median`: it is one of last, best, mean");
@@ -169,6 +169,34 @@ fn says_how_soon_a_value_was_reached_and_by_how_many() {
     let three = &answer(1112.0)[..];
     assert_eq!(three[0], "penalty=0 reached 1112 in 0 of 5 runs.");
     assert!(three[1].starts_with("penalty=10 reached 1112 in 3 of 5 runs after 200.0 ["), "{three:?}");
+}
+
+#[test]
+fn every_table_takes_the_steps_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = sweep::write(root.path());
+    let made = |from, to| {
+        let options = ReportOptions { reach: Some(56.0), from, to, ..ReportOptions::default() };
+        let written = report(&runs, root.path(), &options).unwrap();
+        (written.answer, std::fs::read_to_string(written.page).unwrap())
+    };
+    // From step 200 on 1110 and more is the first value of all; the steepness without the penalty is the square of the step.
+    let (answer, page) = made(Some(200), None);
+    let reached = "penalty=10 reached 56.00 from step 200 on in 5 of 5 runs after 200.0 [200.0, 200.0] steps";
+    assert!(answer.contains(reached), "{answer}");
+    assert!(page.contains("Until <code>eval/return_mean</code> from step 200 on was 56.00 or more"));
+    assert!(page.contains("visited/q95</code></th><td>90000 ["));
+    // Up to step 200 three of 55, 55.5, 56, 56.5 and 57 at step 100 are high enough, and all values at 200.
+    let (answer, page) = made(None, Some(200));
+    assert!(answer.contains("penalty=10 reached 56.00 from step 0 to 200 in 5 of 5 runs after 133.3 ["), "{answer}");
+    assert!(page.contains("Last value from step 0 to 200 of finished runs"));
+    assert!(page.contains("visited/q95</code></th><td>40000 ["));
+    let (answer, page) = made(None, Some(100));
+    let reached =
+        ["penalty=0 reached 56.00 from step 0 to 100 in 0 of", "penalty=10 reached 56.00 from step 0 to 100 in 3 of"];
+    assert!(reached.iter().all(|words| answer.contains(words)), "{answer}");
+    assert!(page.contains("<code>eval/return_mean</code> from step 0 to 100 of finished runs"));
+    assert!(made(None, None).1.contains("Last value of finished runs"));
 }
 
 #[test]

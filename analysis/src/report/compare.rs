@@ -114,7 +114,7 @@ impl Findings {
             let series = || experiment.members.iter().filter_map(|member| member.series.get(metric));
             let first = series().filter_map(|series| Some(*series.first_key_value()?.0)).min().unwrap_or(0);
             let last = series().filter_map(|series| Some(*series.last_key_value()?.0)).max().unwrap_or(0);
-            let problem = format!("{window}: the values of `{metric}` are of steps {first} to {last}");
+            let problem = format!("no value{window}: those of `{metric}` are of steps {first} to {last}");
             return Err(AnalysisError::Question(problem));
         }
         let named = options.baseline.clone().or_else(|| experiment.baseline.clone());

@@ -49,7 +49,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// What the tables take of the metric compared: step and value, in order.
+    /// What the tables take of a metric: step and value, in order.
     pub(super) fn scored(&self, metric: &str, window: Window) -> impl Iterator<Item = (u64, f64)> {
         let series = self.series.get(metric).into_iter();
         series.flat_map(move |series| series.range(window.from..=window.to)).map(|(step, value)| (*step, *value))
@@ -64,15 +64,13 @@ impl Member {
 }
 
 /// The steps that tables take, both ends among them; `from` is at most `to`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Window {
     pub(super) from: u64,
     pub(super) to: u64,
 }
 
 impl Window {
-    pub(super) const ALL: Self = Self { from: 0, to: u64::MAX };
-
     fn new(from: u64, to: Option<u64>) -> Result<Self, AnalysisError> {
         match to.unwrap_or(u64::MAX) {
             to if to < from => {
@@ -83,12 +81,13 @@ impl Window {
     }
 }
 
+/// In words to append to what is taken of it; none for every step.
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.from, self.to) {
             (0, u64::MAX) => Ok(()),
-            (from, u64::MAX) => write!(f, "from step {from} on"),
-            (from, to) => write!(f, "from step {from} to {to}"),
+            (from, u64::MAX) => write!(f, " from step {from} on"),
+            (from, to) => write!(f, " from step {from} to {to}"),
         }
     }
 }

@@ -50,15 +50,14 @@ pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &Repor
 fn overview(experiment: &Experiment) -> String {
     let done = experiment.members.iter().filter(|member| member.state == State::Done).count();
     let tasks: Vec<&str> = experiment.tasks().into_iter().filter(|task| !task.is_empty()).collect();
-    let window = experiment.window.to_string();
-    let since = if window.is_empty() { window } else { format!(" {window}") };
     format!(
-        "{} variants on {}, {} runs of which {done} are done. Compared by the {} <code>{}</code>{since}.",
+        "{} variants on {}, {} runs of which {done} are done. Compared by the {} <code>{}</code>{}.",
         experiment.variants().len(),
         if tasks.is_empty() { "an unnamed task".to_owned() } else { escape(&tasks.join(", ")) },
         experiment.members.len(),
         experiment.score.name(),
-        escape(&experiment.metric)
+        escape(&experiment.metric),
+        experiment.window
     )
 }
 

@@ -10,6 +10,8 @@ pub(super) struct Reach {
     pub(super) variant: String,
     pub(super) task: String,
     pub(super) value: f64,
+    /// The steps that were looked at.
+    pub(super) window: Window,
     /// Finished runs that logged the value or a higher one, and all finished runs.
     pub(super) runs: (usize, usize),
     /// Interquartile mean of the step at which they first did; none where no run did.
@@ -22,7 +24,8 @@ impl Reach {
     /// The way in a sentence.
     pub(super) fn sentence(&self) -> String {
         let (reached, finished) = self.runs;
-        let mut sentence = format!("{} reached {} in {reached} of {finished} runs", self.variant, short(self.value));
+        let (value, window) = (short(self.value), self.window);
+        let mut sentence = format!("{} reached {value}{window} in {reached} of {finished} runs", self.variant);
         if let Some(steps) = self.steps {
             sentence += &format!(" after {} steps", with_ends(steps));
         }
@@ -35,7 +38,7 @@ impl Reach {
 
 /// Each variant's way to `value`.
 pub(super) fn reach(experiment: &Experiment, value: f64, bootstrap: &Bootstrap) -> Result<Vec<Reach>, AnalysisError> {
-    let mut found = Vec::new();
+    let (window, mut found) = (experiment.window, Vec::new());
     for variant in experiment.variants() {
         for task in experiment.tasks() {
             let of_task = experiment.of(variant).filter(|member| member.task == task);
@@ -44,7 +47,7 @@ pub(super) fn reach(experiment: &Experiment, value: f64, bootstrap: &Bootstrap) 
                 continue;
             }
             let first = done.iter().filter_map(|member| {
-                let (step, _) = member.scored(&experiment.metric, Window::ALL).find(|(_, logged)| *logged >= value)?;
+                let (step, _) = member.scored(&experiment.metric, window).find(|(_, logged)| *logged >= value)?;
                 Some((step as f64, member.seconds.get(&step).copied().unwrap_or(f64::NAN)))
             });
             let (steps, seconds): (Vec<f64>, Vec<f64>) = first.unzip();
@@ -54,6 +57,7 @@ pub(super) fn reach(experiment: &Experiment, value: f64, bootstrap: &Bootstrap) 
                 variant: variant.to_owned(),
                 task: task.to_owned(),
                 value,
+                window,
                 runs: (steps.len(), done.len()),
                 steps: interquartile_mean(&steps, bootstrap)?,
                 seconds: interquartile_mean(timed, bootstrap)?,

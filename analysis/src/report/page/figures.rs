@@ -32,7 +32,8 @@ pub(super) fn returns(experiment: &Experiment, findings: &Findings) -> String {
             ]
         })
         .collect();
-    let caption = format!("<code>{}</code> of finished runs, 95 % intervals", escape(&experiment.metric));
+    let (metric, window) = (escape(&experiment.metric), experiment.window);
+    let caption = format!("<code>{metric}</code>{window} of finished runs, 95 % intervals");
     table(&caption, &["variant", "runs", "final, IQM", "final, mean ± std", "mean, IQM", "best, IQM"], &rows)
         + "<p class=\"quiet\">Final: the last value a run logged. Mean: of all it logged. Best: its highest, which picks the luckiest evaluation.</p>\n"
 }
@@ -54,8 +55,8 @@ pub(super) fn reach(experiment: &Experiment, findings: &Findings) -> String {
             vec![name(&row.variant, &row.task), runs, interval(row.steps), interval(row.seconds)]
         })
         .collect();
-    let caption =
-        format!("Until <code>{}</code> was {} or more, 95 % intervals", escape(&experiment.metric), short(value));
+    let (metric, window) = (escape(&experiment.metric), experiment.window);
+    let caption = format!("Until <code>{metric}</code>{window} was {} or more, 95 % intervals", short(value));
     table(&caption, &["variant", "finished runs that reached it", "steps, IQM", "seconds, IQM"], &rows)
         + "<p class=\"quiet\">The first value as high, of the runs that reached it alone: where some did not, the others' numbers flatter. Seconds are \
            the run's own clock; how many ran side by side changes it.</p>\n"
@@ -160,7 +161,7 @@ pub(super) fn lipschitz(experiment: &Experiment) -> String {
     let bootstrap = Bootstrap { resamples: RESAMPLES, ..Bootstrap::default() };
     let last = |variant: &str, name: &String| -> Option<Interval> {
         let done = experiment.of(variant).filter(|member| member.state == State::Done);
-        let values: Vec<f64> = done.filter_map(|member| Some(*member.series.get(name)?.last_key_value()?.1)).collect();
+        let values = done.filter_map(|member| Some(member.scored(name, experiment.window).last()?.1)).collect();
         let scores = crate::Scores::new([(String::new(), values)]).ok()?;
         Some(bootstrap.estimate(&scores, crate::Estimate::InterquartileMean))
     };
@@ -199,5 +200,5 @@ pub(super) fn lipschitz(experiment: &Experiment) -> String {
         ..Figure::default()
     };
     figure(&drawn, "95th percentiles over visited states where a quantity varies over states.")
-        + &table("Last value of finished runs, IQM and 95 % interval", &heads, &rows)
+        + &table(&format!("Last value{} of finished runs, IQM and 95 % interval", experiment.window), &heads, &rows)
 }
