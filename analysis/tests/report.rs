@@ -94,6 +94,45 @@ fn runs_count_as_the_sweep_counts_them() {
 }
 
 #[test]
+fn failures_on_the_sweeps_record_are_told() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = sweep::write(root.path());
+    // Never begun, killed, done, begun again by another launcher, and never tried.
+    let folders =
+        ["penalty=0/seed-9", "penalty=10/seed-6", "penalty=10/seed-0", "penalty=0/seed-7", "penalty=0/seed-8"];
+    let id = |folder: &str| folder.replace('/', ".");
+    let planned: Vec<_> =
+        folders.iter().map(|folder| serde_json::json!({"folder": folder, "id": id(folder)})).collect();
+    let lock = serde_json::json!({"format_version": 1, "report": {"baseline": "penalty=0"}, "runs": planned});
+    std::fs::write(runs.join("sweep.lock.json"), lock.to_string()).unwrap();
+    for folder in &folders[..4] {
+        let file = runs.join(".sweep/failures").join(format!("{}.json", id(folder)));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, serde_json::json!({"times": 2, "reason": format!("no room for {folder}")}).to_string())
+            .unwrap();
+    }
+    let claim = runs.join(".sweep/claims").join(format!("{}.json", id(folders[3])));
+    std::fs::create_dir_all(claim.parent().unwrap()).unwrap();
+    std::fs::write(claim, "{}").unwrap();
+    let page = report(&runs, root.path(), &ReportOptions::default()).unwrap().page;
+    let page = std::fs::read_to_string(page).unwrap();
+    let row = |folder: &str, state: &str, step: u32, why: &str| {
+        format!(
+            "<th scope=\"row\">{folder}</th><td class=\"words\">{state}</td><td>{step}</td><td class=\"words\">{why}</td>"
+        )
+    };
+    for expected in [
+        row(folders[0], "failed", 0, "no room for penalty=0/seed-9"),
+        row(folders[1], "failed", 300, "no room for penalty=10/seed-6"),
+        row(folders[3], "not begun", 0, "the sweep plans it"),
+        row(folders[4], "not begun", 0, "the sweep plans it"),
+    ] {
+        assert!(page.contains(&expected), "{expected}");
+    }
+    assert_eq!(page.matches("no room for").count(), 2, "one that is done has not failed");
+}
+
+#[test]
 fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());

@@ -31,6 +31,16 @@ pub(super) enum State {
     Missing,
 }
 
+impl State {
+    /// The sweep's own record of a failure says more than the run's folder, unless the run is done.
+    fn or_failed(self, planned: Option<&Planned>) -> Self {
+        match planned.and_then(|planned| planned.failure.clone()) {
+            Some(reason) if self != Self::Done => Self::Failed(reason),
+            _ => self,
+        }
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -130,7 +140,9 @@ impl Experiment {
         let read: Vec<(Member, Vec<Warning>)> =
             folders.par_iter().map(|run| member(run, &metric, plan.run(run))).collect::<Result<_, _>>()?;
         let (mut members, warnings): (Vec<Member>, Vec<Vec<Warning>>) = read.into_iter().unzip();
-        members.extend(plan.folders().filter(|run| !folders.contains(run)).map(|run| missing(run)));
+        members.extend(
+            plan.active().filter(|(run, _)| !folders.contains(run)).map(|(run, planned)| missing(run, planned)),
+        );
         name_variants(&mut members);
         let name = fs::canonicalize(folder)?.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self {
@@ -165,13 +177,13 @@ impl Experiment {
     }
 }
 
-/// A run that the lock file names and nobody has begun.
-fn missing(folder: &Path) -> Member {
+/// A run that the lock file names and that has logged nothing.
+fn missing(folder: &Path, planned: &Planned) -> Member {
     Member {
         folder: folder.to_path_buf(),
         variant: variant(folder).to_string_lossy().into_owned(),
         task: String::new(),
-        state: State::Missing,
+        state: State::Missing.or_failed(Some(planned)),
         summary: None,
         provenance: None,
         settings: Settings::new(),
@@ -187,7 +199,7 @@ fn state(run: Option<&RunFolder>, summary: Option<&Summary>, config: &Value, pla
     };
     // One that reached its `stop_at_return` took fewer steps than its config has.
     let steps = summary.steps.max(config["steps"].as_u64().unwrap_or(0));
-    match &summary.status {
+    let state = match &summary.status {
         Status::Done => match planned.and_then(|planned| planned.steps) {
             Some(planned) if steps < planned => State::Shorter(planned),
             _ => State::Done,
@@ -196,7 +208,8 @@ fn state(run: Option<&RunFolder>, summary: Option<&Summary>, config: &Value, pla
         Status::Failed { reason } => State::Failed(reason.clone()),
         Status::Running if run.is_some_and(RunFolder::writer_is_gone) => State::Killed,
         Status::Running => State::Running,
-    }
+    };
+    state.or_failed(planned)
 }
 
 /// What of `lipschitz/` is shown: one number for each quantity on visited states, and what has no states.

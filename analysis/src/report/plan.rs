@@ -1,4 +1,4 @@
-//! The sweep's own record beside its runs: what it asks, and which runs it names.
+//! The sweep's own record beside its runs: what it asks, which runs it names, and what it knows of their failures.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ pub(super) struct Planned {
     active: bool,
     /// Environment steps it takes.
     pub(super) steps: Option<u64>,
+    /// Why it failed, if its last launcher took that down and none has claimed it since.
+    pub(super) failure: Option<String>,
 }
 
 impl Plan {
@@ -31,7 +33,13 @@ impl Plan {
     pub(super) fn read(folder: &Path) -> Result<Self, AnalysisError> {
         let record = record(folder)?;
         let planned = |run: &Value| {
-            let planned = Planned { active: run["active"].as_bool() != Some(false), steps: run["steps"].as_u64() };
+            let file = format!("{}.json", run["id"].as_str().unwrap_or_default());
+            let kept = |kind: &str| folder.join(".sweep").join(kind).join(&file);
+            let planned = Planned {
+                active: run["active"].as_bool() != Some(false),
+                steps: run["steps"].as_u64(),
+                failure: reason(&kept("failures")).filter(|_| !kept("claims").exists()),
+            };
             Some((folder.join(run["folder"].as_str()?), planned))
         };
         let runs = record["runs"].as_array().into_iter().flatten().filter_map(planned).collect();
@@ -56,10 +64,16 @@ impl Plan {
         self.run(folder).is_some_and(|run| !run.active)
     }
 
-    /// Folders of the runs that the sweep file names.
-    pub(super) fn folders(&self) -> impl Iterator<Item = &PathBuf> {
-        self.runs.iter().filter(|(_, run)| run.active).map(|(folder, _)| folder)
+    /// The runs that the sweep file names, with their folders.
+    pub(super) fn active(&self) -> impl Iterator<Item = (&PathBuf, &Planned)> {
+        self.runs.iter().filter(|(_, run)| run.active)
     }
+}
+
+/// The reason in the record of a failure; none where there is no record that can be read.
+fn reason(file: &Path) -> Option<String> {
+    let failure: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    Some(failure["reason"].as_str()?.to_owned())
 }
 
 fn record(folder: &Path) -> Result<Value, AnalysisError> {
