@@ -119,7 +119,7 @@ fn pairs<'a>(axes: &'a Axes, axis: &str, from: &str, to: &str) -> Vec<(&'a Strin
     with_to.filter_map(|ours| Some((ours, of.keys().find(|name| has(name, from) && alike(ours, name))?))).collect()
 }
 
-/// The axes on which the names say that all variants differ. A part without `=` is a name from `variants:`.
+/// The axes on which the names say that all variants differ. A part without `=` is a name from `variants:`, or the number of a random point.
 fn axes<'a>(names: impl Iterator<Item = &'a String>) -> Axes {
     let names: Vec<&String> = names.collect();
     let mut axes = Axes::new();
@@ -128,13 +128,21 @@ fn axes<'a>(names: impl Iterator<Item = &'a String>) -> Axes {
         if name.contains('~') {
             return Axes::new();
         }
-        for part in name.split(',') {
-            let (axis, value) = part.split_once('=').unwrap_or(("variant", part));
+        let mut parts = name.split(',').peekable();
+        while let Some(part) = parts.next() {
+            // A random point's number is always the last part, and a name from `variants:` the first.
+            let alone = if parts.peek().is_none() && is_point(part) { "point" } else { "variant" };
+            let (axis, value) = part.split_once('=').unwrap_or((alone, part));
             axes.entry(axis.to_owned()).or_default().insert((*name).clone(), value.to_owned());
         }
     }
     axes.retain(|_, of| of.len() == names.len() && of.values().collect::<BTreeSet<_>>().len() > 1);
     axes
+}
+
+/// Whether a part reads like a random point's: `r` and three digits or more.
+fn is_point(part: &str) -> bool {
+    part.strip_prefix('r').is_some_and(|digits| digits.len() >= 3 && digits.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// Axes that only vary together (`zip`) as one: their effects cannot be told apart.
@@ -208,6 +216,25 @@ mod tests {
         let of = of(&scores(&[("a=0,b=0", &wide), ("a=0,b=1", &up), ("a=1,b=0", &up), ("a=1,b=1", &wide)]), "a=0,b=0");
         assert!(of.iter().all(|effect| effect.verdict() == "no difference shown" && !effect.agrees()), "{of:?}");
         assert!(of[0].sentence().contains("from -5.00 to +5.00 in 2 settings of the others"), "{}", of[0].sentence());
+    }
+
+    #[test]
+    fn named_variants_and_random_points_are_two_axes() {
+        // Two points of either variant, of which one is named like a point: the variant gives 10, the second point 1, and both together 2 more.
+        let of = of(
+            &scores(&[
+                ("plain,r000", &[0.0; 3]),
+                ("plain,r001", &[1.0; 3]),
+                ("r2000,r000", &[10.0; 3]),
+                ("r2000,r001", &[13.0; 3]),
+            ]),
+            "plain,r000",
+        );
+        let found: Vec<_> =
+            of.iter().map(|e| (e.axis.as_str(), e.to.as_str(), e.difference.value, e.range, e.settings)).collect();
+        assert_eq!(found, [("variant", "r2000", 11.0, (10.0, 12.0), 2), ("point", "r001", 2.0, (1.0, 3.0), 2)]);
+        let names = ["r100,lr=1", "plain,lr=1", "plain,lr=2"].map(String::from);
+        assert_eq!(axes(names.iter()).into_keys().collect::<Vec<_>>(), ["lr", "variant"]);
     }
 
     #[test]
