@@ -42,7 +42,7 @@ pub enum LogbookError {
     Locked {
         /// The folder.
         path: PathBuf,
-        /// The other process's id, as it wrote it down.
+        /// The other process's id and host, as it wrote them down.
         holder: String,
     },
     /// A file does not hold what was written to it.

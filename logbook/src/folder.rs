@@ -12,6 +12,7 @@ use crate::{LogbookError, Provenance, Summary, clock, disk, provenance};
 /// The layout this program writes and reads, stored in `provenance.json`. It grows when an older program could no longer read a run.
 pub const FORMAT_VERSION: u64 = 1;
 
+/// Holds `<process> on <host>` of the run's last writer; older programs wrote the process alone.
 const LOCK: &str = ".lock";
 
 /// One run's folder. Opened for writing it holds a lock, so that two programs never write one run; the lock ends with the process, however
@@ -166,10 +167,15 @@ impl RunFolder {
     /// lock itself is not tried, because that could keep a writer from taking it.
     pub fn writer_is_gone(&self) -> bool {
         let holder = fs::read_to_string(self.path.join(LOCK)).unwrap_or_default();
-        let here = self.provenance().is_ok_and(|made| made.host == provenance::host());
+        let here = provenance::host();
+        let (id, here) = match holder.trim().split_once(" on ") {
+            Some((id, host)) => (id, host == here),
+            // Of a writer that did not say, the best guess is the machine that made the run.
+            None => (holder.trim(), self.provenance().is_ok_and(|made| made.host == here)),
+        };
         let processes = Path::new("/proc");
         here && processes.join("self").exists()
-            && holder.trim().parse::<u32>().is_ok_and(|id| !processes.join(id.to_string()).exists())
+            && id.parse::<u32>().is_ok_and(|id| !processes.join(id.to_string()).exists())
     }
 
     /// Appends a line to `run.log`, with the time before it.
@@ -200,7 +206,7 @@ fn take_lock(folder: &Path) -> Result<Option<File>, LogbookError> {
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0)?;
-            file.write_all(std::process::id().to_string().as_bytes())?;
+            file.write_all(format!("{} on {}", std::process::id(), provenance::host()).as_bytes())?;
             Ok(Some(file))
         }
         Err(TryLockError::WouldBlock) => {

@@ -70,7 +70,9 @@ fn one_writer_at_a_time() {
     let path = place.path().join("run");
     let first = RunFolder::create(&path, "", &provenance()).unwrap();
     match RunFolder::open_for_writing(&path) {
-        Err(LogbookError::Locked { holder, .. }) => assert_eq!(holder, std::process::id().to_string()),
+        Err(LogbookError::Locked { holder, .. }) => {
+            assert_eq!(holder, format!("{} on {}", std::process::id(), provenance().host));
+        }
         other => panic!("{other:?}"),
     }
     RunFolder::open(&path).unwrap();
@@ -80,6 +82,30 @@ fn one_writer_at_a_time() {
     while let Err(error) = RunFolder::open_for_writing(&path) {
         assert!(matches!(error, LogbookError::Locked { .. }) && Instant::now() < deadline, "{error}");
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_writer_is_looked_for_on_its_own_host() {
+    let place = tempfile::tempdir().unwrap();
+    let here = provenance().host;
+    // No process has a number as high as 4194305. An older program's lock has no host, and the run's first counts.
+    for (begun_on, lock, gone) in [
+        (&*here, format!("4194305 on {here}"), true),
+        ("elsewhere", format!("4194305 on {here}"), true),
+        (&*here, "4194305 on elsewhere".to_owned(), false),
+        (&*here, format!("{} on {here}", std::process::id()), false),
+        (&*here, "4194305".to_owned(), true),
+        ("elsewhere", "4194305".to_owned(), false),
+        (&*here, String::new(), false),
+    ] {
+        let path = place.path().join("run");
+        let begun = Provenance { host: begun_on.to_owned(), ..provenance() };
+        drop(RunFolder::create(&path, "", &begun).unwrap());
+        fs::write(path.join(".lock"), &lock).unwrap();
+        assert_eq!(RunFolder::open(&path).unwrap().writer_is_gone(), gone, "begun on {begun_on}, `{lock}`");
+        fs::remove_dir_all(&path).unwrap();
     }
 }
 

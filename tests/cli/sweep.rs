@@ -379,8 +379,9 @@ fn a_killed_run_is_a_failure_that_says_so() {
     let launcher = start(place.sweep(&[]));
     let run = place.run("small/seed-0");
     wait_for_checkpoints(&run, 150);
-    let pid = std::fs::read_to_string(run.join(".lock")).expect("the lock names its holder");
-    assert!(Command::new("kill").args(["-9", pid.trim()]).status().expect("kill runs").success());
+    let holder = std::fs::read_to_string(run.join(".lock")).expect("the lock names its holder");
+    let pid = holder.split_whitespace().next().expect("a process");
+    assert!(Command::new("kill").args(["-9", pid]).status().expect("kill runs").success());
     let (code, words) = words_of(launcher);
     assert_eq!(code, Some(1), "{words}");
     assert!(words.contains("killed by signal 9, perhaps for want of memory"), "{words}");

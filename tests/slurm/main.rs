@@ -202,8 +202,9 @@ fn a_killed_run_is_reported_and_begun_again_when_asked() {
     let job = job_of(&place.launch(&[], 0));
     let run = place.run(ONE);
     wait_for_checkpoints(&run, 300);
-    let pid = std::fs::read_to_string(run.join(".lock")).expect("the lock names its holder");
-    assert!(Command::new("kill").args(["-9", pid.trim()]).status().expect("kill runs").success());
+    let holder = std::fs::read_to_string(run.join(".lock")).expect("the lock names its holder");
+    let pid = holder.split_whitespace().next().expect("a process");
+    assert!(Command::new("kill").args(["-9", pid]).status().expect("kill runs").success());
     place.wait_for("failed: killed by signal 9", &job);
     place.wait("the task is gone", || squeue(&job).is_empty());
     let words = place.launch(&[], 1);
