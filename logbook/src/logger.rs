@@ -71,12 +71,13 @@ pub struct Logger {
 }
 
 impl Logger {
-    /// The logs of a run that begins. Of one that was killed before its first checkpoint nothing is left.
+    /// The logs of a new run.
     pub fn create(folder: &RunFolder, options: LoggerOptions) -> Self {
-        Self::resume(folder, &LogPosition::default(), options)
+        Self::open(folder, &LogPosition::default(), options, Vec::new())
     }
 
     /// Goes on at `position`: what was logged after it is cut off, so that the logs come out as if the run had never been interrupted.
+    /// A run that was killed before its first checkpoint is resumed at the default position.
     pub fn resume(folder: &RunFolder, position: &LogPosition, options: LoggerOptions) -> Self {
         let warnings = remove_later_event_files(folder.path(), position);
         Self::open(folder, position, options, warnings)

@@ -98,7 +98,7 @@ fn a_run_killed_before_its_first_checkpoint_starts_its_logs_again() {
         begin(&mut logger);
         log(&mut logger, steps);
     }
-    let mut logger = Logger::create(&killed, LoggerOptions::default());
+    let mut logger = Logger::resume(&killed, &LogPosition::default(), LoggerOptions::default());
     begin(&mut logger);
     log(&mut logger, 0..20);
     drop(logger);

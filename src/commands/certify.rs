@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use liprl_agents::lipschitz::certify::{
-    Bound, CertifyError, Ended, LocalOptions, LowerOptions, Network, Norm, Region, SdpBound, SdpOptions, Takes, lipsdp, lipsdp_on,
-    local_bound, lower_bound, product,
+    Bound, CertifyError, Ended, LocalOptions, LowerOptions, Network, Norm, Region, SdpBound, SdpOptions, Takes, lipsdp,
+    lipsdp_on, local_bound, lower_bound, product,
 };
 use liprl_agents::{PolicyHead, Streams};
 use serde_json::{Value, json};
@@ -189,9 +189,7 @@ impl Search<'_> {
             row("product", &|| Ok(Bound { upper: product(self.network, norm)?, ended: Ended::Finished }))?;
         }
         if wants_sdp {
-            row("lipsdp", &|| {
-                Ok(in_time(lipsdp(self.network, &SdpOptions { time_limit: Some(self.limit(1)) })?))
-            })?;
+            row("lipsdp", &|| Ok(in_time(lipsdp(self.network, &SdpOptions { time_limit: Some(self.limit(1)) })?)))?;
         }
         Ok(rows)
     }
@@ -433,7 +431,10 @@ mod tests {
         assert_eq!(footnotes(&rows[..1]), "");
         let (late, full) = (footnotes(&rows[..2]), footnotes(&rows[2..]));
         assert!(late.starts_with("\n* the time limit came first") && late.lines().count() == 2, "{late}");
-        assert!(full.starts_with("\n† the limit of 200000 parts") && full.contains("more time changes nothing"), "{full}");
+        assert!(
+            full.starts_with("\n† the limit of 200000 parts") && full.contains("more time changes nothing"),
+            "{full}"
+        );
         assert_eq!(footnotes(&rows), format!("{late}{}", full.trim_start_matches('\n')));
     }
 

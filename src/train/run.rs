@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use liprl_logbook::{
-    Checkpoints, HParam, Keep, LogbookError, Logger, LoggerOptions, RunFolder, Status, Summary, peak_memory_bytes,
+    Checkpoints, HParam, Keep, LogPosition, LogbookError, Logger, LoggerOptions, RunFolder, Status, Summary,
+    peak_memory_bytes,
 };
 use serde_json::Value;
 
@@ -88,7 +89,8 @@ struct Run {
 impl Run {
     fn new(folder: RunFolder, session: Session, quiet: bool) -> anyhow::Result<Self> {
         let checkpoints = Checkpoints::open(&folder);
-        let mut logger = Logger::create(&folder, logs(&session.config));
+        // The folder may be that of a run killed before its first checkpoint, whose logs go.
+        let mut logger = Logger::resume(&folder, &LogPosition::default(), logs(&session.config));
         logger.text(0, "config", &format!("```yaml\n{}```", session.config.to_yaml()?));
         let group = variant(folder.path());
         logger.hparams(group.as_deref(), &hparams(&session.config, group.is_some()));

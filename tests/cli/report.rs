@@ -41,7 +41,7 @@ fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
     let asked = ["--score", "mean", "--from", "300", "--reach", "-5000"];
     let (code, words, stderr) =
         finish(liprl(["report", text(&experiment), "--out", text(&out)].into_iter().chain(asked)));
-    assert!(code == 0 && words.contains("sac reached -5000 in 2 of 2 runs after "), "{words}{stderr}");
+    assert!(code == 0 && words.contains("sac reached -5000 from step 300 on in 2 of 2 runs after "), "{words}{stderr}");
     assert_eq!(finish(liprl(["report", text(&experiment), "--out", text(&out), "--reach", "inf"])).0, 2);
 
     let (code, _, stderr) = finish(liprl(["report", text(&experiment), "--out", text(&out), "--baseline", "ppo"]));

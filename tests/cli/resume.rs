@@ -162,6 +162,28 @@ fn damaged_checkpoints_are_passed_over_and_the_run_comes_out_the_same() {
 }
 
 #[test]
+fn a_run_killed_before_its_first_checkpoint_begins_again_with_clean_logs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("td3")));
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    for run in [&whole, &killed] {
+        train_through(&config, run, &["--steps", "300"]);
+    }
+    // As a kill before the first checkpoint leaves it: logs, but nothing to go on from.
+    std::fs::remove_dir_all(killed.join("checkpoints")).expect("removed");
+    let text = std::fs::read_to_string(killed.join("summary.json")).expect("a summary").replace("done", "running");
+    std::fs::write(killed.join("summary.json"), text).expect("written");
+    let words = train_through(&config, &killed, &["--steps", "300", "--resume"]);
+    assert!(words.contains("starting from the beginning"), "{words}");
+    assert_same_traces(&whole, &killed);
+    let events = |run: &Path| {
+        let files = std::fs::read_dir(run).expect("a folder").filter_map(Result::ok);
+        files.filter(|file| file.file_name().to_string_lossy().starts_with("events.out")).count()
+    };
+    assert_eq!((events(&whole), events(&killed)), (1, 1));
+}
+
+#[test]
 fn more_steps_extend_a_run_as_if_it_had_been_longer_from_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("td3")));

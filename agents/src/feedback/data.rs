@@ -115,7 +115,9 @@ impl Data {
             let enough = 1e-4 * (1e4 * (worst.actions_apart - 2.0 * limit) / worst.states_apart).ceil();
             let remedy = match worst.states_apart > 0.0 {
                 true => format!("raise alpha to at least {enough:.4}, or remove one"),
-                false => "no alpha helps where the observation is the same: raise max_forced_error, or remove one".to_owned(),
+                false => {
+                    "no alpha helps where the observation is the same: raise max_forced_error, or remove one".to_owned()
+                }
             };
             let problem = format!(
                 "{} and {} have actions {:.4} apart at observations {:.4} apart; with constant {alpha} every policy errs by {:.4} at one \

@@ -229,8 +229,8 @@ mod tests {
                 })
                 .collect();
             let slope = Mat::from_fn(4, 4, |i, j| columns[j][i]);
-            steepest = steepest
-                .max(spectral_norm(in_norm(slope.as_ref(), basin.weight.as_ref()).unwrap().as_ref()).unwrap());
+            steepest =
+                steepest.max(spectral_norm(in_norm(slope.as_ref(), basin.weight.as_ref()).unwrap().as_ref()).unwrap());
         }
         // Differences are off by h² and by rounding over h, some 1e-10, times √cond(P), some 1e2.
         assert!(steepest <= basin.rate.value + 1e-7, "{steepest} {basin:?}");
