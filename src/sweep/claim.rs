@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 use liprl_logbook::write_atomic;
@@ -162,14 +162,15 @@ impl Claims {
         }
     }
 
-    /// Time since a file was written, by the clock of the file system both are on.
+    /// Time since a file was written, by the clock of the file system both are on, or by this machine's where nothing can be written there: to look at
+    /// somebody's sweep, or at one's own on a full disk, takes no room.
     fn age(&self, path: &Path) -> io::Result<Duration> {
+        let written = fs::metadata(path)?.modified()?;
         let probe = self.folder.join(format!(".now.{}", std::process::id()));
-        fs::write(&probe, b".")?;
-        let now = fs::metadata(&probe)?.modified()?;
+        let now = fs::write(&probe, b".").and_then(|()| fs::metadata(&probe)?.modified());
         // Another process of this number may have removed its own of the same name.
         let _ = fs::remove_file(&probe);
-        Ok(now.duration_since(fs::metadata(path)?.modified()?).unwrap_or_default())
+        Ok(now.unwrap_or_else(|_| SystemTime::now()).duration_since(written).unwrap_or_default())
     }
 
     fn lock(&self) -> io::Result<Option<File>> {
@@ -236,6 +237,18 @@ mod tests {
         drop(claim);
         assert!(claims.holder("a").unwrap().is_none());
         assert!(claims.take("a").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_claim_can_be_looked_at_where_nothing_can_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let claims = claims(folder.path());
+        let claim = claims.take("a").unwrap().unwrap();
+        // Rights do not stop root, a folder of that name does.
+        fs::create_dir(folder.path().join(format!(".now.{}", std::process::id()))).unwrap();
+        assert_eq!(claims.holder("a").unwrap().unwrap().launcher, Process::this());
+        drop(claim);
+        assert!(claims.holder("a").unwrap().is_none());
     }
 
     #[test]
