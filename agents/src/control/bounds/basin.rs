@@ -128,17 +128,20 @@ fn jacobians(model: &dyn Model, half: &[f64], gain: &Mat<f64>) -> (Vec<Jacobians
         return (hull.iter().map(|(a, b)| (dense(a), dense(b))).collect(), true);
     }
     let (n, limit) = (half.len(), model.input_limit());
-    // An additive recurrence spreads points evenly: no stream is needed.
-    let point = |index: u32| -> Vec<f64> {
-        let share = |i: usize| (f64::from(index) * 2f64.powf(1.0 / (i as f64 + 2.0)) + 0.5).fract();
-        (0..n).map(|i| half[i] * (2.0 * share(i) - 1.0)).collect()
-    };
     let at = |x: Vec<f64>| -> Jacobians {
         let pulled = |j: usize| (0..n).map(|i| gain[(j, i)] * x[i]).sum::<f64>();
         let u: Vec<f64> = (0..gain.nrows()).map(|j| (-pulled(j)).clamp(-limit, limit)).collect();
         linearisation(model, &x, &u)
     };
-    ((0..SAMPLES).map(|index| at(point(index))).collect(), false)
+    (points(half).map(at).collect(), false)
+}
+
+/// Points of a box around 0. An additive recurrence spreads them evenly: no stream is needed.
+fn points(half: &[f64]) -> impl Iterator<Item = Vec<f64>> {
+    (0..SAMPLES).map(|index| {
+        let share = |i: usize| (f64::from(index) * 2f64.powf(1.0 / (i as f64 + 2.0)) + 0.5).fract();
+        half.iter().enumerate().map(|(i, half)| half * (2.0 * share(i) - 1.0)).collect()
+    })
 }
 
 #[cfg(test)]
@@ -193,8 +196,38 @@ mod tests {
         }
     }
 
-    /// Nearby pairs everywhere in the ellipsoid, as a matrix of central differences each: none moves apart faster than ρ. The force at each state is part of
-    /// how steep the step is there, so that a ρ from Jacobians without force is too small.
+    /// The cart-pole's step is not affine in the force: A − BK is the closed loop's Jacobian, by central differences, only where A and B are taken at
+    /// −Kx. (Without the force entries are off by a thousandth here.)
+    #[test]
+    fn sampled_jacobians_are_those_of_the_closed_loop() {
+        let model = CartPole::default();
+        let gain = Lqr::of(&model).unwrap().optimal.gain;
+        let advance = |x: &[f64]| {
+            let mut next = [0.0; 4];
+            model.advance(x, &[-(0..4).map(|i| gain[(0, i)] * x[i]).sum::<f64>()], &mut next);
+            next
+        };
+        // Small enough for the force to keep within its limit.
+        let half = [0.2, 0.2, 0.1, 0.2];
+        let (jacobians, proven) = jacobians(&model, &half, &gain);
+        assert!(!proven);
+        let h = 1e-5;
+        for (x, (a, b)) in points(&half).zip(&jacobians).step_by(50) {
+            assert!((0..4).map(|i| gain[(0, i)] * x[i]).sum::<f64>().abs() < model.input_limit());
+            let closed = a - b * &gain;
+            for j in 0..4 {
+                let (mut ahead, mut behind) = (x.clone(), x.clone());
+                (ahead[j], behind[j]) = (x[j] + h, x[j] - h);
+                let (ahead, behind) = (advance(&ahead), advance(&behind));
+                for i in 0..4 {
+                    let slope = (ahead[i] - behind[i]) / (2.0 * h);
+                    assert!((closed[(i, j)] - slope).abs() < 1e-6, "{x:?} {i} {j}: {} {slope}", closed[(i, j)]);
+                }
+            }
+        }
+    }
+
+    /// Nearby pairs everywhere in the ellipsoid, as a matrix of central differences each: none moves apart faster than ρ.
     #[test]
     fn the_cart_pole_contracts_in_its_basin() {
         let model = CartPole::default();
