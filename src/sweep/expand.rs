@@ -182,8 +182,7 @@ impl Reader<'_> {
             for (key, _) in &part {
                 names(&key.name, key.span, self.sources)?;
                 if key.name == "seed" {
-                    let help = Some("list them under `seeds:`".to_owned());
-                    return Err(self.sources.error(key.span, "seeds are no setting to vary", help));
+                    return Err(no_seed(key.span, self.sources));
                 }
                 if seen.contains(&key.name.as_str()) {
                     let problem = format!("`{}` is set by another part of the sweep too", key.name);
@@ -194,6 +193,11 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// Every variant has all of the sweep's seeds.
+pub(super) fn no_seed(at: Span, sources: &Sources) -> ConfigError {
+    sources.error(at, "seeds are no setting to vary", Some("list them under `seeds:`".to_owned()))
 }
 
 /// The settings of a mapping from path to value.

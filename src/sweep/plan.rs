@@ -6,7 +6,7 @@ use fs_err as fs;
 use serde_json::{Map, Value};
 
 use super::error::PlanError;
-use super::expand::{Point, Setting, expand, settings};
+use super::expand::{Point, Setting, expand, no_seed, settings};
 use super::file::{self, LauncherConfig, ReportConfig, SweepFile};
 use super::name;
 use crate::config::{self, Config, ConfigError, Node, Override, Sources, insert, names, nearest, parse};
@@ -315,13 +315,9 @@ fn rules(tree: &Node) -> &[Node] {
     }
 }
 
-/// Every variant has all of the sweep's seeds.
-pub(super) fn refuse_seed(settings: &[Setting], sources: &Sources) -> Result<(), ConfigError> {
+fn refuse_seed(settings: &[Setting], sources: &Sources) -> Result<(), ConfigError> {
     match settings.iter().find(|setting| setting.path == "seed") {
-        Some(seed) => {
-            let help = Some("list them under `seeds:`".to_owned());
-            Err(sources.error(seed.at, "seeds are no setting to vary", help))
-        }
+        Some(seed) => Err(no_seed(seed.at, sources)),
         None => Ok(()),
     }
 }

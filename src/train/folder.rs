@@ -1,5 +1,6 @@
 //! Making a new run's folder, or finding out where an old one stands.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use liprl_logbook::{LogbookError, Provenance, RunFolder, Status, Summary};
@@ -54,25 +55,21 @@ fn reopen(order: &Order) -> anyhow::Result<Start> {
     let folder = RunFolder::open_for_writing(&order.out)?;
     let stored = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
     let wanted = Config { steps: order.config.steps, ..stored.clone() };
-    if let Some((path, ours, theirs)) = difference(&order.config, &wanted) {
-        return Err(Usage(format!(
-            "the run in {} has `{path}`: {theirs}, not {ours}; a resumed run keeps its config (only `steps` may grow)",
-            order.out.display()
+    let kept = |path: &str, theirs: &dyn Display, ours: &dyn Display| {
+        let run = order.out.display();
+        Usage(format!(
+            "the run in {run} has `{path}`: {theirs}, not {ours}; a resumed run keeps its config (only `steps` may grow)"
         ))
-        .into());
+    };
+    if let Some((path, ours, theirs)) = difference(&order.config, &wanted) {
+        return Err(kept(&path, &theirs, &ours).into());
     }
     let summary = folder.summary()?;
     if summary.status == Status::Done && order.config.steps <= summary.steps.max(stored.steps) {
         return Ok(Start::Finished(summary.steps));
     }
     if order.config.steps < stored.steps {
-        return Err(Usage(format!(
-            "the run in {} has `steps`: {}, not {}; a resumed run keeps its config (only `steps` may grow)",
-            order.out.display(),
-            stored.steps,
-            order.config.steps
-        ))
-        .into());
+        return Err(kept("steps", &stored.steps, &order.config.steps).into());
     }
     if order.config.steps != stored.steps {
         // First, so that a run which is killed or fails before its next checkpoint does not say it is done at the new length.

@@ -103,15 +103,12 @@ fn policy_defaults() -> SacConfig {
 /// The settings given, over MBPO's defaults rather than SAC's.
 fn over_defaults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SacConfig, D::Error> {
     let defaults = policy_defaults();
-    let mut all = json!({"learning_starts": defaults.learning_starts, "updates": defaults.updates});
-    let given = match (Value::deserialize(deserializer)?, &mut all) {
-        (Value::Object(given), Value::Object(all)) => {
-            all.extend(given);
-            None
-        }
-        (other, _) => Some(other),
-    };
-    serde_json::from_value(given.unwrap_or(all)).map_err(serde::de::Error::custom)
+    let mut all = Value::deserialize(deserializer)?;
+    if let Value::Object(all) = &mut all {
+        all.entry("learning_starts").or_insert(json!(defaults.learning_starts));
+        all.entry("updates").or_insert(json!(defaults.updates));
+    }
+    serde_json::from_value(all).map_err(serde::de::Error::custom)
 }
 
 impl MbpoConfig {

@@ -196,33 +196,35 @@ mod tests {
         }
     }
 
+    /// The Jacobian of f(x, −Kx), by central differences.
+    fn closed_loop_slope(model: &CartPole, gain: &Mat<f64>, x: &[f64]) -> Mat<f64> {
+        let h = 1e-5;
+        let advance = |j: usize, by: f64| {
+            let (mut x, mut next) = (x.to_vec(), [0.0; 4]);
+            x[j] += by;
+            model.advance(&x, &[-(0..4).map(|i| gain[(0, i)] * x[i]).sum::<f64>()], &mut next);
+            next
+        };
+        let columns = [0, 1, 2, 3].map(|j| (advance(j, h), advance(j, -h)));
+        Mat::from_fn(4, 4, |i, j| (columns[j].0[i] - columns[j].1[i]) / (2.0 * h))
+    }
+
     /// The cart-pole's step is not affine in the force: A − BK is the closed loop's Jacobian, by central differences, only where A and B are taken at
     /// −Kx. (Without the force entries are off by a thousandth here.)
     #[test]
     fn sampled_jacobians_are_those_of_the_closed_loop() {
         let model = CartPole::default();
         let gain = Lqr::of(&model).unwrap().optimal.gain;
-        let advance = |x: &[f64]| {
-            let mut next = [0.0; 4];
-            model.advance(x, &[-(0..4).map(|i| gain[(0, i)] * x[i]).sum::<f64>()], &mut next);
-            next
-        };
         // Small enough for the force to keep within its limit.
         let half = [0.2, 0.2, 0.1, 0.2];
         let (jacobians, proven) = jacobians(&model, &half, &gain);
         assert!(!proven);
-        let h = 1e-5;
         for (x, (a, b)) in points(&half).zip(&jacobians).step_by(50) {
             assert!((0..4).map(|i| gain[(0, i)] * x[i]).sum::<f64>().abs() < model.input_limit());
-            let closed = a - b * &gain;
-            for j in 0..4 {
-                let (mut ahead, mut behind) = (x.clone(), x.clone());
-                (ahead[j], behind[j]) = (x[j] + h, x[j] - h);
-                let (ahead, behind) = (advance(&ahead), advance(&behind));
-                for i in 0..4 {
-                    let slope = (ahead[i] - behind[i]) / (2.0 * h);
-                    assert!((closed[(i, j)] - slope).abs() < 1e-6, "{x:?} {i} {j}: {} {slope}", closed[(i, j)]);
-                }
+            let (closed, slope) = (a - b * &gain, closed_loop_slope(&model, &gain, &x));
+            for (i, j) in (0..16).map(|at| (at / 4, at % 4)) {
+                let (ours, theirs) = (closed[(i, j)], slope[(i, j)]);
+                assert!((ours - theirs).abs() < 1e-6, "{x:?} {i} {j}: {ours} {theirs}");
             }
         }
     }
@@ -235,11 +237,6 @@ mod tests {
         let basin = Basin::of(&model, &lqr, 10.0).unwrap();
         assert_eq!(basin.rate.provenance, Provenance::Estimated);
         let gain = &lqr.optimal.gain;
-        let advance = |x: &[f64]| {
-            let mut next = [0.0; 4];
-            model.advance(x, &[-(0..4).map(|i| gain[(0, i)] * x[i]).sum::<f64>()], &mut next);
-            next
-        };
         // ‖x‖_P = ‖Lᵀx‖: L⁻ᵀ takes a sphere to the ellipsoid's boundary.
         let factor = basin.weight.llt(Side::Lower).unwrap();
         let from_sphere = solve(factor.L().transpose(), Mat::<f64>::identity(4, 4).as_ref());
@@ -252,16 +249,7 @@ mod tests {
             let scale = share * basin.radius / length;
             let x: Vec<f64> = (0..4).map(|i| scale * (0..4).map(|j| from_sphere[(i, j)] * y[j]).sum::<f64>()).collect();
             assert!(basin.norm(&x) < basin.radius, "{x:?}");
-            let h = 1e-5;
-            let columns: Vec<[f64; 4]> = (0..4)
-                .map(|j| {
-                    let (mut ahead, mut behind) = (x.clone(), x.clone());
-                    (ahead[j], behind[j]) = (x[j] + h, x[j] - h);
-                    let (ahead, behind) = (advance(&ahead), advance(&behind));
-                    [0, 1, 2, 3].map(|i| (ahead[i] - behind[i]) / (2.0 * h))
-                })
-                .collect();
-            let slope = Mat::from_fn(4, 4, |i, j| columns[j][i]);
+            let slope = closed_loop_slope(&model, gain, &x);
             steepest =
                 steepest.max(spectral_norm(in_norm(slope.as_ref(), basin.weight.as_ref()).unwrap().as_ref()).unwrap());
         }
