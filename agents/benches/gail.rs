@@ -57,8 +57,8 @@ fn main() -> Outcome<()> {
     for (what, _, rates) in worlds {
         report(what, threads, rates)?;
     }
-    report("matrix_products_alone_steps_per_s", threads, alone)?;
-    report("share_of_floor", threads, shares)?;
+    report("gail_matrix_products_alone_steps_per_s", threads, alone)?;
+    report("gail_share_of_floor", threads, shares)?;
     Ok(())
 }
 

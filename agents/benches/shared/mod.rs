@@ -71,10 +71,11 @@ pub(crate) fn rate(floors: &mut [Floor], times: usize) -> Result<f64, Box<dyn Er
     Ok((times * floors.len()) as f64 / start.elapsed().as_secs_f64())
 }
 
-/// One JSON object a line: median, least and largest of `values`.
-pub(crate) fn report(what: &str, threads: usize, mut values: Vec<f64>) -> std::io::Result<()> {
+/// One JSON object a line: median, least and largest of `values`. Returns the median.
+pub(crate) fn report(what: &str, threads: usize, mut values: Vec<f64>) -> std::io::Result<f64> {
     values.sort_by(f64::total_cmp);
     let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
     let line = json!({"library": "liprl", "what": what, "threads": threads, "median": median, "min": min, "max": max});
-    writeln!(std::io::stdout(), "{line}")
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(median)
 }

@@ -117,6 +117,7 @@ fn duration(nanoseconds: f64) -> String {
 fn shown(rate: Option<f64>) -> String {
     match rate {
         None => "–".to_owned(),
+        Some(rate) if rate < 10.0 => format!("{rate:.3}"),
         Some(rate) if rate < 1000.0 => format!("{rate:.1}"),
         Some(rate) => format!("{rate:.0}"),
     }
