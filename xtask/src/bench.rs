@@ -24,8 +24,8 @@ const THEIRS: &[&str] = &["benches/peers/sac.py", "benches/peers/mbpo.py"];
 /// Off-policy GAIL with the environment, whole and less one part at a time.
 const IMITATION: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "gail"];
 
-/// What the critic's regularisers add to an update of SAC.
-const REGULARISERS: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "sac", "--", "--regularisers", "1"];
+/// Arguments with which ours tells what the critic's regularisers add to an update.
+const REGULARISERS: &[&str] = &["--", "--regularisers", "1", "--updates", "100", "--repeats", "3"];
 
 /// The parts of model-based policy optimisation, one network against seven and SAC inside against SAC alone.
 const MODEL_BASED: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "mbpo"];
@@ -56,14 +56,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
             samples.push(end_to_end(root, threads)?);
             samples.extend(measure(cargo(root, IMITATION).args(["--", "--threads", &count, "--repeats", "3"]))?);
             samples.extend(measure(cargo(root, MODEL_BASED).args(["--", "--threads", &count, "--repeats", "3"]))?);
-            samples.extend(measure(cargo(root, REGULARISERS).args([
-                "--threads",
-                &count,
-                "--updates",
-                "100",
-                "--repeats",
-                "3",
-            ]))?);
+            samples.extend(measure(cargo(root, OURS).args(REGULARISERS).args(["--threads", &count]))?);
             // SBX takes every core it may run on, so the number of threads is set by pinning.
             for script in THEIRS {
                 let mut theirs = Command::new("taskset");
