@@ -9,7 +9,7 @@ use std::{collections::HashMap, env, error::Error, time::Instant};
 use liprl_agents::{
     Agent, AgentConfig, Flags, Lesson, Metrics, Replay, ReplayConfig, Setup, Streams, Transition,
     actor_critic::{Learner, Sac, SacConfig},
-    mbpo::{Dynamics, Length, ModelConfig, Profile, Roller, RolloutLength, Route, Rule},
+    mbpo::{Dynamics, Length, MbpoConfig, ModelConfig, Profile, Roller, RolloutLength, Route, Rule},
 };
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -35,7 +35,12 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let (threads, repeats) = (argument("--threads", 1)?, argument("--repeats", 3)?);
-    let (mut fit_rates, mut roll_rates) = (HashMap::new(), HashMap::new());
+    let mut medians = HashMap::new();
+    let mut tell = |what: String, values: Vec<f64>| -> Outcome<()> {
+        let median = report(&what, threads, values)?;
+        medians.insert(what, median);
+        Ok(())
+    };
     let replay = filled(ROWS)?;
     for (name, prediction) in [("deterministic", "deterministic"), ("probabilistic", "probabilistic")] {
         let (mut single, mut ensemble, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
@@ -46,11 +51,9 @@ fn main() -> Outcome<()> {
             ensemble.push(STEPS as f64 / seven);
             ratios.push(seven / one);
         }
-        for (model, rates) in [(format!("single_{name}"), single), (format!("ensemble_of_7_{name}"), ensemble)] {
-            let rate = report(&format!("fit_steps_per_s_{model}"), threads, rates)?;
-            fit_rates.insert(model, rate);
-        }
-        report(&format!("fit_single_over_ensemble_{name}"), threads, ratios)?;
+        tell(format!("fit_steps_per_s_single_{name}"), single)?;
+        tell(format!("fit_steps_per_s_ensemble_of_7_{name}"), ensemble)?;
+        tell(format!("fit_single_over_ensemble_{name}"), ratios)?;
     }
     for (name, model) in [
         ("single_deterministic", json!({"prediction": "deterministic", "members": 1})),
@@ -58,8 +61,8 @@ fn main() -> Outcome<()> {
         ("ensemble_of_7_probabilistic", json!({})),
     ] {
         let (rates, shares) = rollout_rates(&model, &replay, threads, repeats)?;
-        roll_rates.insert(name, report(&format!("rollout_steps_per_s_{name}"), threads, rates)?);
-        report(&format!("rollout_share_of_floor_{name}"), threads, shares)?;
+        tell(format!("rollout_steps_per_s_{name}"), rates)?;
+        tell(format!("rollout_share_of_floor_{name}"), shares)?;
     }
     let (mut inside, mut plain) = (learning(true, threads)?, learning(false, threads)?);
     let (mut inside_rates, mut plain_rates) = (Vec::new(), Vec::new());
@@ -72,23 +75,29 @@ fn main() -> Outcome<()> {
         }
     }
     let ratios = inside_rates.iter().zip(&plain_rates).map(|(inside, plain)| inside / plain).collect();
-    let update_rate = report("updates_per_s_inside_mbpo", threads, inside_rates)?;
-    report("updates_per_s_plain_sac", threads, plain_rates)?;
-    report("inside_over_plain", threads, ratios)?;
+    tell("updates_per_s_inside_mbpo".into(), inside_rates)?;
+    tell("updates_per_s_plain_sac".into(), plain_rates)?;
+    tell("inside_over_plain".into(), ratios)?;
     for (model, fit_steps) in MODELS {
-        let seconds = hopper_seconds(update_rate, fit_steps / fit_rates[model], roll_rates[model]);
+        let rate = |what: &str| medians[&format!("{what}_{model}")];
+        let (fit, rollout_rate) = (fit_steps / rate("fit_steps_per_s"), rate("rollout_steps_per_s"));
+        let seconds = hopper_seconds(medians["updates_per_s_inside_mbpo"], fit, rollout_rate);
         report(&format!("hopper_75000_steps_hours_{model}"), threads, vec![seconds / 3600.0])?;
     }
     Ok(())
 }
 
-/// Seconds of configs/mbrl/hopper.yaml to 75,000 steps, the first 5,000 of them random: 20 updates a step, 4 fits and 400,000 rollouts an epoch of 1,000.
-/// Evaluations are not counted, and no rollout is taken to end early.
+/// Seconds of configs/mbrl/hopper.yaml to 75,000 steps, but for evaluations; no rollout is taken to end early.
 fn hopper_seconds(updates_per_s: f64, seconds_a_fit: f64, rollout_steps_per_s: f64) -> f64 {
-    const EPOCHS: u64 = 70;
-    let length = Length::Growing(RolloutLength { first_epoch: 20, last_epoch: 150, from: 1, to: 15 });
-    let imagined: u64 = (0..EPOCHS).map(|epoch| 400_000 * length.at(epoch)).sum();
-    EPOCHS as f64 * (20_000.0 / updates_per_s + 4.0 * seconds_a_fit) + imagined as f64 / rollout_steps_per_s
+    let rollout_length = Length::Growing(RolloutLength { first_epoch: 20, last_epoch: 150, from: 1, to: 15 });
+    let config = MbpoConfig { rollout_length, ..MbpoConfig::default() };
+    let steps = 75_000 - config.policy.learning_starts;
+    let fits: Vec<u64> = (0..steps).filter(|t| config.refit_due(*t)).collect();
+    let lengths: u64 = fits.iter().map(|t| config.rollout_length.at(config.epoch(*t))).sum();
+    let imagined = lengths * config.rollouts as u64;
+    (steps * config.policy.updates) as f64 / updates_per_s
+        + fits.len() as f64 * seconds_a_fit
+        + imagined as f64 / rollout_steps_per_s
 }
 
 fn argument(name: &str, default: usize) -> Outcome<usize> {
