@@ -77,9 +77,9 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     }
     let page = format!(
         "# Benchmarks\n\nMade by `cargo xtask bench`: {}.\n\n## Against other libraries\n\nThe median of {ROUNDS} \
-         alternating rounds; each library in its own process, the others pinned to as many cores as threads. Rates are per second; \
-         `…_us` are microseconds, `…_hours_…` hours, `time_over_plain` an update's time over that of plain SAC.\n\n{}\n\
-         ## Parts\n\n{}",
+         alternating rounds. Each library runs in its own process,\nthe others pinned to as many cores as threads. \
+         Rates are per second; `…_us` are microseconds,\n`…_hours_…` hours. `time_over_plain` is an update's time over \
+         that of plain SAC.\n\n{}\n## Parts\n\n{}",
         machine::describe(root),
         table::races(&samples),
         table::criterion(&criterion)?
