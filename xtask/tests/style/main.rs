@@ -1,18 +1,19 @@
 //! The language rules of CONTRIBUTING.md that a program can check, over the comments of .rs files and the prose
 //! of .md files.
 //!
-//! `cargo test --release -p xtask --test style` checks what [`HELD`] lists and every link between pages. The same with
+//! `cargo test --release -p xtask --test style` checks what [`HELD`] lists, and the pages' links. The same with
 //! `-- --ignored` checks the whole repository.
 
 // Test code fails by panicking.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod pages;
 mod text;
 
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use text::{comments, outside_fences, paragraphs, words};
+use text::{comments, paragraphs, words};
 
 /// Files and folders that keep the rules; a folder stands for all below it.
 const HELD: &[&str] = &[
@@ -79,48 +80,6 @@ fn held_paths_and_exceptions_exist() {
     for path in HELD.iter().chain(ALLOWED.iter().map(|(path, _)| path)) {
         assert!(root().join(path).exists(), "{path} is listed in xtask/tests/style/main.rs and does not exist");
     }
-}
-
-#[test]
-fn links_between_pages_lead_to_files() {
-    let mut broken = Vec::new();
-    for path in sources().into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "md")) {
-        let text = fs::read_to_string(root().join(&path)).unwrap();
-        for (number, line) in outside_fences(&text) {
-            for target in line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
-                let here = root().join(&path).parent().unwrap().join(target);
-                if !target.is_empty() && !target.contains("://") && !here.exists() {
-                    broken.push(format!("{}:{number}: {target} does not exist", path.display()));
-                }
-            }
-        }
-    }
-    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
-}
-
-#[test]
-fn files_that_pages_name_exist() {
-    let mut missing = Vec::new();
-    for path in sources().into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "md")) {
-        let text = fs::read_to_string(root().join(&path)).unwrap();
-        for (number, line) in outside_fences(&text) {
-            for named in line.split('`').skip(1).step_by(2).filter(|code| is_path(code)) {
-                let place = named.split("::").next().unwrap_or(named);
-                if !root().join(place).exists() {
-                    missing.push(format!("{}:{number}: `{place}` does not exist", path.display()));
-                }
-            }
-        }
-    }
-    assert!(missing.is_empty(), "\n{}", missing.join("\n"));
-}
-
-/// True for a path from the repository's root into one of its folders; patterns, and what runs write, are not.
-fn is_path(code: &str) -> bool {
-    let first = code.split('/').next().unwrap_or("");
-    let plain = !code.contains([' ', '*', '<', '{', '…', '$', '~']);
-    let ours = !first.is_empty() && first != "runs" && code.contains('/') && root().join(first).is_dir();
-    plain && ours
 }
 
 /// Fails with one line for each alarm.
