@@ -5,12 +5,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use serde::de::DeserializeOwned;
 
-use crate::{LogbookError, Provenance, Summary, clock, disk, provenance};
-
-/// The layout this program writes and reads, stored in `provenance.json`. It grows when an older program could no longer read a run.
-pub const FORMAT_VERSION: u64 = 1;
+use crate::json::{read_json, write_json};
+use crate::provenance::{FORMAT_VERSION, host};
+use crate::{LogbookError, Provenance, Summary, clock, disk};
 
 /// Holds `<process> on <host>` of the run's last writer; older programs wrote the process alone.
 const LOCK: &str = ".lock";
@@ -167,7 +165,7 @@ impl RunFolder {
     /// lock itself is not tried, because that could keep a writer from taking it.
     pub fn writer_is_gone(&self) -> bool {
         let holder = fs::read_to_string(self.path.join(LOCK)).unwrap_or_default();
-        let here = provenance::host();
+        let here = host();
         let (id, here) = match holder.trim().split_once(" on ") {
             Some((id, host)) => (id, host == here),
             // Of a writer that did not say, the best guess is the machine that made the run.
@@ -206,7 +204,7 @@ fn take_lock(folder: &Path) -> Result<Option<File>, LogbookError> {
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0)?;
-            file.write_all(format!("{} on {}", std::process::id(), provenance::host()).as_bytes())?;
+            file.write_all(format!("{} on {}", std::process::id(), host()).as_bytes())?;
             Ok(Some(file))
         }
         Err(TryLockError::WouldBlock) => {
@@ -215,15 +213,4 @@ fn take_lock(folder: &Path) -> Result<Option<File>, LogbookError> {
         Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(None),
         Err(TryLockError::Error(e)) => Err(e.into()),
     }
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, LogbookError> {
-    let bytes = fs::read(path)?;
-    serde_json::from_slice(&bytes).map_err(|e| LogbookError::Damaged { path: path.to_owned(), problem: e.to_string() })
-}
-
-fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), LogbookError> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(io::Error::other)?;
-    bytes.push(b'\n');
-    Ok(disk::write_atomic(path, &bytes)?)
 }

@@ -6,7 +6,11 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clock, folder::FORMAT_VERSION};
+use crate::clock;
+
+/// The run folder's layout that this program writes and reads, stored in `provenance.json`. It grows
+/// when an older program could no longer read a run.
+pub const FORMAT_VERSION: u64 = 1;
 
 /// Where a run comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

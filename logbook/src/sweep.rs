@@ -15,7 +15,8 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{LogbookError, disk};
+use crate::LogbookError;
+use crate::json::write_json;
 
 /// The layout of `sweep.lock.json` this program writes and reads.
 pub const SWEEP_FORMAT_VERSION: u64 = 1;
@@ -121,9 +122,7 @@ impl SweepLock {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), LogbookError> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
-        bytes.push(b'\n');
-        Ok(disk::write_atomic(folder.join(FILE), &bytes)?)
+        write_json(&folder.join(FILE), self)
     }
 }
 

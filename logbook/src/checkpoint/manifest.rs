@@ -1,6 +1,6 @@
 //! A checkpoint's table of contents, by which every byte of it can be verified.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -35,6 +35,9 @@ pub(super) struct Part {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) version: Option<u64>,
 }
+
+/// Shared parts known to be whole, by name and version.
+pub(super) type SharedParts = HashMap<(String, u64), Part>;
 
 impl Manifest {
     pub(super) fn new(step: u64, parts: BTreeMap<String, Part>) -> Self {

@@ -10,25 +10,23 @@
 //! A checkpoint is written into `.step_….tmp`, synced, and renamed: a folder named `step_…` is complete. A shared part is never changed
 //! once written, and removed when no manifest names it.
 
+mod layout;
 mod manifest;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
-
 use crate::{LogbookError, RunFolder};
-use manifest::{Manifest, Part};
+use layout::{committed, folder_name};
+use manifest::{Manifest, SharedParts};
 pub use writer::{CheckpointWriter, Keep};
 
 /// A run's checkpoints.
 #[derive(Debug)]
 pub struct Checkpoints {
     root: PathBuf,
-    /// Shared parts known to be whole, by name and version: those of the checkpoint this process resumed from, and those it wrote. What
-    /// else lies on the disk may be damaged, or belong to steps that were given up.
-    known: HashMap<(String, u64), Part>,
+    /// The shared parts of the checkpoint this process resumed from, and those it wrote. What else lies on the disk may be damaged, or belong to steps that were given up.
+    known: SharedParts,
 }
 
 /// The newest checkpoint that is whole.
@@ -43,7 +41,7 @@ pub struct Recovered {
 impl Checkpoints {
     /// The checkpoints of a run, of which there may be none yet.
     pub fn open(folder: &RunFolder) -> Self {
-        Self { root: folder.checkpoints_path(), known: HashMap::new() }
+        Self { root: folder.checkpoints_path(), known: SharedParts::new() }
     }
 
     /// Starts a checkpoint of environment step `step`. Nothing counts before [`CheckpointWriter::commit`].
@@ -51,7 +49,7 @@ impl Checkpoints {
     /// # Errors
     /// When the folder cannot be written, or the run folder is gone: it is not made anew.
     pub fn begin(&mut self, step: u64) -> Result<CheckpointWriter<'_>, LogbookError> {
-        CheckpointWriter::begin(self, step)
+        CheckpointWriter::begin(&self.root, &mut self.known, step)
     }
 
     /// The newest checkpoint all of whose bytes are as they were written; `None` when none was ever committed.
@@ -85,16 +83,6 @@ impl Checkpoints {
         } else {
             Err(LogbookError::NoValidCheckpoint { path: self.root.clone(), reasons })
         }
-    }
-
-    /// The steps of which there are checkpoints, in order, damaged ones included.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
-    pub fn steps(&self) -> Result<Vec<u64>, LogbookError> {
-        let mut steps: Vec<u64> = committed(&self.root)?.into_iter().map(|(step, _)| step).collect();
-        steps.dedup();
-        Ok(steps)
     }
 
     /// The checkpoint of one step, verified.
@@ -143,11 +131,6 @@ impl Checkpoint {
         self.manifest.parts.keys().map(String::as_str)
     }
 
-    /// The version a shared part was given.
-    pub fn version(&self, name: &str) -> Option<u64> {
-        self.manifest.parts.get(name)?.version
-    }
-
     /// The bytes of one part.
     ///
     /// # Errors
@@ -159,33 +142,6 @@ impl Checkpoint {
         })?;
         part.read(&self.path)
     }
-}
-
-/// `step_000100000`.
-fn folder_name(step: u64) -> String {
-    format!("step_{step:09}")
-}
-
-/// Where a checkpoint waits while another of the same step takes its place.
-const REPLACED: &str = ".replaced";
-
-/// Committed checkpoints by step; one being replaced comes before its successor.
-fn committed(root: &Path) -> Result<Vec<(u64, PathBuf)>, LogbookError> {
-    if !root.exists() {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(root)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let Some(step) = name.strip_prefix("step_") else { continue };
-        let (step, replaced) = step.strip_suffix(REPLACED).map_or((step, false), |step| (step, true));
-        if let Ok(step) = step.parse::<u64>() {
-            found.push((step, !replaced, path));
-        }
-    }
-    found.sort();
-    Ok(found.into_iter().map(|(step, _, path)| (step, path)).collect())
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use fs_err as fs;
+
 use super::*;
 use crate::disk::fault;
 use crate::{Provenance, Status, Summary};
@@ -208,11 +210,8 @@ fn a_damaged_chunk_is_never_used_again() {
     let mut resumed = Checkpoints::open(&run);
     assert_eq!(resumed.latest_valid().unwrap().unwrap().checkpoint.step(), 10);
     save(&mut resumed, 15, "second").unwrap();
-    assert_eq!(
-        resumed.steps().unwrap(),
-        [10, 15],
-        "the damaged checkpoint of a later step is gone, and counts for nothing"
-    );
+    let steps: Vec<u64> = committed(&resumed.root).unwrap().into_iter().map(|(step, _)| step).collect();
+    assert_eq!(steps, [10, 15], "the damaged checkpoint of a later step is gone, and counts for nothing");
     save(&mut resumed, 20, "second").unwrap();
     assert_is(&Checkpoints::open(&run).latest_valid().unwrap().unwrap().checkpoint, 20, "second");
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::manifest::{self, Manifest, Part};
-use super::{Checkpoints, REPLACED, committed, folder_name};
+use super::layout::{REPLACED, committed, folder_name};
+use super::manifest::{self, Manifest, Part, SharedParts};
 use crate::{LogbookError, disk};
 
 /// Which checkpoints stay after a commit.
@@ -21,7 +21,8 @@ pub struct Keep {
 /// A checkpoint being written. Dropped without [`CheckpointWriter::commit`] it leaves nothing behind.
 #[derive(Debug)]
 pub struct CheckpointWriter<'a> {
-    checkpoints: &'a mut Checkpoints,
+    root: &'a Path,
+    known: &'a mut SharedParts,
     step: u64,
     /// The temporary folder, as long as it is there.
     beside: Option<PathBuf>,
@@ -29,19 +30,18 @@ pub struct CheckpointWriter<'a> {
 }
 
 impl<'a> CheckpointWriter<'a> {
-    pub(super) fn begin(checkpoints: &'a mut Checkpoints, step: u64) -> Result<Self, LogbookError> {
-        let root = checkpoints.root.clone();
+    pub(super) fn begin(root: &'a Path, known: &'a mut SharedParts, step: u64) -> Result<Self, LogbookError> {
         let beside = root.join(format!(".{}.tmp", folder_name(step)));
-        for folder in [&root, &root.join("shared")] {
+        for folder in [root, &root.join("shared")] {
             if !folder.exists() {
                 disk::create_folder(folder)?;
                 disk::sync_folder(folder.parent().unwrap_or(folder))?;
             }
         }
         // What a kill left half written or half removed.
-        remove_where(&root, |name| name.starts_with('.'))?;
+        remove_where(root, |name| name.starts_with('.'))?;
         disk::create_folder(&beside)?;
-        Ok(Self { checkpoints, step, beside: Some(beside), parts: BTreeMap::new() })
+        Ok(Self { root, known, step, beside: Some(beside), parts: BTreeMap::new() })
     }
 
     /// Adds a part that belongs to this checkpoint alone.
@@ -69,14 +69,14 @@ impl<'a> CheckpointWriter<'a> {
     ) -> Result<(), LogbookError> {
         self.check_name(name)?;
         let key = (name.to_owned(), version);
-        let part = match self.checkpoints.known.get(&key) {
-            Some(part) if self.checkpoints.root.join("shared").join(base(&part.file)).exists() => part.clone(),
+        let part = match self.known.get(&key) {
+            Some(part) if self.root.join("shared").join(base(&part.file)).exists() => part.clone(),
             _ => {
                 let bytes = bytes();
                 let file = self.free_name(name, version);
-                disk::write_synced(&self.checkpoints.root.join("shared").join(&file), &bytes)?;
+                disk::write_synced(&self.root.join("shared").join(&file), &bytes)?;
                 let part = Part::of(format!("../shared/{file}"), &bytes, Some(version));
-                self.checkpoints.known.insert(key, part.clone());
+                self.known.insert(key, part.clone());
                 part
             }
         };
@@ -91,7 +91,7 @@ impl<'a> CheckpointWriter<'a> {
     /// When something cannot be written. The checkpoints of before are then still there.
     pub fn commit(mut self, keep: Keep) -> Result<(), LogbookError> {
         let Some(beside) = self.beside.clone() else { return Ok(()) };
-        let root = self.checkpoints.root.clone();
+        let root = self.root;
         let manifest = Manifest::new(self.step, std::mem::take(&mut self.parts)).encode()?;
         disk::write_synced(&beside.join(manifest::FILE), &manifest)?;
         disk::sync_folder(&beside)?;
@@ -106,8 +106,8 @@ impl<'a> CheckpointWriter<'a> {
         }
         disk::rename(&beside, &place)?;
         self.beside = None;
-        disk::sync_folder(&root)?;
-        self.tidy(&root, keep)
+        disk::sync_folder(root)?;
+        self.tidy(root, keep)
     }
 
     /// Removes what is no longer wanted: first checkpoints, then the shared parts that none of the others names.
@@ -129,7 +129,7 @@ impl<'a> CheckpointWriter<'a> {
         }
         remove_where(root, |name| name.starts_with('.'))?;
         remove_where(&root.join("shared"), |name| !named.contains(name))?;
-        self.checkpoints.known.retain(|_, part| named.contains(base(&part.file)));
+        self.known.retain(|_, part| named.contains(base(&part.file)));
         Ok(())
     }
 
@@ -150,7 +150,7 @@ impl<'a> CheckpointWriter<'a> {
 
     /// A name that no file has: one that is there may be damaged, or from steps that were given up.
     fn free_name(&self, name: &str, version: u64) -> String {
-        let shared = self.checkpoints.root.join("shared");
+        let shared = self.root.join("shared");
         let mut n = 0;
         loop {
             let file = format!("{name}-v{version}.{n}");
