@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use liprl_agents::{AgentError, StreamRng, Streams, demos::Demonstrations};
-use liprl_analysis::{AnalysisError, Line, find_runs};
+use liprl_analysis::{AnalysisError, ReferenceLine, find_runs, variant_folder};
 use rand_distr::{Distribution, Uniform};
 
 use crate::config::Config;
@@ -22,7 +22,7 @@ const STEPS: u32 = 5000;
 ///
 /// # Errors
 /// When there is no run there.
-pub fn references(paths: &[PathBuf], metric: &str) -> Result<(Vec<Line>, Vec<String>), AnalysisError> {
+pub fn references(paths: &[PathBuf], metric: &str) -> Result<(Vec<ReferenceLine>, Vec<String>), AnalysisError> {
     let (mut lines, mut faults) = (Vec::new(), Vec::new());
     if paths.is_empty() || !RETURNS.contains(&metric) {
         return Ok((lines, faults));
@@ -36,7 +36,7 @@ pub fn references(paths: &[PathBuf], metric: &str) -> Result<(Vec<Line>, Vec<Str
                 _ => format!("{task}:expert"),
             };
             match Demonstrations::read(file, None) {
-                Ok(read) => lines.push(Line { label, y: read.summary().return_mean }),
+                Ok(read) => lines.push(ReferenceLine { label, y: read.summary().return_mean }),
                 Err(error) => faults.push(format!("no line for the expert: {error}")),
             }
         }
@@ -47,7 +47,7 @@ pub fn references(paths: &[PathBuf], metric: &str) -> Result<(Vec<Line>, Vec<Str
             continue;
         }
         match Task::new(env).and_then(|mut task| random_return(&mut task)) {
-            Ok(y) => lines.push(Line { label: format!("{task}:random"), y }),
+            Ok(y) => lines.push(ReferenceLine { label: format!("{task}:random"), y }),
             Err(error) => faults.push(format!("no line for random actions: {error}")),
         }
     }
@@ -58,9 +58,7 @@ pub fn references(paths: &[PathBuf], metric: &str) -> Result<(Vec<Line>, Vec<Str
 fn configs(paths: &[PathBuf]) -> Result<BTreeMap<String, Vec<Config>>, AnalysisError> {
     let mut firsts: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     for run in find_runs(paths)? {
-        let is_seed = run.file_name().is_some_and(|name| name.to_string_lossy().starts_with("seed-"));
-        let variant = run.parent().filter(|_| is_seed).unwrap_or(&run).to_owned();
-        firsts.entry(variant).or_insert(run);
+        firsts.entry(variant_folder(&run)).or_insert(run);
     }
     let mut configs: BTreeMap<String, Vec<Config>> = BTreeMap::new();
     // A folder without a config, or with one this program does not know, is a log by itself.

@@ -7,11 +7,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::{Estimate, Scores, ScoresError, scores, stats};
+use crate::{Estimator, Scores, ScoresError, scores, stats};
 
 /// An estimate and the interval around it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Interval {
+pub struct ConfidenceInterval {
     /// The estimate from the scores themselves.
     pub value: f64,
     /// Lower end.
@@ -44,7 +44,7 @@ const BLOCK: usize = 256;
 
 impl Bootstrap {
     /// An estimate of one method's scores.
-    pub fn estimate(&self, scores: &Scores, estimate: Estimate) -> Interval {
+    pub fn estimate(&self, scores: &Scores, estimate: Estimator) -> ConfidenceInterval {
         self.one(&[scores], |drawn| estimate.of(&drawn[0]))
     }
 
@@ -52,7 +52,12 @@ impl Bootstrap {
     ///
     /// # Errors
     /// When the two are not of the same tasks.
-    pub fn difference(&self, ours: &Scores, theirs: &Scores, estimate: Estimate) -> Result<Interval, ScoresError> {
+    pub fn difference(
+        &self,
+        ours: &Scores,
+        theirs: &Scores,
+        estimate: Estimator,
+    ) -> Result<ConfidenceInterval, ScoresError> {
         ours.same_tasks(theirs)?;
         Ok(self.one(&[ours, theirs], |drawn| estimate.of(&drawn[0]) - estimate.of(&drawn[1])))
     }
@@ -62,7 +67,11 @@ impl Bootstrap {
     ///
     /// # Errors
     /// When the two of a pair are not of the same tasks.
-    pub fn mean_difference(&self, pairs: &[(&Scores, &Scores)], estimate: Estimate) -> Result<Interval, ScoresError> {
+    pub fn mean_difference(
+        &self,
+        pairs: &[(&Scores, &Scores)],
+        estimate: Estimator,
+    ) -> Result<ConfidenceInterval, ScoresError> {
         pairs.iter().try_for_each(|(ours, theirs)| ours.same_tasks(theirs))?;
         let methods: Vec<&Scores> = pairs.iter().flat_map(|&(ours, theirs)| [ours, theirs]).collect();
         Ok(self.one(&methods, |drawn| {
@@ -75,23 +84,23 @@ impl Bootstrap {
     ///
     /// # Errors
     /// When the two are not of the same tasks.
-    pub fn improvement(&self, ours: &Scores, theirs: &Scores) -> Result<Interval, ScoresError> {
+    pub fn improvement(&self, ours: &Scores, theirs: &Scores) -> Result<ConfidenceInterval, ScoresError> {
         ours.same_tasks(theirs)?;
         Ok(self.one(&[ours, theirs], |drawn| scores::probability_of_improvement(&drawn[0], &drawn[1])))
     }
 
     /// [`scores::performance_profile`] with a pointwise interval at each threshold.
-    pub fn profile(&self, scores: &Scores, thresholds: &[f64]) -> Vec<Interval> {
+    pub fn profile(&self, scores: &Scores, thresholds: &[f64]) -> Vec<ConfidenceInterval> {
         self.many(&[scores], |drawn| scores::performance_profile(&drawn[0], thresholds))
     }
 
-    fn one(&self, methods: &[&Scores], estimate: impl Fn(&[Scores]) -> f64 + Sync) -> Interval {
-        let nothing = Interval { value: f64::NAN, low: f64::NAN, high: f64::NAN };
+    fn one(&self, methods: &[&Scores], estimate: impl Fn(&[Scores]) -> f64 + Sync) -> ConfidenceInterval {
+        let nothing = ConfidenceInterval { value: f64::NAN, low: f64::NAN, high: f64::NAN };
         self.many(methods, |drawn| vec![estimate(drawn)]).first().copied().unwrap_or(nothing)
     }
 
     /// Several estimates of the same resamples.
-    fn many(&self, methods: &[&Scores], estimate: impl Fn(&[Scores]) -> Vec<f64> + Sync) -> Vec<Interval> {
+    fn many(&self, methods: &[&Scores], estimate: impl Fn(&[Scores]) -> Vec<f64> + Sync) -> Vec<ConfidenceInterval> {
         let given: Vec<Scores> = methods.iter().map(|scores| (*scores).clone()).collect();
         let resampled: Vec<Vec<f64>> = (0..self.resamples.div_ceil(BLOCK))
             .into_par_iter()
@@ -113,7 +122,11 @@ impl Bootstrap {
         let interval = |(index, value): (usize, f64)| {
             let mut column: Vec<f64> = resampled.iter().map(|row| row[index]).collect();
             column.sort_unstable_by(f64::total_cmp);
-            Interval { value, low: stats::quantile(&column, tail), high: stats::quantile(&column, 1.0 - tail) }
+            ConfidenceInterval {
+                value,
+                low: stats::quantile(&column, tail),
+                high: stats::quantile(&column, 1.0 - tail),
+            }
         };
         estimate(&given).into_iter().enumerate().map(interval).collect()
     }
@@ -141,7 +154,7 @@ mod tests {
         // 400 values of known spread: the percentile interval of the mean approaches ± 1.96 σ/√n.
         let values: Vec<f64> = (0..400).map(|i| f64::from(i % 20)).collect();
         let half = 1.96 * stats::std(&values) / 20.0;
-        let found = Bootstrap { resamples: 4000, ..Bootstrap::default() }.estimate(&task(values), Estimate::Mean);
+        let found = Bootstrap { resamples: 4000, ..Bootstrap::default() }.estimate(&task(values), Estimator::Mean);
         assert!((found.high - found.low - 2.0 * half).abs() < 0.06 * 2.0 * half, "{found:?} {half}");
         assert!((0.5 * (found.low + found.high) - found.value).abs() < 0.1 * half, "{found:?}");
     }
@@ -149,12 +162,12 @@ mod tests {
     #[test]
     fn interval_of_two_values_is_theirs_exactly() {
         // Means of resamples of {0, 1}: 0, ½, 1 with probabilities ¼, ½, ¼.
-        let found = Bootstrap::default().estimate(&task(vec![0.0, 1.0]), Estimate::Mean);
-        assert_eq!(found, Interval { value: 0.5, low: 0.0, high: 1.0 });
+        let found = Bootstrap::default().estimate(&task(vec![0.0, 1.0]), Estimator::Mean);
+        assert_eq!(found, ConfidenceInterval { value: 0.5, low: 0.0, high: 1.0 });
         let narrow = Bootstrap { coverage: 0.4, ..Bootstrap::default() };
         assert_eq!(
-            narrow.estimate(&task(vec![0.0, 1.0]), Estimate::Mean),
-            Interval { value: 0.5, low: 0.5, high: 0.5 }
+            narrow.estimate(&task(vec![0.0, 1.0]), Estimator::Mean),
+            ConfidenceInterval { value: 0.5, low: 0.5, high: 0.5 }
         );
     }
 
@@ -162,9 +175,9 @@ mod tests {
     fn runs_stay_within_their_task() {
         // Were runs drawn across tasks, the mean would vary.
         let scores = Scores::from_rows(&["a", "b"], &[vec![0.0, 8.0], vec![0.0, 8.0]]).unwrap();
-        let still = Bootstrap::default().estimate(&scores, Estimate::Mean);
-        assert_eq!(still, Interval { value: 4.0, low: 4.0, high: 4.0 });
-        let over_tasks = Bootstrap { tasks: true, ..Bootstrap::default() }.estimate(&scores, Estimate::Mean);
+        let still = Bootstrap::default().estimate(&scores, Estimator::Mean);
+        assert_eq!(still, ConfidenceInterval { value: 4.0, low: 4.0, high: 4.0 });
+        let over_tasks = Bootstrap { tasks: true, ..Bootstrap::default() }.estimate(&scores, Estimator::Mean);
         assert_eq!((over_tasks.low, over_tasks.high), (0.0, 8.0));
     }
 
@@ -173,11 +186,11 @@ mod tests {
         let scores = task((0..12).map(|i| f64::from(i).exp().sin()).collect());
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| Bootstrap::default().estimate(&scores, Estimate::InterquartileMean))
+            pool.install(|| Bootstrap::default().estimate(&scores, Estimator::InterquartileMean))
         };
         assert_eq!(on(1), on(4));
         let reseeded =
-            |seed| Bootstrap { seed, resamples: 999, ..Bootstrap::default() }.estimate(&scores, Estimate::Mean);
+            |seed| Bootstrap { seed, resamples: 999, ..Bootstrap::default() }.estimate(&scores, Estimator::Mean);
         assert_ne!(reseeded(0), reseeded(1));
     }
 
@@ -185,7 +198,7 @@ mod tests {
     fn methods_are_drawn_independently() {
         // A method compared with itself: a joint draw would give differences of 0 only.
         let scores = task((0..10).map(f64::from).collect());
-        let found = Bootstrap::default().difference(&scores, &scores, Estimate::Mean).unwrap();
+        let found = Bootstrap::default().difference(&scores, &scores, Estimator::Mean).unwrap();
         assert!(found.value == 0.0 && found.low < -2.0 && found.high > 2.0, "{found:?}");
         assert!(Bootstrap::default().improvement(&scores, &task(vec![-1.0])).unwrap().low > 0.9);
     }

@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use crate::{AnalysisError, Curve, Figure, Line, Panel, Point};
+use crate::{AnalysisError, Curve, CurvePoint, Figure, Panel, ReferenceLine};
 
 /// One line with its band.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Series {
+pub struct ChartSeries {
     /// Its name in the legend.
     pub label: String,
     /// Each point: x, centre, the band's low and high end; ascending in x.
     pub points: Vec<[f64; 4]>,
 }
 
-/// Series over one axis.
+/// ChartSeries over one axis.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chart {
     /// Above the axes.
@@ -25,30 +25,20 @@ pub struct Chart {
     /// The vertical axis.
     pub y_label: String,
     /// The lines.
-    pub series: Vec<Series>,
+    pub series: Vec<ChartSeries>,
     /// Horizontal lines.
-    pub references: Vec<Line>,
+    pub references: Vec<ReferenceLine>,
 }
 
 impl Chart {
-    /// Refuses a file name that says no format that can be written.
-    ///
-    /// # Errors
-    /// [`AnalysisError::UnknownFormat`].
-    pub fn check_path(path: &Path) -> Result<(), AnalysisError> {
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("png" | "svg") => Ok(()),
-            _ => Err(AnalysisError::UnknownFormat { path: path.to_path_buf() }),
-        }
-    }
-
     /// Writes the chart as PNG or SVG, by the file name's ending.
     ///
     /// # Errors
     /// [`AnalysisError::UnknownFormat`], [`AnalysisError::Drawing`], and files that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), AnalysisError> {
-        let curve = |series: &Series| {
-            let points = series.points.iter().map(|&[x, centre, low, high]| Point { x, centre, low, high, seeds: 1 });
+        let curve = |series: &ChartSeries| {
+            let points =
+                series.points.iter().map(|&[x, centre, low, high]| CurvePoint { x, centre, low, high, seeds: 1 });
             Curve { label: series.label.clone(), points: points.collect(), seeds: 1, interpolated: false }
         };
         let panel = Panel {
@@ -71,6 +61,7 @@ impl Chart {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PictureFormat;
 
     #[test]
     fn a_chart_shows_its_series_and_refuses_other_formats() {
@@ -79,10 +70,10 @@ mod tests {
         let chart = Chart {
             x_label: "epsilon".into(),
             series: vec![
-                Series { label: "attacked".into(), points: points.clone() },
-                Series { label: "noisy".into(), points },
+                ChartSeries { label: "attacked".into(), points: points.clone() },
+                ChartSeries { label: "noisy".into(), points },
             ],
-            references: vec![Line { label: "expert".into(), y: -141.0 }],
+            references: vec![ReferenceLine { label: "expert".into(), y: -141.0 }],
             ..Chart::default()
         };
         let path = folder.path().join("chart.svg");
@@ -92,6 +83,6 @@ mod tests {
             assert!(text.contains(word), "{word}");
         }
         chart.write(&folder.path().join("chart.png")).unwrap();
-        assert!(Chart::check_path(Path::new("x.gif")).is_err() && chart.write(Path::new("x.gif")).is_err());
+        assert!(PictureFormat::of(Path::new("x.gif")).is_err() && chart.write(Path::new("x.gif")).is_err());
     }
 }

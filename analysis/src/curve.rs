@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use crate::{Bootstrap, Estimate, Run, Scores, stats};
+use crate::{Bootstrap, Estimator, Run, Scores, stats};
 
 /// What a curve's line and the band around it show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Band {
 
 /// A summary over the seeds at one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
+pub struct CurvePoint {
     /// Environment steps, or whatever else the horizontal axis counts.
     pub x: f64,
     /// The line.
@@ -50,7 +50,7 @@ pub struct Curve {
     /// Name in the legend.
     pub label: String,
     /// Points by step.
-    pub points: Vec<Point>,
+    pub points: Vec<CurvePoint>,
     /// Number of runs.
     pub seeds: usize,
     /// Whether the seeds logged at steps of their own, so that values between them had to be interpolated.
@@ -117,7 +117,7 @@ fn interpolate(run: &[(u64, f64)], step: u64) -> Option<f64> {
     Some(left.1 + (right.1 - left.1) * (step - left.0) as f64 / (right.0 - left.0) as f64)
 }
 
-fn summarise(step: u64, mut values: Vec<f64>, band: Band) -> Point {
+fn summarise(step: u64, mut values: Vec<f64>, band: Band) -> CurvePoint {
     let seeds = values.len();
     let (centre, low, high) = match band {
         Band::MeanStd => {
@@ -132,11 +132,11 @@ fn summarise(step: u64, mut values: Vec<f64>, band: Band) -> Point {
             let centre = stats::interquartile_mean(&mut values);
             let bootstrap = Bootstrap { resamples: RESAMPLES, seed: step, ..Bootstrap::default() };
             let scores = Scores::new([(String::new(), values)]);
-            let interval = scores.map(|scores| bootstrap.estimate(&scores, Estimate::InterquartileMean));
+            let interval = scores.map(|scores| bootstrap.estimate(&scores, Estimator::InterquartileMean));
             interval.map_or((centre, centre, centre), |found| (found.value, found.low, found.high))
         }
     };
-    Point { x: step as f64, centre, low, high, seeds }
+    CurvePoint { x: step as f64, centre, low, high, seeds }
 }
 
 #[cfg(test)]
@@ -157,8 +157,8 @@ mod tests {
         assert_eq!(
             curve.points,
             [
-                Point { x: 0.0, centre: 2.0, low: 2.0 - half_width, high: 2.0 + half_width, seeds: 2 },
-                Point { x: 10.0, centre: 4.0, low: 4.0, high: 4.0, seeds: 1 },
+                CurvePoint { x: 0.0, centre: 2.0, low: 2.0 - half_width, high: 2.0 + half_width, seeds: 2 },
+                CurvePoint { x: 10.0, centre: 4.0, low: 4.0, high: 4.0, seeds: 1 },
             ]
         );
     }

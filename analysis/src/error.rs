@@ -40,7 +40,7 @@ pub enum AnalysisError {
     },
     /// Runs that cannot be compared as asked.
     #[error("{0}")]
-    Question(String),
+    Request(String),
     /// A run folder that cannot be read.
     #[error(transparent)]
     Logbook(#[from] liprl_logbook::LogbookError),

@@ -5,15 +5,38 @@ use std::path::Path;
 use fs_err as fs;
 
 use crate::draw::{Anchor, Ground, Ink, Page, dashes};
-use crate::{AnalysisError, Curve, Point};
+use crate::{AnalysisError, Curve, CurvePoint};
 
 /// A horizontal reference, such as an expert's return.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct ReferenceLine {
     /// What it is.
     pub label: String,
     /// Where it is.
     pub y: f64,
+}
+
+/// Format of a picture, by the ending of its file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureFormat {
+    /// Pixels.
+    Png,
+    /// Shapes and text.
+    Svg,
+}
+
+impl PictureFormat {
+    /// Format of the file at `path`.
+    ///
+    /// # Errors
+    /// [`AnalysisError::UnknownFormat`] for another ending.
+    pub fn of(path: &Path) -> Result<Self, AnalysisError> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("png") => Ok(Self::Png),
+            Some("svg") => Ok(Self::Svg),
+            _ => Err(AnalysisError::UnknownFormat { path: path.to_path_buf() }),
+        }
+    }
 }
 
 /// One pair of axes.
@@ -32,7 +55,7 @@ pub struct Panel {
     /// One line with its band each, by its place in the legend.
     pub curves: Vec<(usize, Curve)>,
     /// Horizontal lines.
-    pub references: Vec<Line>,
+    pub references: Vec<ReferenceLine>,
 }
 
 /// Panels of curves over one kind of horizontal axis.
@@ -68,12 +91,11 @@ impl Figure {
     /// For another ending, and when drawing or writing fails.
     pub fn write(&self, path: &Path) -> Result<(), AnalysisError> {
         let page = self.page();
-        let bytes = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("png") => {
+        let bytes = match PictureFormat::of(path)? {
+            PictureFormat::Png => {
                 page.png().map_err(|problem| AnalysisError::Drawing { path: path.to_path_buf(), problem })?
             }
-            Some("svg") => page.svg(&self.title, Ground::White).into_bytes(),
-            _ => return Err(AnalysisError::UnknownFormat { path: path.to_path_buf() }),
+            PictureFormat::Svg => page.svg(&self.title, Ground::White).into_bytes(),
         };
         Ok(fs::write(path, bytes)?)
     }
@@ -227,7 +249,7 @@ impl Panel {
             }
         }
         for (index, curve) in &self.curves {
-            let drawn = |point: &&Point| usable(point.centre) && along(point.x).is_finite();
+            let drawn = |point: &&CurvePoint| usable(point.centre) && along(point.x).is_finite();
             let shown: Vec<_> = curve.points.iter().filter(drawn).collect();
             let edge = |y: f64, centre: f64| if usable(y) { y_of(y) } else { y_of(centre) };
             let upper = shown.iter().map(|point| (x_of(point.x), edge(point.high, point.centre)));

@@ -9,7 +9,8 @@ use std::{
 use fs_err as fs;
 use rayon::prelude::*;
 
-use crate::{AnalysisError, Band, Curve, Figure, Line, Panel, Peer, Run, Warning, find_runs};
+use crate::labels::{caption, labels, references, title};
+use crate::{AnalysisError, Band, Curve, Figure, Panel, Peer, PictureFormat, ReferenceLine, Run, Warning, find_runs};
 
 /// What to draw.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub struct PlotOptions {
     /// Points of each run that are averaged into one, the last ones. Default 1: not smoothed.
     pub smooth: usize,
     /// Horizontal lines; `TASK:NAME` is drawn for that task alone.
-    pub references: Vec<Line>,
+    pub references: Vec<ReferenceLine>,
 }
 
 impl Default for PlotOptions {
@@ -43,7 +44,7 @@ impl Default for PlotOptions {
 
 /// What was drawn and what was skipped on the way.
 #[derive(Clone, Debug)]
-pub struct PlotReport {
+pub struct PlotOutput {
     /// The picture.
     pub picture: PathBuf,
     /// The numbers in it: task, variant, step, centre, low, high, seeds.
@@ -58,10 +59,8 @@ pub struct PlotReport {
 ///
 /// # Errors
 /// When there are no runs, none logged the metric, a file cannot be read or the picture not written.
-pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotReport, AnalysisError> {
-    if !matches!(out.extension().and_then(|ending| ending.to_str()), Some("png" | "svg")) {
-        return Err(AnalysisError::UnknownFormat { path: out.to_path_buf() });
-    }
+pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotOutput, AnalysisError> {
+    PictureFormat::of(out)?;
     let (runs, warnings) = read(options)?;
     let mut variants: BTreeMap<(Option<&str>, &Path), Vec<&Run>> = BTreeMap::new();
     for run in runs.iter().filter(|run| !run.series.is_empty()) {
@@ -75,7 +74,7 @@ pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotReport, AnalysisErr
     figure.write(out)?;
     let table = out.with_extension("csv");
     fs::write(&table, csv(&figure))?;
-    Ok(PlotReport { picture: out.to_path_buf(), table, figure, warnings })
+    Ok(PlotOutput { picture: out.to_path_buf(), table, figure, warnings })
 }
 
 fn read(options: &PlotOptions) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError> {
@@ -94,7 +93,7 @@ fn read(options: &PlotOptions) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError
     let task = tasks.pop_first().flatten();
     if !options.peers.is_empty() && !tasks.is_empty() {
         let problem = "other programs' curves do not say their task: draw them with runs of one task";
-        return Err(AnalysisError::Question(problem.to_owned()));
+        return Err(AnalysisError::Request(problem.to_owned()));
     }
     if tasks.is_empty() {
         runs.iter_mut().for_each(|run| run.task.clone_from(&task));
@@ -142,54 +141,6 @@ fn figure(
         [experiment.as_str(), task].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(": ");
     let caption = caption(&panels, options.band, options.smooth);
     Ok(Figure { title, caption, x_label: String::new(), legend, panels })
-}
-
-/// What line and band are, and what was done to the runs before.
-pub(crate) fn caption(panels: &[Panel], band: Band, smooth: usize) -> String {
-    let curves = || panels.iter().flat_map(|panel| &panel.curves).map(|(_, curve)| curve);
-    let mut parts =
-        vec![if curves().all(|curve| curve.seeds == 1) { "one run each" } else { band.caption() }.to_owned()];
-    if smooth > 1 {
-        parts.push(format!("smoothed: mean of each run's last {smooth} points"));
-    }
-    if curves().any(|curve| curve.interpolated) {
-        parts.push("runs without common steps interpolated".to_owned());
-    }
-    parts.join("; ")
-}
-
-/// The lines of one task: those for all, and those with its name before a colon.
-pub(crate) fn references(lines: &[Line], task: Option<&str>, tasks: &BTreeSet<Option<&str>>) -> Vec<Line> {
-    let for_task = |line: &Line| match line.label.split_once(':') {
-        Some((name, label)) if tasks.contains(&Some(name)) => {
-            (Some(name) == task).then(|| Line { label: label.trim().to_owned(), y: line.y })
-        }
-        _ => Some(line.clone()),
-    };
-    lines.iter().filter_map(for_task).collect()
-}
-
-/// The name of the deepest folder that holds all variants: usually the experiment.
-fn title(folders: &[&Path]) -> String {
-    let holds_all = |folder: &&Path| folders.iter().all(|other| other.parent().is_some_and(|p| p.starts_with(folder)));
-    let common = folders.first().and_then(|first| first.ancestors().find(holds_all));
-    common.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// The shortest tails of the variants' paths that tell apart those of one task.
-pub(crate) fn labels(keys: &[(Option<&str>, &Path)]) -> Vec<String> {
-    let parts: Vec<Vec<String>> = keys
-        .iter()
-        .map(|(_, folder)| folder.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect())
-        .collect();
-    let longest = parts.iter().map(Vec::len).max().unwrap_or(1);
-    let tail = |depth: usize| -> Vec<String> {
-        parts.iter().map(|part| part[part.len().saturating_sub(depth)..].join("/")).collect()
-    };
-    let distinct = |labels: &[String]| {
-        labels.iter().zip(keys).map(|(label, key)| (key.0, label)).collect::<BTreeSet<_>>().len() == labels.len()
-    };
-    (1..=longest).map(tail).find(|labels| distinct(labels)).unwrap_or_else(|| tail(longest))
 }
 
 fn csv(figure: &Figure) -> String {
@@ -244,7 +195,7 @@ mod tests {
             let options = PlotOptions {
                 paths: vec![root.path().join("hopper")],
                 band: Band::MeanStd,
-                references: vec![Line { label: "expert".into(), y: 950.0 }],
+                references: vec![ReferenceLine { label: "expert".into(), y: 950.0 }],
                 ..PlotOptions::default()
             };
             let report = plot(&options, &out).unwrap();
@@ -260,18 +211,6 @@ mod tests {
             assert!((first[0] - 130.0 / 3.0).abs() < 1e-9);
             assert!((first[2] - first[0] - (6100.0_f64 / 3.0).sqrt()).abs() < 1e-9);
         }
-    }
-
-    #[test]
-    fn labels_are_as_short_as_tells_them_apart() {
-        let of =
-            |first: &'static str, second: &'static str| labels(&[(None, Path::new(first)), (None, Path::new(second))]);
-        assert_eq!(of("r/a/sac", "r/a/td3"), ["sac", "td3"]);
-        assert_eq!(of("r/a/sac", "r/b/sac"), ["a/sac", "b/sac"]);
-        let of_two_tasks = [(Some("Ant-v5"), Path::new("r/a/sac")), (Some("Hopper-v5"), Path::new("r/b/sac"))];
-        assert_eq!(labels(&of_two_tasks), ["sac", "sac"]);
-        assert_eq!(title(&[Path::new("r/a/sac"), Path::new("r/b/sac")]), "r");
-        assert_eq!(title(&[Path::new("r/a/sac")]), "a");
     }
 
     #[test]
@@ -296,7 +235,7 @@ mod tests {
         let peer = root.path().join("progress.csv");
         fs::write(&peer, "time/total_timesteps,eval/mean_reward\n0,1\n5000,2\n").unwrap();
         let out = root.path().join("x.svg");
-        let line = |label: &str| Line { label: label.into(), y: 5.0 };
+        let line = |label: &str| ReferenceLine { label: label.into(), y: 5.0 };
         let options = PlotOptions {
             paths: vec![root.path().join("e")],
             references: vec![line("Ant-v5: expert"), line("random")],

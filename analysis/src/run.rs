@@ -6,7 +6,7 @@ use std::{
 };
 
 use fs_err as fs;
-use liprl_logbook::{RunFolder, metric_names, read_series};
+use liprl_logbook::{CONFIG_FILE, METRICS_FILE, PROVENANCE_FILE, RunFolder, metric_names, read_series};
 use rayon::prelude::*;
 
 use crate::AnalysisError;
@@ -16,7 +16,7 @@ use crate::AnalysisError;
 pub struct Run {
     /// The run folder.
     pub folder: PathBuf,
-    /// The folder whose runs are summarised as one curve, see [`variant`].
+    /// The folder whose runs are summarised as one curve, see [`variant_folder`].
     pub variant: PathBuf,
     /// The environment, where the run says which.
     pub task: Option<String>,
@@ -59,26 +59,24 @@ impl Run {
     /// When a file cannot be read, or the folder is of a format this program does not know.
     pub fn read(folder: &Path, metric: &str) -> Result<(Self, Vec<Warning>), AnalysisError> {
         check_format(folder)?;
-        let path = folder.join(METRICS);
+        let path = folder.join(METRICS_FILE);
         let read = read_series(&path, metric)?;
         let warnings = read.damaged_lines.iter().map(|&line| Warning::Line { path: path.clone(), line }).collect();
         let series = read.steps.into_iter().zip(read.values).filter(|(_, value)| value.is_finite()).collect();
         let task = task(folder);
-        Ok((Self { folder: folder.to_path_buf(), variant: variant(folder), task, series }, warnings))
+        Ok((Self { folder: folder.to_path_buf(), variant: variant_folder(folder), task, series }, warnings))
     }
 
     /// Every metric the runs hold.
     pub(crate) fn names(runs: &[Self]) -> Result<BTreeSet<String>, AnalysisError> {
-        let each = runs.par_iter().map(|run| metric_names(run.folder.join(METRICS)));
+        let each = runs.par_iter().map(|run| metric_names(run.folder.join(METRICS_FILE)));
         Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 }
 
-pub(crate) const METRICS: &str = "metrics.jsonl";
-
 /// Refuses a folder of another format. One without provenance (a log by itself) is taken as it is.
 pub(crate) fn check_format(folder: &Path) -> Result<(), AnalysisError> {
-    if folder.join("provenance.json").exists() {
+    if folder.join(PROVENANCE_FILE).exists() {
         RunFolder::open(folder)?;
     }
     Ok(())
@@ -86,7 +84,7 @@ pub(crate) fn check_format(folder: &Path) -> Result<(), AnalysisError> {
 
 /// The environment a run's config names.
 fn task(folder: &Path) -> Option<String> {
-    let text = fs::read_to_string(folder.join("config.yaml")).ok()?;
+    let text = fs::read_to_string(folder.join(CONFIG_FILE)).ok()?;
     env_id(&serde_saphyr::from_str(&text).ok()?)
 }
 
@@ -97,7 +95,7 @@ pub(crate) fn env_id(config: &serde_json::Value) -> Option<String> {
 }
 
 /// The folder around `seed-<n>`. A run of any other name is a variant by itself: its neighbours may be anything.
-pub(crate) fn variant(folder: &Path) -> PathBuf {
+pub fn variant_folder(folder: &Path) -> PathBuf {
     let is_seed = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("seed-"));
     folder.parent().filter(|_| is_seed).unwrap_or(folder).to_path_buf()
 }
@@ -107,7 +105,7 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalysisError> {
     let mut found = BTreeSet::new();
     let mut todo: Vec<PathBuf> = paths.to_vec();
     while let Some(folder) = todo.pop() {
-        if folder.join(METRICS).is_file() {
+        if folder.join(METRICS_FILE).is_file() {
             found.insert(folder);
             continue;
         }
@@ -148,7 +146,7 @@ mod tests {
     #[test]
     fn an_older_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(METRICS), "{\"step\":1,\"a\":1}\n").unwrap();
+        fs::write(folder.path().join(METRICS_FILE), "{\"step\":1,\"a\":1}\n").unwrap();
         fs::write(folder.path().join("provenance.json"), r#"{"format_version":0,"program_version":"0.0.9"}"#).unwrap();
         let error = Run::read(folder.path(), "a").unwrap_err().to_string();
         assert!(error.contains("format 0 by liprl 0.0.9") && error.contains("reads format 1"), "{error}");
@@ -156,8 +154,8 @@ mod tests {
 
     #[test]
     fn only_seeds_are_summarised_together() {
-        assert_eq!(variant(Path::new("runs/hopper/sac/seed-3")), Path::new("runs/hopper/sac"));
-        assert_eq!(variant(Path::new("runs/first-try")), Path::new("runs/first-try"));
+        assert_eq!(variant_folder(Path::new("runs/hopper/sac/seed-3")), Path::new("runs/hopper/sac"));
+        assert_eq!(variant_folder(Path::new("runs/first-try")), Path::new("runs/first-try"));
     }
 
     #[test]

@@ -64,11 +64,11 @@ pub enum ScoresError {
 /// What one method scored: for each task, by name, the scores of its runs. The numbers of runs may differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
-    tasks: Vec<Task>,
+    tasks: Vec<TaskScores>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Task {
+pub(crate) struct TaskScores {
     name: String,
     pub(crate) runs: Vec<f64>,
 }
@@ -79,12 +79,12 @@ impl Scores {
     /// # Errors
     /// When a task has no run, a score is not finite or a name comes twice.
     pub fn new(tasks: impl IntoIterator<Item = (String, Vec<f64>)>) -> Result<Self, ScoresError> {
-        let tasks: Vec<Task> = tasks.into_iter().map(|(name, runs)| Task { name, runs }).collect();
+        let tasks: Vec<TaskScores> = tasks.into_iter().map(|(name, runs)| TaskScores { name, runs }).collect();
         if tasks.is_empty() {
             return Err(ScoresError::Empty { task: None });
         }
         let mut names = BTreeSet::new();
-        for Task { name, runs } in &tasks {
+        for TaskScores { name, runs } in &tasks {
             if runs.is_empty() {
                 return Err(ScoresError::Empty { task: Some(name.clone()) });
             }
@@ -127,11 +127,11 @@ impl Scores {
         self.tasks.iter().map(|task| task.runs.len()).min().unwrap_or(0)
     }
 
-    pub(crate) fn tasks(&self) -> &[Task] {
+    pub(crate) fn tasks(&self) -> &[TaskScores] {
         &self.tasks
     }
 
-    pub(crate) fn tasks_mut(&mut self) -> &mut [Task] {
+    pub(crate) fn tasks_mut(&mut self) -> &mut [TaskScores] {
         &mut self.tasks
     }
 
@@ -153,7 +153,7 @@ impl Scores {
 
 /// What sums up scores in one number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Estimate {
+pub enum Estimator {
     /// Mean over tasks of the mean over runs.
     Mean,
     /// Median over tasks of the mean over runs.
@@ -164,7 +164,7 @@ pub enum Estimate {
     OptimalityGap(f64),
 }
 
-impl Estimate {
+impl Estimator {
     /// The number.
     pub fn of(self, scores: &Scores) -> f64 {
         match self {
@@ -181,7 +181,7 @@ impl Estimate {
 /// How likely a random run of `ours` scores higher than one of `theirs` on the same task, averaged over tasks; ties count half.
 /// Both must be of the same tasks in the same order.
 pub fn probability_of_improvement(ours: &Scores, theirs: &Scores) -> f64 {
-    let of_task = |(ours, theirs): (&Task, &Task)| {
+    let of_task = |(ours, theirs): (&TaskScores, &TaskScores)| {
         let wins = ours.runs.iter().map(|x| {
             let won = theirs.runs.iter().map(|y| match x.total_cmp(y) {
                 std::cmp::Ordering::Greater => 1.0,
@@ -214,12 +214,12 @@ mod tests {
     #[test]
     fn estimates_equal_hand_calculations() {
         let scores = two_tasks();
-        assert_eq!(Estimate::Mean.of(&scores), 11.5);
-        assert_eq!(Estimate::Median.of(&scores), 11.5); // of 3 and 20
+        assert_eq!(Estimator::Mean.of(&scores), 11.5);
+        assert_eq!(Estimator::Median.of(&scores), 11.5); // of 3 and 20
         // 1 2 6 10 20 30 without one at each end.
-        assert_eq!(Estimate::InterquartileMean.of(&scores), 9.5);
+        assert_eq!(Estimator::InterquartileMean.of(&scores), 9.5);
         // (1 + 2 + 6 + 8 + 8 + 8) / 6 = 5.5
-        assert_eq!(Estimate::OptimalityGap(8.0).of(&scores), 2.5);
+        assert_eq!(Estimator::OptimalityGap(8.0).of(&scores), 2.5);
         assert_eq!(performance_profile(&scores, &[0.0, 6.0, 30.0]), [1.0, 0.5, 0.0]);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Definitions follow Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021), whose Python
 //! package `rliable` researchers compare with, and NumPy's defaults where that paper has none. Over runs *and* tasks
-//! they are in [`Estimate`](crate::Estimate).
+//! they are in [`Estimator`](crate::Estimator).
 
 /// Arithmetic mean; NaN for no values.
 pub fn mean(values: &[f64]) -> f64 {
@@ -39,6 +39,11 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let below = position.floor() as usize;
     let above = position.ceil() as usize;
     sorted[below] + (sorted[above] - sorted[below]) * (position - below as f64)
+}
+
+/// Least and greatest value; (∞, −∞) for no values.
+pub fn range(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
+    values.into_iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use liprl_analysis::{Bootstrap, Estimate, Interval, Scores};
+use liprl_analysis::{Bootstrap, ConfidenceInterval, Estimator, Scores};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ fn points_to_a_millionth_and_intervals_statistically() {
         // to lie between ours of a little more and a little less coverage: 4 standard errors of a 2.5 % tail.
         let with = |coverage| Bootstrap { resamples: 20_000, coverage, ..Bootstrap::default() };
         let (wide, narrow) = (with(0.99), with(0.91));
-        let agree = |name: &str, wide: Interval, narrow: Interval, theirs: &Value| {
+        let agree = |name: &str, wide: ConfidenceInterval, narrow: ConfidenceInterval, theirs: &Value| {
             let [value, low, high] = [0, 1, 2].map(|i| theirs[i].as_f64().unwrap());
             assert!((wide.value - value).abs() < 1e-6, "{name}, {tasks} tasks: {wide:?}, rliable {value}");
             let within = |low: f64, x: f64, high: f64| low - 1e-9 <= x && x <= high + 1e-9;
@@ -72,21 +72,21 @@ fn points_to_a_millionth_and_intervals_statistically() {
             assert!(ends, "{name}, {tasks} tasks: {wide:?}, {narrow:?}, rliable {theirs}");
         };
         let estimates = [
-            ("mean", Estimate::Mean),
-            ("median", Estimate::Median),
-            ("iqm", Estimate::InterquartileMean),
-            ("gap", Estimate::OptimalityGap(1.0)),
+            ("mean", Estimator::Mean),
+            ("median", Estimator::Median),
+            ("iqm", Estimator::InterquartileMean),
+            ("gap", Estimator::OptimalityGap(1.0)),
         ];
         for (name, estimate) in estimates {
             agree(name, wide.estimate(&x, estimate), narrow.estimate(&x, estimate), &theirs[name]);
         }
-        let over_tasks = |bootstrap| Bootstrap { tasks: true, ..bootstrap }.estimate(&x, Estimate::InterquartileMean);
+        let over_tasks = |bootstrap| Bootstrap { tasks: true, ..bootstrap }.estimate(&x, Estimator::InterquartileMean);
         agree("iqm over tasks", over_tasks(wide), over_tasks(narrow), &theirs["iqm_over_tasks"]);
         let improvement = |bootstrap: Bootstrap| bootstrap.improvement(&x, &y).unwrap();
         agree("improvement", improvement(wide), improvement(narrow), &theirs["improvement"]);
         let effect = |bootstrap: Bootstrap| {
             let pairs = [(&x, &y), (&second[0], &second[1])];
-            bootstrap.mean_difference(&pairs, Estimate::InterquartileMean).unwrap()
+            bootstrap.mean_difference(&pairs, Estimator::InterquartileMean).unwrap()
         };
         agree("mean difference", effect(wide), effect(narrow), &theirs["mean_difference"]);
         let profiles = wide.profile(&x, &thresholds).into_iter().zip(narrow.profile(&x, &thresholds));

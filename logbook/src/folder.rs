@@ -8,7 +8,16 @@ use fs_err as fs;
 
 use crate::json::{read_json, write_json};
 use crate::provenance::{FORMAT_VERSION, host};
-use crate::{LogbookError, Provenance, Summary, clock, disk};
+use crate::{LogbookError, Provenance, RunSummary, clock, disk};
+
+/// The resolved config, below a run folder.
+pub const CONFIG_FILE: &str = "config.yaml";
+/// The metrics, below a run folder.
+pub const METRICS_FILE: &str = "metrics.jsonl";
+/// The origin of a run, below its folder.
+pub const PROVENANCE_FILE: &str = "provenance.json";
+/// The state of a run, below its folder.
+pub const SUMMARY_FILE: &str = "summary.json";
 
 /// Holds `<process> on <host>` of the run's last writer; older programs wrote the process alone.
 const LOCK: &str = ".lock";
@@ -84,7 +93,7 @@ impl RunFolder {
         if !self.path.is_dir() {
             return Err(not_a_run("there is no such folder"));
         }
-        let file = self.path.join("provenance.json");
+        let file = self.path.join(PROVENANCE_FILE);
         if !file.exists() {
             return Err(not_a_run("it has no provenance.json"));
         }
@@ -108,12 +117,12 @@ impl RunFolder {
 
     /// `config.yaml`.
     pub fn config_path(&self) -> PathBuf {
-        self.path.join("config.yaml")
+        self.path.join(CONFIG_FILE)
     }
 
     /// `metrics.jsonl`.
     pub fn metrics_path(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+        self.path.join(METRICS_FILE)
     }
 
     /// `checkpoints/`, there from the first checkpoint on.
@@ -142,23 +151,23 @@ impl RunFolder {
     /// # Errors
     /// When the file is missing or damaged.
     pub fn provenance(&self) -> Result<Provenance, LogbookError> {
-        read_json(&self.path.join("provenance.json"))
+        read_json(&self.path.join(PROVENANCE_FILE))
     }
 
     /// How the run stands.
     ///
     /// # Errors
     /// When the file is missing or damaged.
-    pub fn summary(&self) -> Result<Summary, LogbookError> {
-        read_json(&self.path.join("summary.json"))
+    pub fn summary(&self) -> Result<RunSummary, LogbookError> {
+        read_json(&self.path.join(SUMMARY_FILE))
     }
 
     /// Replaces the summary in one step.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write_summary(&self, summary: &Summary) -> Result<(), LogbookError> {
-        write_json(&self.path.join("summary.json"), summary)
+    pub fn write_summary(&self, summary: &RunSummary) -> Result<(), LogbookError> {
+        write_json(&self.path.join(SUMMARY_FILE), summary)
     }
 
     /// Whether the process that last wrote the run is known to be gone: it ran on this machine, and there is none of its number now. The
@@ -191,9 +200,9 @@ impl RunFolder {
 fn fill(folder: &Path, config_yaml: &str, provenance: &Provenance) -> Result<Option<File>, LogbookError> {
     fs::create_dir(folder)?;
     let lock = take_lock(folder)?;
-    disk::write_synced(&folder.join("config.yaml"), config_yaml.as_bytes())?;
-    write_json(&folder.join("summary.json"), &Summary::default())?;
-    write_json(&folder.join("provenance.json"), provenance)?;
+    disk::write_synced(&folder.join(CONFIG_FILE), config_yaml.as_bytes())?;
+    write_json(&folder.join(SUMMARY_FILE), &RunSummary::default())?;
+    write_json(&folder.join(PROVENANCE_FILE), provenance)?;
     Ok(lock)
 }
 

@@ -21,7 +21,7 @@ pub enum Status {
 
 /// What `summary.json` holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct RunSummary {
     /// How the run stands.
     #[serde(flatten)]
     pub status: Status,
@@ -55,7 +55,7 @@ pub fn peak_memory_bytes() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-impl Default for Summary {
+impl Default for RunSummary {
     fn default() -> Self {
         Self {
             status: Status::Running,
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_summary_without_memory_is_read() {
         let text = r#"{"status":"failed","reason":"x","steps":5,"final_return":null,"best_return":1.5,"best_step":2,"seconds":1.0,"steps_per_second":5.0}"#;
-        let summary: Summary = serde_json::from_str(text).unwrap();
+        let summary: RunSummary = serde_json::from_str(text).unwrap();
         assert_eq!((summary.status, summary.peak_memory_bytes), (Status::Failed { reason: "x".to_owned() }, None));
     }
 

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use liprl_logbook::{LogbookError, Provenance, RunFolder, Status, Summary};
+use liprl_logbook::{LogbookError, Provenance, RunFolder, RunSummary, Status};
 
 fn provenance() -> Provenance {
     Provenance::collect("0.1.0", concat!(env!("CARGO_MANIFEST_DIR"), "/.."), &[("libtorch", "2.11.0")], 1, None)
@@ -26,12 +26,12 @@ fn created_then_read() {
     assert_eq!(reader.config().unwrap(), "env: Pendulum-v1\n");
     assert_eq!(reader.provenance().unwrap(), provenance);
     assert_eq!(reader.summary().unwrap().status, Status::Running);
-    let failed = Summary {
+    let failed = RunSummary {
         status: Status::Failed { reason: "critic loss is NaN".to_owned() },
         steps: 12,
         best_return: Some(-1.5),
         best_step: Some(10),
-        ..Summary::default()
+        ..RunSummary::default()
     };
     run.write_summary(&failed).unwrap();
     assert_eq!(reader.summary().unwrap(), failed);

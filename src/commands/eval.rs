@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use liprl_agents::AgentError;
 use liprl_agents::lipschitz::certify::Network;
-use liprl_analysis::{Chart, Series};
+use liprl_analysis::{Chart, ChartSeries, PictureFormat};
 use serde_json::{Value, json};
 
 use crate::Usage;
@@ -37,7 +37,7 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         .collect::<Result<Vec<_>, AgentError>>()
         .map_err(|error| Usage(error.to_string()))?;
     if let Some(figure) = &args.figure {
-        Chart::check_path(figure).map_err(|error| Usage(error.to_string()))?;
+        PictureFormat::of(figure).map_err(|error| Usage(error.to_string()))?;
     }
     let seeds = || (0..u64::from(args.episodes)).map(|index| args.seed.wrapping_add(index));
     let Saved { task, policy, .. } = &mut saved;
@@ -119,7 +119,7 @@ fn table(saved: &Saved, episodes: u32, rows: &[Row]) -> Result<String, std::fmt:
 
 /// Return against ε, a curve for each kind, all from the undisturbed return at 0.
 fn chart(saved: &Saved, episodes: u32, rows: &[Row]) -> Chart {
-    let mut series: Vec<Series> = Vec::new();
+    let mut series: Vec<ChartSeries> = Vec::new();
     let point = |epsilon: f64, summary: Summary| {
         let Summary { return_mean: mean, return_std: std, .. } = summary;
         [epsilon, mean, mean - std, mean + std]
@@ -128,7 +128,7 @@ fn chart(saved: &Saved, episodes: u32, rows: &[Row]) -> Chart {
         let Some((kind, epsilon)) = row.disturbance else { continue };
         let label = kind.to_string();
         if !series.iter().any(|one| one.label == label) {
-            series.push(Series { label: label.clone(), points: vec![point(0.0, rows[0].summary)] });
+            series.push(ChartSeries { label: label.clone(), points: vec![point(0.0, rows[0].summary)] });
         }
         if let Some(one) = series.iter_mut().find(|one| one.label == label) {
             one.points.push(point(epsilon, row.summary));

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use liprl_analysis::{Line, PlotOptions, plot as draw};
+use liprl_analysis::{PlotOptions, ReferenceLine, plot as draw};
 
 use crate::cli::PlotArgs;
 use crate::references::references;
@@ -29,8 +29,14 @@ pub fn plot(args: &PlotArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The horizontal lines: those that come by themselves unless `none` are wanted, and those a command line asks for.
-pub(super) fn lines(given: &[(String, f64)], none: bool, runs: &[PathBuf], metric: &str) -> anyhow::Result<Vec<Line>> {
-    let given: Vec<Line> = given.iter().map(|(label, y)| Line { label: label.clone(), y: *y }).collect();
+pub(super) fn lines(
+    given: &[(String, f64)],
+    none: bool,
+    runs: &[PathBuf],
+    metric: &str,
+) -> anyhow::Result<Vec<ReferenceLine>> {
+    let given: Vec<ReferenceLine> =
+        given.iter().map(|(label, y)| ReferenceLine { label: label.clone(), y: *y }).collect();
     if none {
         return Ok(given);
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use liprl_analysis::{Chart, find_runs};
+use liprl_analysis::{PictureFormat, find_runs};
 
 use crate::Usage;
 use crate::cli::TradeoffArgs;
@@ -12,7 +12,7 @@ use crate::tradeoff::{Known, Measured, Tests, Tradeoff, csv, figures, json, tabl
 
 /// Evaluates every run under every disturbance, on the same episodes, and draws the costs against the policies' constants.
 pub fn tradeoff(args: &TradeoffArgs) -> anyhow::Result<ExitCode> {
-    Chart::check_path(&args.out).map_err(|error| Usage(error.to_string()))?;
+    PictureFormat::of(&args.out).map_err(|error| Usage(error.to_string()))?;
     let disturbances = args.disturb.iter().flat_map(|one| one.sizes.iter().map(|size| (one.kind, *size))).collect();
     let tests = Tests { disturbances, episodes: args.episodes, seed: args.seed };
     let folders = find_runs(&args.runs)?;

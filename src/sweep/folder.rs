@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use liprl_analysis::report::Score;
 use liprl_logbook::{
-    LogbookError, RunFolder, SWEEP_FORMAT_VERSION, Status, Summary, SweepLock, SweepReport, SweepRun, SweepVariant,
+    LogbookError, RunFolder, RunSummary, SWEEP_FORMAT_VERSION, Status, SweepLock, SweepReport, SweepRun, SweepVariant,
     write_atomic,
 };
 use serde::{Deserialize, Serialize};
@@ -149,7 +149,7 @@ impl SweepFolder {
     }
 
     /// A run's `summary.json`, once it has one.
-    pub fn summary(&self, run: &SweepRun) -> Option<Summary> {
+    pub fn summary(&self, run: &SweepRun) -> Option<RunSummary> {
         serde_json::from_slice(&std::fs::read(self.run_folder(run).join("summary.json")).ok()?).ok()
     }
 
@@ -167,7 +167,7 @@ impl SweepFolder {
     /// How far a run is that nobody is doing.
     pub fn state_unclaimed(&self, run: &SweepRun) -> State {
         let summary = self.summary(run);
-        if let Some(Summary { status: Status::Done, steps, .. }) = &summary
+        if let Some(RunSummary { status: Status::Done, steps, .. }) = &summary
             && (*steps >= run.steps || self.stored_steps(run).is_some_and(|stored| stored >= run.steps))
         {
             return State::Done;

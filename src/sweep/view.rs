@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use liprl_logbook::{Summary, SweepRun};
+use liprl_logbook::{RunSummary, SweepRun};
 
 use super::folder::{State, SweepFolder};
 use super::plan::Plan;
@@ -74,7 +74,7 @@ fn rates(variant: &Path) -> Vec<f64> {
     summaries.map(|summary| summary.steps_per_second).filter(|rate| *rate > 0.0).collect()
 }
 
-fn summary(run: &Path) -> Option<Summary> {
+fn summary(run: &Path) -> Option<RunSummary> {
     serde_json::from_slice(&std::fs::read(run.join("summary.json")).ok()?).ok()
 }
 

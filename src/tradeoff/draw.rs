@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use liprl_analysis::{Curve, Figure, Interval, Line, Panel, Point};
+use liprl_analysis::{ConfidenceInterval, Curve, CurvePoint, Figure, Panel, ReferenceLine};
 use serde_json::{Value, json};
 
 use super::{Group, Tradeoff};
@@ -13,11 +13,11 @@ fn conditions(tradeoff: &Tradeoff) -> Vec<(String, f64)> {
     std::iter::once(("undisturbed".to_owned(), 0.0)).chain(disturbed).collect()
 }
 
-fn cost(group: &Group, condition: usize) -> Option<Interval> {
+fn cost(group: &Group, condition: usize) -> Option<ConfidenceInterval> {
     group.mean(|run| if condition == 0 { Some(run.nominal) } else { run.disturbed.get(condition - 1).copied() })
 }
 
-fn bound(group: &Group, condition: usize) -> Option<Interval> {
+fn bound(group: &Group, condition: usize) -> Option<ConfidenceInterval> {
     group.mean(|run| run.bounds.get(condition).copied().flatten())
 }
 
@@ -32,8 +32,8 @@ pub fn table(tradeoff: &Tradeoff) -> String {
     let names = conditions(tradeoff);
     let head = ["policy", "runs", "certified", "mse"].map(str::to_owned);
     line(&head.iter().cloned().chain(names.iter().map(|(name, _)| name.clone())).collect::<Vec<_>>());
-    let short = |found: Option<Interval>| found.map_or("-".to_owned(), |found| format!("{:.4}", found.value));
-    let long = |found: Option<Interval>| {
+    let short = |found: Option<ConfidenceInterval>| found.map_or("-".to_owned(), |found| format!("{:.4}", found.value));
+    let long = |found: Option<ConfidenceInterval>| {
         found.map_or("-".to_owned(), |f| format!("{:.1} ±{:.1}", f.value, 0.5 * (f.high - f.low)))
     };
     for group in &tradeoff.groups {
@@ -48,7 +48,8 @@ pub fn table(tradeoff: &Tradeoff) -> String {
 /// Everything, runs one by one.
 pub fn json(tradeoff: &Tradeoff) -> Value {
     let slope = tradeoff.known.as_ref().map(|known| known.slope);
-    let interval = |found: Option<Interval>| found.map(|i| json!({"mean": i.value, "low": i.low, "high": i.high}));
+    let interval =
+        |found: Option<ConfidenceInterval>| found.map(|i| json!({"mean": i.value, "low": i.low, "high": i.high}));
     let groups: Vec<Value> = tradeoff
         .groups
         .iter()
@@ -79,7 +80,7 @@ pub fn csv(tradeoff: &Tradeoff) -> String {
     let mut text =
         "constraint,alpha,runs,certified,mse,oracle_mse,condition,epsilon,cost,low,high,u,b4_cost\n".to_owned();
     let number = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
-    let value = |found: Option<Interval>| number(found.map(|found| found.value));
+    let value = |found: Option<ConfidenceInterval>| number(found.map(|found| found.value));
     for group in &tradeoff.groups {
         for (condition, (name, epsilon)) in conditions(tradeoff).into_iter().enumerate() {
             let found = cost(group, condition);
@@ -118,12 +119,14 @@ pub fn figures(tradeoff: &Tradeoff) -> Figure {
             if groups().next().is_none() {
                 let free = tradeoff.groups.iter().find(|group| group.constraint == *kind);
                 let level = free.and_then(|group| cost(group, condition));
-                costs.references.extend(level.map(|at| Line { label: format!("{kind}, {name}"), y: at.value }));
+                costs
+                    .references
+                    .extend(level.map(|at| ReferenceLine { label: format!("{kind}, {name}"), y: at.value }));
                 continue;
             }
             let place = legend.len();
             legend.push(if kinds.len() > 2 { format!("{kind}, {name}") } else { name.clone() });
-            let along = |of: &dyn Fn(&Group) -> Option<Interval>| {
+            let along = |of: &dyn Fn(&Group) -> Option<ConfidenceInterval>| {
                 curve(groups().filter_map(|group| Some((group.alpha?, of(group)?))))
             };
             costs.curves.push((place, along(&|group| cost(group, condition))));
@@ -135,7 +138,7 @@ pub fn figures(tradeoff: &Tradeoff) -> Figure {
             }
         }
         if let Some(known) = &tradeoff.known {
-            let exact = |cost: f64| Interval { value: cost, low: cost, high: cost };
+            let exact = |cost: f64| ConfidenceInterval { value: cost, low: cost, high: cost };
             costs
                 .curves
                 .push((legend.len(), curve(known.scaled.iter().map(|one| (one.alpha, exact(one.costs[condition]))))));
@@ -161,7 +164,7 @@ fn panel(y_label: &str) -> Panel {
     Panel { y_label: y_label.to_owned(), log: true, log_x: true, ..Panel::default() }
 }
 
-fn curve(points: impl Iterator<Item = (f64, Interval)>) -> Curve {
-    let points = points.map(|(x, at)| Point { x, centre: at.value, low: at.low, high: at.high, seeds: 1 });
+fn curve(points: impl Iterator<Item = (f64, ConfidenceInterval)>) -> Curve {
+    let points = points.map(|(x, at)| CurvePoint { x, centre: at.value, low: at.low, high: at.high, seeds: 1 });
     Curve { label: String::new(), points: points.collect(), seeds: 1, interpolated: false }
 }

@@ -15,7 +15,7 @@ mod draw;
 mod known;
 mod measure;
 
-use liprl_analysis::{Bootstrap, Estimate, Interval, Scores};
+use liprl_analysis::{Bootstrap, ConfidenceInterval, Estimator, Scores};
 
 pub use draw::{csv, figures, json, table};
 pub use known::{Known, Linear};
@@ -69,13 +69,13 @@ impl Tradeoff {
 
 impl Group {
     /// Mean over the runs of what `of` takes from each, and its 95 % bootstrap interval; none where a run has no such number.
-    pub fn mean(&self, of: impl Fn(&Measured) -> Option<f64>) -> Option<Interval> {
+    pub fn mean(&self, of: impl Fn(&Measured) -> Option<f64>) -> Option<ConfidenceInterval> {
         let values: Vec<f64> = self.runs.iter().map(of).collect::<Option<_>>()?;
         if let [value] = values[..] {
-            return Some(Interval { value, low: value, high: value });
+            return Some(ConfidenceInterval { value, low: value, high: value });
         }
         let scores = Scores::new([(String::new(), values)]).ok()?;
-        Some(Bootstrap { resamples: 10_000, ..Bootstrap::default() }.estimate(&scores, Estimate::Mean))
+        Some(Bootstrap { resamples: 10_000, ..Bootstrap::default() }.estimate(&scores, Estimator::Mean))
     }
 
     /// The name of its curve.

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use liprl_logbook::{LogbookError, Provenance, RunFolder, Status, Summary};
+use liprl_logbook::{LogbookError, Provenance, RunFolder, RunSummary, Status};
 
 use super::Order;
 use super::hparams::difference;
@@ -73,7 +73,7 @@ fn reopen(order: &Order) -> anyhow::Result<Start> {
     }
     if order.config.steps != stored.steps {
         // First, so that a run which is killed or fails before its next checkpoint does not say it is done at the new length.
-        folder.write_summary(&Summary { status: Status::Stopped, ..summary })?;
+        folder.write_summary(&RunSummary { status: Status::Stopped, ..summary })?;
         folder.write_config(&order.config.to_yaml()?)?;
     }
     Ok(Start::Resume(folder, Box::new(order.config.clone())))

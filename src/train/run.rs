@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use liprl_logbook::{
-    Checkpoints, HParam, Keep, LogPosition, LogbookError, Logger, LoggerOptions, RunFolder, Status, Summary,
+    Checkpoints, HParam, Keep, LogPosition, LogbookError, Logger, LoggerOptions, RunFolder, RunSummary, Status,
     peak_memory_bytes,
 };
 use serde_json::Value;
@@ -82,7 +82,7 @@ struct Run {
     mark: (Instant, u64, u64),
     /// The newest checkpoint's step.
     saved: Option<u64>,
-    /// What `Summary` says of the agent's size.
+    /// What `RunSummary` says of the agent's size.
     parameters: Option<u64>,
 }
 
@@ -249,7 +249,7 @@ impl Run {
         let now = &self.session.counters;
         let seconds = self.wall_s();
         let earlier = self.folder.summary().ok().and_then(|summary| summary.peak_memory_bytes);
-        self.folder.write_summary(&Summary {
+        self.folder.write_summary(&RunSummary {
             status,
             steps: now.step,
             final_return: now.last_eval.map(|(_, summary)| summary.return_mean),

@@ -1,15 +1,16 @@
-//! What each axis of a sweep does by itself: main effects over the settings of all other axes.
+//! Main effect of each axis of a sweep, over the settings of all other axes.
 //!
-//! The axes are read from the variants' names (`scale=10,spectral_norm=true`). The effect of going from one value of an
-//! axis to another is the mean, over all settings of the other axes that have finished runs of both, of the difference of
-//! interquartile means. Nothing is extrapolated: a combination that was left out, or has failed, takes its partner with it.
+//! The axes are read from the variants' names (`scale=10,spectral_norm=true`). The effect of going
+//! from one value of an axis to another is a mean over the settings of the other axes: of the
+//! difference of interquartile means, in every setting with finished runs of both values. Nothing is
+//! extrapolated: a combination that was left out, or that failed, takes its partner with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{FEWEST, signed};
-use crate::{AnalysisError, Bootstrap, Estimate, Interval, Scores};
+use super::wording::{signed, verdict, with_signed_ends};
+use crate::{AnalysisError, Bootstrap, ConfidenceInterval, Estimator, Scores, stats};
 
-/// From one value of an axis to another.
+/// Effect of going from one value of an axis to another.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Effect {
     /// The axis, or several that only varied together.
@@ -17,58 +18,45 @@ pub(super) struct Effect {
     pub(super) from: String,
     pub(super) to: String,
     /// Mean difference over the settings of the other axes.
-    pub(super) difference: Interval,
-    /// The difference in each of these settings: least and most, and how many there are.
+    pub(super) difference: ConfidenceInterval,
+    /// Least and greatest difference over these settings.
     pub(super) range: (f64, f64),
+    /// Number of these settings.
     pub(super) settings: usize,
-    /// The fewest finished runs of any variant in it.
+    /// Fewest finished runs of any variant in them.
     pub(super) runs: usize,
 }
 
 impl Effect {
-    /// What can be concluded, in words.
+    /// Conclusion in words.
     pub(super) fn verdict(&self) -> &'static str {
-        match self.difference {
-            _ if self.runs < FEWEST => "too few finished runs to conclude anything",
-            Interval { low, .. } if low > 0.0 => "higher",
-            Interval { high, .. } if high < 0.0 => "lower",
-            _ => "no difference shown",
-        }
+        verdict(self.runs, self.difference.low > 0.0, self.difference.high < 0.0)
     }
 
-    /// Whether it has one sign in all settings of the other axes.
+    /// True if the effect has one sign in all settings of the other axes.
     pub(super) fn agrees(&self) -> bool {
         self.range.0 > 0.0 || self.range.1 < 0.0
     }
 
     /// The effect in a sentence.
     pub(super) fn sentence(&self) -> String {
-        let Interval { value, low, high } = self.difference;
         let others = match self.settings {
             1 => "in the one setting of the others that has both".to_owned(),
             n if self.agrees() => format!("of one sign in all {n} settings of the others"),
             n => format!("from {} to {} in {n} settings of the others", signed(self.range.0), signed(self.range.1)),
         };
-        format!(
-            "{} from {} to {}: {}. Mean difference {} [{}, {}], {others}.",
-            self.axis,
-            self.from,
-            self.to,
-            self.verdict(),
-            signed(value),
-            signed(low),
-            signed(high)
-        )
+        let (verdict, difference) = (self.verdict(), with_signed_ends(self.difference));
+        format!("{} from {} to {}: {verdict}. Mean difference {difference}, {others}.", self.axis, self.from, self.to)
     }
 }
 
 /// Variant → its value on an axis.
-type Values = BTreeMap<String, String>;
-/// An axis' name → the variants' values on it.
-type Axes = BTreeMap<String, Values>;
+type AxisValues = BTreeMap<String, String>;
+/// Name of an axis → the variants' values on it.
+type Axes = BTreeMap<String, AxisValues>;
 
-/// The effects, largest first; none unless there are two axes or more: with one the variants' own comparison says it all. An axis' other
-/// values are compared with the baseline's.
+/// Effects of going from the baseline's value of each axis to another, largest first. Empty for
+/// fewer than two axes, because the comparison of variants then says the same.
 pub(super) fn effects(
     scores: &BTreeMap<String, Scores>,
     baseline: &str,
@@ -86,20 +74,20 @@ pub(super) fn effects(
             let pairs: Vec<(&Scores, &Scores)> = pairs(&axes, axis, from, to)
                 .into_iter()
                 .filter_map(|(ours, theirs)| Some((scores.get(ours)?, scores.get(theirs)?)))
-                // Variants that were run on other tasks make no pair.
+                // Variants that were run on other tasks are not a pair.
                 .filter(|(ours, theirs)| ours.same_tasks(theirs).is_ok())
                 .collect();
             if pairs.is_empty() {
                 continue;
             }
-            let iqm = |scores: &Scores| Estimate::InterquartileMean.of(scores);
+            let iqm = |scores: &Scores| Estimator::InterquartileMean.of(scores);
             let each: Vec<f64> = pairs.iter().map(|(ours, theirs)| iqm(ours) - iqm(theirs)).collect();
             found.push(Effect {
                 axis: axis.clone(),
                 from: from.clone(),
                 to: to.clone(),
-                difference: bootstrap.mean_difference(&pairs, Estimate::InterquartileMean)?,
-                range: each.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x))),
+                difference: bootstrap.mean_difference(&pairs, Estimator::InterquartileMean)?,
+                range: stats::range(each),
                 settings: pairs.len(),
                 runs: pairs.iter().map(|(ours, theirs)| ours.runs().min(theirs.runs())).min().unwrap_or(0),
             });
@@ -109,7 +97,7 @@ pub(super) fn effects(
     Ok(found)
 }
 
-/// The variants with `to` on an axis, each with the one that has `from` there and is otherwise the same.
+/// Pairs of variants that differ in one axis alone: the one with `to`, then the one with `from`.
 fn pairs<'a>(axes: &'a Axes, axis: &str, from: &str, to: &str) -> Vec<(&'a String, &'a String)> {
     let Some(of) = axes.get(axis) else { return Vec::new() };
     let has = |name: &String, wanted: &str| of.get(name).is_some_and(|value| value == wanted);
@@ -119,12 +107,13 @@ fn pairs<'a>(axes: &'a Axes, axis: &str, from: &str, to: &str) -> Vec<(&'a Strin
     with_to.filter_map(|ours| Some((ours, of.keys().find(|name| has(name, from) && alike(ours, name))?))).collect()
 }
 
-/// The axes on which the names say that all variants differ. A part without `=` is a name from `variants:`, or the number of a random point.
+/// Axes on which every variant's name gives a value, and not all the same. A part without `=` is a
+/// name from `variants:`, or the number of a random point.
 fn axes<'a>(names: impl Iterator<Item = &'a String>) -> Axes {
     let names: Vec<&String> = names.collect();
     let mut axes = Axes::new();
     for name in &names {
-        // Of a name that was cut the end is a hash, and what was there before is unknown.
+        // A name that was cut ends in a hash, which hides its last values.
         if name.contains('~') {
             return Axes::new();
         }
@@ -140,19 +129,19 @@ fn axes<'a>(names: impl Iterator<Item = &'a String>) -> Axes {
     axes
 }
 
-/// Whether a part reads like a random point's: `r` and three digits or more.
+/// True for a name like that of a random point: `r` and three digits or more.
 fn is_point(part: &str) -> bool {
     part.strip_prefix('r').is_some_and(|digits| digits.len() >= 3 && digits.chars().all(|c| c.is_ascii_digit()))
 }
 
-/// Axes that only vary together (`zip`) as one: their effects cannot be told apart.
+/// Merges axes that only vary together (`zip`), because their effects cannot be told apart.
 fn merged(axes: Axes) -> Axes {
-    let alike = |a: &Values, b: &Values| {
+    let alike = |a: &AxisValues, b: &AxisValues| {
         let pairs: BTreeSet<(&String, Option<&String>)> = a.iter().map(|(name, x)| (x, b.get(name))).collect();
-        let count = |of: &Values| of.values().collect::<BTreeSet<_>>().len();
+        let count = |of: &AxisValues| of.values().collect::<BTreeSet<_>>().len();
         pairs.len() == count(a) && pairs.len() == count(b)
     };
-    let mut merged: Vec<(String, Values, Values)> = Vec::new();
+    let mut merged: Vec<(String, AxisValues, AxisValues)> = Vec::new();
     for (axis, of) in axes {
         match merged.iter_mut().find(|(_, first, _)| alike(first, &of)) {
             Some((name, _, values)) => {
@@ -220,7 +209,8 @@ mod tests {
 
     #[test]
     fn named_variants_and_random_points_are_two_axes() {
-        // Two points of either variant, of which one is named like a point: the variant gives 10, the second point 1, and both together 2 more.
+        // Two points of each variant, one variant named like a point. The variant gives 10, the second
+        // point 1, and both together 2 more.
         let of = of(
             &scores(&[
                 ("plain,r000", &[0.0; 3]),

@@ -6,11 +6,13 @@ mod figures;
 
 use std::fmt::Write;
 
-use super::ReportOptions;
-use super::compare::{Findings, with_ends};
-use super::gather::{Experiment, State};
+use super::experiment::Experiment;
+use super::findings::Findings;
+use super::options::ReportOptions;
+use super::run_record::RunState;
+use super::wording::with_ends;
 use crate::draw::escape;
-use crate::{Figure, Interval};
+use crate::{ConfidenceInterval, Figure};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -48,13 +50,13 @@ pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &Repor
 }
 
 fn overview(experiment: &Experiment) -> String {
-    let done = experiment.members.iter().filter(|member| member.state == State::Done).count();
+    let done = experiment.runs.iter().filter(|member| member.state == RunState::Done).count();
     let tasks: Vec<&str> = experiment.tasks().into_iter().filter(|task| !task.is_empty()).collect();
     format!(
         "{} variants on {}, {} runs of which {done} are done. Compared by the {} <code>{}</code>{}.",
         experiment.variants().len(),
         if tasks.is_empty() { "an unnamed task".to_owned() } else { escape(&tasks.join(", ")) },
-        experiment.members.len(),
+        experiment.runs.len(),
         experiment.score.name(),
         escape(&experiment.metric),
         experiment.window
@@ -90,6 +92,6 @@ fn figure(figure: &Figure, words: &str) -> String {
     format!("<figure>\n{}<figcaption class=\"quiet\">{words}</figcaption>\n</figure>\n", figure.inline_svg())
 }
 
-fn interval(found: Option<Interval>) -> String {
+fn interval(found: Option<ConfidenceInterval>) -> String {
     found.map_or("–".to_owned(), with_ends)
 }

@@ -1,41 +1,41 @@
-//! The sweep's own record beside its runs: what it asks, which runs it names, and what it knows of their failures.
+//! A sweep's own record beside its runs: its question, its planned runs, and their failures.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use liprl_logbook::LogbookError;
+use liprl_logbook::{LogbookError, SWEEP_FORMAT_VERSION};
 use serde_json::Value;
 
 use crate::AnalysisError;
 
-/// A sweep's record; empty where there is none.
+/// A sweep's record; empty if its folder has none.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct SweepPlan {
     record: Value,
-    /// Folder → what the lock file says of the run in it.
-    runs: BTreeMap<PathBuf, Planned>,
+    /// Folder → planned run.
+    runs: BTreeMap<PathBuf, PlannedRun>,
 }
 
 /// A run of the lock file.
 #[derive(Debug)]
-pub(super) struct Planned {
-    /// Whether the sweep file still names it.
+pub(super) struct PlannedRun {
+    /// True if the sweep file still names the run.
     active: bool,
-    /// Environment steps it takes.
+    /// Environment steps of the run.
     pub(super) steps: Option<u64>,
-    /// Why it failed, if its last launcher took that down and none has claimed it since.
+    /// Reason of its failure, if its last launcher recorded one and no other has claimed it since.
     pub(super) failure: Option<String>,
 }
 
-impl Plan {
-    /// From the lock file, else from a copy of the sweep file, which lists no runs.
+impl SweepPlan {
+    /// Reads the lock file, else a copy of the sweep file, which lists no runs.
     pub(super) fn read(folder: &Path) -> Result<Self, AnalysisError> {
         let record = record(folder)?;
         let planned = |run: &Value| {
             let file = format!("{}.json", run["id"].as_str().unwrap_or_default());
             let kept = |kind: &str| folder.join(".sweep").join(kind).join(&file);
-            let planned = Planned {
+            let planned = PlannedRun {
                 active: run["active"].as_bool() != Some(false),
                 steps: run["steps"].as_u64(),
                 failure: reason(&kept("failures")).filter(|_| !kept("claims").exists()),
@@ -46,7 +46,7 @@ impl Plan {
         Ok(Self { record, runs })
     }
 
-    /// What the record says under `report:`, else at its top.
+    /// Value of a key under `report:`, else at the top of the record.
     pub(super) fn value(&self, key: &str) -> &Value {
         match &self.record["report"][key] {
             Value::Null => &self.record[key],
@@ -54,23 +54,23 @@ impl Plan {
         }
     }
 
-    /// What the lock file says of the run in a folder.
-    pub(super) fn run(&self, folder: &Path) -> Option<&Planned> {
+    /// The planned run of a folder.
+    pub(super) fn run(&self, folder: &Path) -> Option<&PlannedRun> {
         self.runs.get(folder)
     }
 
-    /// Whether the sweep file no longer names the run in a folder. One that it never named is nobody's to leave out.
+    /// True if the sweep once planned the run in a folder and no longer names it.
     pub(super) fn is_set_aside(&self, folder: &Path) -> bool {
         self.run(folder).is_some_and(|run| !run.active)
     }
 
-    /// The runs that the sweep file names, with their folders.
-    pub(super) fn active(&self) -> impl Iterator<Item = (&PathBuf, &Planned)> {
+    /// Runs that the sweep file names, with their folders.
+    pub(super) fn active(&self) -> impl Iterator<Item = (&PathBuf, &PlannedRun)> {
         self.runs.iter().filter(|(_, run)| run.active)
     }
 }
 
-/// The reason in the record of a failure; none where there is no record that can be read.
+/// Reason in the record of a failure; `None` without a readable record.
 fn reason(file: &Path) -> Option<String> {
     let failure: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
     Some(failure["reason"].as_str()?.to_owned())
@@ -83,9 +83,10 @@ fn record(folder: &Path) -> Result<Value, AnalysisError> {
         let plan: Value =
             serde_json::from_slice(&fs::read(&lock)?).map_err(|error| damaged(lock.clone(), error.to_string()))?;
         return match plan["format_version"].as_u64() {
-            Some(1) | None => Ok(plan),
+            Some(SWEEP_FORMAT_VERSION) | None => Ok(plan),
             Some(found) => {
-                let problem = format!("written in sweep format {found}, and this program reads format 1");
+                let problem =
+                    format!("written in sweep format {found}, and this program reads format {SWEEP_FORMAT_VERSION}");
                 Err(damaged(lock, problem).into())
             }
         };

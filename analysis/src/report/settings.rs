@@ -1,12 +1,13 @@
-//! Configs as lists of dotted paths and values, and where they differ.
+//! Configs as lists of dotted paths and values, and the paths in which they differ.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// Dotted path → value as short text. Lists are values.
+/// Dotted path → value as short text. A list is one value.
 pub(super) type Settings = BTreeMap<String, String>;
 
+/// Settings of a config.
 pub(super) fn flatten(config: &Value) -> Settings {
     let mut settings = Settings::new();
     walk("", config, &mut settings);
@@ -30,7 +31,8 @@ fn walk(path: &str, value: &Value, settings: &mut Settings) {
     }
 }
 
-/// The paths in which any two differ, but for the seed; a path some do not have differs too.
+/// Paths in which any two configs differ, apart from the seed. A path that some lack counts as
+/// different.
 pub(super) fn differing<'a>(all: &[&'a Settings]) -> Vec<&'a str> {
     let paths: BTreeSet<&str> = all.iter().flat_map(|settings| settings.keys().map(String::as_str)).collect();
     let differs = |path: &&str| all.iter().map(|settings| settings.get(*path)).collect::<BTreeSet<_>>().len() > 1;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use liprl_logbook::{Logger, LoggerOptions, Provenance, RunFolder, Status, Summary};
+use liprl_logbook::{Logger, LoggerOptions, Provenance, RunFolder, RunSummary, Status};
 
 /// Two variants of five finished runs each; beside them a run that failed and one that was killed of the second, and one planned.
 pub(crate) fn write(root: &Path) -> PathBuf {
@@ -55,7 +55,7 @@ pub(crate) fn run(sweep: &Path, variant: &str, scale: u32, seed: u32, last: f64,
         logger.scalars(step, step as f64, &values);
     }
     logger.finish(&status);
-    let summary = Summary {
+    let summary = RunSummary {
         status,
         steps: 300,
         final_return: Some(last),

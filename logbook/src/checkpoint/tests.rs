@@ -6,7 +6,7 @@ use fs_err as fs;
 
 use super::*;
 use crate::disk::fault;
-use crate::{Provenance, Status, Summary};
+use crate::{Provenance, RunSummary, Status};
 
 const KEEP: Keep = Keep { last: 2, best: None };
 
@@ -240,7 +240,7 @@ fn a_removed_run_folder_is_not_made_again() {
     save(&mut checkpoints, 10, "first").unwrap();
     fs::remove_dir_all(run.path()).unwrap();
     assert!(save(&mut checkpoints, 20, "first").unwrap_err().to_string().contains("checkpoints"));
-    assert!(run.write_summary(&Summary { status: Status::Done, ..Summary::default() }).is_err());
+    assert!(run.write_summary(&RunSummary { status: Status::Done, ..RunSummary::default() }).is_err());
     assert!(run.append_log("x").is_err());
     assert!(!run.path().exists());
 }

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::super::compare::{Findings, signed};
-use super::super::gather::Experiment;
+use super::super::experiment::Experiment;
+use super::super::findings::Findings;
+use super::super::wording::signed;
 use super::table;
-use crate::Interval;
+use crate::ConfidenceInterval;
 use crate::draw::escape;
 
 pub(super) fn answer(experiment: &Experiment, findings: &Findings) -> String {
@@ -107,6 +108,6 @@ fn effects(findings: &Findings) -> String {
            mean says little. Intervals: each variant's runs drawn by themselves, stratified by task.</p>\n"
 }
 
-fn with_sign(found: Interval) -> String {
+fn with_sign(found: ConfidenceInterval) -> String {
     format!("{} [{}, {}]", signed(found.value), signed(found.low), signed(found.high))
 }

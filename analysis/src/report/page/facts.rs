@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use liprl_logbook::Summary;
+use liprl_logbook::RunSummary;
 
-use super::super::compare::short;
-use super::super::gather::{Experiment, Member, State};
+use super::super::experiment::Experiment;
+use super::super::run_record::{RunRecord, RunState};
 use super::super::settings::{Settings, differing};
+use super::super::wording::short;
 use super::table;
 use crate::draw::escape;
 use crate::stats;
@@ -15,8 +16,8 @@ pub(super) fn cost(experiment: &Experiment) -> String {
     let mut rows = Vec::new();
     let mut total = 0.0;
     for variant in experiment.variants() {
-        let done = |member: &&Member| member.state == State::Done;
-        let of = |pick: fn(&Summary) -> Option<f64>| -> Vec<f64> {
+        let done = |member: &&RunRecord| member.state == RunState::Done;
+        let of = |pick: fn(&RunSummary) -> Option<f64>| -> Vec<f64> {
             experiment.of(variant).filter(done).filter_map(|member| pick(member.summary.as_ref()?)).collect()
         };
         let spread = |values: &[f64]| {
@@ -54,7 +55,7 @@ pub(super) fn unfinished(experiment: &Experiment) -> String {
         0 => String::new(),
         count => format!("<p>Left out of this page, because the sweep file no longer names them: {count}.</p>\n"),
     };
-    let others: Vec<&Member> = experiment.members.iter().filter(|member| member.state != State::Done).collect();
+    let others: Vec<&RunRecord> = experiment.runs.iter().filter(|member| member.state != RunState::Done).collect();
     if others.is_empty() {
         return format!("<p>None: every run is done.</p>\n{set_aside}");
     }
@@ -63,21 +64,21 @@ pub(super) fn unfinished(experiment: &Experiment) -> String {
         .map(|member| {
             let folder = member.folder.strip_prefix(&experiment.folder).unwrap_or(&member.folder);
             let (state, why) = match &member.state {
-                State::Failed(reason) => ("failed", escape(reason)),
-                State::Killed => (
+                RunState::Failed(reason) => ("failed", escape(reason)),
+                RunState::Killed => (
                     "killed",
                     "its process is gone and left no word; <code>--resume</code> goes on from its last checkpoint"
                         .to_owned(),
                 ),
-                State::Stopped => {
+                RunState::Stopped => {
                     ("stopped", "by a signal, after a checkpoint; <code>--resume</code> goes on".to_owned())
                 }
-                State::Shorter(planned) => (
+                RunState::Shorter(planned) => (
                     "stopped",
                     format!("at the end it had; the sweep now plans {planned} steps, and launching it again goes on"),
                 ),
-                State::Missing => ("not begun", "the sweep plans it".to_owned()),
-                State::Running | State::Done => ("running", String::new()),
+                RunState::Missing => ("not begun", "the sweep plans it".to_owned()),
+                RunState::Running | RunState::Done => ("running", String::new()),
             };
             let steps = member.summary.as_ref().map_or(0, |summary| summary.steps);
             vec![escape(&folder.display().to_string()), state.to_owned(), steps.to_string(), why]
@@ -91,7 +92,7 @@ pub(super) fn unfinished(experiment: &Experiment) -> String {
 
 pub(super) fn settings(experiment: &Experiment) -> String {
     let configs: Vec<&Settings> =
-        experiment.members.iter().map(|member| &member.settings).filter(|settings| !settings.is_empty()).collect();
+        experiment.runs.iter().map(|member| &member.settings).filter(|settings| !settings.is_empty()).collect();
     let paths = differing(&configs);
     if paths.is_empty() {
         return "<p>Nothing but the seeds.</p>\n".to_owned();
@@ -124,7 +125,7 @@ pub(super) fn settings(experiment: &Experiment) -> String {
 
 pub(super) fn origin(experiment: &Experiment) -> String {
     let mut facts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for made in experiment.members.iter().filter_map(|member| member.provenance.as_ref()) {
+    for made in experiment.runs.iter().filter_map(|member| member.provenance.as_ref()) {
         let commit = made.git_commit.as_deref().map_or("unknown".to_owned(), |commit| {
             let changed = if made.git_dirty == Some(true) { ", with changes in no commit" } else { "" };
             format!("{}{changed}", commit.get(..12).unwrap_or(commit))

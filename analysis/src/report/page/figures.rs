@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::super::ReportOptions;
-use super::super::compare::{Findings, short};
-use super::super::gather::{Experiment, State};
+use super::super::experiment::Experiment;
+use super::super::findings::Findings;
+use super::super::options::ReportOptions;
+use super::super::run_record::RunState;
+use super::super::wording::short;
 use super::{figure, interval, table};
 use crate::draw::escape;
-use crate::plot::{caption, references};
-use crate::{Band, Bootstrap, Curve, Figure, Interval, Panel, curve::Point};
+use crate::labels::{caption, references};
+use crate::{Band, Bootstrap, ConfidenceInterval, Curve, Figure, Panel, curve::CurvePoint};
 
 /// Thresholds of a performance profile.
 const THRESHOLDS: usize = 101;
@@ -18,7 +20,7 @@ const RESAMPLES: usize = 2000;
 pub(super) fn returns(experiment: &Experiment, findings: &Findings) -> String {
     let name = row_name(experiment);
     let rows: Vec<Vec<String>> = findings
-        .rows
+        .returns
         .iter()
         .map(|row| {
             let mean = format!("{} ± {}", short(row.mean_std.0), short(row.mean_std.1));
@@ -119,7 +121,7 @@ pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &Re
     let curve = |(variant, scores): (&String, &crate::Scores)| {
         let place = variants.iter().position(|name| name == variant).unwrap_or(0);
         let shares = bootstrap.profile(scores, &thresholds).into_iter().zip(&thresholds);
-        let point = |(share, tau): (Interval, &f64)| Point {
+        let point = |(share, tau): (ConfidenceInterval, &f64)| CurvePoint {
             x: *tau,
             centre: share.value,
             low: share.low,
@@ -149,7 +151,7 @@ pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &Re
 
 pub(super) fn lipschitz(experiment: &Experiment) -> String {
     let names: BTreeSet<&String> = experiment
-        .members
+        .runs
         .iter()
         .flat_map(|member| member.series.keys())
         .filter(|name| name.starts_with("lipschitz/"))
@@ -159,11 +161,11 @@ pub(super) fn lipschitz(experiment: &Experiment) -> String {
     }
     let variants = experiment.variants();
     let bootstrap = Bootstrap { resamples: RESAMPLES, ..Bootstrap::default() };
-    let last = |variant: &str, name: &String| -> Option<Interval> {
-        let done = experiment.of(variant).filter(|member| member.state == State::Done);
+    let last = |variant: &str, name: &String| -> Option<ConfidenceInterval> {
+        let done = experiment.of(variant).filter(|member| member.state == RunState::Done);
         let values = done.filter_map(|member| Some(member.scored(name, experiment.window).last()?.1)).collect();
         let scores = crate::Scores::new([(String::new(), values)]).ok()?;
-        Some(bootstrap.estimate(&scores, crate::Estimate::InterquartileMean))
+        Some(bootstrap.estimate(&scores, crate::Estimator::InterquartileMean))
     };
     let heads: Vec<String> =
         std::iter::once("quantity".to_owned()).chain(variants.iter().map(|name| escape(name))).collect();

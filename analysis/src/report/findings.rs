@@ -1,0 +1,131 @@
+//! Findings about a sweep's runs: returns, comparisons with the baseline, effects of the axes, and
+//! the time to a target.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compare::{Comparison, compare};
+use super::effects::{Effect, effects};
+use super::experiment::Experiment;
+use super::options::ReportOptions;
+use super::outcomes::{FinishedRuns, Outcomes, interquartile_mean, outcomes, scores};
+use super::reach::{Reach, reach};
+use crate::{AnalysisError, Bootstrap, ConfidenceInterval, Scores, stats};
+
+/// Returns of one variant on one task.
+#[derive(Clone, Debug)]
+pub(super) struct ReturnsRow {
+    pub(super) variant: String,
+    pub(super) task: String,
+    /// Finished runs, and all runs.
+    pub(super) runs: (usize, usize),
+    /// Interquartile mean of the last value; `None` without a finished run.
+    pub(super) last: Option<ConfidenceInterval>,
+    /// Mean and standard deviation of the last value.
+    pub(super) mean_std: (f64, f64),
+    /// Interquartile mean of each run's mean value.
+    pub(super) mean: Option<ConfidenceInterval>,
+    /// Interquartile mean of each run's highest value.
+    pub(super) best: Option<ConfidenceInterval>,
+}
+
+/// Everything the report concludes from the runs.
+#[derive(Clone, Debug)]
+pub(super) struct Findings {
+    pub(super) returns: Vec<ReturnsRow>,
+    pub(super) baseline: String,
+    /// True if the sweep or an option names the baseline.
+    pub(super) baseline_named: bool,
+    pub(super) comparisons: Vec<Comparison>,
+    /// Effect of each axis, if there are several.
+    pub(super) effects: Vec<Effect>,
+    /// Time to the target, if one was asked for.
+    pub(super) reach: Vec<Reach>,
+    /// Variant → scores of its runs, scaled to each task's range if there are several tasks.
+    pub(super) scores: BTreeMap<String, Scores>,
+    pub(super) scaled: bool,
+}
+
+impl Findings {
+    pub(super) fn of(experiment: &Experiment, options: &ReportOptions) -> Result<Self, AnalysisError> {
+        check_metric(experiment)?;
+        let named = options.baseline.clone().or_else(|| experiment.baseline.clone());
+        let variants = experiment.variants();
+        let baseline = named.clone().unwrap_or_else(|| variants[0].to_owned());
+        if !variants.contains(&baseline.as_str()) {
+            let problem = format!("baseline `{baseline}`: the variants are {}", variants.join(", "));
+            return Err(AnalysisError::Request(problem));
+        }
+        let outcomes = outcomes(experiment);
+        let scaled = experiment.tasks().len() > 1;
+        let scores = scores(&outcomes, experiment.score, scaled)?;
+        let reach = match experiment.reach {
+            Some(value) => reach(experiment, value, &options.bootstrap)?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            returns: returns(experiment, &outcomes, &options.bootstrap)?,
+            comparisons: compare(&outcomes, &scores, &baseline, &options.bootstrap)?,
+            effects: effects(&scores, &baseline, &options.bootstrap)?,
+            reach,
+            baseline,
+            baseline_named: named.is_some(),
+            scores,
+            scaled,
+        })
+    }
+
+    /// The answer in plain words, a sentence a line.
+    pub(super) fn answer(&self) -> String {
+        if self.comparisons.is_empty() {
+            let reason = if self.scores.len() < 2 {
+                "fewer than two variants have finished runs"
+            } else {
+                "the baseline has no finished run on the others' tasks"
+            };
+            return format!("There is nothing to compare: {reason}.");
+        }
+        let compared = self.comparisons.iter().map(|found| found.sentence(&self.baseline));
+        let sentences = compared.chain(self.effects.iter().map(Effect::sentence));
+        sentences.chain(self.reach.iter().map(Reach::sentence)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Rejects a metric that no run logged, or none within the window.
+fn check_metric(experiment: &Experiment) -> Result<(), AnalysisError> {
+    let (metric, window) = (&experiment.metric, experiment.window);
+    let series = || experiment.runs.iter().filter_map(|run| run.series.get(metric));
+    if series().next().is_none() {
+        let known: BTreeSet<String> = experiment.runs.iter().flat_map(|run| run.series.keys().cloned()).collect();
+        return Err(AnalysisError::NoSuchMetric { metric: metric.clone(), known: known.into_iter().collect() });
+    }
+    if experiment.runs.iter().all(|run| run.scored(metric, window).next().is_none()) {
+        let first = series().filter_map(|series| Some(*series.first_key_value()?.0)).min().unwrap_or(0);
+        let last = series().filter_map(|series| Some(*series.last_key_value()?.0)).max().unwrap_or(0);
+        let problem = format!("no value{window}: those of `{metric}` are of steps {first} to {last}");
+        return Err(AnalysisError::Request(problem));
+    }
+    Ok(())
+}
+
+fn returns(
+    experiment: &Experiment,
+    outcomes: &Outcomes,
+    bootstrap: &Bootstrap,
+) -> Result<Vec<ReturnsRow>, AnalysisError> {
+    let mut rows = Vec::new();
+    for (variant, task, runs) in experiment.groups() {
+        let none = FinishedRuns::default();
+        let finished = outcomes.get(variant).and_then(|tasks| tasks.get(task)).unwrap_or(&none);
+        let FinishedRuns { last, mean, best, .. } = finished;
+        rows.push(ReturnsRow {
+            variant: variant.to_owned(),
+            task: task.to_owned(),
+            runs: (last.len(), runs.len()),
+            last: interquartile_mean(last, bootstrap)?,
+            mean_std: (stats::mean(last), stats::std(last)),
+            mean: interquartile_mean(mean, bootstrap)?,
+            best: interquartile_mean(best, bootstrap)?,
+        });
+    }
+    Ok(rows)
+}
