@@ -2,15 +2,21 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::{BoxSpace, Env, EnvError, Options, StateReader, StateWriter, Step, make};
+use crate::env::{Env, Options, Step};
+use crate::error::EnvError;
+use crate::registry::make;
+use crate::space::BoxSpace;
+use crate::state::{StateReader, StateWriter};
 
-/// Environments with equal spaces in one call. An environment whose episode ends is reset at once: the observation
-/// that comes back is the next episode's first, and the finished episode's last is kept as
-/// [`BatchedEnv::final_obs`]. Results do not depend on the number of threads, because nothing is shared.
+/// Environments with equal spaces, stepped by one call.
+///
+/// An environment whose episode ends is reset at once. The observation returned is the next episode's first, and
+/// [`BatchedEnv::final_obs`] keeps the finished episode's last. Results do not depend on the number of threads, because
+/// the environments share nothing that changes.
 pub struct BatchedEnv {
     slots: Vec<Slot>,
-    /// The threads beside the caller's, which steps its share too: a thread that waits has to be woken, and that costs as much as
-    /// several environment steps.
+    /// The threads beside the caller's, which steps its share too: to wake a waiting thread costs as much as several
+    /// environment steps.
     others: Option<rayon::ThreadPool>,
 }
 
@@ -32,13 +38,13 @@ impl Slot {
 }
 
 /// One thread's share of a step: some environments with their rows.
-struct Part<'a> {
+struct ThreadShare<'a> {
     slots: &'a mut [Slot],
     actions: &'a [f64],
     obs: &'a mut [f64],
 }
 
-impl Part<'_> {
+impl ThreadShare<'_> {
     fn advance_all(self) -> Result<(), EnvError> {
         let count = self.slots.len();
         let (actions, obs) = (self.actions.len() / count, self.obs.len() / count);
@@ -46,7 +52,7 @@ impl Part<'_> {
         self.slots.iter_mut().zip(rows).try_for_each(|(slot, (action, obs))| slot.advance(action, obs))
     }
 
-    /// Leaves the error of the first part that had one.
+    /// Steps all, and leaves in `failed` the error of the first share that had one.
     fn advance(self, index: usize, failed: &Mutex<Option<(usize, EnvError)>>) {
         if let Err(error) = self.advance_all() {
             let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,18 +66,18 @@ impl Part<'_> {
 const KIND: &str = "BatchedEnv";
 
 impl BatchedEnv {
-    /// `count` environments of one id; those of one MuJoCo model share it.
+    /// Makes `count` environments of one id; environments of one MuJoCo model share it.
     ///
     /// # Errors
-    /// As [`make`] and [`BatchedEnv::new`].
+    /// Those of [`make`] and [`BatchedEnv::new`].
     pub fn make(id: &str, options: &Options, count: usize, threads: usize) -> Result<Self, EnvError> {
         Self::new((0..count).map(|_| make(id, options)).collect::<Result<_, _>>()?, threads)
     }
 
-    /// These environments, stepped by this many threads.
+    /// Batches these environments, to be stepped by `threads` threads.
     ///
     /// # Errors
-    /// [`EnvError::BadBatch`] if there are none, or their spaces differ, or the threads cannot be started.
+    /// [`EnvError::BadBatch`] if `envs` is empty, their spaces differ, or the threads cannot be started.
     pub fn new(envs: Vec<Box<dyn Env>>, threads: usize) -> Result<Self, EnvError> {
         let bad = |problem: &str| Err(EnvError::BadBatch { problem: problem.to_owned() });
         let Some(first) = envs.first() else {
@@ -95,7 +101,7 @@ impl BatchedEnv {
         Ok(Self { slots, others })
     }
 
-    /// How many environments there are.
+    /// Number of environments.
     pub fn count(&self) -> usize {
         self.slots.len()
     }
@@ -110,11 +116,11 @@ impl BatchedEnv {
         self.slots[0].env.action_space()
     }
 
-    /// Starts an episode in each; environment `i` gets `seed + i`, as in Gymnasium's vector environments.
+    /// Starts an episode in each environment. Environment `i` gets `seed + i`, as in Gymnasium's vector environments.
     /// `obs` is `[count, obs_dim]`, row by row.
     ///
     /// # Errors
-    /// [`EnvError::WrongLength`], and the first environment's that fails.
+    /// [`EnvError::WrongLength`], and the error of the first environment that fails.
     pub fn reset(&mut self, seed: Option<u64>, obs: &mut [f64]) -> Result<(), EnvError> {
         let width = self.observation_space().dim();
         self.check("observation", obs.len(), width)?;
@@ -124,44 +130,45 @@ impl BatchedEnv {
         Ok(())
     }
 
-    /// Advances each by one step. `actions` is `[count, act_dim]`, `obs` `[count, obs_dim]`.
+    /// Advances each environment by one step. `actions` is `[count, act_dim]`, `obs` `[count, obs_dim]`.
     ///
     /// # Errors
-    /// As [`BatchedEnv::reset`].
+    /// Those of [`BatchedEnv::reset`].
     pub fn step(&mut self, actions: &[f64], obs: &mut [f64]) -> Result<(), EnvError> {
         let (width, action_width) = (self.observation_space().dim(), self.action_space().dim());
         self.check("action", actions.len(), action_width)?;
         self.check("observation", obs.len(), width)?;
         let Self { slots, others } = self;
-        let share = slots.len().div_ceil(others.as_ref().map_or(1, |others| others.current_num_threads() + 1));
-        let mut parts = (slots.chunks_mut(share))
-            .zip(actions.chunks(share * action_width))
-            .zip(obs.chunks_mut(share * width))
-            .map(|((slots, actions), obs)| Part { slots, actions, obs });
-        let Some(mine) = parts.next() else { return Ok(()) };
+        let each = slots.len().div_ceil(others.as_ref().map_or(1, |others| others.current_num_threads() + 1));
+        let mut shares = (slots.chunks_mut(each))
+            .zip(actions.chunks(each * action_width))
+            .zip(obs.chunks_mut(each * width))
+            .map(|((slots, actions), obs)| ThreadShare { slots, actions, obs });
+        let Some(mine) = shares.next() else { return Ok(()) };
         let Some(others) = others else { return mine.advance_all() };
         let failed = Mutex::new(None);
         others.in_place_scope(|scope| {
-            for (index, part) in parts.enumerate() {
+            for (index, share) in shares.enumerate() {
                 let failed = &failed;
-                scope.spawn(move |_| part.advance(index + 1, failed));
+                scope.spawn(move |_| share.advance(index + 1, failed));
             }
             mine.advance(0, &failed);
         });
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// What the last step of each environment returned.
+    /// Rewards and flags of each environment's last step.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = Step> {
         self.slots.iter().map(|slot| slot.step)
     }
 
-    /// The last observation of the episode that environment `index` finished in the last step; none if it goes on.
+    /// The last observation of the episode that environment `index` finished in the last step; `None` if the episode
+    /// continues.
     pub fn final_obs(&self, index: usize) -> Option<&[f64]> {
         self.slots.get(index).filter(|slot| slot.step.done()).map(|slot| slot.final_obs.as_slice())
     }
 
-    /// The complete state of all.
+    /// The complete state of all environments.
     pub fn save(&self) -> Vec<u8> {
         self.slots.iter().fold(StateWriter::new(KIND), |state, slot| state.bytes(&slot.env.save())).finish()
     }

@@ -1,13 +1,15 @@
-//! The simulator's own derivative, by differences.
+//! The derivative of a simulator by finite differences.
 
-use crate::{Env, EnvError};
+use crate::env::Env;
+use crate::error::EnvError;
 
-/// ∂s'/∂(s, a) of one step from the present state, row-major `[O, O + A]`, by central differences of this size in each coordinate.
-/// Coordinates of the observation that are no state variables (contact forces) cause nothing and have columns of zeros. The environment is left as it
-/// was. `None` where no coordinate is a state variable (`Env::nudge`).
+/// ∂s'/∂(s, a) of one step from the present state, row-major `[O, O + A]`, by central differences of size `increment`.
+///
+/// Coordinates of the observation that are not state variables (contact forces) have columns of zeros. The environment
+/// is left as it was. `None` if no coordinate is a state variable ([`Env::nudge`]).
 ///
 /// # Errors
-/// What `step` and `restore` return.
+/// Those of `step` and `restore`.
 pub fn jacobian(env: &mut dyn Env, action: &[f64], increment: f64) -> Result<Option<Vec<f64>>, EnvError> {
     let (outputs, state) = (env.observation_space().dim(), env.save());
     let columns = outputs + action.len();

@@ -1,4 +1,4 @@
-//! What can go wrong with an environment, each message saying where and what to do.
+//! Errors of environments. Each message names the place and the remedy.
 
 use thiserror::Error;
 
@@ -7,14 +7,14 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum EnvError {
     /// No environment is registered under this id.
-    #[error("unknown environment `{id}`{}; `liprl envs` lists those there are", suggestion.as_ref().map(|s| format!(", did you mean `{s}`?")).unwrap_or_default())]
+    #[error("unknown environment `{id}`{}; `liprl envs` lists those there are", did_you_mean(suggestion.as_deref()))]
     UnknownId {
-        /// What was asked for.
+        /// The id requested.
         id: String,
         /// The nearest registered id.
         suggestion: Option<String>,
     },
-    /// Somebody registered this id before.
+    /// This id is registered already.
     #[error("an environment `{id}` is registered already; choose another id")]
     AlreadyRegistered {
         /// The id.
@@ -27,7 +27,7 @@ pub enum EnvError {
         id: String,
         /// The option's name.
         option: String,
-        /// What is wrong, and what was expected.
+        /// The problem, and the value expected.
         problem: String,
     },
     /// `step` was called before `reset`, or after an episode's end.
@@ -45,17 +45,17 @@ pub enum EnvError {
         what: &'static str,
         /// Length given.
         found: usize,
-        /// Length wanted.
+        /// Length expected.
         expected: usize,
     },
-    /// A NaN or infinite number in an action or coming out of the simulator.
+    /// A NaN or infinite number in an action, an observation or a reward.
     #[error("{id}: {what} is not finite at coordinate {index}")]
     NonFinite {
         /// The environment.
         id: String,
         /// Action, observation or reward.
         what: &'static str,
-        /// Which coordinate.
+        /// The coordinate.
         index: usize,
     },
     /// A saved state that does not belong to this environment.
@@ -63,13 +63,13 @@ pub enum EnvError {
     BadState {
         /// The environment.
         id: String,
-        /// What differs.
+        /// The difference.
         problem: String,
     },
     /// Environments that cannot be stepped together.
     #[error("a batch of environments: {problem}")]
     BadBatch {
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// This task cannot draw itself.
@@ -83,7 +83,11 @@ pub enum EnvError {
     Simulator {
         /// The environment.
         id: String,
-        /// The simulator's own words and what to do.
+        /// The simulator's own message and the remedy.
         problem: String,
     },
+}
+
+fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map(|id| format!(", did you mean `{id}`?")).unwrap_or_default()
 }

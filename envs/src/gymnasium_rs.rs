@@ -1,33 +1,31 @@
 //! Environments of the `gymnasium-rs` crate as this crate's (feature `gymnasium-rs`).
 //!
-//! That crate's environments need not be `Send`, borrow one another when wrapped, cannot be saved, and panic on what
-//! they do not like. So each lives on a thread of its own, where its owner builds it and hands it to a [`Session`];
-//! a panic there becomes an error here. Its state is saved as the episode's seed and actions, and restored by playing
-//! them again, which is exact because every episode starts from a seed.
+//! Environments of that crate need not be `Send`, borrow one another when wrapped, cannot be saved, and panic on bad
+//! input. So each lives on a thread of its own, where its owner builds it and serves it through a [`Session`]. A panic
+//! there becomes an error here. The saved state is the episode's seed and actions; `restore` plays them again, which is
+//! exact because every episode starts from a seed.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use gymnasium_rs::core::{Env as Foreign, Space};
 
-use crate::env::{check_action, check_finite, check_observation};
-use crate::{BoxSpace, Env, EnvError, EnvSpec, NumpyRng, Options, StateReader, StateWriter, Step};
+use crate::env::{Env, EnvSpec, Options, Step};
+use crate::error::EnvError;
+use crate::space::BoxSpace;
+use crate::task::Core;
 
 /// An environment of the `gymnasium-rs` crate.
 pub struct GymnasiumRs {
-    spec: EnvSpec,
-    observation_space: BoxSpace,
-    action_space: BoxSpace,
+    core: Core,
     requests: Sender<Request>,
     answers: Receiver<Answer>,
     thread: Option<JoinHandle<()>>,
-    rng: NumpyRng,
-    /// How the current episode came to be, for saving.
+    /// The current episode so far, for saving.
     episode: Episode,
-    over: bool,
 }
 
-/// A seed, which also says whether the caller gave it, and the actions since.
+/// All that an episode's present state depends on.
 #[derive(Clone, Default)]
 struct Episode {
     seed: u64,
@@ -54,8 +52,8 @@ pub struct Session<A> {
     decode: fn(&[f64], &Space) -> A,
 }
 
-/// A one-dimensional action in [-1, 1] as one of `n` moves: equal intervals, so that of two moves a negative action is
-/// the first and any other the second. For discrete action spaces; `i32` is the action type of those environments.
+/// Decodes a one-dimensional action in [-1, 1] as one of the `n` moves of a discrete space, by equal intervals. Of two
+/// moves a negative action is the first and any other the second. `i32` is the action type of such environments.
 pub fn discrete(action: &[f64], space: &Space) -> i32 {
     let Space::Discrete(n) = space else { return 0 };
     let share = (action.first().copied().unwrap_or(0.0) + 1.0) / 2.0;
@@ -63,7 +61,7 @@ pub fn discrete(action: &[f64], space: &Space) -> i32 {
 }
 
 impl<A> Session<A> {
-    /// Serves this environment until its other end is dropped.
+    /// Serves this environment until the session's other end is dropped.
     pub fn run<O, T>(self, env: &mut dyn Foreign<O, A>)
     where
         O: IntoIterator<Item = T>,
@@ -75,7 +73,7 @@ impl<A> Session<A> {
             let answer = match request {
                 Request::Spaces => Answer::Spaces(box_space(env.observation_space()), box_space(env.action_space())),
                 Request::Reset(seed, options) => {
-                    // Their seeds are i32; the low bits are kept.
+                    // Seeds of that crate are i32; the low bits are kept.
                     Answer::Observation(numbers(env.reset(Some(seed as i32), options.into_iter().collect()).0))
                 }
                 Request::Step(action) => {
@@ -102,7 +100,7 @@ fn box_space(space: Space) -> BoxSpace {
 }
 
 impl GymnasiumRs {
-    /// Starts the thread on which `host` builds its environment and serves it through the session:
+    /// Starts the thread on which `host` builds its environment and serves it through the session.
     ///
     /// ```
     /// use gymnasium_rs::envs::cartpole::CartPole;
@@ -115,11 +113,11 @@ impl GymnasiumRs {
     /// # Ok::<(), liprl_envs::EnvError>(())
     /// ```
     ///
-    /// `decode` turns an action of this crate into one of the environment's; `|action, _| action.iter().map(|x| *x as
-    /// f32).collect()` serves box spaces.
+    /// `decode` turns an action of this crate into one of the environment's; for box spaces it is
+    /// `|action, _| action.iter().map(|x| *x as f32).collect()`.
     ///
     /// # Errors
-    /// [`EnvError::Simulator`] if the thread cannot be started or `host` does not get as far as serving.
+    /// [`EnvError::Simulator`] if the thread cannot be started or `host` ends before it serves.
     pub fn start<A: 'static>(
         id: &str,
         decode: fn(&[f64], &Space) -> A,
@@ -131,101 +129,88 @@ impl GymnasiumRs {
             .name(id.to_owned())
             .spawn(move || host(Session { requests: inbox, answers: outbox, decode }))
             .map_err(|e| EnvError::Simulator { id: id.to_owned(), problem: e.to_string() })?;
-        let mut env = Self {
-            spec: EnvSpec { id: id.to_owned(), max_episode_steps: None, options: Options::new() },
-            observation_space: BoxSpace::uniform(0, 0.0, 0.0),
-            action_space: BoxSpace::uniform(0, 0.0, 0.0),
-            requests,
-            answers,
-            thread: Some(thread),
-            rng: NumpyRng::new(0),
-            episode: Episode::default(),
-            over: true,
-        };
-        if let Answer::Spaces(observations, actions) = env.ask(Request::Spaces)? {
-            (env.observation_space, env.action_space) = (observations, actions);
+        let spec = EnvSpec { id: id.to_owned(), max_episode_steps: None, options: Options::new() };
+        let empty = BoxSpace::uniform(0, 0.0, 0.0);
+        let core = Core::new(spec, empty.clone(), empty);
+        let mut env = Self { core, requests, answers, thread: Some(thread), episode: Episode::default() };
+        if let Answer::Spaces(observations, actions) = env.request(Request::Spaces)? {
+            (env.core.observation_space, env.core.action_space) = (observations, actions);
         }
         Ok(env)
     }
 
-    /// Sends a request; an error if the thread has ended, which it does by panicking.
-    fn ask(&mut self, request: Request) -> Result<Answer, EnvError> {
+    /// Sends a request and waits for the answer; an error if the thread has ended, which it does by panicking.
+    fn request(&mut self, request: Request) -> Result<Answer, EnvError> {
         let sent = self.requests.send(request).is_ok();
         sent.then(|| self.answers.recv().ok()).flatten().ok_or_else(|| {
-            let words = self.thread.take().and_then(|thread| thread.join().err()).and_then(|panic| {
+            let message = self.thread.take().and_then(|thread| thread.join().err()).and_then(|panic| {
                 panic
                     .downcast_ref::<String>()
                     .cloned()
                     .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
             });
-            let problem = format!("the environment stopped: {}", words.as_deref().unwrap_or("no reason was given"));
-            EnvError::Simulator { id: self.spec.id.clone(), problem }
+            let problem = format!("the environment stopped: {}", message.as_deref().unwrap_or("no reason was given"));
+            EnvError::Simulator { id: self.core.spec.id.clone(), problem }
         })
     }
 
     fn start_episode(&mut self, episode: Episode) -> Result<Vec<f64>, EnvError> {
-        let answer = self.ask(Request::Reset(episode.seed, episode.options.clone()))?;
+        let answer = self.request(Request::Reset(episode.seed, episode.options.clone()))?;
         self.episode = episode;
         match answer {
-            Answer::Observation(obs) => self.fitting(obs),
-            _ => Err(self.confused()),
+            Answer::Observation(obs) => self.checked(obs),
+            _ => Err(self.wrong_answer()),
         }
     }
 
     fn play(&mut self, action: &[f64]) -> Result<(Vec<f64>, Step), EnvError> {
-        match self.ask(Request::Step(action.to_vec()))? {
-            Answer::Step(obs, step) => Ok((self.fitting(obs)?, step)),
-            _ => Err(self.confused()),
+        match self.request(Request::Step(action.to_vec()))? {
+            Answer::Step(obs, step) => Ok((self.checked(obs)?, step)),
+            _ => Err(self.wrong_answer()),
         }
     }
 
-    /// An observation, if it has the length that the environment promised.
-    fn fitting(&self, obs: Vec<f64>) -> Result<Vec<f64>, EnvError> {
-        check_observation(self, &obs)?;
-        check_finite(&self.spec.id, "observation", &obs)?;
+    /// The observation, if it is finite and has the length that the environment promised.
+    fn checked(&self, obs: Vec<f64>) -> Result<Vec<f64>, EnvError> {
+        self.core.check_observation(&obs)?;
+        self.core.check_finite("observation", &obs)?;
         Ok(obs)
     }
 
-    fn confused(&self) -> EnvError {
-        EnvError::Simulator { id: self.spec.id.clone(), problem: "an answer to another question".to_owned() }
+    fn wrong_answer(&self) -> EnvError {
+        EnvError::Simulator { id: self.core.spec.id.clone(), problem: "an answer to another question".to_owned() }
     }
 }
 
 impl Env for GymnasiumRs {
     fn spec(&self) -> &EnvSpec {
-        &self.spec
+        &self.core.spec
     }
 
     fn observation_space(&self) -> &BoxSpace {
-        &self.observation_space
+        &self.core.observation_space
     }
 
     fn action_space(&self) -> &BoxSpace {
-        &self.action_space
+        &self.core.action_space
     }
 
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
-        check_observation(self, obs)?;
-        if let Some(seed) = seed {
-            self.rng = NumpyRng::new(seed);
-        }
-        let seed = seed.unwrap_or_else(|| self.rng.next_u64());
+        self.core.check_observation(obs)?;
+        self.core.reseed(seed);
+        let seed = seed.unwrap_or_else(|| self.core.rng.next_u64());
         let first = self.start_episode(Episode { seed, options: options.clone(), actions: Vec::new() })?;
         obs.copy_from_slice(&first);
-        self.over = false;
+        self.core.over = false;
         Ok(())
     }
 
     fn step(&mut self, action: &[f64], obs: &mut [f64]) -> Result<Step, EnvError> {
-        if self.over {
-            return Err(EnvError::NeedsReset { id: self.spec.id.clone() });
-        }
-        check_action(self, action)?;
-        check_observation(self, obs)?;
+        self.core.check_step(action, obs)?;
         let (next, step) = self.play(action)?;
         obs.copy_from_slice(&next);
         self.episode.actions.extend_from_slice(action);
-        self.over = step.done();
+        self.core.over = step.done();
         Ok(step)
     }
 
@@ -235,9 +220,8 @@ impl Env for GymnasiumRs {
 
     fn save(&self) -> Vec<u8> {
         let options = serde_json::to_vec(&self.episode.options).unwrap_or_default();
-        StateWriter::new(&self.spec.id)
-            .word(u64::from(self.over))
-            .rng(&self.rng)
+        self.core
+            .save()
             .word(self.episode.seed)
             .bytes(&options)
             .word(self.episode.actions.len() as u64)
@@ -246,10 +230,9 @@ impl Env for GymnasiumRs {
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), EnvError> {
-        let id = self.spec.id.clone();
-        let bad = |problem: &str| EnvError::BadState { id: id.clone(), problem: problem.to_owned() };
-        let mut reader = StateReader::new(&id, &id, state)?;
-        let (over, rng, seed) = (reader.word()? != 0, reader.rng()?, reader.word()?);
+        let bad = |problem: &str| EnvError::BadState { id: self.core.spec.id.clone(), problem: problem.to_owned() };
+        let (mut reader, over, rng) = self.core.open(state)?;
+        let seed = reader.word()?;
         let options = serde_json::from_slice(reader.bytes()?).map_err(|_| bad("its options cannot be read"))?;
         let count = reader.word()?;
         if count > state.len() as u64 / 8 {
@@ -259,10 +242,10 @@ impl Env for GymnasiumRs {
         reader.numbers(&mut actions)?;
         reader.finish()?;
         self.start_episode(Episode { seed, options, actions: actions.clone() })?;
-        for action in actions.chunks_exact(self.action_space.dim().max(1)) {
+        for action in actions.chunks_exact(self.core.action_space.dim().max(1)) {
             self.play(action)?;
         }
-        (self.over, self.rng) = (over, rng);
+        (self.core.over, self.core.rng) = (over, rng);
         Ok(())
     }
 }

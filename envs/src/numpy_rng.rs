@@ -1,8 +1,8 @@
 //! NumPy's `default_rng`, bit for bit, so that a seed starts the same episode as in Python's Gymnasium.
 //!
-//! Three published algorithms: `SeedSequence` (O'Neill's `seed_seq` replacement) spreads the seed, PCG64 XSL-RR
-//! (O'Neill 2014) makes 64-bit words, and Marsaglia and Tsang's ziggurat (2000, 256 layers) turns them into normal
-//! numbers. The test compares all three with NumPy.
+//! Three published algorithms: `SeedSequence` (O'Neill's `seed_seq` replacement) spreads the seed; PCG64 XSL-RR
+//! (O'Neill 2014) makes 64-bit words; Marsaglia and Tsang's ziggurat (2000, 256 layers) makes normal numbers of them.
+//! `tests/initial_states.rs` compares all three with NumPy.
 
 use std::sync::LazyLock;
 
@@ -44,17 +44,17 @@ impl NumpyRng {
         folded.rotate_right((self.state >> 122) as u32)
     }
 
-    /// Uniform on [0, 1), 53 bits.
+    /// A uniform number on [0, 1), 53 bits.
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
     }
 
-    /// Uniform on [low, high).
+    /// A uniform number on [low, high).
     pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
-    /// Standard normal.
+    /// A standard normal number.
     pub fn standard_normal(&mut self) -> f64 {
         let table = &*ZIGGURAT;
         loop {
@@ -138,11 +138,11 @@ fn seed_sequence(words: &[u32]) -> [u64; 4] {
     std::array::from_fn(|i| half(2 * i) | half(2 * i + 1) << 32)
 }
 
-/// Where the ziggurat's tail begins.
+/// Start of the ziggurat's tail.
 const TAIL_START: f64 = 3.654_152_885_361_009;
-/// Its inverse, the tail's exponential scale.
+/// Exponential scale of the tail, the inverse of its start.
 const TAIL_SCALE: f64 = 0.273_661_237_329_758_3;
-/// Area of each layer; of the doubles near it the one that gives NumPy's table in every bit.
+/// Area of each layer: of the doubles near it, the one that gives NumPy's table in every bit.
 const LAYER_AREA: f64 = 0.004_928_673_233_974_652;
 
 struct Ziggurat {
@@ -150,7 +150,7 @@ struct Ziggurat {
     width: [f64; 256],
     /// Density at a layer's edge.
     height: [f64; 256],
-    /// Magnitudes below this are inside the density for certain.
+    /// Magnitudes below this are certainly under the density.
     inside: [u64; 256],
 }
 
@@ -170,7 +170,7 @@ static ZIGGURAT: LazyLock<Ziggurat> = LazyLock::new(|| {
         table.width[layer] = next / scale;
         table.height[layer] = density(next);
         if layer == 38 {
-            // The exp that NumPy's table was made with is one unit off here, and the layers that follow stand on it.
+            // The exp behind NumPy's table is one unit off here, and the layers that follow depend on it.
             table.height[layer] = table.height[layer].next_up();
         }
         edge = next;

@@ -1,8 +1,9 @@
 //! Bytes of a saved environment: numbers and nested states, each behind its length.
 
-use crate::{EnvError, NumpyRng};
+use crate::error::EnvError;
+use crate::numpy_rng::NumpyRng;
 
-/// Writes what [`StateReader`] reads back.
+/// Writer of a state that [`StateReader`] reads back.
 #[derive(Debug)]
 pub struct StateWriter {
     bytes: Vec<u8>,
@@ -45,7 +46,7 @@ impl StateWriter {
     }
 }
 
-/// Reads a state, in the order in which it was written.
+/// Reader of a state, in the order in which it was written.
 #[derive(Debug)]
 pub struct StateReader<'a> {
     id: String,
@@ -53,10 +54,10 @@ pub struct StateReader<'a> {
 }
 
 impl<'a> StateReader<'a> {
-    /// Starts reading; `id` is who complains.
+    /// Starts reading a state of this kind; errors name the environment `id`.
     ///
     /// # Errors
-    /// [`EnvError::BadState`] here and in the methods below: another kind, or too few bytes.
+    /// [`EnvError::BadState`] for another kind, or here and in the methods below for too few bytes.
     pub fn new(kind: &str, id: &str, state: &'a [u8]) -> Result<Self, EnvError> {
         let mut reader = Self { id: id.to_owned(), rest: state };
         let found = reader.bytes()?;
@@ -99,7 +100,7 @@ impl<'a> StateReader<'a> {
         Ok(NumpyRng::from_words([self.word()?, self.word()?, self.word()?, self.word()?]))
     }
 
-    /// Must be called last: nothing may be left.
+    /// Ends the reading; bytes that are left over are an error.
     pub fn finish(self) -> Result<(), EnvError> {
         match self.rest.len() {
             0 => Ok(()),

@@ -1,11 +1,11 @@
-"""Runs episodes in Python's Gymnasium for parity.rs: one JSON request a line in, one JSON answer a line out."""
+"""Python's Gymnasium for the tests in this folder: one JSON request a line in, one JSON answer a line out."""
 
 import json
 import sys
 import types
 import warnings
 
-# Gymnasium's MuJoCo tasks import their video writer even where nothing is drawn.
+# Gymnasium's MuJoCo tasks import their video writer even if nothing is drawn.
 sys.modules["imageio"] = types.ModuleType("imageio")
 
 import gymnasium
@@ -93,7 +93,28 @@ def transition(request):
     return {"jacobian": numpy.hstack([states, controls]).flatten().tolist()}
 
 
-WORK = {"transition": transition, "episodes": episodes, "initial_states": initial_states, "random_numbers": random_numbers}
+def cart_pole_steps(request):
+    """Random single steps of CartPole-v1: state, force, next state."""
+    env = gymnasium.make("CartPole-v1").unwrapped
+    rng = numpy.random.default_rng(0)
+    rows = []
+    for _ in range(request["count"]):
+        env.reset(seed=0)
+        x = rng.uniform(-1, 1, 4) * [2.0, 3.0, 0.2, 3.0]
+        env.state = tuple(x)
+        a = int(rng.integers(2))
+        env.step(a)
+        rows.append([*map(float, x), 10.0 if a else -10.0, *map(float, env.state)])
+    return rows
+
+
+WORK = {
+    "cart_pole_steps": cart_pole_steps,
+    "episodes": episodes,
+    "initial_states": initial_states,
+    "random_numbers": random_numbers,
+    "transition": transition,
+}
 
 for line in sys.stdin:
     request = json.loads(line)

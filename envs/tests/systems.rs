@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
-use std::path::PathBuf;
-use std::process::Command;
+mod python;
 
 use liprl_envs::systems::{CartPole, Model, Pendulum};
 use liprl_envs::{Env, NumpyRng, Options, make};
+use python::Python;
 use serde_json::{Value, json};
 
 fn options(value: Value) -> Options {
@@ -46,27 +46,11 @@ fn the_pendulum_is_gymnasiums() {
     assert!(make("Hopper-v5", &Options::new()).unwrap().model().is_none());
 }
 
-/// CartPole-v1 of Python's Gymnasium, whose force is ±10, on 300 random steps.
+/// Compares 300 random steps with CartPole-v1 of Python's Gymnasium, whose force is ±10.
 #[test]
 fn the_cart_pole_is_gymnasiums() {
-    let script = "
-import json, gymnasium, numpy
-env = gymnasium.make('CartPole-v1').unwrapped
-rng = numpy.random.default_rng(0)
-rows = []
-for _ in range(300):
-    env.reset(seed=0)
-    x = rng.uniform(-1, 1, 4) * [2.0, 3.0, 0.2, 3.0]
-    env.state = tuple(x)
-    a = int(rng.integers(2))
-    env.step(a)
-    rows.append([*map(float, x), 10.0 if a else -10.0, *map(float, env.state)])
-print(json.dumps(rows))
-";
-    let python = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.deps/venv/bin/python");
-    let output = Command::new(python).args(["-c", script]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let rows: Vec<Vec<f64>> = serde_json::from_slice(&output.stdout).unwrap();
+    let answer = Python::start().ask(&json!({"work": "cart_pole_steps", "count": 300}));
+    let rows: Vec<Vec<f64>> = serde_json::from_value(answer).unwrap();
     assert_eq!(rows.len(), 300);
     let model = CartPole::default();
     let mut next = [0.0; 4];

@@ -1,11 +1,10 @@
-//! Gymnasium's classic control tasks with continuous actions, its cart-pole with a continuous force among them.
+//! Gymnasium's classic control tasks with continuous actions, among them its cart-pole with a continuous force.
 
 mod cart_pole;
-mod env;
 mod mountain_car;
 mod pendulum;
 
-use crate::EnvEntry;
+use crate::entry::EnvEntry;
 
 /// The tasks.
 pub(crate) const ENTRIES: &[EnvEntry] = &[pendulum::ENTRY, mountain_car::ENTRY, cart_pole::ENTRY];

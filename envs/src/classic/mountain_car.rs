@@ -1,10 +1,15 @@
 //! MountainCarContinuous-v0: drive an underpowered car up a hill.
 //!
 //! Gymnasium keeps this task's state in f32 between steps and mixes it with f64 inside a step by NumPy's promotion
-//! rules; a trajectory is only equal if every addition and comparison happens in the same precision.
+//! rules. A trajectory is only equal if every addition and comparison happens in the same precision.
 
-use crate::classic::env::{ClassicEnv, State, Task};
-use crate::{BoxSpace, EnvEntry, EnvError, Given, NumpyRng, OptionDoc, OptionValue};
+use crate::entry::EnvEntry;
+use crate::error::EnvError;
+use crate::given::Given;
+use crate::numpy_rng::NumpyRng;
+use crate::options::{OptionDoc, OptionValue};
+use crate::space::BoxSpace;
+use crate::task::{Task, TaskEnv};
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
     id: "MountainCarContinuous-v0",
@@ -12,9 +17,9 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
     max_episode_steps: Some(999),
     options: &[OptionDoc::new("goal_velocity", OptionValue::Number(0.0), "Least velocity at the goal that counts.")],
     build: |given| {
-        let task = MountainCar { goal_velocity: given.number("goal_velocity")? };
-        let bounds = (&[MIN_POSITION, -MAX_SPEED][..], &[MAX_POSITION, MAX_SPEED][..]);
-        Ok(ClassicEnv::build(given, task, bounds, BoxSpace::uniform(1, -1.0, 1.0)))
+        let car = MountainCar { goal_velocity: given.number("goal_velocity")?, state: [0.0; 2], stored: false };
+        let observations = BoxSpace { low: vec![MIN_POSITION, -MAX_SPEED], high: vec![MAX_POSITION, MAX_SPEED] };
+        Ok(TaskEnv::boxed(given, observations.rounded(), BoxSpace::uniform(1, -1.0, 1.0), car))
     },
 };
 
@@ -25,12 +30,15 @@ const MAX_SPEED: f64 = 0.07;
 const POWER: f64 = 0.0015;
 const GRAVITY: f64 = 0.0025;
 
-/// State: position, velocity, and 1 once the state has been stored in f32 (after the first step).
 struct MountainCar {
     goal_velocity: f64,
+    /// Position and velocity.
+    state: [f64; 2],
+    /// True once the state has been stored in f32 (after the first step).
+    stored: bool,
 }
 
-/// Rounds to f32 where Python computes in f32.
+/// Rounds to f32 when Python computes in f32.
 fn at(single: bool, x: f64) -> f64 {
     if single { f64::from(x as f32) } else { x }
 }
@@ -45,21 +53,17 @@ impl Task for MountainCar {
         }
     }
 
-    fn initial(&self, rng: &mut NumpyRng, options: &Given) -> Result<State, EnvError> {
+    fn reset(&mut self, rng: &mut NumpyRng, options: &Given) -> Result<(), EnvError> {
         let (low, high) = (options.number("low")?, options.number("high")?);
         if low > high {
             return Err(options.bad("low", format!("{low} is above `high`, {high}")));
         }
-        Ok([rng.uniform(low, high), 0.0, 0.0, 0.0])
+        (self.state, self.stored) = ([rng.uniform(low, high), 0.0], false);
+        Ok(())
     }
 
-    fn can_terminate(&self) -> bool {
-        true
-    }
-
-    fn advance(&self, state: &mut State, action: &[f64]) -> (f64, bool) {
-        let [position, velocity, stored, _] = *state;
-        let stored = stored == 1.0;
+    fn advance(&mut self, action: &[f64]) -> (f64, bool) {
+        let ([position, velocity], stored) = (self.state, self.stored);
         let force = action[0].clamp(-1.0, 1.0);
         let change = force * POWER - GRAVITY * at(stored, 3.0 * position).cos();
         // A clipped force is a plain Python number, which does not lift an f32 velocity to f64; nor does a clipped
@@ -79,11 +83,24 @@ impl Task for MountainCar {
         }
         let terminated = position >= bound(GOAL_POSITION) && velocity >= at(single, self.goal_velocity);
         let reward = if terminated { 100.0 } else { 0.0 } - action[0] * action[0] * 0.1;
-        *state = [at(true, position), at(true, velocity), 1.0, 0.0];
+        (self.state, self.stored) = ([at(true, position), at(true, velocity)], true);
         (reward, terminated)
     }
 
-    fn observe(&self, state: &State, obs: &mut [f64]) {
-        obs.copy_from_slice(&[at(true, state[0]), at(true, state[1])]);
+    fn observe(&mut self, obs: &mut [f64]) {
+        obs.copy_from_slice(&self.state.map(|x| at(true, x)));
+    }
+
+    fn can_terminate(&self) -> bool {
+        true
+    }
+
+    fn state(&self) -> Vec<f64> {
+        vec![self.state[0], self.state[1], f64::from(self.stored)]
+    }
+
+    fn set_state(&mut self, state: &[f64]) -> Result<(), String> {
+        (self.state, self.stored) = ([state[0], state[1]], state[2] == 1.0);
+        Ok(())
     }
 }

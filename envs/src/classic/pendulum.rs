@@ -2,9 +2,15 @@
 
 use std::f64::consts::PI;
 
-use crate::classic::env::{ClassicEnv, State, Task};
-use crate::systems::{self, Model};
-use crate::{BoxSpace, EnvEntry, EnvError, Given, NumpyRng, OptionDoc, OptionValue};
+use crate::entry::EnvEntry;
+use crate::error::EnvError;
+use crate::given::Given;
+use crate::model::{Model, wrap};
+use crate::numpy_rng::NumpyRng;
+use crate::options::{OptionDoc, OptionValue};
+use crate::space::BoxSpace;
+use crate::systems::Pendulum;
+use crate::task::{Task, TaskEnv};
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
     id: "Pendulum-v1",
@@ -12,11 +18,10 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
     max_episode_steps: Some(200),
     options: &[OptionDoc::new("g", OptionValue::Number(10.0), "Gravity, metres per second squared.")],
     build: |given| {
-        let bounds = [1.0, 1.0, MAX_SPEED];
-        let task =
-            Pendulum { equations: systems::Pendulum { gravity: given.number("g")?, ..systems::Pendulum::default() } };
+        let equations = Pendulum { gravity: given.number("g")?, ..Pendulum::default() };
+        let observations = BoxSpace::symmetric(&[1.0, 1.0, MAX_SPEED]).rounded();
         let actions = BoxSpace::uniform(1, -MAX_TORQUE, MAX_TORQUE);
-        Ok(ClassicEnv::build(given, task, (&bounds.map(|x| -x), &bounds), actions))
+        Ok(TaskEnv::boxed(given, observations, actions, PendulumTask { equations, state: [0.0; 2] }))
     },
 };
 
@@ -25,13 +30,15 @@ const MAX_TORQUE: f64 = 2.0;
 /// Seconds per step.
 const DT: f64 = 0.05;
 
-/// State: angle from upright (radians, not wrapped) and angular velocity. Mass and length are 1.
-struct Pendulum {
-    /// The same system for those who differentiate it.
-    equations: systems::Pendulum,
+/// Mass and length are 1.
+struct PendulumTask {
+    /// The same system in differentiable form.
+    equations: Pendulum,
+    /// Angle from upright (radians, not wrapped) and angular velocity.
+    state: [f64; 2],
 }
 
-impl Task for Pendulum {
+impl Task for PendulumTask {
     fn reset_options(&self) -> &'static [OptionDoc] {
         const {
             &[
@@ -41,31 +48,42 @@ impl Task for Pendulum {
         }
     }
 
-    fn initial(&self, rng: &mut NumpyRng, options: &Given) -> Result<State, EnvError> {
+    fn reset(&mut self, rng: &mut NumpyRng, options: &Given) -> Result<(), EnvError> {
         let (angle, speed) = (options.number("x_init")?, options.number("y_init")?);
-        Ok([rng.uniform(-angle, angle), rng.uniform(-speed, speed), 0.0, 0.0])
+        self.state = [rng.uniform(-angle, angle), rng.uniform(-speed, speed)];
+        Ok(())
+    }
+
+    fn advance(&mut self, action: &[f64]) -> (f64, bool) {
+        let [angle, speed] = self.state;
+        let torque = action[0].clamp(-MAX_TORQUE, MAX_TORQUE);
+        let wrapped = wrap(angle);
+        let cost = wrapped * wrapped + 0.1 * (speed * speed) + 0.001 * (torque * torque);
+        let acceleration = 3.0 * self.equations.gravity / 2.0 * angle.sin() + 3.0 * torque;
+        let speed = (speed + acceleration * DT).clamp(-MAX_SPEED, MAX_SPEED);
+        self.state = [angle + speed * DT, speed];
+        (-cost, false)
+    }
+
+    fn observe(&mut self, obs: &mut [f64]) {
+        let [angle, speed] = self.state;
+        obs.copy_from_slice(&[angle.cos(), angle.sin(), speed].map(|x| f64::from(x as f32)));
     }
 
     fn can_terminate(&self) -> bool {
         false
     }
 
-    fn advance(&self, state: &mut State, action: &[f64]) -> (f64, bool) {
-        let [angle, speed, ..] = *state;
-        let torque = action[0].clamp(-MAX_TORQUE, MAX_TORQUE);
-        let wrapped = (angle + PI).rem_euclid(2.0 * PI) - PI;
-        let cost = wrapped * wrapped + 0.1 * (speed * speed) + 0.001 * (torque * torque);
-        let acceleration = 3.0 * self.equations.gravity / 2.0 * angle.sin() + 3.0 * torque;
-        let speed = (speed + acceleration * DT).clamp(-MAX_SPEED, MAX_SPEED);
-        *state = [angle + speed * DT, speed, 0.0, 0.0];
-        (-cost, false)
-    }
-
     fn model(&self) -> Option<&dyn Model> {
         Some(&self.equations)
     }
 
-    fn observe(&self, state: &State, obs: &mut [f64]) {
-        obs.copy_from_slice(&[state[0].cos(), state[0].sin(), state[1]].map(|x| f64::from(x as f32)));
+    fn state(&self) -> Vec<f64> {
+        self.state.to_vec()
+    }
+
+    fn set_state(&mut self, state: &[f64]) -> Result<(), String> {
+        self.state.copy_from_slice(state);
+        Ok(())
     }
 }

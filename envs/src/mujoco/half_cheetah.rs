@@ -1,56 +1,43 @@
 //! HalfCheetah-v5: a two-legged planar robot runs forwards.
 
-use crate::mujoco::common::{
-    EXCLUDE_POSITIONS, add_normal, add_uniform, ctrl_cost_weight, exclude_current_positions, forward_reward_weight,
-    frame_skip, reset_noise_scale, sum_of_squares, xml_file,
-};
-use crate::mujoco::env::{Info, MujocoEnv, Task};
+use crate::entry::EnvEntry;
+use crate::mujoco::common::{Info, add_normal, add_uniform, sum_of_squares};
+use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
-use crate::{EnvEntry, NumpyRng};
+use crate::mujoco::simulation::{MujocoTask, Simulation};
+use crate::numpy_rng::NumpyRng;
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
     id: "HalfCheetah-v5",
     doc: "A two-legged planar robot runs forwards.",
     max_episode_steps: Some(1000),
-    options: &[
-        xml_file("half_cheetah.xml"),
-        frame_skip(5),
-        forward_reward_weight(1.0),
-        ctrl_cost_weight(0.1),
-        reset_noise_scale(0.1),
-        exclude_current_positions(),
-    ],
+    options: HalfCheetah::OPTIONS,
     build: |given| {
-        let task = HalfCheetah {
-            forward_weight: given.number("forward_reward_weight")?,
-            ctrl_weight: given.number("ctrl_cost_weight")?,
-            noise: given.number("reset_noise_scale")?,
-            skip: usize::from(given.flag(EXCLUDE_POSITIONS)?),
-        };
-        MujocoEnv::build(given, [1, 1, 1, 1, 0], |_| Ok(Box::new(task)))
+        let task = HalfCheetah::read(given)?;
+        let sim = Sim::load(given, &task.xml_file, task.frame_skip, [1, 1, 1, 1, 0])?;
+        Ok(Simulation::env(given, sim, task))
     },
 };
 
-struct HalfCheetah {
-    forward_weight: f64,
-    ctrl_weight: f64,
-    noise: f64,
-    skip: usize,
+options! {
+    struct HalfCheetah {
+        xml_file: String = OptionValue::text("half_cheetah.xml"),
+        frame_skip: u32 = Count(5),
+        forward_reward_weight: f64 = Number(1.0),
+        ctrl_cost_weight: f64 = Number(0.1),
+        reset_noise_scale: f64 = NonNegative(0.1),
+        exclude_current_positions_from_observation: bool = Flag(true),
+    }
 }
 
-impl Task for HalfCheetah {
+impl MujocoTask for HalfCheetah {
     fn randomise(&self, rng: &mut NumpyRng, qpos: &mut [f64], qvel: &mut [f64]) {
-        add_uniform(rng, self.noise, qpos);
-        add_normal(rng, self.noise, qvel);
-    }
-
-    fn observe(&self, sim: &Sim, obs: &mut Vec<f64>) {
-        obs.extend_from_slice(&sim.qpos()[self.skip..]);
-        obs.extend_from_slice(sim.qvel());
+        add_uniform(rng, self.reset_noise_scale, qpos);
+        add_normal(rng, self.reset_noise_scale, qvel);
     }
 
     fn hidden_positions(&self) -> Option<usize> {
-        Some(self.skip)
+        Some(usize::from(self.exclude_current_positions_from_observation))
     }
 
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
@@ -62,8 +49,8 @@ impl Task for HalfCheetah {
     }
 
     fn reward(&self, sim: &Sim, [x_velocity, _]: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
-        let forward = self.forward_weight * x_velocity;
-        let ctrl = self.ctrl_weight * sum_of_squares(action);
+        let forward = self.forward_reward_weight * x_velocity;
+        let ctrl = self.ctrl_cost_weight * sum_of_squares(action);
         info.extend([
             ("x_position", sim.qpos()[0]),
             ("x_velocity", x_velocity),

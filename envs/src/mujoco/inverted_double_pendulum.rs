@@ -1,33 +1,37 @@
 //! InvertedDoublePendulum-v5: balance two poles, one on the other, on a cart.
 
-use crate::mujoco::common::{add_normal, add_uniform, frame_skip, healthy_reward, reset_noise_scale, xml_file};
-use crate::mujoco::env::{Info, MujocoEnv, Task};
+use crate::entry::EnvEntry;
+use crate::mujoco::common::{Info, add_normal, add_uniform};
+use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
-use crate::{EnvEntry, NumpyRng};
+use crate::mujoco::simulation::{MujocoTask, Simulation};
+use crate::numpy_rng::NumpyRng;
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
     id: "InvertedDoublePendulum-v5",
     doc: "Balance two poles, one on the other, on a cart.",
     max_episode_steps: Some(1000),
-    options: &[xml_file("inverted_double_pendulum.xml"), frame_skip(5), healthy_reward(10.0), reset_noise_scale(0.1)],
+    options: InvertedDoublePendulum::OPTIONS,
     build: |given| {
-        let task = InvertedDoublePendulum {
-            healthy_reward: given.number("healthy_reward")?,
-            noise: given.number("reset_noise_scale")?,
-        };
-        MujocoEnv::build(given, [3, 3, 1, 1, 1], |_| Ok(Box::new(task)))
+        let task = InvertedDoublePendulum::read(given)?;
+        let sim = Sim::load(given, &task.xml_file, task.frame_skip, [3, 3, 1, 1, 1])?;
+        Ok(Simulation::env(given, sim, task))
     },
 };
 
-struct InvertedDoublePendulum {
-    healthy_reward: f64,
-    noise: f64,
+options! {
+    struct InvertedDoublePendulum {
+        xml_file: String = OptionValue::text("inverted_double_pendulum.xml"),
+        frame_skip: u32 = Count(5),
+        healthy_reward: f64 = Number(10.0),
+        reset_noise_scale: f64 = NonNegative(0.1),
+    }
 }
 
-impl Task for InvertedDoublePendulum {
+impl MujocoTask for InvertedDoublePendulum {
     fn randomise(&self, rng: &mut NumpyRng, qpos: &mut [f64], qvel: &mut [f64]) {
-        add_uniform(rng, self.noise, qpos);
-        add_normal(rng, self.noise, qvel);
+        add_uniform(rng, self.reset_noise_scale, qpos);
+        add_normal(rng, self.reset_noise_scale, qvel);
     }
 
     fn observe(&self, sim: &Sim, obs: &mut Vec<f64>) {

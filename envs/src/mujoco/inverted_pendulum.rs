@@ -1,34 +1,36 @@
 //! InvertedPendulum-v5: balance a pole on a cart.
 
-use crate::mujoco::common::{add_uniform, frame_skip, reset_noise_scale, xml_file};
-use crate::mujoco::env::{Info, MujocoEnv, Task};
+use crate::entry::EnvEntry;
+use crate::mujoco::common::{Info, add_uniform};
+use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
-use crate::{EnvEntry, NumpyRng};
+use crate::mujoco::simulation::{MujocoTask, Simulation};
+use crate::numpy_rng::NumpyRng;
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
     id: "InvertedPendulum-v5",
     doc: "Balance a pole on a cart.",
     max_episode_steps: Some(1000),
-    options: &[xml_file("inverted_pendulum.xml"), frame_skip(2), reset_noise_scale(0.01)],
+    options: InvertedPendulum::OPTIONS,
     build: |given| {
-        let noise = given.number("reset_noise_scale")?;
-        MujocoEnv::build(given, [2, 2, 1, 1, 0], |_| Ok(Box::new(InvertedPendulum { noise })))
+        let task = InvertedPendulum::read(given)?;
+        let sim = Sim::load(given, &task.xml_file, task.frame_skip, [2, 2, 1, 1, 0])?;
+        Ok(Simulation::env(given, sim, task))
     },
 };
 
-struct InvertedPendulum {
-    noise: f64,
+options! {
+    struct InvertedPendulum {
+        xml_file: String = OptionValue::text("inverted_pendulum.xml"),
+        frame_skip: u32 = Count(2),
+        reset_noise_scale: f64 = NonNegative(0.01),
+    }
 }
 
-impl Task for InvertedPendulum {
+impl MujocoTask for InvertedPendulum {
     fn randomise(&self, rng: &mut NumpyRng, qpos: &mut [f64], qvel: &mut [f64]) {
-        add_uniform(rng, self.noise, qpos);
-        add_uniform(rng, self.noise, qvel);
-    }
-
-    fn observe(&self, sim: &Sim, obs: &mut Vec<f64>) {
-        obs.extend_from_slice(sim.qpos());
-        obs.extend_from_slice(sim.qvel());
+        add_uniform(rng, self.reset_noise_scale, qpos);
+        add_uniform(rng, self.reset_noise_scale, qvel);
     }
 
     fn hidden_positions(&self) -> Option<usize> {

@@ -1,21 +1,22 @@
-//! Gymnasium's MuJoCo tasks, version 5: one short file per task over one shared environment.
+//! Gymnasium's MuJoCo tasks, version 5: one short file per task over one shared simulation.
 
 mod ant;
 mod common;
-mod env;
 mod half_cheetah;
 mod hopper;
 mod humanoid;
 mod humanoid_standup;
 mod inverted_double_pendulum;
 mod inverted_pendulum;
+mod options;
 mod pusher;
 mod reacher;
 mod sim;
+mod simulation;
 mod swimmer;
 mod walker2d;
 
-use crate::EnvEntry;
+use crate::entry::EnvEntry;
 
 /// The tasks, simplest first.
 pub(crate) const ENTRIES: &[EnvEntry] = &[

@@ -1,45 +1,48 @@
 //! Pusher-v5: an arm of seven joints pushes a cylinder to a goal.
 
-use crate::mujoco::common::{add_uniform, difference, frame_skip, reward_weight, sum_of_squares, xml_file};
-use crate::mujoco::env::{Info, MujocoEnv, Task};
+use crate::entry::EnvEntry;
+use crate::mujoco::common::{Info, add_uniform, difference, sum_of_squares};
+use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
-use crate::{EnvEntry, NumpyRng};
+use crate::mujoco::simulation::{MujocoTask, Simulation};
+use crate::numpy_rng::NumpyRng;
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
     id: "Pusher-v5",
     doc: "An arm of seven joints pushes a cylinder to a goal.",
     max_episode_steps: Some(100),
-    options: &[
-        xml_file("pusher_v5.xml"),
-        frame_skip(5),
-        reward_weight("reward_near_weight", 0.5, "Cost per metre between the arm's tip and the cylinder."),
-        reward_weight("reward_dist_weight", 1.0, "Cost per metre between the cylinder and the goal."),
-        reward_weight("reward_control_weight", 0.1, "Cost per squared control."),
-    ],
+    options: PusherOptions::OPTIONS,
     build: |given| {
-        let near_weight = given.number("reward_near_weight")?;
-        let dist_weight = given.number("reward_dist_weight")?;
-        let ctrl_weight = given.number("reward_control_weight")?;
-        MujocoEnv::build(given, [11, 11, 1, 1, 0], |sim| {
-            let [tip, object, goal] = sim.named_bodies(given, ["tips_arm", "object", "goal"])?;
-            Ok(Box::new(Pusher { near_weight, dist_weight, ctrl_weight, tip, object, goal }))
-        })
+        let options = PusherOptions::read(given)?;
+        let sim = Sim::load(given, &options.xml_file, options.frame_skip, [11, 11, 1, 1, 0])?;
+        let [tip, object, goal] = sim.named_bodies(given, ["tips_arm", "object", "goal"])?;
+        Ok(Simulation::env(given, sim, Pusher { options, tip, object, goal }))
     },
 };
+
+options! {
+    struct PusherOptions {
+        xml_file: String = OptionValue::text("pusher_v5.xml"),
+        frame_skip: u32 = Count(5),
+        /// Cost per metre between the arm's tip and the cylinder.
+        reward_near_weight: f64 = Number(0.5),
+        /// Cost per metre between the cylinder and the goal.
+        reward_dist_weight: f64 = Number(1.0),
+        reward_control_weight: f64 = Number(0.1),
+    }
+}
 
 /// Joints of the arm; the cylinder's and the goal's coordinates follow them.
 const JOINTS: usize = 7;
 
 struct Pusher {
-    near_weight: f64,
-    dist_weight: f64,
-    ctrl_weight: f64,
+    options: PusherOptions,
     tip: usize,
     object: usize,
     goal: usize,
 }
 
-impl Task for Pusher {
+impl MujocoTask for Pusher {
     fn randomise(&self, rng: &mut NumpyRng, qpos: &mut [f64], qvel: &mut [f64]) {
         // The cylinder lies anywhere but near the goal, which is at the origin of its own coordinates.
         let cylinder = loop {
@@ -69,9 +72,9 @@ impl Task for Pusher {
 
     fn reward(&self, sim: &Sim, _velocity: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
         let object = sim.xpos()[self.object];
-        let near = -difference(object, sim.xpos()[self.tip]).1 * self.near_weight;
-        let dist = -difference(object, sim.xpos()[self.goal]).1 * self.dist_weight;
-        let ctrl = -sum_of_squares(action) * self.ctrl_weight;
+        let near = -difference(object, sim.xpos()[self.tip]).1 * self.options.reward_near_weight;
+        let dist = -difference(object, sim.xpos()[self.goal]).1 * self.options.reward_dist_weight;
+        let ctrl = -sum_of_squares(action) * self.options.reward_control_weight;
         info.extend([("reward_dist", dist), ("reward_ctrl", ctrl), ("reward_near", near)]);
         (dist + ctrl + near, false)
     }

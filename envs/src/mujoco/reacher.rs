@@ -1,37 +1,42 @@
 //! Reacher-v5: a two-joint arm reaches a random target.
 
-use crate::mujoco::common::{add_uniform, difference, frame_skip, reward_weight, sum_of_squares, xml_file};
-use crate::mujoco::env::{Info, MujocoEnv, Task};
+use crate::entry::EnvEntry;
+use crate::mujoco::common::{Info, add_uniform, difference, sum_of_squares};
+use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
-use crate::{EnvEntry, NumpyRng};
+use crate::mujoco::simulation::{MujocoTask, Simulation};
+use crate::numpy_rng::NumpyRng;
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
     id: "Reacher-v5",
     doc: "A two-joint arm reaches a random target.",
     max_episode_steps: Some(50),
-    options: &[
-        xml_file("reacher.xml"),
-        frame_skip(2),
-        reward_weight("reward_dist_weight", 1.0, "Cost per metre between fingertip and target."),
-        reward_weight("reward_control_weight", 1.0, "Cost per squared control."),
-    ],
+    options: ReacherOptions::OPTIONS,
     build: |given| {
-        let (dist_weight, ctrl_weight) = (given.number("reward_dist_weight")?, given.number("reward_control_weight")?);
-        MujocoEnv::build(given, [4, 4, 1, 1, 0], |sim| {
-            let [fingertip, target] = sim.named_bodies(given, ["fingertip", "target"])?;
-            Ok(Box::new(Reacher { dist_weight, ctrl_weight, fingertip, target }))
-        })
+        let options = ReacherOptions::read(given)?;
+        let sim = Sim::load(given, &options.xml_file, options.frame_skip, [4, 4, 1, 1, 0])?;
+        let [fingertip, target] = sim.named_bodies(given, ["fingertip", "target"])?;
+        Ok(Simulation::env(given, sim, Reacher { options, fingertip, target }))
     },
 };
 
+options! {
+    struct ReacherOptions {
+        xml_file: String = OptionValue::text("reacher.xml"),
+        frame_skip: u32 = Count(2),
+        /// Cost per metre between fingertip and target.
+        reward_dist_weight: f64 = Number(1.0),
+        reward_control_weight: f64 = Number(1.0),
+    }
+}
+
 struct Reacher {
-    dist_weight: f64,
-    ctrl_weight: f64,
+    options: ReacherOptions,
     fingertip: usize,
     target: usize,
 }
 
-impl Task for Reacher {
+impl MujocoTask for Reacher {
     fn randomise(&self, rng: &mut NumpyRng, qpos: &mut [f64], qvel: &mut [f64]) {
         add_uniform(rng, 0.1, qpos);
         let target = qpos.len() - 2;
@@ -62,8 +67,8 @@ impl Task for Reacher {
 
     fn reward(&self, sim: &Sim, _velocity: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
         let (_, distance) = difference(sim.xpos()[self.fingertip], sim.xpos()[self.target]);
-        let dist = -distance * self.dist_weight;
-        let ctrl = -sum_of_squares(action) * self.ctrl_weight;
+        let dist = -distance * self.options.reward_dist_weight;
+        let ctrl = -sum_of_squares(action) * self.options.reward_control_weight;
         info.extend([("reward_dist", dist), ("reward_ctrl", ctrl)]);
         (dist + ctrl, false)
     }

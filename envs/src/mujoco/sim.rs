@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 use mujoco_rs::logging::set_log_handler;
 use mujoco_rs::prelude::{MjData, MjLogMessage, MjModel, MjtLogLevel, MjtObjBase, MjtState};
 
-use crate::{BoxSpace, EnvError, Given};
+use crate::error::EnvError;
+use crate::given::Given;
+use crate::space::BoxSpace;
 
-/// Everything that the next step depends on.
+/// The part of MuJoCo's state that the next step depends on: all of it.
 const STATE: u32 = MjtState::mjSTATE_INTEGRATION as u32;
 
 /// A model and its data. Environments of the same file share one model.
@@ -18,15 +20,29 @@ pub(super) struct Sim {
     frame_skip: u32,
 }
 
+/// Least numbers of positions, velocities, actuators, bodies and sites that a model needs for a task.
+pub(super) type Needs = [usize; 5];
+
 impl Sim {
     /// Loads the model `xml_file`: a path if it begins with `.`, `/` or `~`, else one of Gymnasium's.
-    pub(super) fn load(xml_file: &str, frame_skip: u32) -> Result<Self, String> {
-        let data = MjData::try_new(shared_model(&model_path(xml_file)?)?).map_err(|e| e.to_string())?;
-        Ok(Self { data, frame_skip })
+    pub(super) fn load(given: &Given, xml_file: &str, frame_skip: u32, needs: Needs) -> Result<Self, EnvError> {
+        let data = model_path(xml_file)
+            .and_then(|path| shared_model(&path))
+            .and_then(|model| MjData::try_new(model).map_err(|e| e.to_string()))
+            .map_err(|problem| EnvError::Simulator { id: given.spec.id.clone(), problem })?;
+        let sim = Self { data, frame_skip };
+        let names = ["positions", "velocities", "actuators", "bodies", "sites"];
+        for ((name, found), needed) in names.iter().zip(sim.sizes()).zip(needs) {
+            if found < needed {
+                let problem = format!("the model has {found} {name}, this task needs at least {needed}");
+                return Err(given.bad("xml_file", problem));
+            }
+        }
+        Ok(sim)
     }
 
-    /// Back to the model's initial state, then to these positions and velocities, everything derived from them
-    /// computed.
+    /// Returns to the model's initial state, sets these positions and velocities, and computes all that is derived
+    /// from them.
     pub(super) fn set(&mut self, qpos: &[f64], qvel: &[f64]) {
         self.data.reset();
         self.data.qpos_mut().copy_from_slice(qpos);
@@ -34,8 +50,8 @@ impl Sim {
         self.data.forward();
     }
 
-    /// Moves one of (positions, velocities); what is derived from them is computed by the next step. False where there is none of that
-    /// index.
+    /// Moves one of (positions, velocities); the next step computes all that is derived from them. Returns false if the
+    /// index is out of range.
     pub(super) fn nudge(&mut self, index: usize, by: f64) -> bool {
         let positions = self.data.qpos().len();
         let coordinate = match index.checked_sub(positions) {
@@ -45,7 +61,7 @@ impl Sim {
         coordinate.map(|x| *x += by).is_some()
     }
 
-    /// One control step of `frame_skip` simulation steps, then the contact forces on the bodies.
+    /// Advances by one control step of `frame_skip` simulation steps, then computes the contact forces on the bodies.
     pub(super) fn advance(&mut self, ctrl: &[f64]) {
         self.data.ctrl_mut().copy_from_slice(ctrl);
         for _ in 0..self.frame_skip {
@@ -64,19 +80,19 @@ impl Sim {
         self.data.model().opt().timestep
     }
 
-    /// Positions and velocities before any noise.
-    pub(super) fn initial(&self) -> (Vec<f64>, Vec<f64>) {
-        (self.data.model().qpos0().to_vec(), vec![0.0; self.qvel().len()])
+    /// Positions before any noise; the velocities are zero.
+    pub(super) fn initial_qpos(&self) -> &[f64] {
+        self.data.model().qpos0()
     }
 
     /// The actuators' ranges, rounded to f32 as Gymnasium's action spaces are.
     pub(super) fn action_space(&self) -> BoxSpace {
         let range = self.data.model().actuator_ctrlrange();
-        let side = |i: usize| range.iter().map(|bounds| f64::from(bounds[i] as f32)).collect();
-        BoxSpace { low: side(0), high: side(1) }
+        let side = |i: usize| range.iter().map(|bounds| bounds[i]).collect();
+        BoxSpace { low: side(0), high: side(1) }.rounded()
     }
 
-    /// Index of a body given by name or index.
+    /// Index of a body given by name or index; `None` if the model does not have it.
     pub(super) fn body(&self, name: &str) -> Option<usize> {
         let by_index = || name.parse().ok().filter(|index| *index < self.xpos().len());
         self.data.model().name_to_id(MjtObjBase::mjOBJ_BODY, name).or_else(by_index)
@@ -92,7 +108,7 @@ impl Sim {
     }
 
     /// Numbers of positions, velocities, actuators, bodies and sites.
-    pub(super) fn sizes(&self) -> [usize; 5] {
+    fn sizes(&self) -> Needs {
         let sites = self.data.site_xpos().len();
         [self.qpos().len(), self.qvel().len(), self.ctrl().len(), self.xpos().len(), sites]
     }
@@ -128,8 +144,8 @@ impl Sim {
     }
 
     /// The bodies' masses, kilograms.
-    pub(super) fn masses(&self) -> Vec<f64> {
-        self.data.model().body_mass().to_vec()
+    pub(super) fn masses(&self) -> &[f64] {
+        self.data.model().body_mass()
     }
 
     /// Inertias and masses of the bodies, world first.
@@ -162,23 +178,18 @@ impl Sim {
         (self.data.ten_length(), self.data.ten_velocity())
     }
 
-    /// Length of [`Sim::state`].
-    pub(super) fn state_len(&self) -> usize {
-        self.data.model().state_size(STATE)
-    }
-
-    /// Everything that the next step depends on.
+    /// The state that the next step depends on.
     pub(super) fn state(&self) -> Box<[f64]> {
         self.data.state(STATE)
     }
 
-    /// Takes back a state; quantities derived from it are computed by the next step.
+    /// Takes back a state; the next step computes the quantities derived from it.
     pub(super) fn set_state(&mut self, state: &[f64]) -> Result<(), String> {
         self.data.set_state(state, STATE).map_err(|e| e.to_string())
     }
 }
 
-/// The file of a model: one of Gymnasium's in the assets folder, or the user's own.
+/// Path of a model: one of Gymnasium's in the assets folder, or the user's own.
 fn model_path(xml_file: &str) -> Result<PathBuf, String> {
     let path = if xml_file.starts_with(['.', '/']) {
         PathBuf::from(xml_file)
@@ -192,7 +203,8 @@ fn model_path(xml_file: &str) -> Result<PathBuf, String> {
         return Ok(path);
     }
     Err(format!(
-        "there is no model file {}; run `cargo xtask setup`, or set LIPRL_MUJOCO_ASSETS to the folder of Gymnasium's models",
+        "there is no model file {}; \
+         run `cargo xtask setup`, or set LIPRL_MUJOCO_ASSETS to the folder of Gymnasium's models",
         path.display()
     ))
 }
@@ -203,7 +215,7 @@ static MODELS: Mutex<Vec<(PathBuf, Weak<MjModel>)>> = Mutex::new(Vec::new());
 fn shared_model(path: &Path) -> Result<Arc<MjModel>, String> {
     let mut models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
     static LOG: Once = Once::new();
-    // SAFETY: nothing of MuJoCo runs yet, because everything here begins with a model, and this is the first.
+    // SAFETY: no MuJoCo code runs yet, because every use begins with a model, and this is the first.
     LOG.call_once(|| unsafe { set_log_handler(report) });
     models.retain(|(_, model)| model.strong_count() > 0);
     if let Some(model) = models.iter().find(|(known, _)| known == path).and_then(|(_, model)| model.upgrade()) {
@@ -215,12 +227,12 @@ fn shared_model(path: &Path) -> Result<Arc<MjModel>, String> {
     Ok(model)
 }
 
-/// MuJoCo's messages, which it would otherwise also append to a file in the current folder. Of models that use an
-/// attribute to be dropped, as Gymnasium's do, it complains at every loading; that is left out.
+/// Prints MuJoCo's warnings, which it would otherwise also append to a file in the current folder. Notices of deprecated
+/// attributes are left out: Gymnasium's models use some, and every load would print them.
 fn report(message: &MjLogMessage) {
     let grave = matches!(message.level(), MjtLogLevel::mjLOG_WARNING | MjtLogLevel::mjLOG_ERROR);
     if grave && !message.subject().contains("is deprecated") {
-        // A closed stderr is no reason to stop.
+        // A closed stderr must not stop the simulation.
         let _ = writeln!(std::io::stderr(), "MuJoCo: {}", message.subject());
     }
 }

@@ -1,56 +1,43 @@
 //! Swimmer-v5: a planar chain of three links swims forwards.
 
-use crate::mujoco::common::{
-    EXCLUDE_POSITIONS, add_uniform, ctrl_cost_weight, exclude_current_positions, forward_reward_weight, frame_skip,
-    plane_position, reset_noise_scale, sum_of_squares, xml_file,
-};
-use crate::mujoco::env::{Info, MujocoEnv, Task};
+use crate::entry::EnvEntry;
+use crate::mujoco::common::{Info, add_uniform, plane_position, sum_of_squares};
+use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
-use crate::{EnvEntry, NumpyRng};
+use crate::mujoco::simulation::{MujocoTask, Simulation};
+use crate::numpy_rng::NumpyRng;
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
     id: "Swimmer-v5",
     doc: "A planar chain of three links swims forwards.",
     max_episode_steps: Some(1000),
-    options: &[
-        xml_file("swimmer.xml"),
-        frame_skip(4),
-        forward_reward_weight(1.0),
-        ctrl_cost_weight(1e-4),
-        reset_noise_scale(0.1),
-        exclude_current_positions(),
-    ],
+    options: Swimmer::OPTIONS,
     build: |given| {
-        let task = Swimmer {
-            forward_weight: given.number("forward_reward_weight")?,
-            ctrl_weight: given.number("ctrl_cost_weight")?,
-            noise: given.number("reset_noise_scale")?,
-            skip: 2 * usize::from(given.flag(EXCLUDE_POSITIONS)?),
-        };
-        MujocoEnv::build(given, [2, 2, 1, 1, 0], |_| Ok(Box::new(task)))
+        let task = Swimmer::read(given)?;
+        let sim = Sim::load(given, &task.xml_file, task.frame_skip, [2, 2, 1, 1, 0])?;
+        Ok(Simulation::env(given, sim, task))
     },
 };
 
-struct Swimmer {
-    forward_weight: f64,
-    ctrl_weight: f64,
-    noise: f64,
-    skip: usize,
+options! {
+    struct Swimmer {
+        xml_file: String = OptionValue::text("swimmer.xml"),
+        frame_skip: u32 = Count(4),
+        forward_reward_weight: f64 = Number(1.0),
+        ctrl_cost_weight: f64 = Number(1e-4),
+        reset_noise_scale: f64 = NonNegative(0.1),
+        exclude_current_positions_from_observation: bool = Flag(true),
+    }
 }
 
-impl Task for Swimmer {
+impl MujocoTask for Swimmer {
     fn randomise(&self, rng: &mut NumpyRng, qpos: &mut [f64], qvel: &mut [f64]) {
-        add_uniform(rng, self.noise, qpos);
-        add_uniform(rng, self.noise, qvel);
-    }
-
-    fn observe(&self, sim: &Sim, obs: &mut Vec<f64>) {
-        obs.extend_from_slice(&sim.qpos()[self.skip..]);
-        obs.extend_from_slice(sim.qvel());
+        add_uniform(rng, self.reset_noise_scale, qpos);
+        add_uniform(rng, self.reset_noise_scale, qvel);
     }
 
     fn hidden_positions(&self) -> Option<usize> {
-        Some(self.skip)
+        Some(2 * usize::from(self.exclude_current_positions_from_observation))
     }
 
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
@@ -62,8 +49,8 @@ impl Task for Swimmer {
     }
 
     fn reward(&self, sim: &Sim, [x, y]: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool) {
-        let forward = self.forward_weight * x;
-        let ctrl = self.ctrl_weight * sum_of_squares(action);
+        let forward = self.forward_reward_weight * x;
+        let ctrl = self.ctrl_cost_weight * sum_of_squares(action);
         plane_position(sim, info);
         info.extend([("x_velocity", x), ("y_velocity", y), ("reward_forward", forward), ("reward_ctrl", -ctrl)]);
         (forward - ctrl, false)

@@ -1,15 +1,16 @@
-//! The cart-pole with Gymnasium's dynamics, pushed by a continuous force, at quadratic cost. `CartPoleContinuous-v0` (`crate::classic`) is the same plant as
-//! mbrl-lib's task: rewarded for each step upright.
+//! The cart-pole with Gymnasium's dynamics, pushed by a continuous force, at quadratic cost. `CartPoleContinuous-v0`
+//! (`crate::classic`) is the same plant as mbrl-lib's task: rewarded for each step upright.
 
-use std::borrow::Cow;
+use crate::entry::EnvEntry;
+use crate::matrix::Matrix;
+use crate::model::{Model, Quadratic};
+use crate::options::{OptionDoc, OptionValue};
+use crate::space::BoxSpace;
+use crate::systems::angle::AngleObservation;
+use crate::systems::options::{self, START, START_MEAN, number, positive, scalar, start_width};
+use crate::systems::system::System;
 
-use super::env::SystemEnv;
-use super::model::{AngleObservation, Model, Quadratic};
-use super::options::{self, START, START_MEAN, positive, start_width};
-use crate::systems::Matrix;
-use crate::{BoxSpace, EnvEntry, MatrixOption, OptionDoc, OptionValue};
-
-/// Where Gymnasium's task is lost: 2.4 m off the centre, 12° off upright.
+/// Bounds beyond which Gymnasium's task is lost: 2.4 m off the centre, 12° off upright.
 const LOST: [f64; 4] = [2.4, f64::INFINITY, 12.0 * std::f64::consts::PI / 180.0, f64::INFINITY];
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
@@ -17,19 +18,15 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
     doc: "Balance a pole on a cart by a force in newtons, at quadratic cost: Gymnasium's CartPole as a control problem.",
     max_episode_steps: Some(500),
     options: &[
-        OptionDoc::new("g", OptionValue::Number(9.8), "Gravity, metres per second squared."),
-        OptionDoc::new("cart_mass", OptionValue::Number(1.0), "Kilograms."),
-        OptionDoc::new("pole_mass", OptionValue::Number(0.1), "Kilograms."),
-        OptionDoc::new("half_length", OptionValue::Number(0.5), "Half the pole's length, metres."),
-        OptionDoc::new("dt", OptionValue::Number(0.02), "Seconds between steps (explicit Euler)."),
-        OptionDoc::new(
-            "max_force",
-            OptionValue::Number(10.0),
-            "Largest force, newtons; beyond it an action counts as this.",
-        ),
+        number("g", 9.8, "Gravity, metres per second squared."),
+        number("cart_mass", 1.0, "Kilograms."),
+        number("pole_mass", 0.1, "Kilograms."),
+        number("half_length", 0.5, "Half the pole's length, metres."),
+        number("dt", 0.02, "Seconds between steps (explicit Euler)."),
+        number("max_force", 10.0, "Largest force, newtons; beyond it an action counts as this."),
         OptionDoc::new(
             "observation",
-            OptionValue::Text(Cow::Borrowed("angle")),
+            OptionValue::text("angle"),
             "`angle`: x, ẋ, θ (not wrapped), θ̇. `trig`: x, ẋ, cos θ, sin θ, θ̇. θ is 0 upright.",
         ),
         OptionDoc::new(
@@ -37,12 +34,8 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
             OptionValue::Flag(false),
             "End the episode 2.4 m off the centre or 12° off upright, as Gymnasium does.",
         ),
-        OptionDoc::new(
-            "q",
-            OptionValue::Matrix(MatrixOption::Scalar(1.0)),
-            "Weight of (x, ẋ, θ, θ̇) in the cost: a number, a list (the diagonal) or a list of rows.",
-        ),
-        OptionDoc::new("r", OptionValue::Matrix(MatrixOption::Scalar(1.0)), "Force's weight in the cost."),
+        scalar("q", 1.0, "Weight of (x, ẋ, θ, θ̇) in the cost: a number, a list (the diagonal) or a list of rows."),
+        scalar("r", 1.0, "Force's weight in the cost."),
         START,
         START_MEAN,
         start_width(&[0.05]),
@@ -65,12 +58,13 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
         }
         let limit = cart_pole.max_force;
         let bounds = given.flag("terminate_when_lost")?.then(|| LOST.to_vec());
-        SystemEnv::build(given, cart_pole, limit, space, bounds)
+        System::env(given, cart_pole, limit, space, bounds)
     },
 };
 
-/// State (x, ẋ, θ, θ̇), θ from upright. With M = cart + pole mass, l half the pole's length, F the force clipped to ± max_force:
-/// h = (F + m l θ̇² sin θ)/M, θ̈ = (g sin θ − h cos θ)/(l (4/3 − m cos²θ/M)), ẍ = h − m l θ̈ cos θ/M, then explicit Euler.
+/// State (x, ẋ, θ, θ̇), θ from upright. With M = cart + pole mass, l half the pole's length and F the force clipped to
+/// ± max_force: h = (F + m l θ̇² sin θ)/M, θ̈ = (g sin θ − h cos θ)/(l (4/3 − m cos²θ/M)), ẍ = h − m l θ̈ cos θ/M, then
+/// explicit Euler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CartPole {
     /// Metres per second squared.
@@ -85,7 +79,7 @@ pub struct CartPole {
     pub dt: f64,
     /// Newtons.
     pub max_force: f64,
-    /// What is seen of a state.
+    /// The form of the observation.
     pub observation: AngleObservation,
     /// Cost of (x, ẋ, θ, θ̇) and force.
     pub weights: Quadratic,
@@ -214,7 +208,7 @@ impl Model for CartPole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systems::model::testing::check;
+    use crate::systems::testing::check;
 
     #[test]
     fn derivatives_are_those_of_the_step() {

@@ -2,26 +2,19 @@
 
 use std::borrow::Cow;
 
-use super::Matrix;
-use super::env::SystemEnv;
-use super::model::{Model, Quadratic};
-use super::options::{self, START, START_MEAN, positive, start_width};
-use crate::{BoxSpace, Env, EnvEntry, EnvError, Given, MatrixOption, OptionDoc, OptionValue};
+use crate::entry::EnvEntry;
+use crate::env::Env;
+use crate::error::EnvError;
+use crate::given::Given;
+use crate::matrix::Matrix;
+use crate::model::{Model, Quadratic};
+use crate::options::{MatrixOption, OptionDoc, OptionValue};
+use crate::space::BoxSpace;
+use crate::systems::options::{self, START, START_MEAN, diagonal, number, positive, scalar, start_width};
+use crate::systems::system::System;
 
 /// Steps of an episode of the linear systems.
 const HORIZON: Option<u32> = Some(150);
-
-const fn number(name: &'static str, default: f64, doc: &'static str) -> OptionDoc {
-    OptionDoc::new(name, OptionValue::Number(default), doc)
-}
-
-const fn scalar(name: &'static str, default: f64, doc: &'static str) -> OptionDoc {
-    OptionDoc::new(name, OptionValue::Matrix(MatrixOption::Scalar(default)), doc)
-}
-
-const fn diagonal(name: &'static str, default: &'static [f64], doc: &'static str) -> OptionDoc {
-    OptionDoc::new(name, OptionValue::Matrix(MatrixOption::List(Cow::Borrowed(default))), doc)
-}
 
 const Q_DOC: &str =
     "State's weight in the cost: a number (times the identity), a list (the diagonal) or a list of rows.";
@@ -41,17 +34,16 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
             OptionValue::Matrix(MatrixOption::Rows { columns: 2, values: Cow::Borrowed(&[1.0, 0.1, 0.0, 1.0]) }),
             "A, a list of rows.",
         ),
-        OptionDoc::new(
-            "b",
-            OptionValue::Matrix(MatrixOption::List(Cow::Borrowed(&[0.005, 0.1]))),
-            "B, a list of rows, or a plain list for a single input.",
-        ),
+        diagonal("b", &[0.005, 0.1], "B, a list of rows, or a plain list for a single input."),
         scalar("q", 1.0, Q_DOC),
         scalar("r", 1.0, R_DOC),
         OptionDoc::new(
             "dt",
             OptionValue::NonNegative(0.0),
-            "0: A and B advance one step. Above 0: they are those of ẋ = A x + B u, and a step is so many seconds of a held input.",
+            concat!(
+                "0: A and B advance one step. ",
+                "Above 0: they are those of ẋ = A x + B u, and a step is so many seconds of a held input."
+            ),
         ),
         number("action_limit", 10.0, LIMIT_DOC),
         START,
@@ -64,10 +56,7 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
             MatrixOption::List(column) => Matrix::column(column),
             _ => options::rows(given, "b")?,
         };
-        let weights = |m| options::weights(given, a.rows, m);
-        let linear = Linear::new(a.clone(), b.clone(), weights(b.columns)?);
-        let linear = linear.map_err(|(option, problem)| given.bad(option, problem))?;
-        let dt = given.number("dt")?;
+        let (linear, dt) = (linear(given, a, b)?, given.number("dt")?);
         environment(given, if dt > 0.0 { linear.held(dt) } else { linear })
     },
 };
@@ -125,24 +114,27 @@ pub(super) const UPRIGHT_PENDULUM: EnvEntry = EnvEntry {
         // θ̇⁺ = θ̇ + (pull θ + 3u) dt, θ⁺ = θ + θ̇⁺ dt.
         let a = [1.0 + pull * dt * dt, dt, pull * dt, 1.0];
         let a = Matrix { rows: 2, columns: 2, values: a.to_vec() };
-        let linear = Linear::new(a, Matrix::column(&[3.0 * dt * dt, 3.0 * dt]), options::weights(given, 2, 1)?);
-        let mut linear = linear.map_err(|(option, problem)| given.bad(option, problem))?;
-        linear.dt = dt;
-        environment(given, linear)
+        let linear = linear(given, a, Matrix::column(&[3.0 * dt * dt, 3.0 * dt]))?;
+        environment(given, Linear { dt, ..linear })
     },
 };
 
 /// ẍ = −stiffness x − damping ẋ + u with a held input.
 fn second_order(given: &Given, stiffness: f64, damping: f64) -> Result<Box<dyn Env>, EnvError> {
     let a = Matrix { rows: 2, columns: 2, values: vec![0.0, 1.0, -stiffness, -damping] };
-    let linear = Linear::new(a, Matrix::column(&[0.0, 1.0]), options::weights(given, 2, 1)?);
-    let linear = linear.map_err(|(option, problem)| given.bad(option, problem))?;
+    let linear = linear(given, a, Matrix::column(&[0.0, 1.0]))?;
     environment(given, linear.held(positive(given, "dt")?))
+}
+
+/// The system of A and B with the weights given.
+fn linear(given: &Given, a: Matrix, b: Matrix) -> Result<Linear, EnvError> {
+    let weights = options::weights(given, a.rows, b.columns)?;
+    Linear::new(a, b, weights).map_err(|(option, problem)| given.bad(option, problem))
 }
 
 fn environment(given: &Given, linear: Linear) -> Result<Box<dyn Env>, EnvError> {
     let space = BoxSpace::uniform(linear.state_dim(), f64::NEG_INFINITY, f64::INFINITY);
-    SystemEnv::build(given, linear, positive(given, "action_limit")?, space, None)
+    System::env(given, linear, positive(given, "action_limit")?, space, None)
 }
 
 /// x⁺ = A x + B u.
@@ -183,11 +175,6 @@ impl Linear {
     pub fn held(self, dt: f64) -> Self {
         let (a, b) = Matrix::hold(&self.a, &self.b, dt);
         Self { a, b, dt, ..self }
-    }
-
-    /// A and B.
-    pub fn matrices(&self) -> (&Matrix, &Matrix) {
-        (&self.a, &self.b)
     }
 }
 
@@ -231,7 +218,7 @@ impl Model for Linear {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systems::model::testing::check;
+    use crate::systems::testing::check;
 
     #[test]
     fn derivatives_are_those_of_the_step() {

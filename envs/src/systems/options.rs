@@ -1,11 +1,57 @@
-//! Matrices, weights and starts out of a config.
+//! Options that several systems share: matrices, cost weights and the initial distribution.
 
 use std::borrow::Cow;
 
-use super::{AngleObservation, Matrix, Quadratic};
-use crate::{EnvError, Given, MatrixOption, NumpyRng, OptionDoc, OptionValue};
+use crate::error::EnvError;
+use crate::given::Given;
+use crate::matrix::Matrix;
+use crate::model::Quadratic;
+use crate::numpy_rng::NumpyRng;
+use crate::options::{MatrixOption, OptionDoc, OptionValue};
+use crate::systems::angle::AngleObservation;
 
-/// Where episodes start.
+/// A number option.
+pub(super) const fn number(name: &'static str, default: f64, doc: &'static str) -> OptionDoc {
+    OptionDoc::new(name, OptionValue::Number(default), doc)
+}
+
+/// A matrix option whose default is a multiple of the identity.
+pub(super) const fn scalar(name: &'static str, default: f64, doc: &'static str) -> OptionDoc {
+    OptionDoc::new(name, OptionValue::Matrix(MatrixOption::Scalar(default)), doc)
+}
+
+/// A matrix option whose default is a diagonal, or a single column.
+pub(super) const fn diagonal(name: &'static str, default: &'static [f64], doc: &'static str) -> OptionDoc {
+    OptionDoc::new(name, OptionValue::Matrix(MatrixOption::List(Cow::Borrowed(default))), doc)
+}
+
+/// The shape of the initial distribution.
+pub(super) const START: OptionDoc = OptionDoc::new(
+    "start",
+    OptionValue::text("box"),
+    concat!(
+        "How episodes start: `box`, uniformly within start_width of start_mean; ",
+        "or `gaussian`, start_width being the standard deviation."
+    ),
+);
+
+/// The centre of the initial distribution.
+pub(super) const START_MEAN: OptionDoc = OptionDoc::new(
+    "start_mean",
+    OptionValue::list(&[]),
+    "Centre of the initial states, one number for each coordinate; empty: zero.",
+);
+
+/// The width of the initial distribution, with the system's own default.
+pub(super) const fn start_width(default: &'static [f64]) -> OptionDoc {
+    OptionDoc::new(
+        "start_width",
+        OptionValue::list(default),
+        "Half-width of the box, or standard deviation; one number for each coordinate, or one for all.",
+    )
+}
+
+/// The distribution of initial states.
 #[derive(Clone, Debug)]
 pub(super) struct Start {
     gaussian: bool,
@@ -13,31 +59,8 @@ pub(super) struct Start {
     width: Vec<f64>,
 }
 
-/// The shape of the initial distribution.
-pub(super) const START: OptionDoc = OptionDoc::new(
-    "start",
-    OptionValue::Text(Cow::Borrowed("box")),
-    "How episodes start: `box`, uniformly within start_width of start_mean; or `gaussian`, start_width being the standard deviation.",
-);
-
-/// Its centre.
-pub(super) const START_MEAN: OptionDoc = OptionDoc::new(
-    "start_mean",
-    OptionValue::List(Cow::Borrowed(&[])),
-    "Centre of the initial states, one number for each coordinate; empty: zero.",
-);
-
-/// Its width, with the system's own default.
-pub(super) const fn start_width(default: &'static [f64]) -> OptionDoc {
-    OptionDoc::new(
-        "start_width",
-        OptionValue::List(Cow::Borrowed(default)),
-        "Half-width of the box, or standard deviation; one number for each coordinate, or one for all.",
-    )
-}
-
 impl Start {
-    /// The start that the options above describe, for a state of `n` numbers.
+    /// The distribution that the options above describe, for a state of `n` numbers.
     pub(super) fn read(given: &Given, n: usize) -> Result<Self, EnvError> {
         let gaussian = match given.text("start")? {
             "box" => false,
@@ -85,27 +108,7 @@ pub(super) fn weights(given: &Given, n: usize, m: usize) -> Result<Quadratic, En
     Ok(weights)
 }
 
-impl Quadratic {
-    /// The name of the weight that cannot be one, and why.
-    pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        if !self.state.is_symmetric() {
-            return Err(("q", "is not symmetric"));
-        }
-        if !self.input.is_symmetric() {
-            return Err(("r", "is not symmetric"));
-        }
-        // The shift lets a semidefinite matrix pass in spite of rounding.
-        if !self.state.is_positive_definite(1e-10) {
-            return Err(("q", "is not positive semidefinite: a state would be rewarded for being far away"));
-        }
-        if !self.input.is_positive_definite(0.0) {
-            return Err(("r", "is not positive definite: every input must cost something"));
-        }
-        Ok(())
-    }
-}
-
-/// A matrix that must be given by rows; a number stands for a 1 × 1 matrix.
+/// A matrix option that must be given by rows; a number stands for a 1 × 1 matrix.
 pub(super) fn rows(given: &Given, name: &str) -> Result<Matrix, EnvError> {
     match given.matrix(name)? {
         MatrixOption::Scalar(x) => Ok(Matrix::diagonal(&[*x])),
@@ -116,7 +119,7 @@ pub(super) fn rows(given: &Given, name: &str) -> Result<Matrix, EnvError> {
     }
 }
 
-/// A number that must be above zero.
+/// A number option that must be above zero.
 pub(super) fn positive(given: &Given, name: &str) -> Result<f64, EnvError> {
     let x = given.number(name)?;
     if x > 0.0 { Ok(x) } else { Err(given.bad(name, format!("must be above 0, found {x}"))) }

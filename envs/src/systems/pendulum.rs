@@ -1,40 +1,34 @@
 //! The torque-limited pendulum with Gymnasium's dynamics.
 
-use std::borrow::Cow;
 use std::f64::consts::PI;
 
-use super::env::SystemEnv;
-use super::model::{AngleObservation, Model, Quadratic};
-use super::options::{self, START, START_MEAN, positive, start_width};
-use crate::systems::Matrix;
-use crate::{BoxSpace, EnvEntry, MatrixOption, OptionDoc, OptionValue};
+use crate::entry::EnvEntry;
+use crate::matrix::Matrix;
+use crate::model::{Model, Quadratic};
+use crate::options::{OptionDoc, OptionValue};
+use crate::space::BoxSpace;
+use crate::systems::angle::AngleObservation;
+use crate::systems::options::{self, START, START_MEAN, diagonal, number, positive, scalar, start_width};
+use crate::systems::system::System;
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
     id: "PendulumSwingUp-v0",
     doc: "Swing a torque-limited pendulum up and hold it there.",
     max_episode_steps: Some(200),
     options: &[
-        OptionDoc::new("g", OptionValue::Number(10.0), "Gravity, metres per second squared."),
-        OptionDoc::new("mass", OptionValue::Number(1.0), "Kilograms."),
-        OptionDoc::new("length", OptionValue::Number(1.0), "Metres."),
-        OptionDoc::new("dt", OptionValue::Number(0.05), "Seconds between steps."),
-        OptionDoc::new(
-            "max_torque",
-            OptionValue::Number(2.0),
-            "Largest torque, newton metres; beyond it an action counts as this.",
-        ),
-        OptionDoc::new("max_speed", OptionValue::Number(8.0), "Largest speed, radians a second."),
+        number("g", 10.0, "Gravity, metres per second squared."),
+        number("mass", 1.0, "Kilograms."),
+        number("length", 1.0, "Metres."),
+        number("dt", 0.05, "Seconds between steps."),
+        number("max_torque", 2.0, "Largest torque, newton metres; beyond it an action counts as this."),
+        number("max_speed", 8.0, "Largest speed, radians a second."),
         OptionDoc::new(
             "observation",
-            OptionValue::Text(Cow::Borrowed("trig")),
+            OptionValue::text("trig"),
             "`trig`: cos θ, sin θ, θ̇. `angle`: θ (not wrapped), θ̇. θ is 0 upright.",
         ),
-        OptionDoc::new(
-            "q",
-            OptionValue::Matrix(MatrixOption::List(Cow::Borrowed(&[1.0, 0.1]))),
-            "Weight of (θ, θ̇) in the cost: a number, a list (the diagonal) or a list of rows.",
-        ),
-        OptionDoc::new("r", OptionValue::Matrix(MatrixOption::Scalar(0.001)), "Torque's weight in the cost."),
+        diagonal("q", &[1.0, 0.1], "Weight of (θ, θ̇) in the cost: a number, a list (the diagonal) or a list of rows."),
+        scalar("r", 0.001, "Torque's weight in the cost."),
         START,
         START_MEAN,
         start_width(&[PI, 1.0]),
@@ -51,16 +45,16 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
             weights: options::weights(given, 2, 1)?,
         };
         let high = match pendulum.observation {
-            AngleObservation::Trig => vec![1.0, 1.0, pendulum.max_speed],
-            AngleObservation::Angle => vec![f64::INFINITY, pendulum.max_speed],
+            AngleObservation::Trig => &[1.0, 1.0, pendulum.max_speed][..],
+            AngleObservation::Angle => &[f64::INFINITY, pendulum.max_speed],
         };
-        let space = BoxSpace { low: high.iter().map(|x| -x).collect(), high };
-        let limit = pendulum.max_torque;
-        SystemEnv::build(given, pendulum, limit, space, None)
+        let (space, limit) = (BoxSpace::symmetric(high), pendulum.max_torque);
+        System::env(given, pendulum, limit, space, None)
     },
 };
 
-/// θ̇⁺ = clip(θ̇ + (3g/2l sin θ + 3/(ml²) u) dt, ± max_speed), θ⁺ = θ + θ̇⁺ dt; u clipped to ± max_torque. State (θ, θ̇), θ from upright.
+/// State (θ, θ̇), θ from upright. θ̇⁺ = clip(θ̇ + (3g/2l sin θ + 3/(ml²) u) dt, ± max_speed), θ⁺ = θ + θ̇⁺ dt; u is
+/// clipped to ± max_torque.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pendulum {
     /// Metres per second squared.
@@ -75,7 +69,7 @@ pub struct Pendulum {
     pub max_torque: f64,
     /// Radians a second.
     pub max_speed: f64,
-    /// What is seen of a state.
+    /// The form of the observation.
     pub observation: AngleObservation,
     /// Cost of (θ, θ̇) and torque.
     pub weights: Quadratic,
@@ -148,10 +142,10 @@ impl Model for Pendulum {
         next[0] = x[0] + next[1] * self.dt;
     }
 
-    /// The Jacobians are affine in cos θ, so those of its least and largest value span all.
+    /// The Jacobians are affine in cos θ, so those of its least and greatest value span all of them.
     fn jacobian_hull(&self, low: &[f64], high: &[f64]) -> Option<Vec<(Matrix, Matrix)>> {
         let (pull, push) = self.accelerations();
-        // Gravity may be negative: a pendulum that hangs where θ is 0.
+        // Gravity may be negative: a pendulum that hangs at θ = 0.
         let fastest = low[1].abs().max(high[1].abs()) + (pull.abs() + push * self.max_torque) * self.dt;
         if low[0] < -PI || high[0] > PI || fastest > self.max_speed {
             return None;
@@ -191,7 +185,7 @@ impl Model for Pendulum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systems::model::testing::check;
+    use crate::systems::testing::check;
 
     #[test]
     fn derivatives_are_those_of_the_step() {

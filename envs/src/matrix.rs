@@ -1,4 +1,4 @@
-//! Row-major matrices: only what a system needs. Decompositions are the control crate's work.
+//! Row-major matrices with the few operations that a system needs. Decompositions are left to the control code.
 
 /// A matrix of f64, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,14 +12,14 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// The matrix of these rows; none where their lengths differ or there is nothing.
+    /// The matrix of these rows; `None` if their lengths differ or there are no entries.
     pub fn from_rows(rows: &[&[f64]]) -> Option<Self> {
         let columns = rows.first()?.len();
         let whole = columns > 0 && rows.iter().all(|row| row.len() == columns);
         whole.then(|| Self { rows: rows.len(), columns, values: rows.concat() })
     }
 
-    /// Zeros.
+    /// The matrix of zeros.
     pub fn zeros(rows: usize, columns: usize) -> Self {
         Self { rows, columns, values: vec![0.0; rows * columns] }
     }
@@ -67,16 +67,16 @@ impl Matrix {
         product
     }
 
-    /// Whether it equals its transpose to rounding.
-    pub(super) fn is_symmetric(&self) -> bool {
+    /// True if the matrix equals its transpose up to rounding.
+    pub(crate) fn is_symmetric(&self) -> bool {
         let size = self.values.iter().fold(0.0f64, |size, x| size.max(x.abs()));
         self.rows == self.columns
             && (0..self.rows).all(|i| (0..i).all(|j| (self.at(i, j) - self.at(j, i)).abs() <= 1e-12 * size))
     }
 
-    /// Whether it is positive definite once `shift` times the largest entry is added to the diagonal: Cholesky's pivots decide. Symmetry is
-    /// assumed.
-    pub(super) fn is_positive_definite(&self, shift: f64) -> bool {
+    /// True if the matrix is positive definite once `shift` times its largest entry is added to the diagonal. Symmetry
+    /// is assumed; Cholesky's pivots decide.
+    pub(crate) fn is_positive_definite(&self, shift: f64) -> bool {
         let n = self.rows;
         let size = self.values.iter().fold(0.0f64, |size, x| size.max(x.abs()));
         let mut factor = Self::zeros(n, n);
@@ -94,8 +94,8 @@ impl Matrix {
         true
     }
 
-    /// The matrix exponential, by Taylor's series after scaling to a norm of at most ½ and squaring back: eighteen terms then leave less
-    /// than 1e-21.
+    /// The matrix exponential: Taylor's series after scaling to a norm of at most ½, then squaring. Eighteen terms leave
+    /// less than 1e-21.
     fn exp(&self) -> Self {
         let norm = (0..self.rows).map(|i| self.row(i).iter().map(|x| x.abs()).sum()).fold(0.0f64, f64::max);
         let squarings = if norm > 0.5 { (norm / 0.5).log2().ceil() as i32 } else { 0 };
@@ -110,9 +110,9 @@ impl Matrix {
         (0..squarings).fold(sum, |power, _| power.times(&power))
     }
 
-    /// What ẋ = A x + B u does in `dt` seconds while u is held: e^{A dt} and ∫₀^dt e^{As} ds B, both out of the exponential of
-    /// `[A B; 0 0] dt`.
-    pub(super) fn hold(a: &Self, b: &Self, dt: f64) -> (Self, Self) {
+    /// The discrete system of ẋ = A x + B u over `dt` seconds of a held input: e^{A dt} and ∫₀^dt e^{As} ds B. Both are
+    /// blocks of the exponential of `[A B; 0 0] dt`.
+    pub(crate) fn hold(a: &Self, b: &Self, dt: f64) -> (Self, Self) {
         let (n, size) = (a.rows, a.rows + b.columns);
         let mut both = Self::zeros(size, size);
         for i in 0..n {
