@@ -1,21 +1,27 @@
-//! The absorbing state of Discriminator-Actor-Critic (Kostrikov et al. 2019, section 4.2): a terminated episode goes
-//! on for ever in one extra state, so that the learned reward decides what termination is worth.
+//! The absorbing state of Discriminator-Actor-Critic (Kostrikov et al. 2019, section 4.2).
+//!
+//! A terminated episode continues for ever in one extra state, so that the learned reward decides the value of
+//! termination.
 
-use crate::{BoxSpace, Env, EnvError, EnvSpec, Frame, Options, StateReader, StateWriter, Step};
+use super::forward::forward;
+use crate::env::{Env, Options, Step};
+use crate::error::EnvError;
+use crate::space::BoxSpace;
+use crate::state::{StateReader, StateWriter};
 
-/// Appends to every observation an indicator, 0 in the task's own states. A step in which the task *terminates*
-/// returns the absorbing state (zeros, indicator 1) and does not end the episode. One further step, whose action
-/// is ignored and whose reward is 0, leads from the absorbing state to itself and is `truncated`: the state's value
-/// goes on past it. A time limit of the inner environment ends the episode as it always does.
+/// Appends to every observation an indicator: 0 in the task's own states, 1 in the absorbing state.
+///
+/// A step in which the task *terminates* returns the absorbing state (zeros, indicator 1) and does not end the episode.
+/// One further step leads from the absorbing state to itself and is `truncated`: the state keeps its value. The action of
+/// that step is ignored, and its reward is 0. A time limit of the inner environment ends the episode as usual.
 ///
 /// So a terminated episode of n steps becomes n + 1 transitions, none of them `terminated`:
-/// (sₙ₋₁, aₙ₋₁, absorbing) and (absorbing, any action, absorbing). [`AbsorbingState::is_absorbing`] tells which side
-/// of a transition is absorbing.
+/// (sₙ₋₁, aₙ₋₁, absorbing) and (absorbing, any action, absorbing).
 pub struct AbsorbingState {
     inner: Box<dyn Env>,
     observation_space: BoxSpace,
     absorbed: bool,
-    /// The further step has been taken.
+    /// True once the further step has been taken.
     over: bool,
 }
 
@@ -33,11 +39,7 @@ impl AbsorbingState {
         Self { inner, observation_space, absorbed: false, over: true }
     }
 
-    /// Whether an observation of such an environment is the absorbing state.
-    pub fn is_absorbing(obs: &[f64]) -> bool {
-        obs.last() == Some(&1.0)
-    }
-
+    /// The task's own part of an observation, and the indicator.
     fn split<'a>(&self, obs: &'a mut [f64]) -> Result<(&'a mut [f64], &'a mut f64), EnvError> {
         let (found, expected) = (obs.len(), self.observation_space.dim());
         match obs.split_last_mut() {
@@ -48,16 +50,10 @@ impl AbsorbingState {
 }
 
 impl Env for AbsorbingState {
-    fn spec(&self) -> &EnvSpec {
-        self.inner.spec()
-    }
+    forward!(spec action_space info render close);
 
     fn observation_space(&self) -> &BoxSpace {
         &self.observation_space
-    }
-
-    fn action_space(&self) -> &BoxSpace {
-        self.inner.action_space()
     }
 
     fn can_terminate(&self) -> bool {
@@ -94,10 +90,6 @@ impl Env for AbsorbingState {
         Ok(step)
     }
 
-    fn info(&self) -> &[(&'static str, f64)] {
-        self.inner.info()
-    }
-
     fn save(&self) -> Vec<u8> {
         let flags = u64::from(self.absorbed) | u64::from(self.over) << 1;
         StateWriter::new(KIND).word(flags).bytes(&self.inner.save()).finish()
@@ -110,13 +102,5 @@ impl Env for AbsorbingState {
         self.inner.restore(inner)?;
         (self.absorbed, self.over) = (flags & 1 == 1, flags & 2 == 2);
         Ok(())
-    }
-
-    fn render(&mut self) -> Result<Frame, EnvError> {
-        self.inner.render()
-    }
-
-    fn close(&mut self) {
-        self.inner.close();
     }
 }

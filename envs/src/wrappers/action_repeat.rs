@@ -2,9 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use crate::{BoxSpace, Env, EnvError, EnvSpec, Frame, Options, Step};
+use super::forward::forward;
+use crate::env::{Env, Options, Step};
+use crate::error::EnvError;
 
-/// Repeats each action; the reward is the sum over the repeats, which end early with the episode. `info` is the last
+/// Repeats each action. The reward is the sum over the repeats, which end early with the episode. `info` is the last
 /// repeat's.
 pub struct ActionRepeat {
     inner: Box<dyn Env>,
@@ -19,21 +21,7 @@ impl ActionRepeat {
 }
 
 impl Env for ActionRepeat {
-    fn spec(&self) -> &EnvSpec {
-        self.inner.spec()
-    }
-
-    fn observation_space(&self) -> &BoxSpace {
-        self.inner.observation_space()
-    }
-
-    fn action_space(&self) -> &BoxSpace {
-        self.inner.action_space()
-    }
-
-    fn can_terminate(&self) -> bool {
-        self.inner.can_terminate()
-    }
+    forward!(spec observation_space action_space can_terminate info render close);
 
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
         self.inner.reset(seed, options, obs)
@@ -51,23 +39,11 @@ impl Env for ActionRepeat {
         Ok(total)
     }
 
-    fn info(&self) -> &[(&'static str, f64)] {
-        self.inner.info()
-    }
-
     fn save(&self) -> Vec<u8> {
         self.inner.save()
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), EnvError> {
         self.inner.restore(state)
-    }
-
-    fn render(&mut self) -> Result<Frame, EnvError> {
-        self.inner.render()
-    }
-
-    fn close(&mut self) {
-        self.inner.close();
     }
 }

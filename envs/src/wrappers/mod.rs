@@ -2,6 +2,7 @@
 
 mod absorbing_state;
 mod action_repeat;
+mod forward;
 mod observation_noise;
 mod time_limit;
 

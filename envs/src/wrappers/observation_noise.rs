@@ -1,17 +1,21 @@
-//! Gaussian noise on what is observed.
+//! Gaussian noise on observations.
 
-use crate::{BoxSpace, Env, EnvError, EnvSpec, Frame, NumpyRng, Options, StateReader, StateWriter, Step};
+use super::forward::forward;
+use crate::env::{Env, Options, Step};
+use crate::error::EnvError;
+use crate::numpy_rng::NumpyRng;
+use crate::state::{StateReader, StateWriter};
 
 /// Adds independent normal noise to every coordinate of every observation; the task itself is not disturbed.
 pub struct ObservationNoise {
     inner: Box<dyn Env>,
     std: f64,
-    /// A stream of its own, so that the episode without noise is the same.
+    /// A separate stream, so that the noise does not change the episode itself.
     rng: NumpyRng,
 }
 
 const KIND: &str = "ObservationNoise";
-/// What sets the noise's stream apart from the task's under one seed.
+/// Separates the noise's stream from the task's under one seed.
 const PURPOSE: u32 = 0x6e6f_6973;
 
 impl ObservationNoise {
@@ -28,25 +32,7 @@ impl ObservationNoise {
 }
 
 impl Env for ObservationNoise {
-    fn spec(&self) -> &EnvSpec {
-        self.inner.spec()
-    }
-
-    fn observation_space(&self) -> &BoxSpace {
-        self.inner.observation_space()
-    }
-
-    fn action_space(&self) -> &BoxSpace {
-        self.inner.action_space()
-    }
-
-    fn can_terminate(&self) -> bool {
-        self.inner.can_terminate()
-    }
-
-    fn nudge(&mut self, coordinate: usize, by: f64) -> bool {
-        self.inner.nudge(coordinate, by)
-    }
+    forward!(spec observation_space action_space can_terminate nudge info render close);
 
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
         self.inner.reset(seed, options, obs)?;
@@ -63,10 +49,6 @@ impl Env for ObservationNoise {
         Ok(step)
     }
 
-    fn info(&self) -> &[(&'static str, f64)] {
-        self.inner.info()
-    }
-
     fn save(&self) -> Vec<u8> {
         StateWriter::new(KIND).rng(&self.rng).bytes(&self.inner.save()).finish()
     }
@@ -78,13 +60,5 @@ impl Env for ObservationNoise {
         self.inner.restore(inner)?;
         self.rng = rng;
         Ok(())
-    }
-
-    fn render(&mut self) -> Result<Frame, EnvError> {
-        self.inner.render()
-    }
-
-    fn close(&mut self) {
-        self.inner.close();
     }
 }

@@ -1,9 +1,11 @@
-//! Cuts an episode off after a number of steps.
+//! A limit on the steps of an episode.
 
-use crate::systems::Model;
-use crate::{BoxSpace, Env, EnvError, EnvSpec, Frame, Options, StateReader, StateWriter, Step};
+use super::forward::forward;
+use crate::env::{Env, EnvSpec, Options, Step};
+use crate::error::EnvError;
+use crate::state::{StateReader, StateWriter};
 
-/// Sets `truncated` on the given step of an episode, whether or not the task terminates on it as well.
+/// Sets `truncated` on the last step that the limit allows, even if the task terminates on it as well.
 pub struct TimeLimit {
     inner: Box<dyn Env>,
     spec: EnvSpec,
@@ -23,24 +25,10 @@ impl TimeLimit {
 }
 
 impl Env for TimeLimit {
+    forward!(observation_space action_space can_terminate nudge info model render close);
+
     fn spec(&self) -> &EnvSpec {
         &self.spec
-    }
-
-    fn observation_space(&self) -> &BoxSpace {
-        self.inner.observation_space()
-    }
-
-    fn action_space(&self) -> &BoxSpace {
-        self.inner.action_space()
-    }
-
-    fn can_terminate(&self) -> bool {
-        self.inner.can_terminate()
-    }
-
-    fn nudge(&mut self, coordinate: usize, by: f64) -> bool {
-        self.inner.nudge(coordinate, by)
     }
 
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
@@ -57,14 +45,6 @@ impl Env for TimeLimit {
         Ok(Step { truncated: step.truncated || self.elapsed == self.limit, ..step })
     }
 
-    fn info(&self) -> &[(&'static str, f64)] {
-        self.inner.info()
-    }
-
-    fn model(&self) -> Option<&dyn Model> {
-        self.inner.model()
-    }
-
     fn save(&self) -> Vec<u8> {
         StateWriter::new(KIND).word(u64::from(self.elapsed)).bytes(&self.inner.save()).finish()
     }
@@ -77,13 +57,5 @@ impl Env for TimeLimit {
         self.inner.restore(inner)?;
         self.elapsed = u32::try_from(elapsed).unwrap_or(u32::MAX);
         Ok(())
-    }
-
-    fn render(&mut self) -> Result<Frame, EnvError> {
-        self.inner.render()
-    }
-
-    fn close(&mut self) {
-        self.inner.close();
     }
 }

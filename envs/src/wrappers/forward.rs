@@ -1,0 +1,53 @@
+//! The methods of [`Env`](crate::Env) that a wrapper leaves to the environment inside.
+
+/// Implements the named methods of `Env` by calling them on `self.inner`.
+macro_rules! forward {
+    ($($method:ident)+) => { $(forward!(@ $method);)+ };
+    (@ spec) => {
+        fn spec(&self) -> &$crate::env::EnvSpec {
+            self.inner.spec()
+        }
+    };
+    (@ observation_space) => {
+        fn observation_space(&self) -> &$crate::space::BoxSpace {
+            self.inner.observation_space()
+        }
+    };
+    (@ action_space) => {
+        fn action_space(&self) -> &$crate::space::BoxSpace {
+            self.inner.action_space()
+        }
+    };
+    (@ can_terminate) => {
+        fn can_terminate(&self) -> bool {
+            self.inner.can_terminate()
+        }
+    };
+    (@ nudge) => {
+        fn nudge(&mut self, coordinate: usize, by: f64) -> bool {
+            self.inner.nudge(coordinate, by)
+        }
+    };
+    (@ info) => {
+        fn info(&self) -> &[(&'static str, f64)] {
+            self.inner.info()
+        }
+    };
+    (@ model) => {
+        fn model(&self) -> Option<&dyn $crate::model::Model> {
+            self.inner.model()
+        }
+    };
+    (@ render) => {
+        fn render(&mut self) -> Result<$crate::env::Frame, $crate::error::EnvError> {
+            self.inner.render()
+        }
+    };
+    (@ close) => {
+        fn close(&mut self) {
+            self.inner.close();
+        }
+    };
+}
+
+pub(super) use forward;
