@@ -1,7 +1,8 @@
 //! Environment steps per second against bare MuJoCo, in one run.
 //!
-//! `bare` is MuJoCo itself doing the same episodes: the same resets, `frame_skip` steps with the same controls and the
-//! contact forces, nothing else. `env` is `Env::step` behind the time limit; `batch` steps 16 environments.
+//! `bare` is MuJoCo itself on the same episodes: the same resets, `frame_skip` steps with the same
+//! controls, and the contact forces. `env` is `Env::step` behind the time limit; `batch` steps 16
+//! environments.
 //!
 //! `cargo bench -p liprl-envs`
 
@@ -26,7 +27,7 @@ fn actions(dim: usize, high: &[f64]) -> Vec<f64> {
     (0..STEPS * dim).map(|i| high[i % high.len()] * rng.uniform(-1.0, 1.0)).collect()
 }
 
-/// For each step the observation of the reset before it, if there was one.
+/// For each step, the observation of the reset before it; `None` without a reset.
 fn resets(env: &mut dyn Env, actions: &[f64]) -> Vec<Option<Vec<f64>>> {
     let mut obs = vec![0.0; env.observation_space().dim()];
     env.reset(Some(0), &Options::new(), &mut obs).unwrap();

@@ -10,13 +10,13 @@ use crate::state::{StateReader, StateWriter};
 
 /// Environments with equal spaces, stepped by one call.
 ///
-/// An environment whose episode ends is reset at once. The observation returned is the next episode's first, and
-/// [`BatchedEnv::final_obs`] keeps the finished episode's last. Results do not depend on the number of threads, because
-/// the environments share nothing that changes.
+/// An environment whose episode ends is reset at once. The observation returned is the next
+/// episode's first, and [`BatchedEnv::final_obs`] keeps the finished episode's last. Results do not
+/// depend on the number of threads, because the environments share nothing that changes.
 pub struct BatchedEnv {
     slots: Vec<Slot>,
-    /// The threads beside the caller's, which steps its share too: to wake a waiting thread costs as much as several
-    /// environment steps.
+    /// The threads beside the caller's, which steps its share too: to wake a waiting thread costs
+    /// as much as several environment steps.
     others: Option<rayon::ThreadPool>,
 }
 
@@ -77,7 +77,8 @@ impl BatchedEnv {
     /// Batches these environments, to be stepped by `threads` threads.
     ///
     /// # Errors
-    /// [`EnvError::BadBatch`] if `envs` is empty, their spaces differ, or the threads cannot be started.
+    /// [`EnvError::BadBatch`] if `envs` is empty, their spaces differ, or the threads cannot be
+    /// started.
     pub fn new(envs: Vec<Box<dyn Env>>, threads: usize) -> Result<Self, EnvError> {
         let bad = |problem: &str| Err(EnvError::BadBatch { problem: problem.to_owned() });
         let Some(first) = envs.first() else {
@@ -116,8 +117,8 @@ impl BatchedEnv {
         self.slots[0].env.action_space()
     }
 
-    /// Starts an episode in each environment. Environment `i` gets `seed + i`, as in Gymnasium's vector environments.
-    /// `obs` is `[count, obs_dim]`, row by row.
+    /// Starts an episode in each environment. Environment `i` gets `seed + i`, as in Gymnasium's
+    /// vector environments. `obs` is `[count, obs_dim]`, row by row.
     ///
     /// # Errors
     /// [`EnvError::WrongLength`], and the error of the first environment that fails.
@@ -130,7 +131,8 @@ impl BatchedEnv {
         Ok(())
     }
 
-    /// Advances each environment by one step. `actions` is `[count, act_dim]`, `obs` `[count, obs_dim]`.
+    /// Advances each environment by one step. `actions` is `[count, act_dim]`, `obs` `[count,
+    /// obs_dim]`.
     ///
     /// # Errors
     /// Those of [`BatchedEnv::reset`].
@@ -162,8 +164,8 @@ impl BatchedEnv {
         self.slots.iter().map(|slot| slot.step)
     }
 
-    /// The last observation of the episode that environment `index` finished in the last step; `None` if the episode
-    /// continues.
+    /// The last observation of the episode that environment `index` finished in the last step;
+    /// `None` if the episode continues.
     pub fn final_obs(&self, index: usize) -> Option<&[f64]> {
         self.slots.get(index).filter(|slot| slot.step.done()).map(|slot| slot.final_obs.as_slice())
     }

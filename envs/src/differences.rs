@@ -3,10 +3,12 @@
 use crate::env::Env;
 use crate::error::EnvError;
 
-/// ∂s'/∂(s, a) of one step from the present state, row-major `[O, O + A]`, by central differences of size `increment`.
+/// ∂s'/∂(s, a) of one step from the present state, row-major `[O, O + A]`, by central differences
+/// of size `increment`.
 ///
-/// Coordinates of the observation that are not state variables (contact forces) have columns of zeros. The environment
-/// is left as it was. `None` if no coordinate is a state variable ([`Env::nudge`]).
+/// Coordinates of the observation that are not state variables (contact forces) have columns of
+/// zeros. The environment is left as it was. `None` if no coordinate is a state variable
+/// ([`Env::nudge`]).
 ///
 /// # Errors
 /// Those of `step` and `restore`.

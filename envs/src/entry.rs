@@ -19,7 +19,8 @@ pub struct EnvEntry {
     pub max_episode_steps: Option<u32>,
     /// Options of the constructor.
     pub options: &'static [OptionDoc],
-    /// The constructor. It returns the bare task; [`make`](crate::make) puts the time limit around it.
+    /// The constructor. It returns the bare task; [`make`](crate::make) puts the time limit around
+    /// it.
     pub build: fn(&Given) -> Result<Box<dyn Env>, EnvError>,
 }
 

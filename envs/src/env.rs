@@ -38,11 +38,12 @@ pub struct EnvSpec {
     pub options: Options,
 }
 
-/// One environment. Observations and actions are f64 slices of the spaces' lengths; a step allocates nothing.
+/// One environment. Observations and actions are f64 slices of the spaces' lengths; a step
+/// allocates nothing.
 ///
-/// A caller resets before the first step and after every step that is `done`. A step without that reset is
-/// [`EnvError::NeedsReset`]. Actions outside the space go to the simulator as they are, as in Gymnasium. An action that
-/// is not finite is rejected.
+/// A caller resets before the first step and after every step that is `done`. A step without that
+/// reset is [`EnvError::NeedsReset`]. Actions outside the space go to the simulator as they are, as
+/// in Gymnasium. An action that is not finite is rejected.
 pub trait Env: Send {
     /// Id, time limit and options.
     fn spec(&self) -> &EnvSpec;
@@ -53,22 +54,22 @@ pub trait Env: Send {
     /// Bounds of the actions that `step` takes.
     fn action_space(&self) -> &BoxSpace;
 
-    /// Starts an episode and writes its first observation. A seed restarts the environment's generator, so the same
-    /// seed gives the same episode. Without a seed the generator goes on.
+    /// Starts an episode and writes its first observation. A seed restarts the environment's
+    /// generator, so the same seed gives the same episode. Without a seed the generator goes on.
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError>;
 
     /// Advances by one control step and writes the observation that follows.
     fn step(&mut self, action: &[f64], obs: &mut [f64]) -> Result<Step, EnvError>;
 
-    /// True if a step can be `terminated`. False promises that only time limits end episodes; an environment that
-    /// does not know returns true.
+    /// True if a step can be `terminated`. False promises that only time limits end episodes; an
+    /// environment that does not know returns true.
     fn can_terminate(&self) -> bool {
         true
     }
 
-    /// Moves the state so that this coordinate of the observation changes by `by` and no other state variable does.
-    /// The next step continues from there. Returns false, and moves nothing, if the coordinate is not a state
-    /// variable.
+    /// Moves the state so that this coordinate of the observation changes by `by` and no other
+    /// state variable does. The next step continues from there. Returns false, and moves nothing,
+    /// if the coordinate is not a state variable.
     fn nudge(&mut self, _coordinate: usize, _by: f64) -> bool {
         false
     }
@@ -82,13 +83,14 @@ pub trait Env: Send {
     /// Takes back a state that `save` of an equal environment wrote.
     fn restore(&mut self, state: &[u8]) -> Result<(), EnvError>;
 
-    /// The equations behind the steps, for planning and for attacks along a trajectory. `None` if the environment has
-    /// no differentiable form of them.
+    /// The equations behind the steps, for planning and for attacks along a trajectory. `None` if
+    /// the environment has no differentiable form of them.
     fn model(&self) -> Option<&dyn Model> {
         None
     }
 
-    /// A picture of the current state, or [`EnvError::CannotRender`] if the task cannot draw itself.
+    /// A picture of the current state, or [`EnvError::CannotRender`] if the task cannot draw
+    /// itself.
     fn render(&mut self) -> Result<Frame, EnvError> {
         Err(EnvError::CannotRender { id: self.spec().id.clone() })
     }

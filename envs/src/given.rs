@@ -30,8 +30,8 @@ impl Given {
         Ok(Self { spec, values })
     }
 
-    /// A number option. Here and in the methods below, a name that is not in the table or has another type there is
-    /// an error.
+    /// A number option. Here and in the methods below, a name that is not in the table or has
+    /// another type there is an error.
     pub fn number(&self, name: &str) -> Result<f64, EnvError> {
         self.get(name, "a number", |value| match value {
             OptionValue::Number(x) | OptionValue::NonNegative(x) => Some(*x),

@@ -1,9 +1,10 @@
 //! Environments of the `gymnasium-rs` crate as this crate's (feature `gymnasium-rs`).
 //!
-//! Environments of that crate need not be `Send`, borrow one another when wrapped, cannot be saved, and panic on bad
-//! input. So each lives on a thread of its own, where its owner builds it and serves it through a [`Session`]. A panic
-//! there becomes an error here. The saved state is the episode's seed and actions; `restore` plays them again, which is
-//! exact because every episode starts from a seed.
+//! Environments of that crate need not be `Send`, borrow one another when wrapped, cannot be saved,
+//! and panic on bad input. So each lives on a thread of its own, where its owner builds it and
+//! serves it through a [`Session`]. A panic there becomes an error here. The saved state is the
+//! episode's seed and actions; `restore` plays them again, which is exact because every episode
+//! starts from a seed.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -52,8 +53,9 @@ pub struct Session<A> {
     decode: fn(&[f64], &Space) -> A,
 }
 
-/// Decodes a one-dimensional action in [-1, 1] as one of the `n` moves of a discrete space, by equal intervals. Of two
-/// moves a negative action is the first and any other the second. `i32` is the action type of such environments.
+/// Decodes a one-dimensional action in [-1, 1] as one of the `n` moves of a discrete space, by
+/// equal intervals. Of two moves a negative action is the first and any other the second. `i32` is
+/// the action type of such environments.
 pub fn discrete(action: &[f64], space: &Space) -> i32 {
     let Space::Discrete(n) = space else { return 0 };
     let share = (action.first().copied().unwrap_or(0.0) + 1.0) / 2.0;
@@ -139,7 +141,8 @@ impl GymnasiumRs {
         Ok(env)
     }
 
-    /// Sends a request and waits for the answer; an error if the thread has ended, which it does by panicking.
+    /// Sends a request and waits for the answer; an error if the thread has ended, which it does by
+    /// panicking.
     fn request(&mut self, request: Request) -> Result<Answer, EnvError> {
         let sent = self.requests.send(request).is_ok();
         sent.then(|| self.answers.recv().ok()).flatten().ok_or_else(|| {

@@ -1,9 +1,10 @@
 //! Environments with Gymnasium's semantics, native in Rust.
 //!
-//! [`make`] builds any environment of the [`registry`] by Gymnasium's id; [`register`] adds a program's own. The
-//! MuJoCo and classic tasks equal Python's Gymnasium to 1e-10 on the same actions and start from the same states
-//! on the same seed; `tests/parity.rs` checks both against the Python package. The [`systems`] are given by their
-//! equations, which an environment returns from [`Env::model`].
+//! [`make`] builds any environment of the [`registry`] by Gymnasium's id; [`register`] adds a
+//! program's own. The MuJoCo and classic tasks equal Python's Gymnasium to 1e-10 on the same
+//! actions and start from the same states on the same seed; `tests/parity.rs` checks both against
+//! the Python package. The [`systems`] are given by their equations, which an environment returns
+//! from [`Env::model`].
 
 mod batched;
 mod classic;

@@ -1,4 +1,5 @@
-//! Row-major matrices with the few operations that a system needs. Decompositions are left to the control code.
+//! Row-major matrices with the few operations that a system needs. Decompositions are left to the
+//! control code.
 
 /// A matrix of f64, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,8 +75,8 @@ impl Matrix {
             && (0..self.rows).all(|i| (0..i).all(|j| (self.at(i, j) - self.at(j, i)).abs() <= 1e-12 * size))
     }
 
-    /// True if the matrix is positive definite once `shift` times its largest entry is added to the diagonal. Symmetry
-    /// is assumed; Cholesky's pivots decide.
+    /// True if the matrix is positive definite once `shift` times its largest entry is added to the
+    /// diagonal. Symmetry is assumed; Cholesky's pivots decide.
     pub(crate) fn is_positive_definite(&self, shift: f64) -> bool {
         let n = self.rows;
         let size = self.values.iter().fold(0.0f64, |size, x| size.max(x.abs()));
@@ -94,8 +95,8 @@ impl Matrix {
         true
     }
 
-    /// The matrix exponential: Taylor's series after scaling to a norm of at most ½, then squaring. Eighteen terms leave
-    /// less than 1e-21.
+    /// The matrix exponential: Taylor's series after scaling to a norm of at most ½, then squaring.
+    /// Eighteen terms leave less than 1e-21.
     fn exp(&self) -> Self {
         let norm = (0..self.rows).map(|i| self.row(i).iter().map(|x| x.abs()).sum()).fold(0.0f64, f64::max);
         let squarings = if norm > 0.5 { (norm / 0.5).log2().ceil() as i32 } else { 0 };
@@ -110,8 +111,8 @@ impl Matrix {
         (0..squarings).fold(sum, |power, _| power.times(&power))
     }
 
-    /// The discrete system of ẋ = A x + B u over `dt` seconds of a held input: e^{A dt} and ∫₀^dt e^{As} ds B. Both are
-    /// blocks of the exponential of `[A B; 0 0] dt`.
+    /// The discrete system of ẋ = A x + B u over `dt` seconds of a held input: e^{A dt} and ∫₀^dt
+    /// e^{As} ds B. Both are blocks of the exponential of `[A B; 0 0] dt`.
     pub(crate) fn hold(a: &Self, b: &Self, dt: f64) -> (Self, Self) {
         let (n, size) = (a.rows, a.rows + b.columns);
         let mut both = Self::zeros(size, size);

@@ -33,11 +33,11 @@ impl Quadratic {
     }
 }
 
-/// A discrete-time system x⁺ = f(x, u) with its derivatives, cost and observation. All in f64; steps and derivatives
-/// allocate nothing.
+/// A discrete-time system x⁺ = f(x, u) with its derivatives, cost and observation. All in f64;
+/// steps and derivatives allocate nothing.
 ///
-/// At a kink of f (an actuator's limit), the derivative is that of the side on which the input still acts. The
-/// Jacobians are tested against central differences.
+/// At a kink of f (an actuator's limit), the derivative is that of the side on which the input
+/// still acts. The Jacobians are tested against central differences.
 pub trait Model: Send + Sync {
     /// A copy of this model.
     fn boxed(&self) -> Box<dyn Model>;
@@ -75,14 +75,15 @@ pub trait Model: Send + Sync {
     /// Writes ∂f/∂x `[n, n]` into `a` and ∂f/∂u `[n, m]` into `b`, row-major.
     fn jacobians(&self, x: &[f64], u: &[f64], a: &mut [f64], b: &mut [f64]);
 
-    /// Pairs (A, B) whose convex hull contains (∂f/∂x, ∂f/∂u) for every state of the box `low` … `high` and every input
-    /// within the limit. `None` if no hull is known, or if the box reaches another of the model's limits. A linear
-    /// system has one pair for every box.
+    /// Pairs (A, B) whose convex hull contains (∂f/∂x, ∂f/∂u) for every state of the box `low` …
+    /// `high` and every input within the limit. `None` if no hull is known, or if the box reaches
+    /// another of the model's limits. A linear system has one pair for every box.
     fn jacobian_hull(&self, _low: &[f64], _high: &[f64]) -> Option<Vec<(Matrix, Matrix)>> {
         None
     }
 
-    /// True if f is linear everywhere: the input has no limit, and one pair is the hull of all Jacobians.
+    /// True if f is linear everywhere: the input has no limit, and one pair is the hull of all
+    /// Jacobians.
     fn is_linear(&self) -> bool {
         let anywhere = vec![1.0; self.state_dim()];
         let opposite: Vec<f64> = anywhere.iter().map(|x| -x).collect();
@@ -102,8 +103,8 @@ pub trait Model: Send + Sync {
         (0..n).for_each(|i| c[i * n + i] = 1.0);
     }
 
-    /// Writes the state that is observed as `obs [o]` into `x [n]`, angles in ±π: the inverse of `observe`. An
-    /// observation that no state has gives the nearest state.
+    /// Writes the state that is observed as `obs [o]` into `x [n]`, angles in ±π: the inverse of
+    /// `observe`. An observation that no state has gives the nearest state.
     fn state_of(&self, obs: &[f64], x: &mut [f64]) {
         x.copy_from_slice(obs);
     }
@@ -120,8 +121,8 @@ pub trait Model: Send + Sync {
         state + form(&weights.input, |i| u[i].clamp(-limit, limit))
     }
 
-    /// Writes ∂c/∂x = 2Qe into `cx [n]` and ∂c/∂u = 2Ru into `cu [m]`, the latter zero for an input beyond its limit. The
-    /// wrapped angle jumps at θ = ±π; the gradient there is that of θ = −π.
+    /// Writes ∂c/∂x = 2Qe into `cx [n]` and ∂c/∂u = 2Ru into `cu [m]`, the latter zero for an input
+    /// beyond its limit. The wrapped angle jumps at θ = ±π; the gradient there is that of θ = −π.
     fn cost_gradient(&self, x: &[f64], u: &[f64], cx: &mut [f64], cu: &mut [f64]) {
         let (weights, limit) = (self.cost_weights(), self.input_limit());
         for (i, cx) in cx.iter_mut().enumerate() {

@@ -1,8 +1,9 @@
-//! NumPy's `default_rng`, bit for bit, so that a seed starts the same episode as in Python's Gymnasium.
+//! NumPy's `default_rng`, bit for bit, so that a seed starts the same episode as in Python's
+//! Gymnasium.
 //!
-//! Three published algorithms: `SeedSequence` (O'Neill's `seed_seq` replacement) spreads the seed; PCG64 XSL-RR
-//! (O'Neill 2014) makes 64-bit words; Marsaglia and Tsang's ziggurat (2000, 256 layers) makes normal numbers of them.
-//! `tests/initial_states.rs` compares all three with NumPy.
+//! Three published algorithms: `SeedSequence` (O'Neill's `seed_seq` replacement) spreads the seed;
+//! PCG64 XSL-RR (O'Neill 2014) makes 64-bit words; Marsaglia and Tsang's ziggurat (2000, 256
+//! layers) makes normal numbers of them. `tests/initial_states.rs` compares all three with NumPy.
 
 use std::sync::LazyLock;
 
@@ -21,7 +22,8 @@ impl NumpyRng {
         Self::from_entropy(&entropy(seed))
     }
 
-    /// The generator of this seed and a purpose, independent of the seed's own: `default_rng([seed, purpose])`.
+    /// The generator of this seed and a purpose, independent of the seed's own: `default_rng([seed,
+    /// purpose])`.
     pub fn derived(seed: u64, purpose: u32) -> Self {
         let mut words = entropy(seed);
         words.push(purpose);
@@ -170,7 +172,8 @@ static ZIGGURAT: LazyLock<Ziggurat> = LazyLock::new(|| {
         table.width[layer] = next / scale;
         table.height[layer] = density(next);
         if layer == 38 {
-            // The exp behind NumPy's table is one unit off here, and the layers that follow depend on it.
+            // The exp behind NumPy's table is one unit off here, and the layers that follow depend
+            // on it.
             table.height[layer] = table.height[layer].next_up();
         }
         edge = next;

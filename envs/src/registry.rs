@@ -31,10 +31,12 @@ pub fn register(entry: EnvEntry) -> Result<(), EnvError> {
 
 /// Makes the environment of this id behind its time limit, as Gymnasium's `make`.
 ///
-/// `options` are the task's own, by Gymnasium's names, and `max_episode_steps` for another time limit.
+/// `options` are the task's own, by Gymnasium's names, and `max_episode_steps` for another time
+/// limit.
 ///
 /// # Errors
-/// [`EnvError::UnknownId`], [`EnvError::BadOption`], and [`EnvError::Simulator`] if a model cannot be loaded.
+/// [`EnvError::UnknownId`], [`EnvError::BadOption`], and [`EnvError::Simulator`] if a model cannot
+/// be loaded.
 pub fn make(id: &str, options: &Options) -> Result<Box<dyn Env>, EnvError> {
     let entries = registry();
     let entry = entries.iter().find(|entry| entry.id == id).ok_or_else(|| EnvError::UnknownId {

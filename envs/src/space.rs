@@ -10,7 +10,7 @@ pub struct BoxSpace {
 }
 
 impl BoxSpace {
-    /// The same interval in each of `dim` coordinates.
+    /// A box with the same interval in each of `dim` coordinates.
     pub fn uniform(dim: usize, low: f64, high: f64) -> Self {
         Self { low: vec![low; dim], high: vec![high; dim] }
     }
@@ -20,7 +20,7 @@ impl BoxSpace {
         Self { low: high.iter().map(|x| -x).collect(), high: high.to_vec() }
     }
 
-    /// The same box with its bounds rounded to f32, as Gymnasium keeps them.
+    /// This box with its bounds rounded to f32, as Gymnasium keeps them.
     pub(crate) fn rounded(mut self) -> Self {
         self.low.iter_mut().chain(&mut self.high).for_each(|x| *x = f64::from(*x as f32));
         self

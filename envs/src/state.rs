@@ -68,18 +68,18 @@ impl<'a> StateReader<'a> {
         Ok(reader)
     }
 
-    /// A whole number.
+    /// Reads a whole number.
     pub fn word(&mut self) -> Result<u64, EnvError> {
         let (word, rest) = self.rest.split_first_chunk().ok_or_else(|| self.short())?;
         self.rest = rest;
         Ok(u64::from_le_bytes(*word))
     }
 
-    /// Numbers, as many as `out` holds.
+    /// Reads numbers, as many as `out` holds.
     pub fn numbers(&mut self, out: &mut [f64]) -> Result<(), EnvError> {
         let count = self.word()?;
         if count != out.len() as u64 {
-            return Err(self.bad(format!("it holds {count} numbers where this environment has {}", out.len())));
+            return Err(self.bad(format!("it holds {count} numbers, this environment has {}", out.len())));
         }
         for x in out {
             *x = f64::from_bits(self.word()?);
@@ -87,7 +87,7 @@ impl<'a> StateReader<'a> {
         Ok(())
     }
 
-    /// Another state.
+    /// Reads another state.
     pub fn bytes(&mut self) -> Result<&'a [u8], EnvError> {
         let count = usize::try_from(self.word()?).map_err(|_| self.short())?;
         let (bytes, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.short())?;
@@ -95,7 +95,7 @@ impl<'a> StateReader<'a> {
         Ok(bytes)
     }
 
-    /// A generator.
+    /// Reads a generator.
     pub fn rng(&mut self) -> Result<NumpyRng, EnvError> {
         Ok(NumpyRng::from_words([self.word()?, self.word()?, self.word()?, self.word()?]))
     }

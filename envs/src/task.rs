@@ -1,7 +1,7 @@
 //! The environment around a task: spaces, generator, checks and saved state.
 //!
-//! The classic, system and MuJoCo tasks implement [`Task`], and [`TaskEnv`] makes an environment of each. [`Core`] is
-//! the part that does not depend on the task.
+//! The classic, system and MuJoCo tasks implement [`Task`], and [`TaskEnv`] makes an environment of
+//! each. [`Core`] is the part that does not depend on the task.
 
 use crate::env::{Env, EnvSpec, Options, Step};
 use crate::error::EnvError;
@@ -76,7 +76,8 @@ impl Core {
         }
     }
 
-    /// Rejects a step without a reset before it, slices of the wrong length and actions that are not finite.
+    /// Rejects a step without a reset before it, slices of the wrong length and actions that are
+    /// not finite.
     pub(crate) fn check_step(&self, action: &[f64], obs: &[f64]) -> Result<(), EnvError> {
         if self.over {
             return Err(EnvError::NeedsReset { id: self.spec.id.clone() });

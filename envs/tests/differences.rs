@@ -1,4 +1,4 @@
-//! The simulator's derivative by our differences against MuJoCo's own.
+//! The simulator's derivative by finite differences, against MuJoCo's own.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
@@ -30,8 +30,9 @@ fn actions(id: &str, seed: u64, count: usize) -> Vec<Vec<f64>> {
 #[test]
 fn differences_of_one_simulation_step_are_mujoco_s() {
     let mut python = Python::start();
-    // Positions that the observation shows whole, and no quaternion among them: the two then speak of the same coordinates. MuJoCo's own
-    // differences do not know the Runge–Kutta integrator that some of these models ask for.
+    // The observation shows all positions, and none is a quaternion, so both use the same
+    // coordinates. MuJoCo's own differences do not support the Runge–Kutta integrator that some of
+    // these models ask for.
     let folder = tempfile::tempdir().unwrap();
     for (id, model) in [("HalfCheetah-v5", "half_cheetah"), ("Hopper-v5", "hopper"), ("Swimmer-v5", "swimmer")] {
         let text = std::fs::read_to_string(format!("{}/{model}.xml", env!("LIPRL_MUJOCO_ASSETS"))).unwrap();
@@ -60,7 +61,8 @@ fn measuring_leaves_the_environment_as_it_was() {
         let before = env.save();
         let matrix = jacobian(&mut *env, &actions[3], INCREMENT).unwrap().unwrap();
         assert_eq!(env.save(), before, "{id}");
-        // What is no state variable causes nothing; every state variable causes something.
+        // A coordinate that is not a state variable has a column of zeros; every state variable has
+        // an effect.
         let (rows, columns) = (obs.len(), obs.len() + actions[0].len());
         let state =
             make(id, &Options::new()).map(|mut env| (0..rows).take_while(|&i| env.nudge(i, 0.0)).count()).unwrap();

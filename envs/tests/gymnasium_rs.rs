@@ -17,7 +17,7 @@ fn cart_pole() -> GymnasiumRs {
     .unwrap()
 }
 
-/// Pushes the cart under the pole; keeps it up for ever.
+/// Pushes the cart under the pole, which keeps the pole up for ever.
 fn balance(obs: &[f64]) -> f64 {
     obs[2] + 0.5 * obs[3] + 0.05 * obs[0] + 0.1 * obs[1]
 }
@@ -35,7 +35,7 @@ fn episode(env: &mut GymnasiumRs, seed: u64, policy: fn(&[f64]) -> f64) -> Vec<(
     record
 }
 
-/// The same without the adapter: the sign chooses between the two moves.
+/// As `episode` without the adapter: the sign chooses between the two moves.
 fn direct(seed: i32, policy: fn(&[f64]) -> f64) -> Vec<(Vec<f64>, f64, bool, bool)> {
     let mut cart = CartPole::new();
     let mut env = TimeLimitWrapper::new(&mut cart, LIMIT);
@@ -94,7 +94,7 @@ fn saved_in_an_episode_it_goes_on_the_same() {
     }
 }
 
-/// Its CartPole unwraps what it reads from the reset's options.
+/// That crate's CartPole unwraps the values it reads from the reset's options.
 #[test]
 fn a_panic_of_the_environment_is_an_error() {
     let mut env = cart_pole();

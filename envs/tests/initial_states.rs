@@ -1,4 +1,4 @@
-//! Where episodes start: the generator against NumPy bit for bit, and the states that it gives against Gymnasium.
+//! Initial states: the generator against NumPy bit for bit, and its states against Gymnasium's.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
@@ -12,7 +12,8 @@ fn numbers(value: &Value) -> Vec<f64> {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-/// 200,000 normals reach all three ways out of the ziggurat: inside, the edges, the tail.
+/// Draws 200,000 normals, which reach all three branches of the ziggurat: inside, the edges, the
+/// tail.
 #[test]
 fn uniform_and_normal_numbers_are_numpys_to_the_last_bit() {
     let mut python = Python::start();
@@ -29,7 +30,7 @@ fn uniform_and_normal_numbers_are_numpys_to_the_last_bit() {
     }
 }
 
-/// What Gymnasium does not have.
+/// Environments that Gymnasium does not have.
 const OWN: [&str; 7] = [
     "CartPoleContinuous-v0",
     "Linear-v0",
@@ -40,7 +41,8 @@ const OWN: [&str; 7] = [
     "QuadraticCartPole-v0",
 ];
 
-/// Of every task: mean and standard deviation of each observed coordinate over 2,000 resets, from different seeds.
+/// Compares, for every task, mean and standard deviation of each observed coordinate over 2,000
+/// resets from different seeds.
 #[test]
 fn initial_states_have_gymnasiums_moments() {
     let mut python = Python::start();

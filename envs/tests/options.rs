@@ -1,4 +1,4 @@
-//! What is refused, and how it is said.
+//! Rejected ids, options, slices and actions, with the texts of the errors.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
@@ -72,7 +72,7 @@ fn truncated_ant_and_humanoid() {
     assert_eq!(dim("Humanoid-v5", off), 45);
 }
 
-/// What a listing or a schema is made from: each default is accepted as a value and documented.
+/// Listings and the schema are made from this: each default is accepted as a value and documented.
 #[test]
 fn every_default_is_accepted_as_it_is_listed() {
     for entry in registry() {

@@ -1,4 +1,5 @@
-//! Every task against Python's Gymnasium: same seed, same actions, all that `reset` and `step` return.
+//! Every task against Python's Gymnasium: same seed, same actions, all that `reset` and `step`
+//! return.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
@@ -15,7 +16,8 @@ const SEEDS: [u64; 3] = [0, 7, 12_345_678_901];
 const STEPS: usize = 200;
 
 thread_local! {
-    /// Numbers this test compared, and the largest difference among them: docs/results/environments.md quotes both.
+    /// Numbers this test compared, and the largest difference among them:
+    /// docs/results/environments.md quotes both.
     static SEEN: Cell<(usize, f64)> = const { Cell::new((0, 0.0)) };
 }
 
@@ -26,7 +28,8 @@ fn random_actions(env: &dyn Env, seed: u64, scale: f64) -> Vec<Vec<f64>> {
     (0..STEPS).map(|_| high.iter().map(|high| scale * high * rng.uniform(-1.25, 1.25)).collect()).collect()
 }
 
-/// Runs one task on both sides with random actions; returns the number of (terminated, truncated) steps seen.
+/// Runs one task on both sides with random actions; returns the number of (terminated, truncated)
+/// steps seen.
 fn compare(python: &mut Python, id: &str, options: &Value, seed: u64, scale: f64) -> (usize, usize) {
     let env = make(id, &serde_json::from_value(options.clone()).unwrap()).unwrap();
     let actions = random_actions(env.as_ref(), seed, scale);
@@ -84,13 +87,13 @@ fn parse_bound(text: &Value) -> f64 {
     text.as_str().unwrap().parse().unwrap()
 }
 
-/// Equal to 1e-10, relative where the number is large.
+/// Asserts equality to 1e-10, relative for numbers above 1.
 fn same(ours: f64, theirs: f64, what: &str, at: &str) {
     let (count, largest) = SEEN.get();
     SEEN.set((count + 1, largest.max((ours - theirs).abs() / theirs.abs().max(1.0))));
     assert!(
         (ours - theirs).abs() <= TOLERANCE * theirs.abs().max(1.0),
-        "{at}: {what} {ours} where Gymnasium has {theirs}"
+        "{at}: {what} is {ours}, Gymnasium has {theirs}"
     );
 }
 
@@ -114,7 +117,8 @@ fn same_info(env: &dyn Env, theirs: &Value, at: &str) {
     }
 }
 
-/// All seeds with the defaults, then with each set of other options. Every task that can terminate must have.
+/// Compares all seeds with the defaults, then with each set of other options. A task that can
+/// terminate must do so.
 fn check(id: &str, terminates: bool, others: &[Value]) {
     let mut python = Python::start();
     let mut terminated = 0;
@@ -195,8 +199,8 @@ parity! {
     ];
 }
 
-/// Full speed downhill, with forces inside the bounds and beyond (which Python computes in different precisions), to
-/// the speed limit and the left wall; and from just below the goal over it.
+/// Drives at full speed downhill to the speed limit and the left wall, and from just below the goal
+/// over it. Forces are inside the bounds and beyond, which Python computes in different precisions.
 #[test]
 fn mountain_car_at_its_limits() {
     let mut python = Python::start();
@@ -216,7 +220,8 @@ fn mountain_car_at_its_limits() {
     assert_eq!((speed(-0.9), speed(-1.9)), (f64::from(-0.07_f32), f64::from(-0.07_f32)), "the limit was not reached");
 }
 
-/// The continuous cart-pole under full force to either side is Gymnasium's CartPole-v1 under its two actions, from the same seeds.
+/// Compares the continuous cart-pole under full force to either side with Gymnasium's CartPole-v1
+/// under its two actions, from the same seeds.
 #[test]
 fn cart_pole_at_full_force_is_gymnasium_s() {
     let mut python = Python::start();

@@ -1,4 +1,5 @@
-//! Saved states: a restored environment goes on exactly as the saved one, and a state that does not fit is refused.
+//! Saved states: a restored environment continues exactly as the saved one, and a state that does
+//! not fit is rejected.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
@@ -7,7 +8,8 @@ use std::num::NonZeroU32;
 use liprl_envs::wrappers::{AbsorbingState, ActionRepeat, ObservationNoise};
 use liprl_envs::{BatchedEnv, Env, EnvError, NumpyRng, Options, make, registry};
 
-/// Everything that an environment returns over some steps, resetting where an episode ends. Bits, not tolerances.
+/// All numbers that an environment returns over some steps, with a reset after each episode. They
+/// are compared bit for bit.
 fn run(env: &mut dyn Env, actions: &mut NumpyRng, steps: usize) -> Vec<f64> {
     let mut obs = vec![0.0; env.observation_space().dim()];
     let mut action = vec![0.0; env.action_space().dim()];
@@ -34,8 +36,8 @@ fn started(mut env: Box<dyn Env>, seed: u64) -> Box<dyn Env> {
     env
 }
 
-/// Saves in the middle of an episode and again at its end, and compares what follows, into a fresh environment and
-/// back into the one that went on.
+/// Saves after different numbers of steps, restores into a fresh environment and into the one that
+/// went on, and compares the steps that follow.
 fn check(new: impl Fn() -> Box<dyn Env>) {
     let id = new().spec().id.clone();
     let mut env = started(new(), 3);

@@ -1,4 +1,4 @@
-//! Control systems: their dynamics against Gymnasium's, their costs by hand, and matrices that do not fit.
+//! Control systems: dynamics against Gymnasium's, costs by hand, and matrices that do not fit.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
@@ -32,7 +32,7 @@ fn the_pendulum_is_gymnasiums() {
     gymnasium.reset(Some(3), &Options::new(), &mut expected).unwrap();
     let (mut rng, model) = (NumpyRng::new(1), Pendulum::default());
     let mut x = [0.0; 2];
-    // From the state Gymnasium's task starts in, which its observation gives to f32.
+    // Start from the initial state of Gymnasium's task, which its observation gives to f32.
     model.state_of(&expected, &mut x);
     own.reset(None, &options(json!({ "state": x })), &mut obs).unwrap();
     for _ in 0..200 {
@@ -70,7 +70,7 @@ fn steps_and_rewards_by_hand() {
     assert!((next[0] - 0.815).abs() < 1e-12 && (next[1] + 1.7).abs() < 1e-12, "{next:?}");
     assert!((step.reward + 4.9).abs() < 1e-12 && !step.done());
 
-    // The same out of matrices: two inputs pulling one mass, continuous in time.
+    // The same system from matrices: two inputs that pull one mass, continuous in time.
     let given =
         json!({"a": [[0, 1], [0, 0]], "b": [[0, 0], [2, 1]], "q": 0, "r": [1, 2], "dt": 0.1, "max_episode_steps": 1});
     let (mut env, mut obs) = started("Linear-v0", given, &[1.0, -2.0]);
@@ -79,7 +79,7 @@ fn steps_and_rewards_by_hand() {
     assert!((obs[0] - 0.815).abs() < 1e-12 && (obs[1] + 1.7).abs() < 1e-12, "{obs:?}");
     assert!((step.reward + 3.0).abs() < 1e-12 && step.truncated);
 
-    // An angle counts wrapped, a force beyond the limit counts as the limit; lost on request.
+    // The cost wraps the angle and clips the force; the option ends the episode.
     let given = json!({"terminate_when_lost": true, "observation": "trig"});
     let (mut env, mut obs) = started("QuadraticCartPole-v0", given, &[0.0, 0.0, 2.0 * std::f64::consts::PI, 0.0]);
     assert!((obs[2] - 1.0).abs() < 1e-12 && obs[3].abs() < 1e-12);

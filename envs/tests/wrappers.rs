@@ -7,7 +7,8 @@ use std::num::NonZeroU32;
 use liprl_envs::wrappers::{AbsorbingState, ActionRepeat, ObservationNoise, TimeLimit};
 use liprl_envs::{BoxSpace, Env, EnvError, EnvSpec, Options, Step};
 
-/// Counts its steps from 1, rewards each with ten times its number plus the action, and terminates on the last.
+/// Counts its steps from 1, rewards each with ten times its number plus the action, and terminates
+/// on the last.
 struct Counter {
     spec: EnvSpec,
     observations: BoxSpace,
@@ -65,7 +66,8 @@ impl Env for Counter {
     }
 }
 
-/// Steps with action 0.5 until the episode's end: (obs, reward, terminated, truncated) of each step.
+/// Steps with action 0.5 until the episode's end: (obs, reward, terminated, truncated) of each
+/// step.
 fn episode(env: &mut dyn Env) -> Vec<(Vec<f64>, f64, bool, bool)> {
     let mut obs = vec![0.0; env.observation_space().dim()];
     env.reset(Some(0), &Options::new(), &mut obs).unwrap();
@@ -120,7 +122,7 @@ fn a_terminated_episode_ends_in_the_absorbing_state() {
     ];
     assert_eq!(episode(&mut env), expected);
     assert_eq!(expected.map(|(obs, ..)| is_absorbing(&obs)), [false, true, true]);
-    // The absorbing state lies in the space although the counter's own begins at 1.
+    // The absorbing state lies in the space, although the counter's own space begins at 1.
     assert!(contains(env.observation_space(), &[0.0, 1.0]));
 }
 

@@ -1,7 +1,7 @@
 //! CartPoleContinuous-v0: keep a pole on a cart upright, as in mbrl-lib. An episode has 200 steps.
 //!
-//! The dynamics are those of Gymnasium's CartPole-v1 (Barto, Sutton & Anderson 1983; Euler's method). The force is 10
-//! times the action.
+//! The dynamics are those of Gymnasium's CartPole-v1 (Barto, Sutton & Anderson 1983; Euler's
+//! method). The force is 10 times the action.
 
 use crate::entry::EnvEntry;
 use crate::error::EnvError;

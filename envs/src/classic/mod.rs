@@ -1,4 +1,5 @@
-//! Gymnasium's classic control tasks with continuous actions, among them its cart-pole with a continuous force.
+//! Gymnasium's classic control tasks with continuous actions, among them its cart-pole with a
+//! continuous force.
 
 mod cart_pole;
 mod mountain_car;

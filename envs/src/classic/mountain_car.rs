@@ -1,7 +1,8 @@
 //! MountainCarContinuous-v0: drive an underpowered car up a hill.
 //!
-//! Gymnasium keeps this task's state in f32 between steps and mixes it with f64 inside a step by NumPy's promotion
-//! rules. A trajectory is only equal if every addition and comparison happens in the same precision.
+//! Gymnasium keeps this task's state in f32 between steps and mixes it with f64 inside a step by
+//! NumPy's promotion rules. A trajectory is only equal if every addition and comparison happens in
+//! the same precision.
 
 use crate::entry::EnvEntry;
 use crate::error::EnvError;
@@ -66,8 +67,8 @@ impl Task for MountainCar {
         let ([position, velocity], stored) = (self.state, self.stored);
         let force = action[0].clamp(-1.0, 1.0);
         let change = force * POWER - GRAVITY * at(stored, 3.0 * position).cos();
-        // A clipped force is a plain Python number, which does not lift an f32 velocity to f64; nor does a clipped
-        // velocity lift the position.
+        // A clipped force is a plain Python number, which does not lift an f32 velocity to f64; nor
+        // does a clipped velocity lift the position.
         let single = stored && force != action[0];
         let mut velocity = at(single, velocity + at(single, change));
         let clipped = velocity.abs() > at(single, MAX_SPEED);

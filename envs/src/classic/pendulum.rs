@@ -32,7 +32,7 @@ const DT: f64 = 0.05;
 
 /// Mass and length are 1.
 struct PendulumTask {
-    /// The same system in differentiable form.
+    /// This system in differentiable form.
     equations: Pendulum,
     /// Angle from upright (radians, not wrapped) and angular velocity.
     state: [f64; 2],

@@ -1,5 +1,5 @@
-//! Ant-v5: a four-legged robot walks forwards. Without `include_cfrc_ext_in_observation` the observation is the
-//! truncated one (27) of model-based work.
+//! Ant-v5: a four-legged robot walks forwards. Without `include_cfrc_ext_in_observation` the
+//! observation is the truncated one (27) of model-based work.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,6 @@
-//! Humanoid-v5: a humanoid walks forwards. With all four `include_…` options off the observation is the truncated
-//! one (45) of model-based work. HumanoidStandup-v5 shares the observation and the contact cost.
+//! Humanoid-v5: a humanoid walks forwards. With all four `include_…` options off the observation is
+//! the truncated one (45) of model-based work. HumanoidStandup-v5 shares the observation and the
+//! contact cost.
 
 use crate::entry::EnvEntry;
 use crate::mujoco::common::{Info, add_uniform, inside, observe_state, plane_position, sum_of_squares};
@@ -45,8 +46,8 @@ options! {
 /// A free joint's seven coordinates before the actuated ones.
 pub(super) const NEEDS: Needs = [7, 6, 1, 1, 0];
 
-/// Appends the state without its first `skip` positions, and the parts that the four `include_…` options select. `parts`
-/// is in the order of the options.
+/// Appends the state without its first `skip` positions, and the parts that the four `include_…`
+/// options select. `parts` is in the order of the options.
 pub(super) fn observe_humanoid(sim: &Sim, skip: usize, parts: [bool; 4], obs: &mut Vec<f64>) {
     observe_state(sim, skip, obs);
     let all = [

@@ -2,8 +2,8 @@
 
 /// Declares the options of a task as the fields of a struct.
 ///
-/// A field is the option of its name, and its doc comment the sentence in listings and the schema. A field without a
-/// comment has the sentence that tasks share (`sentence!`).
+/// A field is the option of its name, and its doc comment the sentence in listings and the schema.
+/// A field without a comment has the sentence that tasks share (`sentence!`).
 macro_rules! options {
     (
         $(#[$meta:meta])*

@@ -44,7 +44,8 @@ struct Pusher {
 
 impl MujocoTask for Pusher {
     fn randomise(&self, rng: &mut NumpyRng, qpos: &mut [f64], qvel: &mut [f64]) {
-        // The cylinder lies anywhere but near the goal, which is at the origin of its own coordinates.
+        // The cylinder lies anywhere but near the goal, which is at the origin of its own
+        // coordinates.
         let cylinder = loop {
             let place = [rng.uniform(-0.3, 0.0), rng.uniform(-0.2, 0.2)];
             if sum_of_squares(&place).sqrt() > 0.17 {

@@ -20,11 +20,13 @@ pub(super) struct Sim {
     frame_skip: u32,
 }
 
-/// Least numbers of positions, velocities, actuators, bodies and sites that a model needs for a task.
+/// Least numbers of positions, velocities, actuators, bodies and sites that a model needs for a
+/// task.
 pub(super) type Needs = [usize; 5];
 
 impl Sim {
-    /// Loads the model `xml_file`: a path if it begins with `.`, `/` or `~`, else one of Gymnasium's.
+    /// Loads the model `xml_file`: a path if it begins with `.`, `/` or `~`, else one of
+    /// Gymnasium's.
     pub(super) fn load(given: &Given, xml_file: &str, frame_skip: u32, needs: Needs) -> Result<Self, EnvError> {
         let data = model_path(xml_file)
             .and_then(|path| shared_model(&path))
@@ -41,8 +43,8 @@ impl Sim {
         Ok(sim)
     }
 
-    /// Returns to the model's initial state, sets these positions and velocities, and computes all that is derived
-    /// from them.
+    /// Returns to the model's initial state, sets these positions and velocities, and computes all
+    /// that is derived from them.
     pub(super) fn set(&mut self, qpos: &[f64], qvel: &[f64]) {
         self.data.reset();
         self.data.qpos_mut().copy_from_slice(qpos);
@@ -50,8 +52,8 @@ impl Sim {
         self.data.forward();
     }
 
-    /// Moves one of (positions, velocities); the next step computes all that is derived from them. Returns false if the
-    /// index is out of range.
+    /// Moves one of (positions, velocities); the next step computes all that is derived from them.
+    /// Returns false if the index is out of range.
     pub(super) fn nudge(&mut self, index: usize, by: f64) -> bool {
         let positions = self.data.qpos().len();
         let coordinate = match index.checked_sub(positions) {
@@ -61,7 +63,8 @@ impl Sim {
         coordinate.map(|x| *x += by).is_some()
     }
 
-    /// Advances by one control step of `frame_skip` simulation steps, then computes the contact forces on the bodies.
+    /// Advances by one control step of `frame_skip` simulation steps, then computes the contact
+    /// forces on the bodies.
     pub(super) fn advance(&mut self, ctrl: &[f64]) {
         self.data.ctrl_mut().copy_from_slice(ctrl);
         for _ in 0..self.frame_skip {
@@ -215,7 +218,8 @@ static MODELS: Mutex<Vec<(PathBuf, Weak<MjModel>)>> = Mutex::new(Vec::new());
 fn shared_model(path: &Path) -> Result<Arc<MjModel>, String> {
     let mut models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
     static LOG: Once = Once::new();
-    // SAFETY: no MuJoCo code runs yet, because every use begins with a model, and this is the first.
+    // SAFETY: no MuJoCo code runs yet, because every use begins with a model, and this is the
+    // first.
     LOG.call_once(|| unsafe { set_log_handler(report) });
     models.retain(|(_, model)| model.strong_count() > 0);
     if let Some(model) = models.iter().find(|(known, _)| known == path).and_then(|(_, model)| model.upgrade()) {
@@ -227,8 +231,9 @@ fn shared_model(path: &Path) -> Result<Arc<MjModel>, String> {
     Ok(model)
 }
 
-/// Prints MuJoCo's warnings, which it would otherwise also append to a file in the current folder. Notices of deprecated
-/// attributes are left out: Gymnasium's models use some, and every load would print them.
+/// Prints MuJoCo's warnings, which it would otherwise also append to a file in the current folder.
+/// Notices of deprecated attributes are left out: Gymnasium's models use some, and every load would
+/// print them.
 fn report(message: &MjLogMessage) {
     let grave = matches!(message.level(), MjtLogLevel::mjLOG_WARNING | MjtLogLevel::mjLOG_ERROR);
     if grave && !message.subject().contains("is deprecated") {

@@ -1,4 +1,5 @@
-//! The part that all MuJoCo tasks share: reset, step, saved state. A task adds observation, reward and initial noise.
+//! The part that all MuJoCo tasks share: reset, step, saved state. A task adds observation, reward
+//! and initial noise.
 
 use crate::env::Env;
 use crate::error::EnvError;
@@ -14,8 +15,8 @@ pub(super) trait MujocoTask: Send {
     /// Adds the initial noise to the model's own positions and velocities.
     fn randomise(&self, rng: &mut NumpyRng, qpos: &mut [f64], qvel: &mut [f64]);
 
-    /// Number of positions that the observation leaves out at the front. `None` if the observation does not begin with
-    /// the other positions and the velocities.
+    /// Number of positions that the observation leaves out at the front. `None` if the observation
+    /// does not begin with the other positions and the velocities.
     fn hidden_positions(&self) -> Option<usize> {
         None
     }
@@ -33,8 +34,8 @@ pub(super) trait MujocoTask: Send {
     /// True if `reward` can ever end an episode.
     fn can_terminate(&self) -> bool;
 
-    /// Reward and termination after a step in which the tracked point moved with this velocity (metres per second).
-    /// Appends the step's named quantities.
+    /// Reward and termination after a step in which the tracked point moved with this velocity
+    /// (metres per second). Appends the step's named quantities.
     fn reward(&self, sim: &Sim, velocity: [f64; 2], action: &[f64], info: &mut Info) -> (f64, bool);
 
     /// Appends the named quantities of a reset.
@@ -49,8 +50,9 @@ pub(super) struct Simulation {
     qvel: Vec<f64>,
     /// Observation under construction; its capacity is reused.
     observation: Vec<f64>,
-    /// The tracked point after the last step. For tasks that track a body it lags behind the state by one simulation
-    /// step, as Gymnasium's does. So it cannot be recomputed and is part of the saved state.
+    /// The tracked point after the last step. For tasks that track a body it lags behind the state
+    /// by one simulation step, as Gymnasium's does. So it cannot be recomputed and is part of the
+    /// saved state.
     tracked: [f64; 2],
     info: Info,
 }

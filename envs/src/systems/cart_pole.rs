@@ -1,5 +1,6 @@
-//! The cart-pole with Gymnasium's dynamics, pushed by a continuous force, at quadratic cost. `CartPoleContinuous-v0`
-//! (`crate::classic`) is the same plant as mbrl-lib's task: rewarded for each step upright.
+//! The cart-pole with Gymnasium's dynamics, pushed by a continuous force, at quadratic cost.
+//! `CartPoleContinuous-v0` (`crate::classic`) is the same plant as mbrl-lib's task: rewarded for
+//! each step upright.
 
 use crate::entry::EnvEntry;
 use crate::matrix::Matrix;
@@ -62,9 +63,9 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
     },
 };
 
-/// State (x, ẋ, θ, θ̇), θ from upright. With M = cart + pole mass, l half the pole's length and F the force clipped to
-/// ± max_force: h = (F + m l θ̇² sin θ)/M, θ̈ = (g sin θ − h cos θ)/(l (4/3 − m cos²θ/M)), ẍ = h − m l θ̈ cos θ/M, then
-/// explicit Euler.
+/// State (x, ẋ, θ, θ̇), θ from upright. With M = cart + pole mass, l half the pole's length and F
+/// the force clipped to ± max_force: h = (F + m l θ̇² sin θ)/M, θ̈ = (g sin θ − h cos θ)/(l (4/3 −
+/// m cos²θ/M)), ẍ = h − m l θ̈ cos θ/M, then explicit Euler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CartPole {
     /// Metres per second squared.

@@ -1,4 +1,5 @@
-//! Control systems given by their equations: linear ones from matrices, and a few nonlinear ones, with quadratic cost.
+//! Control systems given by their equations: linear ones from matrices, and a few nonlinear ones,
+//! with quadratic cost.
 //!
 //! | file | content |
 //! | --- | --- |
@@ -9,9 +10,9 @@
 //! | `angle` | the observation of a state with an angle |
 //! | `options` | matrices, weights and initial distributions from a config |
 //!
-//! The equations themselves are a [`Model`]: x⁺ = f(x, u), its Jacobians, cost and observation. The reward is minus the
-//! stage cost c(x, u) = eᵀQe + uᵀRu at the state before the step. e is x with its angles wrapped to ±π, and u the input
-//! after the actuator's limit.
+//! The equations themselves are a [`Model`]: x⁺ = f(x, u), its Jacobians, cost and observation. The
+//! reward is minus the stage cost c(x, u) = eᵀQe + uᵀRu at the state before the step. e is x with
+//! its angles wrapped to ±π, and u the input after the actuator's limit.
 
 mod angle;
 mod cart_pole;

@@ -53,8 +53,8 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
     },
 };
 
-/// State (θ, θ̇), θ from upright. θ̇⁺ = clip(θ̇ + (3g/2l sin θ + 3/(ml²) u) dt, ± max_speed), θ⁺ = θ + θ̇⁺ dt; u is
-/// clipped to ± max_torque.
+/// State (θ, θ̇), θ from upright. θ̇⁺ = clip(θ̇ + (3g/2l sin θ + 3/(ml²) u) dt, ± max_speed), θ⁺ =
+/// θ + θ̇⁺ dt; u is clipped to ± max_torque.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pendulum {
     /// Metres per second squared.
@@ -142,7 +142,8 @@ impl Model for Pendulum {
         next[0] = x[0] + next[1] * self.dt;
     }
 
-    /// The Jacobians are affine in cos θ, so those of its least and greatest value span all of them.
+    /// The Jacobians are affine in cos θ, so those of its least and greatest value span all of
+    /// them.
     fn jacobian_hull(&self, low: &[f64], high: &[f64]) -> Option<Vec<(Matrix, Matrix)>> {
         let (pull, push) = self.accelerations();
         // Gravity may be negative: a pendulum that hangs at θ = 0.
@@ -216,7 +217,8 @@ mod tests {
             }
         }
         assert!(pendulum.jacobian_hull(&[-0.1, -8.0], &[0.1, 8.0]).is_none(), "the speed is clipped there");
-        // Speeds of up to 1 gain 15 · 0.05 by gravity, whichever way it pulls, and 3 · 2 · 0.05 by the torque: up to 2.05.
+        // Speeds of up to 1 gain 15 · 0.05 by gravity, whichever way it pulls, and 3 · 2 · 0.05 by
+        // the torque: up to 2.05.
         for (gravity, max_speed, known) in [(-10.0, 1.5, false), (-10.0, 2.06, true), (10.0, 1.5, false)] {
             let pendulum = Pendulum { gravity, max_speed, ..Pendulum::default() };
             assert_eq!(pendulum.jacobian_hull(&[-1.0; 2], &[1.0; 2]).is_some(), known, "{gravity} {max_speed}");

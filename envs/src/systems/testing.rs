@@ -3,8 +3,8 @@
 use crate::model::Model;
 use crate::numpy_rng::NumpyRng;
 
-/// Compares Jacobians, gradients and the observation's derivative with central differences at random points, and
-/// `state_of` with the inverse of `observe`.
+/// Compares Jacobians, gradients and the observation's derivative with central differences at
+/// random points, and `state_of` with the inverse of `observe`.
 pub(super) fn check(model: &dyn Model, width: &[f64], input: f64) {
     let (n, m, o) = (model.state_dim(), model.input_dim(), model.observation_dim());
     let mut rng = NumpyRng::new(5);

@@ -1,7 +1,7 @@
 //! The absorbing state of Discriminator-Actor-Critic (Kostrikov et al. 2019, section 4.2).
 //!
-//! A terminated episode continues for ever in one extra state, so that the learned reward decides the value of
-//! termination.
+//! A terminated episode continues for ever in one extra state, so that the learned reward decides
+//! the value of termination.
 
 use super::forward::forward;
 use crate::env::{Env, Options, Step};
@@ -11,9 +11,10 @@ use crate::state::{StateReader, StateWriter};
 
 /// Appends to every observation an indicator: 0 in the task's own states, 1 in the absorbing state.
 ///
-/// A step in which the task *terminates* returns the absorbing state (zeros, indicator 1) and does not end the episode.
-/// One further step leads from the absorbing state to itself and is `truncated`: the state keeps its value. The action of
-/// that step is ignored, and its reward is 0. A time limit of the inner environment ends the episode as usual.
+/// A step in which the task *terminates* returns the absorbing state (zeros, indicator 1) and does
+/// not end the episode. One further step leads from the absorbing state to itself and is
+/// `truncated`: the state keeps its value. The action of that step is ignored, and its reward is 0.
+/// A time limit of the inner environment ends the episode as usual.
 ///
 /// So a terminated episode of n steps becomes n + 1 transitions, none of them `terminated`:
 /// (sₙ₋₁, aₙ₋₁, absorbing) and (absorbing, any action, absorbing).
@@ -28,7 +29,8 @@ pub struct AbsorbingState {
 const KIND: &str = "AbsorbingState";
 
 impl AbsorbingState {
-    /// Wraps an environment; put it outside the time limit, which tells termination from truncation.
+    /// Wraps an environment; put it outside the time limit, which tells termination from
+    /// truncation.
     pub fn new(inner: Box<dyn Env>) -> Self {
         let mut observation_space = inner.observation_space().clone();
         // The absorbing state is zero in the task's coordinates, wherever their bounds are.

@@ -6,15 +6,16 @@ use super::forward::forward;
 use crate::env::{Env, Options, Step};
 use crate::error::EnvError;
 
-/// Repeats each action. The reward is the sum over the repeats, which end early with the episode. `info` is the last
-/// repeat's.
+/// Repeats each action. The reward is the sum over the repeats, which end early with the episode.
+/// `info` is the last repeat's.
 pub struct ActionRepeat {
     inner: Box<dyn Env>,
     repeats: NonZeroU32,
 }
 
 impl ActionRepeat {
-    /// Applies every action `repeats` times. A time limit inside counts the repeats, one outside the decisions.
+    /// Applies every action `repeats` times. A time limit inside counts the repeats, one outside
+    /// the decisions.
     pub fn new(inner: Box<dyn Env>, repeats: NonZeroU32) -> Self {
         Self { inner, repeats }
     }

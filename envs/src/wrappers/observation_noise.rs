@@ -6,7 +6,8 @@ use crate::error::EnvError;
 use crate::numpy_rng::NumpyRng;
 use crate::state::{StateReader, StateWriter};
 
-/// Adds independent normal noise to every coordinate of every observation; the task itself is not disturbed.
+/// Adds independent normal noise to every coordinate of every observation; the task itself is not
+/// disturbed.
 pub struct ObservationNoise {
     inner: Box<dyn Env>,
     std: f64,
@@ -19,7 +20,8 @@ const KIND: &str = "ObservationNoise";
 const PURPOSE: u32 = 0x6e6f_6973;
 
 impl ObservationNoise {
-    /// Noise of standard deviation `std`, in the observation's own units. A reset with a seed restarts the noise too.
+    /// Noise of standard deviation `std`, in the observation's own units. A reset with a seed
+    /// restarts the noise too.
     pub fn new(inner: Box<dyn Env>, std: f64) -> Self {
         Self { inner, std, rng: NumpyRng::derived(0, PURPOSE) }
     }

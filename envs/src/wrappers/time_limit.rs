@@ -5,7 +5,8 @@ use crate::env::{Env, EnvSpec, Options, Step};
 use crate::error::EnvError;
 use crate::state::{StateReader, StateWriter};
 
-/// Sets `truncated` on the last step that the limit allows, even if the task terminates on it as well.
+/// Sets `truncated` on the last step that the limit allows, even if the task terminates on it as
+/// well.
 pub struct TimeLimit {
     inner: Box<dyn Env>,
     spec: EnvSpec,
