@@ -1,15 +1,20 @@
 //! What a curve of returns is measured by: the demonstrator's return and that of random actions, from the runs' own configs.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
-use liprl_agents::{AgentError, StreamRng, Streams, demos::Demonstrations};
+use liprl_agents::{AgentError, demos::Demonstrations};
 use liprl_analysis::{AnalysisError, ReferenceLine, find_runs, variant_folder};
+use liprl_numerics::{StreamRng, Streams};
 use rand_distr::{Distribution, Uniform};
 
-use crate::config::Config;
-use crate::rollout::{self, Actor, Summary};
-use crate::task::{Task, TaskError};
+use crate::{
+    config::Config,
+    rollout::{self, Actor, Summary},
+    task::{Task, TaskError},
+};
 
 /// Metrics that are undiscounted returns of whole episodes.
 const RETURNS: [&str; 2] = ["eval/return_mean", "train/return_mean"];

@@ -17,9 +17,9 @@ impl Actor for dyn liprl_agents::Agent {
     }
 }
 
-impl Actor for liprl_agents::Policy {
+impl Actor for liprl_control::Policy {
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
-        self.act(obs, action)
+        Ok(self.act(obs, action)?)
     }
 }
 

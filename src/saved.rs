@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use liprl_agents::{Agent, Policy, State, lipschitz::certify::Certifiable};
+use liprl_agents::Agent;
+use liprl_control::{Policy, certify::Certifiable};
 use liprl_logbook::{Checkpoint, Checkpoints, RunFolder};
+use liprl_numerics::State;
 
-use crate::Usage;
-use crate::config::{Config, EnvConfig};
-use crate::task::Task;
-use crate::train::{AGENT, POLICY, build_agent, set_threads};
+use crate::{
+    Usage,
+    config::{Config, EnvConfig},
+    task::Task,
+    train::{AGENT, POLICY, build_agent, set_threads},
+};
 
 /// A policy and the task it was trained on.
 pub struct Saved {

@@ -6,10 +6,11 @@
 use std::{env, error::Error, io::Write, time::Instant};
 
 use liprl_agents::{
-    Agent, Lesson, Metrics, Setup, Streams,
+    Agent, Metrics, Setup, TaskContext,
     demos::{Demonstrations, Episode},
     feedback::{Feedback, FeedbackConfig},
 };
+use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::json;
 use tch::Device;
@@ -18,7 +19,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let (updates, pairs) = (argument("--updates", 4000)?, argument("--pairs", 50_000)?);
-    let lesson = Lesson { demonstrations: Some(demonstrations(pairs)), can_terminate: true, ..Lesson::NONE };
+    let context = TaskContext { demonstrations: Some(demonstrations(pairs)), can_terminate: true, ..TaskContext::NONE };
     let setup = Setup { obs_dim: 11, act_dim: 3, streams: Streams::new(0), device: Device::Cpu, threads: 1 };
     for activation in ["tanh", "relu"] {
         for constraint in [
@@ -32,7 +33,7 @@ fn main() -> Outcome<()> {
             let network = json!({"hidden": [64, 64], "activation": activation});
             let config: FeedbackConfig = serde_json::from_value(json!({"network": network, "constraint": constraint}))?;
             let start = Instant::now();
-            let mut agent = Feedback::new(&config, &setup, &lesson)?;
+            let mut agent = Feedback::new(&config, &setup, &context)?;
             let build = start.elapsed().as_secs_f64();
             let (start, mut metrics) = (Instant::now(), Metrics::default());
             (0..updates).try_for_each(|_| agent.update(&mut metrics))?;

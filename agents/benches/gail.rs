@@ -7,10 +7,11 @@
 use std::{env, error::Error, time::Instant};
 
 use liprl_agents::{
-    Agent, AgentConfig, Lesson, Metrics, Setup, Streams, Transition,
+    Agent, AgentConfig, Metrics, Setup, TaskContext, Transition,
     demos::{Demonstrations, Episode},
 };
 use liprl_envs::{Env, Options};
+use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
@@ -119,9 +120,12 @@ impl World {
         merge(&mut config, changes);
         let config: AgentConfig = serde_json::from_value(config)?;
         let setup = Setup { obs_dim, act_dim, streams: Streams::new(0), device: Device::Cpu, threads };
-        let lesson =
-            Lesson { demonstrations: Some(demonstrations(obs_dim, act_dim)), can_terminate: true, ..Lesson::NONE };
-        let agent = config.build(&setup, &lesson)?;
+        let context = TaskContext {
+            demonstrations: Some(demonstrations(obs_dim, act_dim)),
+            can_terminate: true,
+            ..TaskContext::NONE
+        };
+        let agent = config.build(&setup, &context)?;
         let mut wide = vec![0.0; obs_dim];
         env.reset(Some(0), &Options::new(), &mut wide)?;
         let obs = wide.iter().map(|&x| x as f32).collect();

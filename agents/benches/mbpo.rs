@@ -7,10 +7,11 @@
 use std::{collections::HashMap, env, error::Error, time::Instant};
 
 use liprl_agents::{
-    Agent, AgentConfig, Flags, Lesson, Metrics, Replay, ReplayConfig, Setup, Streams, Transition,
+    Agent, AgentConfig, Flags, Metrics, Replay, ReplayConfig, Setup, TaskContext, Transition,
     actor_critic::{Learner, Sac, SacConfig},
     mbpo::{Dynamics, Length, MbpoConfig, ModelConfig, Profile, Roller, RolloutLength, Route, Rule},
 };
+use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
@@ -196,8 +197,8 @@ fn learning(model_based: bool, threads: usize) -> Outcome<Box<dyn Agent>> {
         config["kind"] = json!("sac");
     }
     let config: AgentConfig = serde_json::from_value(config)?;
-    let lesson = Lesson { can_terminate: false, ..Lesson::NONE };
-    let mut agent = config.build(&setup(threads), &lesson)?;
+    let context = TaskContext { can_terminate: false, ..TaskContext::NONE };
+    let mut agent = config.build(&setup(threads), &context)?;
     let mut metrics = Metrics::default();
     // Each samples from 100,000 transitions: imagined ones, or its own.
     steps(if model_based { 1001 } else { 100_000 }, |step| {

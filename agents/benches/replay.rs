@@ -3,9 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use liprl_agents::{
-    Batch, Flags, Replay, ReplayConfig, Streams, Transition, WindowBatch, actor_critic::PriorityConfig,
-};
+use liprl_agents::{Batch, Flags, Replay, ReplayConfig, Transition, WindowBatch, replay::PriorityConfig};
+use liprl_numerics::Streams;
 
 fn full(priorities: Option<PriorityConfig>) -> Result<Replay, liprl_agents::AgentError> {
     let config = ReplayConfig { capacity: 1_000_000, obs_dim: 11, act_dim: 3, priorities };

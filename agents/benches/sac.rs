@@ -7,7 +7,8 @@
 
 use std::{env, error::Error, hint::black_box, time::Instant};
 
-use liprl_agents::{Agent, AgentConfig, Lesson, Metrics, Setup, Streams, Transition};
+use liprl_agents::{Agent, AgentConfig, Metrics, Setup, TaskContext, Transition};
+use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
@@ -117,8 +118,8 @@ fn agent(threads: usize, extra: &Value) -> Result<Box<dyn Agent>, Box<dyn Error>
     }
     let config: AgentConfig = serde_json::from_value(config)?;
     let streams = Streams::new(0);
-    let mut agent =
-        config.build(&Setup { obs_dim: OBS, act_dim: ACT, streams, device: Device::Cpu, threads }, &Lesson::NONE)?;
+    let mut agent = config
+        .build(&Setup { obs_dim: OBS, act_dim: ACT, streams, device: Device::Cpu, threads }, &TaskContext::NONE)?;
     let mut rng = streams.rng("bench");
     for step in 0..20_000 {
         let mut numbers = [0.0f32; 2 * OBS + ACT + 1];

@@ -1,5 +1,9 @@
 //! What can go wrong in an agent, each message saying where and what to do.
 
+use garde::Validate;
+use liprl_control::ControlError;
+use liprl_nets::NetsError;
+use liprl_numerics::NumericsError;
 use thiserror::Error;
 
 /// An agent that could not be built, restored or go on.
@@ -50,11 +54,48 @@ pub enum AgentError {
     },
     /// A control problem without a solution.
     #[error(transparent)]
-    Control(#[from] crate::control::ControlError),
+    Control(ControlError),
     /// libtorch refused something.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
     /// A file could not be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl From<NumericsError> for AgentError {
+    fn from(error: NumericsError) -> Self {
+        match error {
+            NumericsError::BadState { name, problem } => Self::BadState { name, problem },
+            NumericsError::BadConfig { setting, problem } => Self::BadConfig { setting, problem },
+        }
+    }
+}
+
+impl From<NetsError> for AgentError {
+    fn from(error: NetsError) -> Self {
+        match error {
+            NetsError::NonFinite { what, value, updates } => Self::NonFinite { what, value, updates },
+            NetsError::Numerics(error) => error.into(),
+            NetsError::Torch(error) => Self::Torch(error),
+        }
+    }
+}
+
+impl From<ControlError> for AgentError {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::Numerics(error) => error.into(),
+            error => Self::Control(error),
+        }
+    }
+}
+
+/// Refuses settings out of range or at odds with one another, by name.
+pub(crate) fn validated(config: &impl Validate<Context = ()>) -> Result<(), AgentError> {
+    let Err(report) = config.validate() else { return Ok(()) };
+    let Some((path, error)) = report.iter().next() else { return Ok(()) };
+    // garde counts the single field of an enum's variant as index 0.
+    let setting = path.to_string().replace("[0]", "");
+    Err(AgentError::BadConfig { setting, problem: error.to_string() })
 }

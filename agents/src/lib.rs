@@ -1,41 +1,28 @@
-//! Replay, demonstrations, networks and agents over one libtorch back end.
+//! Replay, demonstrations and agents over one libtorch back end.
 
 pub mod actor_critic;
 mod agent;
 mod batch;
 pub mod cloning;
-pub mod control;
-pub mod count;
 pub mod demos;
-mod dense;
-pub mod device;
 mod error;
 pub mod feedback;
 pub mod gail;
-pub mod lipschitz;
 pub mod mbpo;
 mod metrics;
-pub mod neighbours;
-pub mod nets;
 mod noise;
-mod normaliser;
-pub mod optim;
-mod policy;
 mod registry;
-pub mod regression;
 pub mod replay;
-mod rng;
+mod setup;
 pub mod shaping;
-mod state;
+mod transition;
 
-pub use agent::{Agent, Transition, Visited};
+pub use agent::Agent;
 pub use batch::{Batch, WindowBatch};
 pub use error::AgentError;
 pub use metrics::Metrics;
-pub use noise::Noise;
-pub use normaliser::{NormaliserOptions, RunningNormaliser};
-pub use policy::{Policy, PolicyHead, PolicySlope};
-pub use registry::{AgentConfig, Lesson, Setup};
+pub use noise::{ActionNoise, Noise};
+pub use registry::AgentConfig;
 pub use replay::{Flags, Replay, ReplayConfig};
-pub use rng::{StreamRng, Streams};
-pub use state::{Array, ArrayData, State};
+pub use setup::{Setup, TaskContext};
+pub use transition::{Transition, Visited};

@@ -1,9 +1,54 @@
 //! Exploration noise on actions, in the policy's `[-1, 1]` units.
 
+use garde::Validate;
+use liprl_numerics::{State, StreamRng};
 use rand::RngExt;
 use rand_distr::StandardNormal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::{AgentError, State, StreamRng, actor_critic::ActionNoise};
+use crate::AgentError;
+
+/// Noise added to a deterministic policy's actions, in `[-1, 1]` units.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ActionNoise {
+    /// The policy as it is.
+    None,
+    /// Independent normal draws.
+    Gaussian {
+        /// Standard deviation. 0.1 in Fujimoto et al. 2018, section 6.1.
+        #[garde(range(min = 0.0))]
+        std: f64,
+    },
+    /// Ornstein–Uhlenbeck: x ← x − θ x dt + σ √dt N(0, 1), restarted at 0 with each episode.
+    OrnsteinUhlenbeck {
+        /// Pull towards zero. Default `0.15` (Lillicrap et al. 2016, section 7).
+        #[serde(default = "ou_theta")]
+        #[garde(range(min = 0.0))]
+        theta: f64,
+        /// Diffusion. Default `0.2` (Lillicrap et al. 2016, section 7).
+        #[serde(default = "ou_sigma")]
+        #[garde(range(min = 0.0))]
+        sigma: f64,
+        /// Time step, in the units of θ. Default `0.01` (OpenAI baselines' DDPG).
+        #[serde(default = "ou_dt")]
+        #[garde(range(min = 1e-9))]
+        dt: f64,
+    },
+}
+
+fn ou_theta() -> f64 {
+    0.15
+}
+
+fn ou_sigma() -> f64 {
+    0.2
+}
+
+fn ou_dt() -> f64 {
+    0.01
+}
 
 /// A noise process over the coordinates of an action.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,8 +101,9 @@ impl Noise {
 
 #[cfg(test)]
 mod tests {
+    use liprl_numerics::Streams;
+
     use super::*;
-    use crate::Streams;
 
     const OU: ActionNoise = ActionNoise::OrnsteinUhlenbeck { theta: 0.15, sigma: 0.2, dt: 0.01 };
 

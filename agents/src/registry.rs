@@ -1,16 +1,14 @@
 //! Every kind of agent a config can name.
 
 use garde::Validate;
-use liprl_envs::EnvSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use std::path::Path;
 
 use crate::{
-    Agent, AgentError, Policy, Streams,
+    Agent, AgentError, Setup, TaskContext,
     actor_critic::{Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
-    demos::Demonstrations,
     feedback::{ExpertConfig, Feedback, FeedbackConfig},
     gail::{GailConfig, Imitation, PolicyConfig},
     mbpo::{Mbpo, MbpoConfig},
@@ -30,42 +28,6 @@ pub enum AgentConfig {
     Mbpo(#[garde(dive)] Box<MbpoConfig>),
     /// A policy fitted to demonstrations under a Lipschitz constraint.
     Feedback(#[garde(dive)] Box<FeedbackConfig>),
-}
-
-/// What an agent is built for and on.
-#[derive(Clone, Copy, Debug)]
-pub struct Setup {
-    /// Numbers in an observation.
-    pub obs_dim: usize,
-    /// Numbers in an action.
-    pub act_dim: usize,
-    /// The run's random streams.
-    pub streams: Streams,
-    /// Where the networks live.
-    pub device: tch::Device,
-    /// Threads that share the work of one update on a CPU, at least 1.
-    pub threads: usize,
-}
-
-/// What some learners are told about the task besides.
-#[derive(Clone, Debug)]
-pub struct Lesson {
-    /// What `AgentConfig::demonstrations` names, its actions brought to `[-1, 1]`.
-    pub demonstrations: Option<Demonstrations>,
-    /// Whether the task can end an episode by itself.
-    pub can_terminate: bool,
-    /// The task's id and options, for learners that know its rules.
-    pub task: Option<EnvSpec>,
-    /// The policy that `AgentConfig::expert` names.
-    pub expert: Option<Policy>,
-    /// Half of each action's range in the environment's units, `[A]`: what an action of 1 is, less that of 0. Empty stands for ones.
-    pub action_half_width: Vec<f64>,
-}
-
-impl Lesson {
-    /// Nothing, for learners that need none of it.
-    pub const NONE: Self =
-        Self { demonstrations: None, can_terminate: true, task: None, expert: None, action_half_width: Vec::new() };
 }
 
 impl AgentConfig {
@@ -90,7 +52,7 @@ impl AgentConfig {
     }
 
     /// The learner this config describes.
-    pub fn build(&self, setup: &Setup, lesson: &Lesson) -> Result<Box<dyn Agent>, AgentError> {
+    pub fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
         Ok(match self {
             Self::Gail(config) => {
                 let schedule = config.schedule();
@@ -98,11 +60,11 @@ impl AgentConfig {
                     PolicyConfig::Td3(config) => Box::new(Td3::new(config, setup)?),
                     PolicyConfig::Sac(config) => Box::new(Sac::new(config, setup)?),
                 };
-                let rewards = Box::new(Imitation::new(config, &schedule, lesson, setup)?);
+                let rewards = Box::new(Imitation::new(config, &schedule, context, setup)?);
                 Box::new(OffPolicy::with_rewards(rewards, learner, schedule, setup)?)
             }
-            Self::Mbpo(config) => Box::new(Mbpo::new(config, setup, lesson)?),
-            Self::Feedback(config) => Box::new(Feedback::new(config, setup, lesson)?),
+            Self::Mbpo(config) => Box::new(Mbpo::new(config, setup, context)?),
+            Self::Feedback(config) => Box::new(Feedback::new(config, setup, context)?),
             Self::Sac(config) => Box::new(OffPolicy::new(Box::new(Sac::new(config, setup)?), config.into(), setup)?),
             Self::Td3(config) => Box::new(OffPolicy::new(Box::new(Td3::new(config, setup)?), config.into(), setup)?),
         })

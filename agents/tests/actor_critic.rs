@@ -1,7 +1,9 @@
 //! Whole agents: exact resume, the same result on any number of threads and by autograd, the metrics their pages list.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
-use liprl_agents::{Agent, AgentConfig, Lesson, Metrics, Policy, Setup, State, Streams, Transition};
+use liprl_agents::{Agent, AgentConfig, Metrics, Setup, TaskContext, Transition};
+use liprl_control::Policy;
+use liprl_numerics::{State, Streams};
 use serde_json::json;
 use tch::Device;
 
@@ -11,7 +13,7 @@ const ACT: usize = 2;
 fn build(config: serde_json::Value, threads: usize) -> Box<dyn Agent> {
     let config: AgentConfig = serde_json::from_value(config).unwrap();
     let setup = Setup { obs_dim: OBS, act_dim: ACT, streams: Streams::new(11), device: Device::Cpu, threads };
-    config.build(&setup, &Lesson::NONE).unwrap()
+    config.build(&setup, &TaskContext::NONE).unwrap()
 }
 
 /// A small deterministic world: what an agent experiences depends on its actions only.
@@ -231,7 +233,7 @@ fn settings_out_of_range_or_at_odds_are_refused_by_name() {
         let config: AgentConfig = serde_json::from_value(small("td3", extra)).unwrap();
         let streams = Streams::new(0);
         let Err(error) = config
-            .build(&Setup { obs_dim: OBS, act_dim: ACT, streams, device: Device::Cpu, threads: 1 }, &Lesson::NONE)
+            .build(&Setup { obs_dim: OBS, act_dim: ACT, streams, device: Device::Cpu, threads: 1 }, &TaskContext::NONE)
         else {
             panic!("{config:?} was taken");
         };

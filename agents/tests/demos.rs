@@ -5,11 +5,9 @@
 use std::{path::Path, process::Command};
 
 use hdf5_pure::{AttrValue, FileBuilder, GroupBuilder};
-use liprl_agents::{
-    Streams,
-    demos::{DemoMeta, DemoSpec, Demonstrations, Episode},
-};
+use liprl_agents::demos::{DemoMeta, DemoSpec, Demonstrations, Episode};
 use liprl_envs::{BoxSpace, EnvSpec, Options, make};
+use liprl_numerics::Streams;
 use proptest::prelude::*;
 use rand::RngExt;
 use serde_json::{Value, json};

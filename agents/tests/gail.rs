@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
 use liprl_agents::{
-    Agent, AgentConfig, AgentError, Flags, Lesson, Metrics, Replay, ReplayConfig, Setup, State, Streams, Transition,
-    Visited, WindowBatch,
+    Agent, AgentConfig, AgentError, Flags, Metrics, Replay, ReplayConfig, Setup, TaskContext, Transition, Visited,
+    WindowBatch,
     actor_critic::Rewards,
     demos::{Demonstrations, Episode},
     gail::{GailConfig, Imitation},
 };
+use liprl_numerics::{State, Streams};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -42,8 +43,8 @@ fn demonstrations() -> Demonstrations {
     Demonstrations { episodes: episodes.collect(), ..Demonstrations::default() }
 }
 
-fn lesson(can_terminate: bool) -> Lesson {
-    Lesson { demonstrations: Some(demonstrations()), can_terminate, ..Lesson::NONE }
+fn context(can_terminate: bool) -> TaskContext {
+    TaskContext { demonstrations: Some(demonstrations()), can_terminate, ..TaskContext::NONE }
 }
 
 fn config(more: Value) -> Value {
@@ -59,7 +60,7 @@ fn config(more: Value) -> Value {
 
 fn imitation(more: Value, can_terminate: bool) -> Result<Imitation, AgentError> {
     let config: GailConfig = serde_json::from_value(config(more)).unwrap();
-    Imitation::new(&config, &config.schedule(), &lesson(can_terminate), &setup())
+    Imitation::new(&config, &config.schedule(), &context(can_terminate), &setup())
 }
 
 /// A replay of episodes of these lengths, `true` for those the task ended; the last one goes on.
@@ -339,7 +340,7 @@ fn what_cannot_work_is_refused_with_a_remedy() {
     assert!(imitation(red(40), true).is_ok(), "absorbing transitions are left");
     assert!(refused(red(40), false).contains("no transition is left of 4 episodes"));
     let config: GailConfig = serde_json::from_value(config(json!({}))).unwrap();
-    let nothing = Imitation::new(&config, &config.schedule(), &Lesson::NONE, &setup()).err().unwrap().to_string();
+    let nothing = Imitation::new(&config, &config.schedule(), &TaskContext::NONE, &setup()).err().unwrap().to_string();
     assert!(nothing.starts_with("agent.demonstrations: is missing"), "{nothing}");
     // A task that never ends is fine as long as nobody asks for an absorbing state.
     assert!(imitation(json!({}), false).is_ok());
@@ -349,7 +350,7 @@ fn agent(more: Value) -> Box<dyn Agent> {
     let mut all = config(more);
     all["kind"] = json!("gail");
     let config: AgentConfig = serde_json::from_value(all).unwrap();
-    config.build(&setup(), &lesson(true)).unwrap()
+    config.build(&setup(), &context(true)).unwrap()
 }
 
 /// Everything that has state, in a few combinations.

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
-use liprl_agents::{Agent, AgentConfig, Lesson, Metrics, Setup, Streams, Transition};
+use liprl_agents::{Agent, AgentConfig, Metrics, Setup, TaskContext, Transition};
+use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
@@ -12,7 +13,10 @@ fn build(mut config: Value, extra: Value, obs_dim: usize) -> Box<dyn Agent> {
     config.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     let config: AgentConfig = serde_json::from_value(config).unwrap();
     config
-        .build(&Setup { obs_dim, act_dim: 1, streams: Streams::new(1), device: Device::Cpu, threads: 1 }, &Lesson::NONE)
+        .build(
+            &Setup { obs_dim, act_dim: 1, streams: Streams::new(1), device: Device::Cpu, threads: 1 },
+            &TaskContext::NONE,
+        )
         .unwrap()
 }
 

@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
-use liprl_agents::{
-    Streams,
+use liprl_nets::{
+    Autograd,
     lipschitz::{
         gradient, gradient_norms, jacobian_norms, product_bound, share_above, sound_bound, sound_bound_over,
         sound_factor, spectral_norms,
     },
-    nets::{Activation, Init, Mlp},
 };
+use liprl_numerics::{Activation, Init, Mlp, Streams};
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Kind, Tensor};
 

@@ -4,9 +4,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use liprl_agents::{
-    Batch, Flags, Replay, ReplayConfig, State, StreamRng, Streams, Transition, WindowBatch,
-    actor_critic::PriorityConfig, replay::CHUNK_ROWS,
+    Batch, Flags, Replay, ReplayConfig, Transition, WindowBatch,
+    replay::{CHUNK_ROWS, PriorityConfig},
 };
+use liprl_numerics::{State, StreamRng, Streams};
 use proptest::prelude::*;
 use tch::{Kind, Tensor};
 

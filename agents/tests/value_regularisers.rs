@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
 use liprl_agents::{
-    Agent, AgentConfig, Batch, Lesson, Metrics, Setup, Streams, Transition, Visited,
+    Agent, AgentConfig, Batch, Metrics, Setup, TaskContext, Transition, Visited,
     actor_critic::{Learner, Sac, Td3},
-    lipschitz,
 };
+use liprl_nets::lipschitz;
+use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
@@ -27,11 +28,11 @@ fn with(kind: &str, extra: &Value) -> Value {
 
 fn agent(config: &Value) -> Box<dyn Agent> {
     let config: AgentConfig = serde_json::from_value(config.clone()).unwrap();
-    config.build(&setup(1), &Lesson::NONE).unwrap()
+    config.build(&setup(1), &TaskContext::NONE).unwrap()
 }
 
 /// What an agent saves and measures after `steps` steps of a world that does not heed it.
-fn lesson(config: &Value, steps: usize) -> (Box<dyn Agent>, Vec<(String, f64)>) {
+fn context(config: &Value, steps: usize) -> (Box<dyn Agent>, Vec<(String, f64)>) {
     let mut agent = agent(config);
     let (mut rng, mut metrics) = (Streams::new(2).rng("world"), Metrics::default());
     for step in 0..steps {
@@ -49,13 +50,13 @@ fn lesson(config: &Value, steps: usize) -> (Box<dyn Agent>, Vec<(String, f64)>) 
 #[test]
 fn without_weight_a_term_is_measured_and_changes_no_bit() {
     for kind in ["sac", "td3"] {
-        let plain = lesson(&with(kind, &json!({})), 90);
+        let plain = context(&with(kind, &json!({})), 90);
         for term in [
             json!({"kind": "robust", "lambda": 0, "rows": 8}),
             json!({"kind": "robust", "lambda": 0, "adversary": "uniform"}),
             json!({"kind": "gradient_penalty", "lambda": 0}),
         ] {
-            let (agent, metrics) = lesson(&with(kind, &json!({"value_regulariser": term})), 90);
+            let (agent, metrics) = context(&with(kind, &json!({"value_regulariser": term})), 90);
             let (agent, plain_state) = (agent.save().unwrap(), plain.0.save().unwrap());
             for (name, array) in &plain_state.arrays {
                 assert_eq!(agent.arrays[name], *array, "{name}, {term}");
@@ -65,7 +66,7 @@ fn without_weight_a_term_is_measured_and_changes_no_bit() {
             }
             assert_eq!(metrics.len(), plain.1.len() + 3);
         }
-        let (acting, _) = lesson(&with(kind, &json!({"value_regulariser": {"kind": "robust"}})), 90);
+        let (acting, _) = context(&with(kind, &json!({"value_regulariser": {"kind": "robust"}})), 90);
         assert_ne!(acting.save().unwrap().arrays["critic/params"], plain.0.save().unwrap().arrays["critic/params"]);
     }
 }
@@ -74,7 +75,7 @@ fn without_weight_a_term_is_measured_and_changes_no_bit() {
 fn the_product_of_normalised_layers_is_beta_to_their_number() {
     for (kind, scale) in [("sac", 5.0f64), ("td3", 0.5), ("sac", 1.0)] {
         let config = with(kind, &json!({"critic_spectral_norm": {"scale": scale, "iterations": 20}}));
-        let (mut agent, _) = lesson(&config, 140);
+        let (mut agent, _) = context(&config, 140);
         let metrics = agent.diagnose(&Visited::default()).unwrap();
         let get = |name: &str| metrics.iter().find(|(known, _)| known == name).unwrap().1;
         for critic in ["critic_1", "critic_2"] {
@@ -99,7 +100,7 @@ fn projected_layers_are_at_most_beta_and_those_that_are_not_steep_are_free() {
     for kind in ["sac", "td3"] {
         let limited = |scale: f64| {
             let norm = json!({"scale": scale, "iterations": 20, "form": "project"});
-            lesson(&with(kind, &json!({"critic_spectral_norm": norm})), 140)
+            context(&with(kind, &json!({"critic_spectral_norm": norm})), 140)
         };
         let norms = |agent: &mut Box<dyn Agent>| -> Vec<f64> {
             let metrics = agent.diagnose(&Visited::default()).unwrap();
@@ -107,7 +108,7 @@ fn projected_layers_are_at_most_beta_and_those_that_are_not_steep_are_free() {
             metrics.into_iter().filter(|(known, _)| known.starts_with(name)).map(|(_, value)| value).collect()
         };
         // Where no layer reaches β nothing differs from critics without a limit, to the bit.
-        let (mut plain, _) = lesson(&with(kind, &json!({})), 140);
+        let (mut plain, _) = context(&with(kind, &json!({})), 140);
         let (mut free, _) = limited(100.0);
         let params = |agent: &dyn Agent| agent.save().unwrap().arrays["critic/params"].clone();
         assert_eq!(params(&*free), params(&*plain));
@@ -131,7 +132,7 @@ fn at_rest_the_product_is_exact_and_targets_stay_below_it() {
     let mut sac = Sac::new(&serde_json::from_value(config).unwrap(), &setup(2)).unwrap();
     let batch = data(0.99);
     (0..600).for_each(|_| sac.update(&batch, &mut Metrics::default()).unwrap());
-    let mut state = liprl_agents::State::default();
+    let mut state = liprl_numerics::State::default();
     sac.save(&mut state).unwrap();
     let mlp = &sac.critics().mlps()[0];
     let targets = Tensor::from_slice(state.f32("critic/target", &[2 * mlp.len()]).unwrap());
@@ -188,7 +189,7 @@ fn settings_out_of_range_or_at_odds_are_refused_by_name() {
         ("td3", json!({"value_regulariser": {"kind": "gradient_penalty", "target": -1}}), "value_regulariser", "0"),
     ] {
         let config: AgentConfig = serde_json::from_value(with(kind, &extra)).unwrap();
-        let Err(error) = config.build(&setup(1), &Lesson::NONE) else { panic!("{extra} was taken") };
+        let Err(error) = config.build(&setup(1), &TaskContext::NONE) else { panic!("{extra} was taken") };
         let error = error.to_string();
         assert!(error.starts_with(name) && error.contains(remedy), "{extra}: {error}");
     }
@@ -200,10 +201,10 @@ fn every_metric_is_on_the_module_s_page() {
     let rows = page.lines().filter_map(|line| line.strip_prefix("//! | `train/"));
     let mut listed: Vec<String> = rows.map(|row| format!("train/{}", row.split('`').next().unwrap())).collect();
     listed.sort();
-    let plain = lesson(&with("sac", &json!({})), 60).1;
+    let plain = context(&with("sac", &json!({})), 60).1;
     let mut emitted = Vec::new();
     for kind in ["robust", "gradient_penalty"] {
-        let metrics = lesson(&with("sac", &json!({"value_regulariser": {"kind": kind}})), 60).1;
+        let metrics = context(&with("sac", &json!({"value_regulariser": {"kind": kind}})), 60).1;
         emitted.extend(metrics.into_iter().map(|(name, _)| name).filter(|name| plain.iter().all(|(n, _)| n != name)));
     }
     emitted.sort();

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use liprl_agents::control::bounds::Constant;
-use liprl_agents::lipschitz::certify::{Input, LocalOptions, Network, Norm, Region, SdpOptions, lipsdp, local_bound};
-use liprl_agents::{Policy, PolicySlope};
+use liprl_control::{
+    Policy, PolicySlope,
+    bounds::Constant,
+    certify::{Input, LocalOptions, Network, Norm, Region, SdpOptions, lipsdp, local_bound},
+};
 use liprl_envs::systems::Model;
 
-use crate::disturb::trajectory;
-use crate::saved::Saved;
+use crate::{disturb::trajectory, saved::Saved};
 
 /// What rounding to f32 can do to an action in `[-1, 1]` and to what comes in.
 const ROUNDING: f64 = 1e-6;
@@ -82,14 +83,14 @@ impl Acting {
         let Some((mlp, params)) = self.policy.network() else {
             anyhow::bail!("the policy has neither network nor table")
         };
-        let inputs = self.policy.normaliser().map_or_else(Vec::new, |normaliser| normaliser.inputs());
+        let inputs = self.policy.normaliser().map_or_else(Vec::new, Input::standardised);
         let scale = |input: &Input| match input {
             Input::Standardised { scale, .. } => scale.abs(),
             Input::Held(_) => 0.0,
         };
         let steepest = inputs.iter().map(scale).fold(if inputs.is_empty() { 1.0 } else { 0.0 }, f64::max);
         let widest = self.half_width.iter().copied().fold(0.0, f64::max);
-        let product = liprl_agents::lipschitz::product_bound(&mlp, &tch::Tensor::f_from_slice(params)?)?;
+        let product = liprl_nets::lipschitz::product_bound(&mlp, &tch::Tensor::f_from_slice(params)?)?;
         Ok((Constant::certified(product * steepest * widest), "product"))
     }
 

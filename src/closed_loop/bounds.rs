@@ -1,16 +1,15 @@
 //! The constants and the bounds that they make. On a linear system the region is the tube around the expert's loops, grown until it holds the bound on
 //! itself; on a nonlinear one the basin, which must not be left.
 
-use liprl_agents::control::bounds::{
-    Constant, Costs, Stability, coverage_within, disturbed_error, learning_error, linear_regret, supremum_within,
+use liprl_control::{
+    bounds::{
+        Constant, Costs, Stability, coverage_within, disturbed_error, learning_error, linear_regret, supremum_within,
+    },
+    contraction, spectral_norm,
 };
-use liprl_agents::control::{contraction, spectral_norm};
-use liprl_agents::neighbours::{Tree, distance};
+use liprl_numerics::neighbours::{Tree, distance};
 
-use super::Asked;
-use super::acting::Acting;
-use super::region::Region;
-use super::setting::Setting;
+use super::{Asked, acting::Acting, region::Region, setting::Setting};
 
 /// Cells of the region that e and δ are looked for in.
 const CELLS: usize = 100_000;
@@ -138,7 +137,7 @@ fn stability(setting: &Setting, horizon: u32) -> anyhow::Result<(Stability, Opti
     }
     let closed = lqr.optimal.closed_loop.as_ref();
     let exact = Stability::linear(closed, lqr.b.as_ref(), horizon as usize)?;
-    let input = spectral_norm(lqr.b.as_ref()).map_err(liprl_agents::control::ControlError::from)?;
+    let input = spectral_norm(lqr.b.as_ref()).map_err(liprl_control::ControlError::from)?;
     // Where it does not contract in this norm there is nothing to compare with.
     let by_rate = contraction(closed, lqr.optimal.cost.as_ref()).ok().map(|found| found.sum() * input);
     Ok((exact, by_rate))

@@ -1,10 +1,8 @@
 //! B3 and B4 as bounds on what a policy's episodes cost.
 
-use liprl_agents::control::bounds::Constant;
+use liprl_control::bounds::Constant;
 
-use super::acting::Acting;
-use super::setting::Setting;
-use super::{Asked, bounds};
+use super::{Asked, acting::Acting, bounds, setting::Setting};
 use crate::saved::Saved;
 
 /// What the runs cost at most, in the mean, under measurement errors of each of these sizes: the expert's cost and the regret. None where no region holds

@@ -1,7 +1,7 @@
 //! Where the bounds hold, within a box: on a linear system the tube around the expert's loops, on a nonlinear one the basin.
 
-use liprl_agents::control::bounds::Basin;
-use liprl_agents::neighbours::Tree;
+use liprl_control::bounds::Basin;
+use liprl_numerics::neighbours::Tree;
 
 /// What distances may be off by for want of digits.
 const SPARE: f64 = 1e-9;

@@ -1,17 +1,20 @@
 //! The bounds as a table or as JSON.
 
-use std::fmt::Write;
-use std::process::ExitCode;
+use std::{fmt::Write, process::ExitCode};
 
-use liprl_agents::control::bounds::{Constant, Provenance, Stability, decay_with_exact_equilibrium};
+use liprl_control::bounds::{Constant, Provenance, Stability, decay_with_exact_equilibrium};
 use serde_json::{Value, json};
 
-use super::bounds::{Bounds, Short};
-use super::setting::Setting;
-use super::simulate::Met;
-use crate::cli::CertifyArgs;
-use crate::commands::{print as write_out, rounded_down, rounded_up};
-use crate::saved::Saved;
+use super::{
+    bounds::{Bounds, Short},
+    setting::Setting,
+    simulate::Met,
+};
+use crate::{
+    cli::CertifyArgs,
+    commands::{print as write_out, rounded_down, rounded_up},
+    saved::Saved,
+};
 
 /// One size of measurement errors.
 pub(super) struct Row {

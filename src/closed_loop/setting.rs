@@ -1,15 +1,12 @@
 //! The system, its expert, where runs start and the samples that the policy learnt from.
 
-use liprl_agents::control::Lqr;
-use liprl_agents::control::bounds::Basin;
+use liprl_control::{Lqr, bounds::Basin};
 use liprl_envs::systems::Model;
+use liprl_numerics::Streams;
 use rand::RngExt;
 
-use liprl_agents::Streams;
-
 use super::Asked;
-use crate::config::Config;
-use crate::saved::Saved;
+use crate::{config::Config, saved::Saved};
 
 /// No coordinate of a basin reaches farther than this where nothing else limits it.
 const WIDEST: f64 = 1.0;

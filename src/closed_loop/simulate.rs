@@ -2,13 +2,15 @@
 //! (projected gradient ascent), a twelfth under the worst along the trajectory (gradients through the equations). A policy without a slope to climb gets
 //! random errors of full length for the last two.
 
-use liprl_agents::{Streams, neighbours::distance};
+use liprl_numerics::{Streams, neighbours::distance};
 use rand::RngExt;
 
-use super::Asked;
-use super::acting::Acting;
-use super::bounds::{Bounds, Off};
-use super::setting::Setting;
+use super::{
+    Asked,
+    acting::Acting,
+    bounds::{Bounds, Off},
+    setting::Setting,
+};
 use crate::disturb::{direction, norm, pgd, trajectory};
 
 /// The largest of what was met over all runs.

@@ -1,20 +1,27 @@
 //! `liprl certify`: proven upper bounds on how steep a trained network is, each beside a lower bound, as a table or as JSON.
 
-use std::fmt::Write;
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-use liprl_agents::lipschitz::certify::{
-    Bound, CertifyError, Ended, LocalOptions, LowerOptions, Network, Norm, Region, SdpBound, SdpOptions, Takes, lipsdp,
-    lipsdp_on, local_bound, lower_bound, product,
+use std::{
+    fmt::Write,
+    process::ExitCode,
+    time::{Duration, Instant},
 };
-use liprl_agents::{PolicyHead, Streams};
+
+use liprl_control::{
+    PolicyHead,
+    certify::{
+        Bound, CertifyError, Ended, LocalOptions, LowerOptions, Network, Norm, Region, SdpBound, SdpOptions, Takes,
+        lipsdp, lipsdp_on, local_bound, lower_bound, product,
+    },
+};
+use liprl_numerics::Streams;
 use serde_json::{Value, json};
 
-use crate::Usage;
-use crate::cli::{CertifyArgs, CertifyBox, CertifyMethod};
-use crate::rollout;
-use crate::saved::{Saved, networks};
+use crate::{
+    Usage,
+    cli::{CertifyArgs, CertifyBox, CertifyMethod},
+    rollout,
+    saved::{Saved, networks},
+};
 
 /// Certifies one network of a run.
 pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {

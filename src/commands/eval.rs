@@ -1,19 +1,19 @@
 //! `liprl eval`.
 
-use std::fmt::Write;
-use std::path::Path;
-use std::process::ExitCode;
+use std::{fmt::Write, path::Path, process::ExitCode};
 
 use liprl_agents::AgentError;
-use liprl_agents::lipschitz::certify::Network;
 use liprl_analysis::{Chart, ChartSeries, PictureFormat};
+use liprl_control::certify::Network;
 use serde_json::{Value, json};
 
-use crate::Usage;
-use crate::cli::EvalArgs;
-use crate::disturb::{Disturbed, Kind};
-use crate::rollout::{self, Episode, Summary};
-use crate::saved::{Saved, networks};
+use crate::{
+    Usage,
+    cli::EvalArgs,
+    disturb::{Disturbed, Kind},
+    rollout::{self, Episode, Summary},
+    saved::{Saved, networks},
+};
 
 /// The episodes under one disturbance; none for the undisturbed ones.
 struct Row {

@@ -1,20 +1,23 @@
 //! `liprl record`.
 
-use std::path::Path;
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-use liprl_agents::AgentError;
-use liprl_agents::control::{ExpertConfig, MpcConfig};
-use liprl_agents::demos::{DemoMeta, Demonstrations, Episode};
-use liprl_agents::feedback::{Asked, Teacher};
+use liprl_agents::{
+    AgentError,
+    demos::{DemoMeta, Demonstrations, Episode},
+    feedback::{Asked, Teacher},
+};
+use liprl_control::{ExpertConfig, MpcConfig};
 use serde_json::{Map, Value, json};
 
-use crate::Usage;
-use crate::cli::{ExpertKind, RecordArgs};
-use crate::config::{Config, EnvConfig};
-use crate::rollout::{self, Actor};
-use crate::saved::Saved;
-use crate::task::Task;
+use crate::{
+    Usage,
+    cli::{ExpertKind, RecordArgs},
+    config::{Config, EnvConfig},
+    rollout::{self, Actor},
+    saved::Saved,
+    task::Task,
+};
 
 /// Records greedy episodes, or an expert's, in Minari's layout.
 pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {

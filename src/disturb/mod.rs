@@ -13,12 +13,12 @@
 pub(crate) mod pgd;
 pub(crate) mod trajectory;
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
-use liprl_agents::lipschitz::certify::Network;
-use liprl_agents::{AgentError, Policy, PolicySlope, StreamRng, Streams};
+use liprl_agents::AgentError;
+use liprl_control::{Policy, PolicySlope, certify::Network};
 use liprl_envs::Env;
+use liprl_numerics::{StreamRng, Streams};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -206,7 +206,7 @@ impl Actor for Disturbed {
         for ((seen, obs), delta) in self.seen.iter_mut().zip(&self.obs).zip(&self.delta) {
             *seen = (obs + delta) as f32;
         }
-        self.policy.act(&self.seen, action)
+        Ok(self.policy.act(&self.seen, action)?)
     }
 }
 

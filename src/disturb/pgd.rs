@@ -1,7 +1,7 @@
 //! The worst observation for one step: projected gradient ascent on how far the action moves (Madry et al. 2018, on a policy).
 
-use liprl_agents::lipschitz::certify::Network;
-use liprl_agents::{PolicySlope, StreamRng};
+use liprl_control::{PolicySlope, certify::Network};
+use liprl_numerics::StreamRng;
 
 use super::{direction, norm, scale_to};
 

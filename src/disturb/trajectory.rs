@@ -11,9 +11,10 @@
 //! Manchester (arXiv 2405.11432) as far as it is known: horizon, steps, learning rate, and a norm for each time step. Where it
 //! starts is not known; here, from the dearest of three random choices, and the dearest trajectory met on the way is the one used.
 
-use liprl_agents::{AgentError, PolicySlope, StreamRng};
-use liprl_envs::Env;
-use liprl_envs::systems::Model;
+use liprl_agents::AgentError;
+use liprl_control::PolicySlope;
+use liprl_envs::{Env, systems::Model};
+use liprl_numerics::StreamRng;
 
 use super::{direction, scale_to};
 
@@ -207,12 +208,16 @@ impl Attack {
 
 #[cfg(test)]
 mod tests {
-    use liprl_agents::{AgentConfig, Lesson, Policy, Setup, Streams};
+    use liprl_agents::{AgentConfig, Setup, TaskContext};
+    use liprl_control::Policy;
     use liprl_envs::{Options, make};
+    use liprl_numerics::Streams;
     use serde_json::json;
 
-    use super::super::{norm, pgd};
-    use super::*;
+    use super::{
+        super::{norm, pgd},
+        *,
+    };
 
     /// A policy with first weights, which are as good as any to take a slope of.
     fn policy(obs_dim: usize) -> Policy {
@@ -220,7 +225,7 @@ mod tests {
             serde_json::from_value(json!({"kind": "td3", "actor": {"hidden": [16, 16]}, "critic": {"hidden": [8]}}))
                 .unwrap();
         let setup = Setup { obs_dim, act_dim: 1, streams: Streams::new(4), device: tch::Device::Cpu, threads: 1 };
-        config.build(&setup, &Lesson::NONE).unwrap().policy().unwrap()
+        config.build(&setup, &TaskContext::NONE).unwrap().policy().unwrap()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Random points: what a setting can be drawn from.
 
-use liprl_agents::{StreamRng, Streams};
+use liprl_numerics::{StreamRng, Streams};
 use rand_distr::{Distribution as _, Normal, Uniform};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

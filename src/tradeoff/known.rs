@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use liprl_agents::control::{self, Lqr, linear_policy};
+use liprl_control::{Lqr, linear_policy};
 
 use super::measure::{Measured, Tests, costs};
-use crate::closed_loop::{Asked, cost_bounds};
-use crate::saved::Saved;
-use crate::task::Task;
+use crate::{
+    closed_loop::{Asked, cost_bounds},
+    saved::Saved,
+    task::Task,
+};
 
 /// For each bound on a policy's constant: a sweep has many policies.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
@@ -38,7 +40,7 @@ impl Known {
     pub fn of(task: &Task) -> anyhow::Result<Option<Self>> {
         let (model, steps) = (task.env().model().map(|model| model.boxed()), task.env().spec().max_episode_steps);
         let (Some(model), Some(steps)) = (model, steps) else { return Ok(None) };
-        let Some(lqr) = control::linear(&*model)? else { return Ok(None) };
+        let Some(lqr) = liprl_control::linear(&*model)? else { return Ok(None) };
         let (half_width, slope) = (task.action_range().1.to_vec(), lqr.slope()?);
         Ok(Some(Self { lqr, half_width, steps, slope, scaled: Vec::new() }))
     }
@@ -69,12 +71,11 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use liprl_agents::Policy;
+    use liprl_control::Policy;
     use serde_json::json;
 
     use super::*;
-    use crate::config::EnvConfig;
-    use crate::rollout;
+    use crate::{config::EnvConfig, rollout};
 
     fn task(id: &str, options: serde_json::Value) -> Task {
         let options = serde_json::from_value(options).unwrap();
@@ -92,7 +93,7 @@ mod tests {
         fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), liprl_agents::AgentError> {
             let seen: Vec<f32> = obs.iter().zip(&self.delta).map(|(x, d)| if self.done { *x } else { x + d }).collect();
             self.done = true;
-            self.policy.act(&seen, action)
+            Ok(self.policy.act(&seen, action)?)
         }
     }
 

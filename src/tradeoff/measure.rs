@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use liprl_agents::Policy;
+use liprl_control::Policy;
 use liprl_logbook::{RunFolder, read_series};
 
-use crate::disturb::{Disturbed, Kind};
-use crate::rollout;
-use crate::saved::Saved;
-use crate::task::Task;
+use crate::{
+    disturb::{Disturbed, Kind},
+    rollout,
+    saved::Saved,
+    task::Task,
+};
 
 /// The disturbances and the episodes of each.
 #[derive(Clone, Debug, PartialEq)]

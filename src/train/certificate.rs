@@ -9,8 +9,9 @@
 
 use std::time::{Duration, Instant};
 
-use liprl_agents::lipschitz::certify::{Norm, SdpOptions, lipsdp, product};
-use liprl_agents::{Agent, AgentError, Visited, lipschitz};
+use liprl_agents::{Agent, AgentError, Visited};
+use liprl_control::certify::{Norm, SdpOptions, lipsdp, product};
+use liprl_nets::lipschitz;
 use tch::Tensor;
 
 use crate::config::CertificateConfig;

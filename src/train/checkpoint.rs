@@ -1,12 +1,13 @@
 //! A session to and from a checkpoint, exact to the bit.
 
-use liprl_agents::{Agent, AgentError, ArrayData, Policy, State};
+use liprl_agents::{Agent, AgentError};
+use liprl_control::Policy;
 use liprl_logbook::{Checkpoint, CheckpointWriter, LogPosition, LogbookError};
+use liprl_numerics::{ArrayData, State};
 use serde::{Deserialize, Serialize};
 
 use super::session::{Counters, Session};
-use crate::config::Config;
-use crate::task::TaskError;
+use crate::{config::Config, task::TaskError};
 
 /// The agent's part of a checkpoint.
 pub const AGENT: &str = "agent.safetensors";
@@ -52,14 +53,14 @@ pub(super) fn save(
 ) -> Result<(), SaveError> {
     let agent = session.agent.save()?;
     refuse_non_finite(&agent, session.agent.updates())?;
-    writer.put(AGENT, &agent.to_bytes()?)?;
+    writer.put(AGENT, &agent.to_bytes().map_err(AgentError::from)?)?;
     let policy = policy(&*session.agent, &session.config, session.counters.step)?;
-    writer.put(POLICY, &policy.to_bytes()?)?;
+    writer.put(POLICY, &policy.to_bytes().map_err(AgentError::from)?)?;
     writer.put(ENV, &session.task.save())?;
     let saved = Saved { counters: session.counters.clone(), log, wall_s };
     writer.put(SESSION, &serde_json::to_vec_pretty(&saved)?)?;
     for (name, replay) in session.agent.replays() {
-        writer.put(&format!("{name}.safetensors"), &replay.save_meta().to_bytes()?)?;
+        writer.put(&format!("{name}.safetensors"), &replay.save_meta().to_bytes().map_err(AgentError::from)?)?;
         for (index, version) in replay.chunks() {
             writer.put_shared(&chunk_name(name, index), version, || replay.chunk_bytes(index))?;
         }
@@ -82,10 +83,12 @@ pub fn policy(agent: &dyn Agent, config: &Config, step: u64) -> Result<Policy, A
 pub(super) fn load(config: Config, checkpoint: &Checkpoint) -> Result<(Session, LogPosition, f64), SaveError> {
     let saved: Saved = serde_json::from_slice(&checkpoint.get(SESSION)?)?;
     let mut session = Session::new(config)?;
-    session.agent.load(&State::from_bytes(&checkpoint.get(AGENT)?)?)?;
+    session.agent.load(&State::from_bytes(&checkpoint.get(AGENT)?).map_err(AgentError::from)?)?;
     session.task.restore(&checkpoint.get(ENV)?).map_err(TaskError::from)?;
     for (name, replay) in session.agent.replays() {
-        replay.load_meta(&State::from_bytes(&checkpoint.get(&format!("{name}.safetensors"))?)?)?;
+        replay.load_meta(
+            &State::from_bytes(&checkpoint.get(&format!("{name}.safetensors"))?).map_err(AgentError::from)?,
+        )?;
         for (index, _) in replay.chunks() {
             replay.restore_chunk(index, &checkpoint.get(&chunk_name(name, index))?)?;
         }

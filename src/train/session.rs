@@ -2,17 +2,20 @@
 
 use std::path::Path;
 
-use liprl_agents::device::parse_device;
-use liprl_agents::{Agent, AgentError, Lesson, Metrics, Policy, Setup, Streams, Transition, Visited};
+use liprl_agents::{Agent, AgentError, Metrics, Setup, TaskContext, Transition, Visited};
+use liprl_control::Policy;
 use liprl_envs::Step;
+use liprl_nets::device::parse_device;
+use liprl_numerics::Streams;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
-use crate::rollout::{self, Summary};
-use crate::saved;
-use crate::task::{Task, TaskError};
-use crate::train::certificate;
-use crate::train::simulator::Places;
+use crate::{
+    config::Config,
+    rollout::{self, Summary},
+    saved,
+    task::{Task, TaskError},
+    train::{certificate, simulator::Places},
+};
 
 /// Everything of a run that changes as it goes on.
 pub struct Session {
@@ -199,7 +202,7 @@ pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, Agent
     let (can_terminate, action_half_width) = (task.env().can_terminate(), task.action_range().1.to_vec());
     let spec = Some(task.env().spec().clone());
     let expert = config.agent.expert().map(expert).transpose()?;
-    let lesson = Lesson { demonstrations, can_terminate, task: spec, expert, action_half_width };
+    let context = TaskContext { demonstrations, can_terminate, task: spec, expert, action_half_width };
     let setup = Setup {
         obs_dim: task.obs_dim(),
         act_dim: task.act_dim(),
@@ -207,7 +210,7 @@ pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, Agent
         device: parse_device(&config.device)?,
         threads: config.threads,
     };
-    config.agent.build(&setup, &lesson)
+    config.agent.build(&setup, &context)
 }
 
 /// The policy of a run that is asked while another is trained.

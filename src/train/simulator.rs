@@ -4,8 +4,9 @@
 //! | --- | --- |
 //! | `lipschitz/simulator_jacobian/visited/<statistic>` | ‖∂s'/∂(s, a)‖₂ of one environment step, largest singular value, by central differences of 1e-6; s in the environment's units, a in [-1, 1] |
 
-use liprl_agents::{AgentError, actor_critic::summarise, lipschitz::spectral_norms};
+use liprl_agents::AgentError;
 use liprl_envs::Step;
+use liprl_nets::lipschitz::{spectral_norms, summarise};
 use tch::Tensor;
 
 use crate::task::{Task, TaskError};
@@ -55,7 +56,7 @@ impl Places {
         if count > 0 {
             let shape = [count as i64, task.obs_dim() as i64, -1];
             let matrices = Tensor::f_from_slice(&matrices).and_then(|flat| flat.f_view(shape));
-            let norms = spectral_norms(&matrices.map_err(AgentError::from)?)?;
+            let norms = spectral_norms(&matrices.map_err(AgentError::from)?).map_err(AgentError::from)?;
             summarise("simulator_jacobian", "visited", &norms, &mut metrics);
         }
         Ok(metrics)

@@ -4,7 +4,8 @@
 
 use std::{error::Error, io::Write, thread, time::Instant};
 
-use liprl_agents::{AgentError, nets::product};
+use liprl_agents::AgentError;
+use liprl_nets::product;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -53,7 +54,7 @@ impl Floor {
 
     /// All of them once.
     fn run(&self) -> Result<(), AgentError> {
-        self.products.iter().try_for_each(|[a, b, out]| product(out, a, b, false))
+        Ok(self.products.iter().try_for_each(|[a, b, out]| product(out, a, b, false))?)
     }
 }
 

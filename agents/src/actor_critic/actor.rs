@@ -5,14 +5,11 @@
 //!
 //! First the autograd forms, any device; then the same by hand over a share of the batch.
 
+use liprl_nets::{Buffer, Gradient, Pass, Weights, gaussian, optim::Trained};
 use tch::Tensor;
 
 use super::critic::CriticRows;
-use crate::{
-    AgentError,
-    nets::{Buffer, Gradient, Pass, Weights, gaussian},
-    optim::Trained,
-};
+use crate::AgentError;
 
 /// SAC's loss, a scalar, from log-probabilities `[B]` and the critics' values of the same actions, one `[B]` each.
 pub fn soft_loss(alpha: f64, log_prob: &Tensor, values: &[Tensor]) -> Tensor {
@@ -107,11 +104,16 @@ impl ActorRows {
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::{
+        autograd::{gradient, leaf},
+        testing::{assert_close, assert_gradient},
+    };
+
     use super::*;
     use crate::actor_critic::{
         batch::Rows,
-        learner::{gradient, leaf, values},
-        testing::{self, assert_close, assert_gradient},
+        learner::values,
+        testing::{self},
     };
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use crate::{AgentError, Batch, nets::Buffer};
+use liprl_nets::Buffer;
+
+use crate::{AgentError, Batch};
 
 /// Some rows of a `Batch`, sharing its memory.
 #[derive(Debug)]

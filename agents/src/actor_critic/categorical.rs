@@ -153,11 +153,13 @@ fn softmax(logits: &[f32], p: &mut [f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::actor_critic::{
-        learner::{gradient, leaf},
-        testing::{assert_close, assert_gradient, numbers},
+    use liprl_nets::{
+        autograd::{gradient, leaf},
+        testing::{assert_close, assert_gradient},
     };
+    use liprl_numerics::testing::numbers;
+
+    use super::*;
 
     /// Atoms 0, 1, 2, 3.
     fn four(clamp: Option<f64>) -> Categorical {

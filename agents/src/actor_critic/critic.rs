@@ -10,6 +10,11 @@
 
 use std::ops::Range;
 
+use liprl_nets::{
+    Buffer, Gradient, Pass, Weights,
+    optim::{Target, Trained},
+};
+use liprl_numerics::Mlp;
 use tch::Tensor;
 
 use super::{
@@ -19,11 +24,7 @@ use super::{
     returns::Units,
     value::{Networks, Regulariser, TermRows, TermSums},
 };
-use crate::{
-    AgentError,
-    nets::{Buffer, Gradient, Mlp, Pass, Weights},
-    optim::{Target, Trained},
-};
+use crate::AgentError;
 
 /// The backup V `[B]` of one or two target critics' values `[B]`, w being `minimum_weight`.
 pub fn backup(values: &[Tensor], minimum_weight: f64) -> Tensor {
@@ -289,7 +290,7 @@ impl CriticRows {
         }
         let (total, others) = self.action_gradients.split_at_mut(1);
         if let Some(other) = others.first().filter(|_| used == 2) {
-            crate::nets::kernels::add(total[0].slice_mut(), other.slice());
+            liprl_numerics::kernels::add(total[0].slice_mut(), other.slice());
         }
         Ok((sum, total[0].slice()))
     }
@@ -312,12 +313,16 @@ pub(super) fn join(obs: &[f32], action: &[f32], obs_dim: usize, act_dim: usize, 
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::{
+        autograd::{gradient, leaf},
+        testing::{assert_close, assert_gradient},
+    };
     use tch::Kind;
 
     use super::*;
     use crate::actor_critic::{
-        learner::{gradient, leaf, values},
-        testing::{self, assert_close, assert_gradient},
+        learner::values,
+        testing::{self},
     };
 
     #[test]

@@ -15,15 +15,16 @@
 //! | `lipschitz/spectral_norm/<network>/<layer>` | exact ‖W‖₂ |
 //! | `lipschitz/product_bound/<network>` | product of the layers' proven constants: a bound in what the network sees |
 
-use tch::{Device, Tensor};
+use liprl_nets::{
+    NetsError,
+    autograd::standardise,
+    lipschitz::{self, JacobianNorms, summarise},
+};
+use liprl_numerics::RunningNormaliser;
+use tch::Tensor;
 
 use super::{Learner, value::local::Steepness};
-use crate::{
-    AgentError, RunningNormaliser, Visited,
-    lipschitz::{self, JacobianNorms, Summary},
-    nets::Mlp,
-    optim::Trained,
-};
+use crate::{AgentError, Visited};
 
 /// Some pairs and how steep policy and values are there.
 #[derive(Debug)]
@@ -55,12 +56,13 @@ impl Place {
         let obs = Tensor::f_from_slice(&pairs.obs)?.f_view([-1, obs_dim])?.f_to(device)?;
         let action = Tensor::f_from_slice(&pairs.action)?.f_view([obs.size()[0], -1])?.f_to(device)?;
         let act_dim = action.size()[1];
-        let see = |x: &Tensor| normaliser.map_or_else(|| Ok(x.shallow_clone()), |normaliser| normaliser.forward(x));
+        let see =
+            |x: &Tensor| normaliser.map_or_else(|| Ok(x.shallow_clone()), |normaliser| standardise(normaliser, x));
         let count = learner.critics().mlps().len();
-        let value = |index: usize, seen: &Tensor, action: &Tensor| -> Result<Tensor, AgentError> {
+        let value = |index: usize, seen: &Tensor, action: &Tensor| -> Result<Tensor, NetsError> {
             Ok(learner.values(seen, action)?.swap_remove(index))
         };
-        let split = |x: &Tensor| Ok::<_, AgentError>((x.f_narrow(1, 0, obs_dim)?, x.f_narrow(1, obs_dim, act_dim)?));
+        let split = |x: &Tensor| Ok::<_, NetsError>((x.f_narrow(1, 0, obs_dim)?, x.f_narrow(1, obs_dim, act_dim)?));
         let norms = |x: &Tensor, raw: bool| {
             let each = (0..count).map(|index| {
                 let at = |x: &Tensor| {
@@ -97,42 +99,4 @@ impl Place {
         summarise("policy_jacobian", self.name, &self.policy.spectral, metrics);
         self.steepness.metrics(self.name, metrics);
     }
-}
-
-/// `lipschitz/<what>/<place>/<statistic>` of some norms.
-pub fn summarise(what: &str, place: &str, norms: &[f64], metrics: &mut Vec<(String, f64)>) {
-    let Some(Summary { mean, q05, q50, q95, max }) = Summary::of(norms) else { return };
-    for (statistic, value) in [("mean", mean), ("q05", q05), ("q50", q50), ("q95", q95), ("max", max)] {
-        metrics.push((format!("lipschitz/{what}/{place}/{statistic}"), value));
-    }
-}
-
-/// Exact spectral norms and the product bound of a network with these parameters.
-pub fn network_constants(
-    name: &str,
-    mlp: &Mlp,
-    params: &Tensor,
-    metrics: &mut Vec<(String, f64)>,
-) -> Result<(), AgentError> {
-    for (layer, bound) in lipschitz::layer_bounds(mlp, params)?.iter().enumerate() {
-        metrics.push((format!("lipschitz/spectral_norm/{name}/{layer}"), bound.weight));
-    }
-    metrics.push((format!("lipschitz/product_bound/{name}"), lipschitz::product_bound(mlp, params)?));
-    Ok(())
-}
-
-/// The same for every network of `trained`, used with these parameters: `<name>`, or `<name>_<i>` where there are several.
-pub(crate) fn constants(
-    name: &str,
-    trained: &Trained,
-    params: &Tensor,
-    metrics: &mut Vec<(String, f64)>,
-) -> Result<(), AgentError> {
-    let (mut start, params) = (0, params.f_to(Device::Cpu)?);
-    for (index, mlp) in trained.mlps().iter().enumerate() {
-        let name = if trained.mlps().len() > 1 { format!("{name}_{}", index + 1) } else { name.to_owned() };
-        network_constants(&name, mlp, &params.f_narrow(0, start, mlp.len() as i64)?, metrics)?;
-        start += mlp.len() as i64;
-    }
-    Ok(())
 }

@@ -4,14 +4,12 @@
 //! (not LayerNorm's) got N(0, σ²) added. Every so often another such copy is compared with the policy on a batch: where it moves
 //! the actions by less than δ (root mean square), σ grows by a factor, else it shrinks by it.
 
+use liprl_nets::{Buffer, Forward, Weights, optim::Trained};
+use liprl_numerics::{Mlp, Single, State, StreamRng};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{ParameterNoise, Td3Config, learner::Acting};
-use crate::{
-    AgentError, Batch, Metrics, Noise, Setup, State, StreamRng,
-    nets::{Buffer, Forward, Mlp, Single, Weights},
-    optim::Trained,
-};
+use crate::{AgentError, Batch, Metrics, Noise, Setup};
 
 /// The noise on a policy's actions and weights.
 #[derive(Debug)]
@@ -171,8 +169,10 @@ fn perturb(mlp: &Mlp, params: &mut [f32], std: f64, rng: &mut StreamRng) {
 
 #[cfg(test)]
 mod tests {
+    use liprl_numerics::Streams;
+
     use super::*;
-    use crate::{Streams, actor_critic::testing};
+    use crate::actor_critic::testing;
 
     #[test]
     fn perturbation_has_its_deviation_and_spares_layer_norm() {

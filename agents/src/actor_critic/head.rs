@@ -6,8 +6,6 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::count;
-
 /// The outputs of a critic's network. The actor climbs their expectation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -28,7 +26,7 @@ pub enum CriticHead {
 #[garde(allow_unvalidated)]
 pub struct CategoricalConfig {
     /// Number of returns. Default `51` [B].
-    #[serde(default = "fifty_one", deserialize_with = "count::deserialize")]
+    #[serde(default = "fifty_one")]
     #[garde(range(min = 2, max = 65536))]
     pub atoms: usize,
     /// The smallest return, in units of reward; targets below count as this. −10 for clipped rewards in [B], −100 in [L].
@@ -49,7 +47,6 @@ pub struct CategoricalConfig {
 #[garde(allow_unvalidated)]
 pub struct QuantileConfig {
     /// Number of quantiles. Default `200` [D].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 65536))]
     pub quantiles: usize,
     /// Errors up to this, in units of reward, count by their square, larger ones by their size. Default `1` [D].

@@ -1,8 +1,10 @@
 //! What SAC and TD3 are to the agents built on them: something that acts and learns from batches, wherever those come from.
 
+use liprl_nets::{NetsError, optim::Trained};
+use liprl_numerics::{Single, State, StreamRng};
 use tch::Tensor;
 
-use crate::{AgentError, Batch, Metrics, State, StreamRng, cloning::CloningConfig, nets::Single, optim::Trained};
+use crate::{AgentError, Batch, Metrics, cloning::CloningConfig};
 
 /// An actor–critic without a replay buffer. Observations come normalised, actions are in `[-1, 1]`.
 pub trait Learner {
@@ -48,7 +50,7 @@ pub trait Learner {
     ) -> Result<f64, AgentError>;
 
     /// Each critic's values `[B]` at `obs [B, O]` and `action [B, A]` on the critics' device, in units of reward, by autograd.
-    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError>;
+    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, NetsError>;
 
     /// Everything that changes.
     fn save(&self, state: &mut State) -> Result<(), AgentError>;
@@ -116,7 +118,7 @@ pub(super) fn outputs(
     params: &Tensor,
     obs: &Tensor,
     action: &Tensor,
-) -> Result<Vec<Tensor>, AgentError> {
+) -> Result<Vec<Tensor>, NetsError> {
     let pairs = Tensor::f_cat(&[obs, action], 1)?;
     Ok((0..critics.mlps().len()).map(|index| critics.forward(index, params, &pairs)).collect())
 }
@@ -127,21 +129,6 @@ pub(super) fn values(
     params: &Tensor,
     obs: &Tensor,
     action: &Tensor,
-) -> Result<Vec<Tensor>, AgentError> {
+) -> Result<Vec<Tensor>, NetsError> {
     outputs(critics, params, obs, action)?.iter().map(|output| Ok(output.f_squeeze_dim(-1)?)).collect()
-}
-
-/// The gradient of `loss` with respect to a flat buffer's leaf.
-pub(crate) fn gradient(loss: &Tensor, leaf: &Tensor) -> Result<Tensor, AgentError> {
-    Ok(Tensor::f_run_backward(&[loss], &[leaf], false, false)?.swap_remove(0))
-}
-
-/// A leaf of the autograd graph on these parameters' memory.
-pub(crate) fn leaf(params: &Tensor) -> Tensor {
-    params.detach().set_requires_grad(true)
-}
-
-/// An error naming `what` where `value` is NaN or infinite.
-pub(crate) fn finite(what: &str, value: f64, updates: u64) -> Result<(), AgentError> {
-    if value.is_finite() { Ok(()) } else { Err(AgentError::NonFinite { what: what.to_owned(), value, updates }) }
 }

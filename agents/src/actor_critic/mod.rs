@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod batch;
 pub mod categorical;
+mod certify;
 mod config;
 pub mod critic;
 mod diagnostics;
@@ -28,13 +29,11 @@ pub mod temperature;
 pub(crate) mod testing;
 pub mod value;
 
-pub(crate) use config::validated;
-pub use config::{ActionNoise, CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig};
-pub(crate) use diagnostics::constants;
-pub use diagnostics::{Place, network_constants, summarise};
+pub(crate) use certify::critics_to_certify;
+pub use config::{CriticLoss, NormaliseConfig, ParameterNoise};
+pub use diagnostics::Place;
 pub use head::{CategoricalConfig, CriticHead, QuantileConfig};
 pub use learner::Learner;
-pub(crate) use learner::{finite, gradient, leaf};
 pub use off_policy::{OffPolicy, Schedule};
 pub use returns::ReturnsConfig;
 pub use rewards::Rewards;

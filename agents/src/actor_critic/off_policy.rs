@@ -1,15 +1,15 @@
 //! An agent out of a learner: a replay buffer, uniformly random first steps, and rounds of updates at their times.
 
+use liprl_control::{Policy, certify::Certifiable};
+use liprl_nets::lipschitz::constants;
+use liprl_numerics::{NormaliserOptions, RunningNormaliser, State, StreamRng};
 use rand::RngExt;
 use tch::Tensor;
 
-use super::{
-    Learner, NormaliseConfig, Place, PriorityConfig, Rewards, SacConfig, Td3Config, diagnostics::constants,
-    learner::OnDevice, seeing, value::local,
-};
+use super::{Learner, NormaliseConfig, Place, Rewards, SacConfig, Td3Config, learner::OnDevice, seeing, value::local};
 use crate::{
-    Agent, AgentError, Batch, Flags, Metrics, NormaliserOptions, Policy, Replay, ReplayConfig, RunningNormaliser,
-    Setup, State, StreamRng, Transition, Visited, WindowBatch, lipschitz::certify::Certifiable,
+    Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, Transition, Visited, WindowBatch,
+    replay::PriorityConfig,
 };
 
 /// Replayed transitions that `diagnose` measures at.

@@ -123,11 +123,13 @@ fn pairs(quantiles: &[f32], targets: &[f32], levels: &[f32], kappa: f32, scale: 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::actor_critic::{
-        learner::{gradient, leaf},
-        testing::{assert_close, assert_gradient, numbers},
+    use liprl_nets::{
+        autograd::{gradient, leaf},
+        testing::{assert_close, assert_gradient},
     };
+    use liprl_numerics::testing::numbers;
+
+    use super::*;
 
     fn head(quantiles: usize, kappa: f64, reference_tiling: bool) -> Quantile {
         Quantile::new(QuantileConfig { quantiles, kappa, reference_tiling })

@@ -13,15 +13,14 @@
 //! y is computed before the statistics move, and learnt after.
 
 use garde::Validate;
+use liprl_nets::optim::{Target, Trained};
+use liprl_numerics::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::critic::CriticRows;
-use crate::{
-    AgentError, State,
-    optim::{Target, Trained},
-};
+use crate::AgentError;
 
 /// Normalisation of what scalar critics learn. Sources: [V] van Hasselt et al. 2016 (arXiv 1602.07714); [M] Hessel et al. 2019,
 /// "Multi-task Deep Reinforcement Learning with PopArt" (arXiv 1809.04474).
@@ -175,10 +174,13 @@ impl Returns {
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::testing::assert_close;
+    use liprl_numerics::testing::numbers;
+
     use super::*;
     use crate::actor_critic::{
         learner::values,
-        testing::{self, assert_close, numbers},
+        testing::{self},
     };
 
     #[test]

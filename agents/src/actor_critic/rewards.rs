@@ -1,10 +1,10 @@
 //! What an agent with a reward of its own is to `OffPolicy`: something that judges replayed transitions when they are drawn.
 
+use liprl_control::certify::Certifiable;
+use liprl_numerics::{RunningNormaliser, State};
+
 use super::{Learner, Place};
-use crate::{
-    AgentError, Metrics, Replay, RunningNormaliser, State, Transition, Visited, WindowBatch,
-    lipschitz::certify::Certifiable,
-};
+use crate::{AgentError, Metrics, Replay, Transition, Visited, WindowBatch};
 
 /// A reward other than the environment's, which may learn too.
 pub trait Rewards {

@@ -28,19 +28,24 @@ use tch::{Device, Tensor};
 
 use super::{
     SacConfig,
-    config::validated,
     critic::CriticRows,
-    learner::{Acting, Learner, finite, values},
+    learner::{Acting, Learner, values},
     returns::{Returns, Units},
     temperature::Tuner,
     value::{self, Networks, Regulariser, SpectralCritics, TermSums},
 };
+use crate::error::validated;
 use crate::{
-    AgentError, Batch, Metrics, Setup, State, StreamRng,
+    AgentError, Batch, Metrics, Setup,
     cloning::{self, CloningConfig},
-    nets::{Gradient, Mlp, Team, gaussian},
+};
+use liprl_nets::autograd::finite;
+use liprl_nets::{
+    Gradient, Team, gaussian,
     optim::{Target, Trained},
 };
+use liprl_nets::{NetsError, NetworkConfig};
+use liprl_numerics::{Mlp, State, StreamRng};
 
 use rows::Member;
 
@@ -87,7 +92,7 @@ impl Sac {
     pub fn new(config: &SacConfig, setup: &Setup) -> Result<Self, AgentError> {
         validated(config)?;
         let (obs_dim, act_dim) = (setup.obs_dim, setup.act_dim);
-        let net = |net: &super::NetworkConfig, inputs, outputs| {
+        let net = |net: &NetworkConfig, inputs, outputs| {
             Mlp::new(inputs, &net.hidden, outputs, net.activation, net.layer_norm, net.init)
         };
         let policy = net(&config.actor, obs_dim, 2 * act_dim);
@@ -175,7 +180,7 @@ impl Sac {
     }
 
     /// Each critic's values `[B]` in units of reward, by autograd over `params`.
-    fn values_of(&self, params: &Tensor, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
+    fn values_of(&self, params: &Tensor, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, NetsError> {
         let units = self.units();
         Ok(values(&self.critics, params, obs, action)?.iter().map(|outputs| units.values(outputs)).collect())
     }
@@ -285,7 +290,7 @@ impl Learner for Sac {
         Ok(loss)
     }
 
-    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
+    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, NetsError> {
         self.values_of(self.critic_params(), obs, action)
     }
 
@@ -323,13 +328,13 @@ impl Learner for Sac {
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::testing::{assert_close, assert_gradient, assert_nearly};
+    use liprl_numerics::Streams;
+
     use super::*;
-    use crate::{
-        Streams,
-        actor_critic::{
-            ReturnsConfig, Temperature,
-            testing::{self, assert_close, assert_gradient, assert_nearly},
-        },
+    use crate::actor_critic::{
+        ReturnsConfig, Temperature,
+        testing::{self},
     };
 
     fn setup() -> Setup {
@@ -398,7 +403,7 @@ mod tests {
     fn the_temperature_weighs_against_values_in_units_of_reward() {
         let temperature = Temperature::Fixed { alpha: 0.7 };
         // Critics that do not learn, so that the actor sees the same values in both.
-        let critic = crate::actor_critic::NetworkConfig { lr: 0.0, ..Default::default() };
+        let critic = liprl_nets::NetworkConfig { lr: 0.0, ..Default::default() };
         let plain = SacConfig { temperature, critic, ..SacConfig::default() };
         let returns = Some(ReturnsConfig { rate: 1.0, ..ReturnsConfig::default() });
         let normalised = SacConfig { normalise_returns: returns, ..plain.clone() };

@@ -2,15 +2,16 @@
 //! table 1; [C] its authors' code (softlearning).
 
 use garde::Validate;
+use liprl_nets::{LrSchedule, NetworkConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     CriticHead, ReturnsConfig,
-    config::{CriticLoss, LrSchedule, NetworkConfig, NormaliseConfig, PriorityConfig},
+    config::{CriticLoss, NormaliseConfig},
     value::{Beside, CriticSpectralNorm, ValueRegulariser, check_regulariser, check_spectral_norm},
 };
-use crate::count;
+use crate::replay::PriorityConfig;
 
 /// Soft actor–critic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -21,33 +22,26 @@ pub struct SacConfig {
     #[garde(range(min = 0.0, max = 1.0))]
     pub gamma: f64,
     /// Steps of reward summed before bootstrapping. Default `1` [H].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1000))]
     pub n_step: usize,
     /// Transitions per gradient update. Default `256` [H].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1_048_576))]
     pub batch_size: usize,
     /// Transitions kept; the oldest go first. Default `1e6` [H].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub buffer_size: usize,
     /// Environment steps of uniformly random actions before the first update. Default `1000` [C].
-    #[serde(deserialize_with = "count::deserialize")]
     pub learning_starts: u64,
     /// Environment steps between rounds of updates. Default `1` [H].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub update_every: u64,
     /// Gradient updates in a round. Default `1` [H].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub updates: u64,
     /// Share of the critics that moves into the target critics at each target update. Default `0.005` [H].
     #[garde(range(min = 0.0, max = 1.0))]
     pub tau: f64,
     /// Gradient updates between target updates. Default `1` [H].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub target_update_every: u64,
     /// Loss of each critic. Default `squared` [H].

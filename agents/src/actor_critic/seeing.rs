@@ -1,12 +1,11 @@
 //! What the agents built on a learner share: observations as it sees them, its policy by itself, its weights by name, its critics for certificates.
 
+use liprl_control::{Policy, certify::Certifiable};
+use liprl_nets::optim::Trained;
+use liprl_numerics::RunningNormaliser;
+
 use super::{Learner, NormaliseConfig};
-use crate::{
-    AgentError, Batch, Policy, RunningNormaliser,
-    batch::f32_slice_mut,
-    lipschitz::certify::{self, Certifiable},
-    optim::Trained,
-};
+use crate::{AgentError, Batch, batch::f32_slice_mut};
 
 /// `obs` as the learner sees it, in `seen`.
 pub(crate) fn look(normaliser: Option<&RunningNormaliser>, obs: &[f32], seen: &mut Vec<f32>) {
@@ -46,7 +45,13 @@ pub(crate) fn critics(
     dims: (usize, usize),
 ) -> Result<Vec<Certifiable>, AgentError> {
     let normaliser = normaliser.map(|normaliser| normaliser.broadcast(dims.0));
-    certify::critics(learner.critics(), learner.critic_params(), normaliser.as_ref(), dims, learner.output_scale())
+    super::critics_to_certify(
+        learner.critics(),
+        learner.critic_params(),
+        normaliser.as_ref(),
+        dims,
+        learner.output_scale(),
+    )
 }
 
 /// Weights for TensorBoard, `weights/<network>/<name>`, of actor and critics.

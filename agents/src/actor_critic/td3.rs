@@ -27,21 +27,26 @@ use rand_distr::{Distribution as _, StandardNormal};
 use tch::{Device, Tensor};
 
 use super::{
-    NetworkConfig, TargetUpdates, Td3Config,
-    config::validated,
+    TargetUpdates, Td3Config,
     critic::CriticRows,
     distribution::Distribution,
     explore::Explorer,
-    learner::{Acting, Learner, finite, outputs},
+    learner::{Acting, Learner, outputs},
     returns::{Returns, Units},
     value::{self, Networks, Regulariser, SpectralCritics, TermSums},
 };
+use crate::error::validated;
 use crate::{
-    AgentError, Batch, Metrics, Setup, State, StreamRng,
+    AgentError, Batch, Metrics, Setup,
     cloning::{self, CloningConfig},
-    nets::{Gradient, Mlp, Team},
+};
+use liprl_nets::NetsError;
+use liprl_nets::{
+    Gradient, Team,
     optim::{Target, Trained},
 };
+use liprl_nets::{NetworkConfig, autograd::finite};
+use liprl_numerics::{Mlp, State, StreamRng};
 
 use rows::Member;
 
@@ -188,7 +193,7 @@ impl Td3 {
     }
 
     /// Each critic's values `[B]` in units of reward, by autograd over `params`.
-    fn values_of(&self, params: &Tensor, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
+    fn values_of(&self, params: &Tensor, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, NetsError> {
         let value = |outputs: &Tensor| match &self.distribution {
             Some(distribution) => Ok(distribution.value(outputs)),
             None => Ok(self.units().values(&outputs.f_squeeze_dim(-1)?)),
@@ -299,7 +304,7 @@ impl Learner for Td3 {
         Ok(loss)
     }
 
-    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, AgentError> {
+    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, NetsError> {
         self.values_of(self.critic_params(), obs, action)
     }
 
@@ -337,13 +342,13 @@ impl Learner for Td3 {
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::testing::assert_nearly;
+    use liprl_numerics::Streams;
+
     use super::*;
-    use crate::{
-        Streams,
-        actor_critic::{
-            Backup, CategoricalConfig, CriticHead, DelayCounts, QuantileConfig, ReturnsConfig,
-            testing::{self, assert_nearly},
-        },
+    use crate::actor_critic::{
+        Backup, CategoricalConfig, CriticHead, DelayCounts, QuantileConfig, ReturnsConfig,
+        testing::{self},
     };
 
     fn setup() -> Setup {

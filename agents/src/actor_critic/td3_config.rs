@@ -3,15 +3,16 @@
 //! arXiv 2006.16785.
 
 use garde::Validate;
+use liprl_nets::NetworkConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     CriticHead, ReturnsConfig,
-    config::{ActionNoise, CriticLoss, NetworkConfig, NormaliseConfig, ParameterNoise, PriorityConfig},
+    config::{CriticLoss, NormaliseConfig, ParameterNoise},
     value::{Beside, CriticSpectralNorm, ValueRegulariser, check_regulariser, check_spectral_norm},
 };
-use crate::count;
+use crate::{ActionNoise, replay::PriorityConfig};
 
 /// Twin delayed deep deterministic policy gradient. DDPG is `twin: false, policy_delay: 1, target_noise: 0`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -22,33 +23,26 @@ pub struct Td3Config {
     #[garde(range(min = 0.0, max = 1.0))]
     pub gamma: f64,
     /// Steps of reward summed before bootstrapping. Default `1` [F].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1000))]
     pub n_step: usize,
     /// Transitions per gradient update. Default `256` [C].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1_048_576))]
     pub batch_size: usize,
     /// Transitions kept; the oldest go first. Default `1e6` [C].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub buffer_size: usize,
     /// Environment steps of uniformly random actions before the first update. Default `25_000` [C].
-    #[serde(deserialize_with = "count::deserialize")]
     pub learning_starts: u64,
     /// Environment steps between rounds of updates. Default `1` [F].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub update_every: u64,
     /// Gradient updates in a round. Default `1` [F].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub updates: u64,
     /// Share of the networks that moves into the targets at each target update. Default `0.005` [F].
     #[garde(range(min = 0.0, max = 1.0))]
     pub tau: f64,
     /// Critic updates to one update of the actor, or rounds to one in which it learns. Default `2` [F].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub policy_delay: u64,
     /// What `policy_delay` counts. Default `updates` [F].

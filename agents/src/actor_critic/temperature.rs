@@ -1,10 +1,10 @@
 //! SAC's temperature: J(α) = mean(−α (log π(ã|s) + H̄)), a step on log α (Haarnoja et al. 2018, eq. 18).
 
+use liprl_nets::optim::{BETA1, BETA2, EPS};
+use liprl_numerics::State;
+
 use super::Temperature;
-use crate::{
-    AgentError, State,
-    optim::{BETA1, BETA2, EPS},
-};
+use crate::AgentError;
 
 /// α, and the Adam that tunes its logarithm where it is tuned. One number, so plain f64 everywhere.
 #[derive(Clone, Copy, Debug, PartialEq)]

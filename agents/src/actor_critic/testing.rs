@@ -1,23 +1,17 @@
 //! Small random networks and batches for the tests that compare the hand-written form with autograd.
 
-use rand_distr::{Distribution, StandardNormal};
+use liprl_nets::{NetworkConfig, optim::Trained};
+use liprl_numerics::{Activation, Init, Mlp, Streams};
 use tch::{Device, Tensor};
 
 use super::{
-    CriticLoss, CriticSpectralNorm, NetworkConfig, ValueRegulariser,
+    CriticLoss, CriticSpectralNorm, ValueRegulariser,
     value::{Against, RobustConfig, SpectralForm, ValuePenaltyConfig},
 };
-use crate::{
-    Batch, Streams,
-    nets::{Activation, Init, Mlp},
-    optim::Trained,
-};
+use crate::Batch;
 
-/// Standard normal draws, the same for the same name.
-pub(crate) fn numbers(count: usize, name: &str) -> Vec<f32> {
-    let mut rng = Streams::new(7).rng(name);
-    (0..count).map(|_| StandardNormal.sample(&mut rng)).collect()
-}
+pub(crate) use liprl_nets::testing::{assert_gradient, assert_nearly};
+pub(crate) use liprl_numerics::testing::numbers;
 
 /// A batch of random numbers with random weights.
 pub(crate) fn batch(size: usize, obs_dim: usize, act_dim: usize) -> Batch {
@@ -94,29 +88,4 @@ fn trained(net: &NetworkConfig, inputs: usize, outputs: usize, count: usize) -> 
         .collect();
     trained.set_params(&moved).unwrap();
     trained
-}
-
-/// Equal to 1e-5 of the larger, or of 0.1 for means that nearly cancel.
-pub(crate) fn assert_close(a: f64, b: f64) {
-    assert!((a - b).abs() <= 1e-5 * a.abs().max(b.abs()).max(0.1), "{a} and {b}");
-}
-
-/// Equal to 1e-5 of the longest component of their size.
-pub(crate) fn assert_gradient(by_hand: &[f32], autograd: &Tensor) {
-    let autograd = Vec::<f32>::try_from(autograd.contiguous()).unwrap();
-    assert_eq!(by_hand.len(), autograd.len());
-    let largest = autograd.iter().fold(0f32, |largest, x| largest.max(x.abs()));
-    assert!(largest > 0.0);
-    for (i, (a, b)) in by_hand.iter().zip(&autograd).enumerate() {
-        assert!((a - b).abs() <= 1e-5 * largest, "component {i}: {a} by hand, {b} by autograd, largest {largest}");
-    }
-}
-
-/// Equal to 1e-3: after a few Adam steps, whose first ones divide rounding errors by gradients as small as they are.
-pub(crate) fn assert_nearly<T: Copy + Into<f64>>(a: &[T], b: &[T]) {
-    assert_eq!(a.len(), b.len());
-    for (&a, &b) in a.iter().zip(b) {
-        let (a, b): (f64, f64) = (a.into(), b.into());
-        assert!((a - b).abs() <= 1e-3 * a.abs().max(b.abs()).max(0.1), "{a} and {b}");
-    }
 }

@@ -2,15 +2,16 @@
 //!
 //! On a CPU gradients are written by hand; elsewhere, and as their specification, they are autograd's.
 
+use liprl_nets::{
+    Buffer, Gradient, LrSchedule, Pass, Team, Weights,
+    autograd::{gradient, leaf},
+    optim::{OptimiserConfig, Trained},
+};
+use liprl_numerics::StreamRng;
 use tch::{Device, Tensor};
 
 use super::{CloningConfig, Head};
-use crate::{
-    AgentError, StreamRng,
-    actor_critic::{LrSchedule, gradient, leaf},
-    nets::{Buffer, Gradient, Pass, Team, Weights},
-    optim::{OptimiserConfig, Trained},
-};
+use crate::AgentError;
 
 /// Rows whose loss is measured at a time.
 const MEASURED: usize = 4096;
@@ -112,12 +113,16 @@ impl ByHand {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Kind, nn, nn::OptimizerConfig};
+    use liprl_nets::testing::{assert_close, assert_gradient};
+    use liprl_numerics::{Streams, testing::numbers};
+    use tch::{
+        Kind,
+        nn::{self, OptimizerConfig},
+    };
 
     use super::*;
     use crate::{
-        Streams,
-        actor_critic::testing::{self, assert_close, assert_gradient, numbers},
+        actor_critic::testing::{self},
         cloning::head::tests::{actions, heads},
     };
 
@@ -126,7 +131,7 @@ mod tests {
         Tensor::from_slice(&numbers(rows * 5, "cloned observations")).view([rows as i64, 5])
     }
 
-    fn fitting(net: &crate::actor_critic::NetworkConfig, head: Head, config: &CloningConfig) -> Fitting {
+    fn fitting(net: &liprl_nets::NetworkConfig, head: Head, config: &CloningConfig) -> Fitting {
         let policy = testing::policy(net, 5, if head == Head::Gaussian { 6 } else { 3 });
         Fitting::new(&policy, head, config, &Streams::new(1).rng("cloning")).unwrap()
     }

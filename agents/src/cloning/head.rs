@@ -7,9 +7,8 @@
 //! would else draw it to −∞ and leave a policy that explores nothing. Smaller ones are clamped to it, and because a clamped number
 //! feels no pull, and would drift on with what the network learns elsewhere, max(0, least − log σ)² is added to L for each.
 
+use liprl_nets::gaussian;
 use tch::Tensor;
-
-use crate::nets::gaussian;
 
 /// Actions enter atanh no larger than this; tanh 3.8 is as much.
 pub const ACTION_LIMIT: f64 = 0.999;
@@ -91,9 +90,13 @@ impl Head {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use liprl_nets::{
+        autograd::{gradient, leaf},
+        testing::{assert_close, assert_gradient},
+    };
+    use liprl_numerics::testing::numbers;
+
     use super::*;
-    use crate::actor_critic::testing::{assert_close, assert_gradient, numbers};
-    use crate::actor_critic::{gradient, leaf};
 
     pub(in super::super) fn heads() -> [Head; 2] {
         [Head::Deterministic, Head::Gaussian]

@@ -17,8 +17,10 @@ use tch::Tensor;
 
 pub use head::{ACTION_LIMIT, Head};
 
-use crate::{AgentError, StreamRng, actor_critic::finite, count, nets::gaussian, optim::Trained};
+use crate::AgentError;
 use fitting::Fitting;
+use liprl_nets::{autograd::finite, gaussian, optim::Trained};
+use liprl_numerics::StreamRng;
 
 /// Fitting a policy to demonstrations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -26,11 +28,9 @@ use fitting::Fitting;
 #[garde(allow_unvalidated)]
 pub struct CloningConfig {
     /// Gradient updates, at most. Default `10_000`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub updates: u64,
     /// Rows per update, drawn with replacement. Default `256`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1_048_576))]
     pub batch_size: usize,
     /// Adam's learning rate. Default `3e-4`.
@@ -61,11 +61,9 @@ pub struct HeldOut {
     #[garde(range(min = 0.001, max = 0.9))]
     pub share: f64,
     /// Updates between measurements. Default `100`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub every: u64,
     /// Measurements in a row without a new best after which it stops. Default `10`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub patience: u64,
 }
@@ -163,13 +161,14 @@ impl Best {
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::{Buffer, NetworkConfig};
+    use liprl_numerics::{State, Streams, testing::numbers};
     use tch::Device;
 
     use super::*;
     use crate::{
-        Setup, State, Streams,
-        actor_critic::{Learner, NetworkConfig, Sac, SacConfig, Td3, Td3Config, testing::numbers},
-        nets::Buffer,
+        Setup,
+        actor_critic::{Learner, Sac, SacConfig, Td3, Td3Config},
     };
 
     fn setup() -> Setup {

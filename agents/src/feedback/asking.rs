@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use garde::Validate;
+use liprl_control::MpcConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::{control::MpcConfig, count};
 
 /// Who is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -33,22 +32,22 @@ pub enum QueriesConfig {
     /// the expert's.
     Dagger {
         /// Rounds until the learner acts alone, after which nothing is asked any more. Default `15` (the `imitation` library).
-        #[serde(default = "rounds", deserialize_with = "count::deserialize")]
+        #[serde(default = "rounds")]
         #[garde(range(min = 1))]
         rounds: u64,
         /// Steps of a round. Default `1000`.
-        #[serde(default = "round_steps", deserialize_with = "count::deserialize")]
+        #[serde(default = "round_steps")]
         #[garde(range(min = 1))]
         steps: u64,
     },
     /// DART (Laskey et al. 2017): the expert acts, disturbed by noise shaped like the learner's errors, and says what it meant to do.
     Dart {
         /// Rounds after which nothing is asked any more. Default `15`.
-        #[serde(default = "rounds", deserialize_with = "count::deserialize")]
+        #[serde(default = "rounds")]
         #[garde(range(min = 1))]
         rounds: u64,
         /// Steps of a round; between rounds the noise's covariance is estimated anew. Default `1000`.
-        #[serde(default = "round_steps", deserialize_with = "count::deserialize")]
+        #[serde(default = "round_steps")]
         #[garde(range(min = 1))]
         steps: u64,
         /// Trace of the noise's covariance, its mean square per step, in actions of [-1, 1]. Default `0.01`.

@@ -4,16 +4,13 @@
 use std::path::PathBuf;
 
 use garde::Validate;
+use liprl_control::PolicyHead;
+use liprl_nets::{NetworkConfig, layers::Layers};
+use liprl_numerics::Activation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::asking::{ExpertConfig, QueriesConfig};
-use crate::{
-    PolicyHead,
-    actor_critic::NetworkConfig,
-    count,
-    nets::{Activation, lipschitz::Layers},
-};
 
 /// A policy fitted to an expert's actions under a bound α on its Lipschitz constant. α is Euclidean and in the environment's units, whatever
 /// standardisation and action scaling lie between.
@@ -37,7 +34,6 @@ pub struct FeedbackConfig {
     #[garde(inner(range(min = 1)))]
     pub episodes: Option<usize>,
     /// Of each episode every n-th step is used, from the first. Default `1`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub keep_every: usize,
     /// What becomes of one observation with several actions, which no policy can fit. Default `refuse`.
@@ -54,11 +50,9 @@ pub struct FeedbackConfig {
     /// How observations are standardised, by the demonstrations' moments. Default `scalar`.
     pub normalise: Normalise,
     /// Rows per update, drawn with replacement. Default `256`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1_048_576))]
     pub batch_size: usize,
     /// Gradient updates per environment step. Default `1`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub updates: usize,
     /// What keeps the policy's Lipschitz constant. Default `{kind: by_construction, alpha: 1}`.
@@ -149,7 +143,7 @@ pub enum ConstraintConfig {
         #[serde(default)]
         form: Form,
         /// Nearest neighbours a row is connected to. Default `5` (the authors' 2020 code).
-        #[serde(default = "neighbours", deserialize_with = "count::deserialize")]
+        #[serde(default = "neighbours")]
         #[garde(range(min = 1, max = 100))]
         neighbours: usize,
     },
@@ -163,7 +157,7 @@ pub enum ConstraintConfig {
         #[garde(range(min = 0.0))]
         scale: f64,
         /// Nearest neighbours of a row. Default `5`.
-        #[serde(default = "neighbours", deserialize_with = "count::deserialize")]
+        #[serde(default = "neighbours")]
         #[garde(range(min = 1, max = 100))]
         neighbours: usize,
     },
@@ -183,11 +177,11 @@ pub enum ConstraintConfig {
         #[garde(range(min = 1e-9))]
         alpha: f64,
         /// Vertices, rows drawn at random; the others count for their nearest one. Default `1000` (theirs: 5000).
-        #[serde(default = "vertices", deserialize_with = "count::deserialize")]
+        #[serde(default = "vertices")]
         #[garde(range(min = 2, max = 20000))]
         vertices: usize,
         /// Neighbours of a vertex. Default `5` (theirs).
-        #[serde(default = "neighbours", deserialize_with = "count::deserialize")]
+        #[serde(default = "neighbours")]
         #[garde(range(min = 1, max = 100))]
         neighbours: usize,
     },
@@ -197,7 +191,7 @@ pub enum ConstraintConfig {
         #[garde(range(min = 1e-9))]
         alpha: f64,
         /// Rows, drawn at random where there are more. Default `500`.
-        #[serde(default = "rows", deserialize_with = "count::deserialize")]
+        #[serde(default = "rows")]
         #[garde(range(min = 2, max = 5000))]
         rows: usize,
     },

@@ -4,10 +4,11 @@
 //! λ_max). A data point has a multiplier of its own; a point xᵢ + s(xⱼ − xᵢ) between neighbours takes the mean of its ends' and gives each half
 //! its step. An edge of the slope form has its own.
 
+use liprl_numerics::{State, StreamRng, neighbours::Tree};
 use rand::RngExt;
 
 use super::config::Form;
-use crate::{AgentError, State, StreamRng, neighbours::Tree};
+use crate::AgentError;
 
 /// What the constraint looks at in one update: rows of the data, and their partners.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,8 +129,9 @@ fn pick(graph: &[u32], k: usize, rng: &mut StreamRng) -> Spot {
 
 #[cfg(test)]
 mod tests {
+    use liprl_numerics::Streams;
+
     use super::*;
-    use crate::Streams;
 
     #[test]
     fn multipliers_step_by_hand_and_stay_within_their_range() {

@@ -1,10 +1,9 @@
 //! What a feedback policy learns from: demonstrated pairs, and those an expert was asked for.
 
-use super::{
-    config::{Duplicates, FeedbackConfig},
-    points::Points,
-};
-use crate::{AgentError, control::bounds::Pair, demos::Demonstrations};
+use liprl_control::{bounds::Pair, tables::Points};
+
+use super::config::{Duplicates, FeedbackConfig};
+use crate::{AgentError, demos::Demonstrations};
 
 /// Rows among which the worst pair is sought; more are thinned out evenly, since the search can cost their square.
 const SEARCHED: usize = 4096;

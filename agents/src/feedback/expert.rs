@@ -1,12 +1,13 @@
 //! Experts as a config names them: made from the task's equations, or a trained policy; and the episodes they show.
 
+use liprl_control::{Expert, ExpertConfig as Known, Policy, Scaled};
 use liprl_envs::{Env, EnvSpec, Options};
+use liprl_numerics::Streams;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{asking::ExpertConfig, data::bad, teacher::Teacher};
 use crate::{
-    AgentError, Lesson, Policy, Streams,
-    control::{Expert, ExpertConfig as Known, Scaled},
+    AgentError, TaskContext,
     demos::{DemoMeta, Demonstrations, Episode},
 };
 
@@ -46,10 +47,10 @@ impl Teacher for Asked {
     }
 }
 
-/// The teacher that `config` names, for the task of `lesson`.
+/// The teacher that `config` names, for the task of `context`.
 pub(super) fn teacher(
     config: &ExpertConfig,
-    lesson: &Lesson,
+    context: &TaskContext,
     dims: (usize, usize),
 ) -> Result<Box<dyn Teacher>, AgentError> {
     let known = match config {
@@ -57,12 +58,12 @@ pub(super) fn teacher(
         ExpertConfig::Mpc(config) => Known::Mpc(config.clone()),
         ExpertConfig::Run { path } => {
             let wrong = |problem: String| bad("expert.path", format!("{}: {problem}", path.display()));
-            let policy = lesson.expert.clone().ok_or_else(|| wrong("was not read".to_owned()))?;
-            check(&policy, lesson.task.as_ref(), dims).map_err(wrong)?;
+            let policy = context.expert.clone().ok_or_else(|| wrong("was not read".to_owned()))?;
+            check(&policy, context.task.as_ref(), dims).map_err(wrong)?;
             return Ok(Box::new(policy));
         }
     };
-    let env = task(lesson)?;
+    let env = task(context)?;
     let id = &env.spec().id;
     let unknown =
         || bad("expert", format!("{id} has no equations that an expert could be made from; name a trained run"));
@@ -89,8 +90,8 @@ fn check(policy: &Policy, task: Option<&EnvSpec>, (obs_dim, act_dim): (usize, us
 }
 
 /// The task as an environment of its own.
-fn task(lesson: &Lesson) -> Result<Box<dyn Env>, AgentError> {
-    let spec = lesson.task.as_ref();
+fn task(context: &TaskContext) -> Result<Box<dyn Env>, AgentError> {
+    let spec = context.task.as_ref();
     let spec = spec.ok_or_else(|| bad("expert", "cannot be made: the task is not known".to_owned()))?;
     let mut options: Options = spec.options.clone();
     if let Some(steps) = spec.max_episode_steps {
@@ -103,11 +104,11 @@ fn task(lesson: &Lesson) -> Result<Box<dyn Env>, AgentError> {
 /// to do. Where they start and the noise come from `streams`.
 pub(super) fn episodes(
     teacher: &mut dyn Teacher,
-    lesson: &Lesson,
+    context: &TaskContext,
     (count, noise): (usize, f64),
     streams: &Streams,
 ) -> Result<Demonstrations, AgentError> {
-    let mut env = task(lesson)?;
+    let mut env = task(context)?;
     let failed = |error: liprl_envs::EnvError| bad("expert_episodes", error.to_string());
     let space = env.action_space().clone();
     let (o, a) = (env.observation_space().dim(), space.low.len());

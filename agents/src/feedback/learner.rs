@@ -1,17 +1,20 @@
 //! The agent: learns from pairs whatever the environment does, and asks an expert where it is told to.
 
+use liprl_control::{
+    Policy,
+    bounds::Pair,
+    tables::{Constrained, closest},
+};
+use liprl_numerics::{RunningNormaliser, State, StreamRng};
+
 use super::{
     config::{FeedbackConfig, Normalise},
     data::{Data, bad},
     network::{NORMALISER, Network},
-    oracle::{Constrained, closest},
     solved::{Solved, choose, solve},
     teacher::{Actor, Queries, Teacher},
 };
-use crate::{
-    Agent, AgentError, Lesson, Metrics, Policy, Replay, RunningNormaliser, Setup, State, StreamRng, Transition,
-    Visited, control::bounds::Pair,
-};
+use crate::{Agent, AgentError, Metrics, Replay, Setup, TaskContext, Transition, Visited};
 
 /// A feedback policy while it is learnt.
 pub struct Feedback {
@@ -42,13 +45,13 @@ pub(super) struct Oracle {
 }
 
 impl Feedback {
-    /// What `config` says, for the task of `lesson`.
+    /// What `config` says, for the task of `context`.
     ///
     /// # Errors
     /// [`AgentError::BadConfig`] for settings that do not go together, an expert that there cannot be, contradictory pairs that are not wanted, a
     /// program that is not solved.
-    pub fn new(config: &FeedbackConfig, setup: &Setup, lesson: &Lesson) -> Result<Self, AgentError> {
-        Self::with_teacher(config, setup, lesson, None)
+    pub fn new(config: &FeedbackConfig, setup: &Setup, context: &TaskContext) -> Result<Self, AgentError> {
+        Self::with_teacher(config, setup, context, None)
     }
 
     /// The same, asking `teacher` instead of the expert that `config` names.
@@ -58,10 +61,10 @@ impl Feedback {
     pub fn with_teacher(
         config: &FeedbackConfig,
         setup: &Setup,
-        lesson: &Lesson,
+        context: &TaskContext,
         teacher: Option<Box<dyn Teacher>>,
     ) -> Result<Self, AgentError> {
-        crate::actor_critic::validated(config)?;
+        crate::error::validated(config)?;
         check_sources(config)?;
         if setup.device != tch::Device::Cpu {
             return Err(AgentError::BadConfig {
@@ -73,18 +76,18 @@ impl Feedback {
         tch::set_num_threads(1);
         let dims = (setup.obs_dim, setup.act_dim);
         let mut teacher = match (teacher, &config.expert) {
-            (None, Some(expert)) => Some(super::expert::teacher(expert, lesson, dims)?),
+            (None, Some(expert)) => Some(super::expert::teacher(expert, context, dims)?),
             (teacher, _) => teacher,
         };
         let shown = match (&mut teacher, config.expert_episodes) {
             (Some(teacher), Some(count)) => {
                 let how = (count, config.expert_noise);
-                Some(super::expert::episodes(&mut **teacher, lesson, how, &setup.streams)?)
+                Some(super::expert::episodes(&mut **teacher, context, how, &setup.streams)?)
             }
             _ => None,
         };
-        let demonstrations = shown.as_ref().or(lesson.demonstrations.as_ref());
-        let data = Data::new(demonstrations, config, dims, &lesson.action_half_width)?;
+        let demonstrations = shown.as_ref().or(context.demonstrations.as_ref());
+        let data = Data::new(demonstrations, config, dims, &context.action_half_width)?;
         if data.len() == 0 && config.queries.is_none() {
             let problem =
                 "is missing: name the file of what is to be imitated, or an expert and expert_episodes or queries";

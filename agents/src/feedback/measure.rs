@@ -1,5 +1,8 @@
 //! What is measured at evaluations: errors, constants, multipliers.
 
+use liprl_control::bounds::{coverage, steepest_pair};
+use liprl_nets::lipschitz::{Summary, summarise};
+use liprl_numerics::{StreamRng, neighbours::distance};
 use rand::RngExt;
 
 use super::{
@@ -7,13 +10,7 @@ use super::{
     learner::{Body, Feedback, Oracle},
     solved::Solved,
 };
-use crate::{
-    AgentError, StreamRng, Visited,
-    actor_critic::summarise,
-    control::bounds::{coverage, steepest_pair},
-    lipschitz::Summary,
-    neighbours::distance,
-};
+use crate::{AgentError, Visited};
 
 /// Rows at which errors and Jacobians are measured, at most.
 const MEASURED: usize = 2000;

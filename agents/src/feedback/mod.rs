@@ -54,11 +54,8 @@ mod learner;
 mod measure;
 mod model;
 mod network;
-pub mod oracle;
-pub mod points;
 mod solved;
 pub mod steepness;
-pub mod table;
 mod teacher;
 
 pub use asking::{ExpertConfig, QueriesConfig};

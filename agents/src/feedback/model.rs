@@ -1,12 +1,10 @@
 //! The policy network while it is fitted: free numbers with their Adam, and the plain weights they stand for.
 
+use liprl_nets::{Buffer, Gradient, Weights, layers::LipschitzMlp, optim::OptimiserConfig};
+use liprl_numerics::{Mlp, State, StreamRng, kernels};
 use tch::Tensor;
 
-use crate::{
-    AgentError, State, StreamRng,
-    nets::{Buffer, Gradient, Mlp, Weights, kernels, lipschitz::LipschitzMlp},
-    optim::OptimiserConfig,
-};
+use crate::AgentError;
 
 /// A network whose plain weights are free, or made from free numbers.
 #[derive(Debug)]
@@ -88,7 +86,7 @@ impl Model {
 
     /// A constant proven from the parameterisation, in what the network sees and puts out.
     pub(super) fn certified_by_construction(&self) -> Result<Option<f64>, AgentError> {
-        self.by.as_ref().map(|by| by.layers.certified(by.raw.tensor())).transpose()
+        Ok(self.by.as_ref().map(|by| by.layers.certified(by.raw.tensor())).transpose()?)
     }
 
     /// One step of Adam down `gradient`; returns its norm before clipping, in the free numbers.

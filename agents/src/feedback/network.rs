@@ -1,5 +1,13 @@
 //! The learner whose policy is a network: its gradient steps, and what is known of its constant.
 
+use liprl_control::PolicyHead;
+use liprl_nets::{
+    Autograd, Buffer,
+    autograd::{finite, standardise},
+    layers::LipschitzMlp,
+    lipschitz,
+};
+use liprl_numerics::{Activation, Init, Mlp, NormaliserOptions, RunningNormaliser, Single, State, StreamRng, Streams};
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
@@ -10,12 +18,7 @@ use super::{
     model::Model,
     steepness::Steepness,
 };
-use crate::{
-    AgentError, Metrics, NormaliserOptions, PolicyHead, RunningNormaliser, State, StreamRng, Streams,
-    actor_critic::finite,
-    lipschitz,
-    nets::{Activation, Buffer, Init, Mlp, Single, lipschitz::LipschitzMlp},
-};
+use crate::{AgentError, Metrics};
 
 /// What standardised observations are clipped to: nothing, in numbers that JSON can hold.
 pub(super) const NORMALISER: NormaliserOptions = NormaliserOptions { clip: 1e9, variance_floor: 1e-4 };
@@ -320,7 +323,7 @@ impl Network {
         let params = self.model.tensor().f_to_kind(Kind::Double)?;
         let half_width = Tensor::f_from_slice(&self.scales.1)?;
         let act = |x: &Tensor| {
-            let seen = normaliser.map_or_else(|| Ok(x.shallow_clone()), |normaliser| normaliser.forward(x))?;
+            let seen = normaliser.map_or_else(|| Ok(x.shallow_clone()), |normaliser| standardise(normaliser, x))?;
             let output = self.model.mlp().forward(&params, &seen);
             let action = if self.head == PolicyHead::Tanh { output.f_tanh()? } else { output };
             Ok(action.f_mul(&half_width)?)

@@ -4,16 +4,18 @@
 //! graph (the saddle point that the authors' 2020 code integrates towards, here found exactly); its pairs without an edge may be
 //! steeper, and the extension has the constant of the steepest of them.
 
+use liprl_control::{
+    ControlError,
+    tables::{Constrained, Fit, Points, Table, closest, slope},
+};
+use liprl_numerics::{StreamRng, neighbours::Tree};
 use rand::seq::SliceRandom;
 
 use super::{
     config::ConstraintConfig,
     data::{Data, bad},
-    oracle::{Constrained, Fit, closest},
-    points::{Points, slope},
-    table::Table,
 };
-use crate::{AgentError, StreamRng, neighbours::Tree};
+use crate::AgentError;
 
 /// A solved policy and what the solver found.
 #[derive(Debug)]
@@ -87,8 +89,8 @@ fn extend(points: &Points, values: &[f64], alpha: f64) -> Result<Table, AgentErr
     Table::new(merged, if steepest > alpha * (1.0 + 1e-9) { steepest } else { alpha }).map_err(named)
 }
 
-fn named(error: AgentError) -> AgentError {
-    match error {
+fn named(error: ControlError) -> AgentError {
+    match error.into() {
         AgentError::BadConfig { problem, .. } => bad("constraint", problem),
         other => other,
     }

@@ -11,12 +11,11 @@
 //!
 //! `loss_autograd` is the specification, by double backward.
 
+use liprl_nets::{Autograd, Buffer, Gradient, Weights};
+use liprl_numerics::{Activation, Mlp, kernels};
 use tch::Tensor;
 
-use crate::{
-    AgentError,
-    nets::{Activation, Buffer, Gradient, Mlp, Weights, kernels},
-};
+use crate::AgentError;
 
 /// Buffers for a fixed number of rows.
 #[derive(Debug)]
@@ -405,14 +404,14 @@ fn rotate(a: &mut [f64], v: &mut [f64], n: usize, p: usize, q: usize) {
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::{
+        lipschitz::{jacobian_norms, spectral_norms},
+        testing::assert_gradient,
+    };
+    use liprl_numerics::{Init, testing::numbers};
     use tch::Kind;
 
     use super::*;
-    use crate::{
-        actor_critic::testing::{assert_gradient, numbers},
-        lipschitz::{jacobian_norms, spectral_norms},
-        nets::Init,
-    };
 
     const ROWS: usize = 23;
 

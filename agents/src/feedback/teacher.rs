@@ -1,10 +1,12 @@
 //! An expert that can be asked, DAgger's and DART's ways of asking, and where what is asked is kept.
 
+use liprl_control::Policy;
+use liprl_numerics::{State, StreamRng};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{asking::QueriesConfig, data::Data};
-use crate::{AgentError, Policy, State, StreamRng};
+use crate::AgentError;
 
 /// Someone who knows what to do at any observation.
 pub trait Teacher {
@@ -18,7 +20,7 @@ pub trait Teacher {
 
 impl Teacher for Policy {
     fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
-        Self::act(self, obs, action)
+        Ok(Self::act(self, obs, action)?)
     }
 }
 

@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{discriminator_config::DiscriminatorConfig, reference::Reference};
 use crate::{
-    AgentError, Lesson,
+    AgentError, TaskContext,
     actor_critic::{SacConfig, Schedule, Td3Config},
     cloning::CloningConfig,
-    count,
     shaping::{ForwardModelConfig, ShapingConfig},
 };
 
@@ -28,7 +27,6 @@ pub struct GailConfig {
     #[garde(inner(range(min = 1)))]
     pub episodes: Option<usize>,
     /// Of each episode every n-th step is used, from a random first one. Default `20`; 1 uses all.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub keep_every: usize,
     /// The learner that imitates. Default `{kind: td3}` with TD3's defaults.
@@ -76,15 +74,15 @@ impl Default for GailConfig {
 
 impl GailConfig {
     /// What is done about terminations, and whether that goes with the task and the discount.
-    pub(super) fn absorbing(&self, schedule: &Schedule, lesson: &Lesson) -> Result<Absorbing, AgentError> {
+    pub(super) fn absorbing(&self, schedule: &Schedule, context: &TaskContext) -> Result<Absorbing, AgentError> {
         let all = self.reference == Reference::All(true);
-        let chosen = self.absorbing.unwrap_or(match (lesson.can_terminate, all) {
+        let chosen = self.absorbing.unwrap_or(match (context.can_terminate, all) {
             (false, _) => Absorbing::Off,
             (true, true) => Absorbing::Reference,
             (true, false) => Absorbing::Value,
         });
         let bad = |problem: &str| AgentError::BadConfig { setting: "agent.absorbing".into(), problem: problem.into() };
-        if chosen != Absorbing::Off && !lesson.can_terminate {
+        if chosen != Absorbing::Off && !context.can_terminate {
             return Err(bad(
                 "this task never ends an episode, so there is no absorbing state; leave it out or write `off`",
             ));

@@ -3,19 +3,20 @@
 //! On a CPU, for ReLU and LeakyReLU, the step is written out (the penalty's double backward in closed form, `lipschitz::InputGradient`); otherwise
 //! it is autograd, which is also its specification.
 
+use liprl_nets::{
+    Buffer, Gradient, Pass, Rooms, Team, Weights,
+    autograd::{finite, gradient, leaf},
+    lipschitz::{InputGradient, SpectralNorm},
+    optim::Trained,
+};
+use liprl_numerics::{Mlp, State, StreamRng};
 use tch::{Device, Kind, Tensor};
 
 use super::{
     discriminator_config::{ClassificationLoss, DiscriminatorConfig},
     loss::{Classification, Vitals},
 };
-use crate::{
-    AgentError, State, StreamRng,
-    actor_critic::learner::{finite, gradient, leaf},
-    lipschitz::{InputGradient, SpectralNorm},
-    nets::{Buffer, Gradient, Mlp, Pass, Rooms, Team, Weights},
-    optim::Trained,
-};
+use crate::AgentError;
 
 /// Added to a squared norm, so that its root has a gradient at zero.
 const NORM_FLOOR: f64 = 1e-24;
@@ -150,7 +151,7 @@ impl Discriminator {
         let make = || Ok::<_, AgentError>((Buffer::zeros(&[count, width])?, Pass::new(mlp, count)?));
         let (x, pass) = self.scorers.of(count, make)?;
         x.slice_mut().copy_from_slice(rows);
-        pass.forward(&self.weights, x.tensor())
+        Ok(pass.forward(&self.weights, x.tensor())?)
     }
 
     /// Logits by autograd, `[R, I]` on any device to `[R]`.

@@ -1,15 +1,10 @@
 //! Settings of the discriminator. Source unless another is named: arXiv 2006.16785 and its authors' code.
 
 use garde::Validate;
+use liprl_nets::{LrSchedule, NetworkConfig, lipschitz::Sides};
+use liprl_numerics::{Activation, Init};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::{
-    actor_critic::{LrSchedule, NetworkConfig},
-    count,
-    lipschitz::Sides,
-    nets::{Activation, Init},
-};
 
 /// A perceptron with one output, the logit of "demonstrated", and how it learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -56,11 +51,9 @@ pub struct DiscriminatorConfig {
     #[garde(range(min = 0.1))]
     pub clip: f64,
     /// Transitions of each side in a gradient step. Default `64`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1_048_576))]
     pub batch_size: usize,
     /// Passes over the demonstrations after each update of the policy. Default `1`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub passes: u64,
     /// Gradient steps of a pass, each on demonstrated transitions the pass has not had. Default: as many as there are whole batches.

@@ -8,11 +8,11 @@
 //! tell the absorbing state from a demonstrated one by more than k√2 in the logit, wherever the demonstrations lie near zero, and r(absorbing)/(1 − γ)
 //! would make an early end the best there is.
 
+use liprl_control::certify::{Input, Takes};
+use liprl_numerics::RunningNormaliser;
+
 use super::discriminator_config::{DiscriminatorConfig, DiscriminatorInput, Units};
-use crate::{
-    Flags, RunningNormaliser,
-    lipschitz::certify::{Input, Takes},
-};
+use crate::Flags;
 
 /// The layout of a row and what is done to it.
 #[derive(Clone, Debug)]
@@ -157,7 +157,7 @@ impl Encoder {
     pub(super) fn certifiable(&self, normaliser: Option<&RunningNormaliser>) -> (Takes, Vec<Input>) {
         let clip = f64::from(self.clip);
         let state: Vec<Input> = match normaliser {
-            Some(normaliser) => normaliser.broadcast(self.obs_dim).inputs(),
+            Some(normaliser) => Input::standardised(&normaliser.broadcast(self.obs_dim)),
             None => vec![Input::RAW; self.obs_dim],
         };
         let state = state.into_iter().map(|input| match input {
@@ -185,8 +185,9 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
+    use liprl_numerics::NormaliserOptions;
+
     use super::*;
-    use crate::NormaliserOptions;
 
     fn encoder(input: DiscriminatorInput, indicators: bool) -> Encoder {
         Encoder::new(&DiscriminatorConfig { input, ..Default::default() }, (2, 1), indicators, true)

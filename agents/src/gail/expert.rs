@@ -1,9 +1,10 @@
 //! Demonstrations as rows the discriminator and a clone learn from.
 
+use liprl_numerics::StreamRng;
 use rand::RngExt;
 
 use super::{config::GailConfig, encoder::Seen};
-use crate::{AgentError, Flags, StreamRng, demos::Demonstrations};
+use crate::{AgentError, Flags, demos::Demonstrations};
 
 /// Demonstrated transitions, thinned out. Arrays are flat and row-major, observations in the environment's units, actions in `[-1, 1]`.
 #[derive(Clone, Debug, Default)]
@@ -122,8 +123,10 @@ impl Expert {
 
 #[cfg(test)]
 mod tests {
+    use liprl_numerics::Streams;
+
     use super::*;
-    use crate::{Streams, demos::Episode, gail::discriminator_config::DiscriminatorConfig};
+    use crate::{demos::Episode, gail::discriminator_config::DiscriminatorConfig};
 
     /// Episodes whose observation at step t is t.
     fn demonstrations(lengths: &[usize], terminated: bool) -> Demonstrations {

@@ -153,10 +153,11 @@ impl Classification<'_> {
 mod tests {
     use std::f64::consts::LN_2;
 
+    use liprl_nets::testing::assert_gradient;
+    use liprl_numerics::testing::numbers;
     use tch::Kind;
 
     use super::*;
-    use crate::actor_critic::testing::{assert_gradient, numbers};
 
     #[test]
     fn slopes_by_hand_equal_autograd_and_the_formulas() {

@@ -33,11 +33,11 @@ pub mod red;
 mod reference;
 pub mod reward;
 
-pub use crate::lipschitz::Sides;
 pub use config::{Absorbing, GailConfig, PolicyConfig, RewardConfig};
 pub use discriminator_config::{
     ClassificationLoss, DiscriminatorConfig, DiscriminatorInput, GradientPenalty, Labels, Mixing, PenaltyKind, Units,
 };
 pub use expert::Expert;
 pub use imitation::Imitation;
+pub use liprl_nets::lipschitz::Sides;
 pub use reference::{Quirks, Reference};

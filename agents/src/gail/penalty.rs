@@ -10,11 +10,11 @@
 //! The reference is arXiv 2006.16785's authors' code: ε is drawn for the state and for the other half apart, and noise is on every
 //! coordinate, indicators included.
 
+use liprl_numerics::StreamRng;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::discriminator_config::{GradientPenalty, Mixing, PenaltyKind};
-use crate::StreamRng;
 
 impl GradientPenalty {
     /// Draws raw points x, as many rows of `width` numbers as `points` has, from as many rows of each side; `second` is where the second half
@@ -66,8 +66,10 @@ impl GradientPenalty {
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::lipschitz::Sides;
+    use liprl_numerics::Streams;
+
     use super::*;
-    use crate::{Streams, lipschitz::Sides};
 
     const WIDTH: usize = 5;
     const SECOND: usize = 3;

@@ -12,20 +12,14 @@
 //! Differs from arXiv 2006.16785's code in: the outputs are linear (there LeakyReLU follows them too).
 
 use garde::Validate;
+use liprl_nets::{LrSchedule, optim::OptimiserConfig, regression::Regression};
+use liprl_numerics::{Activation, Init, Mlp, State};
 use rand::seq::SliceRandom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::{
-    AgentError, Setup, State,
-    actor_critic::LrSchedule,
-    count,
-    nets::{Activation, Init, Mlp},
-    optim::OptimiserConfig,
-    regression::Regression,
-    shaping::RunningStd,
-};
+use crate::{AgentError, Setup, shaping::RunningStd};
 
 /// The running deviation of training errors is never smaller, as in the authors' code.
 const STD_FLOOR: f64 = 0.1;
@@ -39,7 +33,6 @@ pub struct RedConfig {
     #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
     pub hidden: Vec<usize>,
     /// Outputs of both networks, K. Default `100`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 65536))]
     pub outputs: usize,
     /// What follows each hidden layer. Default `{leaky_relu: 0.1}`.
@@ -49,11 +42,9 @@ pub struct RedConfig {
     #[garde(range(min = 0.0, max = 1.0))]
     pub lr: f64,
     /// Passes over the expert's rows, shuffled each time. Default `200`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub epochs: u64,
     /// Rows per gradient update; a pass leaves out the last ones that do not fill a batch. Default `64`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1_048_576))]
     pub batch_size: usize,
     /// How σ₁ is found. Default `{expert_reward: {mean: 0.95}}`.
@@ -232,16 +223,14 @@ fn scale_for(mean: f64, errors: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::{
+        autograd::{gradient, leaf},
+        testing::assert_gradient,
+    };
+    use liprl_numerics::{Streams, testing::numbers};
     use tch::Device;
 
     use super::*;
-    use crate::{
-        Streams,
-        actor_critic::{
-            gradient, leaf,
-            testing::{assert_gradient, numbers},
-        },
-    };
 
     fn rows(count: usize, name: &str) -> Tensor {
         tch::set_num_threads(1);

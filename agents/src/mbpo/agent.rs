@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use liprl_control::{Policy, certify::Certifiable};
+use liprl_numerics::{RunningNormaliser, State, StreamRng};
 use rand::RngExt;
 
 use super::{
@@ -12,10 +14,8 @@ use super::{
     termination::Rule,
 };
 use crate::{
-    Agent, AgentError, Batch, Flags, Lesson, Metrics, Policy, Replay, ReplayConfig, RunningNormaliser, Setup, State,
-    StreamRng, Transition, Visited,
+    Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, TaskContext, Transition, Visited,
     actor_critic::{Learner, Sac, SacConfig, seeing},
-    lipschitz::certify::Certifiable,
 };
 
 /// Gradient steps of a fit that one `update` does, so that a checkpoint may fall between. The last ones come with the rollouts.
@@ -47,14 +47,14 @@ pub struct Mbpo {
 }
 
 impl Mbpo {
-    /// An agent that has seen nothing yet. `lesson` says how the task ends its episodes.
-    pub fn new(config: &MbpoConfig, setup: &Setup, lesson: &Lesson) -> Result<Self, AgentError> {
+    /// An agent that has seen nothing yet. `context` says how the task ends its episodes.
+    pub fn new(config: &MbpoConfig, setup: &Setup, context: &TaskContext) -> Result<Self, AgentError> {
         config.check()?;
         let policy = config.sac();
         let Setup { obs_dim, act_dim, streams, .. } = *setup;
         let learner: Box<dyn Learner> = Box::new(Sac::new(&policy, setup)?);
         let dynamics = Dynamics::new(&config.model, config.profile, setup)?;
-        let rule = Rule::new(&config.termination, lesson, obs_dim)?;
+        let rule = Rule::new(&config.termination, context, obs_dim)?;
         let head = match &rule {
             Rule::Learned(config) => Some(Head::new(config, setup)?),
             _ => None,

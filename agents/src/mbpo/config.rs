@@ -7,11 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::{dynamics::ModelConfig, schedule::Length, termination::TerminationConfig};
-use crate::{
-    AgentError,
-    actor_critic::{SacConfig, validated},
-    count,
-};
+use crate::{AgentError, actor_critic::SacConfig, error::validated};
 
 /// Model-based policy optimisation: SAC learns mostly from short rollouts that branch off real states in a learned model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -29,22 +25,18 @@ pub struct MbpoConfig {
     pub model: ModelConfig,
     /// Environment steps between fits of the model, each followed by rollouts; counted within each epoch, so at most `epoch_steps`.
     /// Default `250` [J].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub refit_every: u64,
     /// Environment steps of an epoch, the unit of `rollout_length` and `retain_epochs`. Default `1000` [J].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub epoch_steps: u64,
     /// Rollouts after each fit. Default `1e5` [J].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 10_000_000))]
     pub rollouts: usize,
     /// Steps of a rollout. Default `1`.
     #[garde(dive)]
     pub rollout_length: Length,
     /// Epochs for which imagined transitions are kept. Default `1` [J].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1000))]
     pub retain_epochs: u64,
     /// Most imagined transitions kept, whatever `retain_epochs` says, to save memory. Default: no limit.

@@ -20,13 +20,15 @@
 //! | `lipschitz/value/product_bound` | a bound on the steepness of V in what the critic sees, in units of reward; as those list it |
 //! | `lipschitz/product_bound_log/critic_<i>` | its natural logarithm |
 
+use liprl_nets::{autograd::standardise, lipschitz::constants};
+use liprl_numerics::StreamRng;
 use rand::RngExt;
 use tch::Tensor;
 
 use super::{Mbpo, dynamics::Predictor, vame::value_aware_error};
 use crate::{
-    AgentError, Flags, Replay, StreamRng, Visited,
-    actor_critic::{Place, constants, value_bound},
+    AgentError, Flags, Replay, Visited,
+    actor_critic::{Place, value_bound},
 };
 
 /// Most rows that errors are measured on.
@@ -265,7 +267,7 @@ fn state_values(agent: &Mbpo, obs: &[f32]) -> Result<Vec<f64>, AgentError> {
         let device = actor.params().tensor().device();
         let obs = Tensor::f_from_slice(obs)?.f_view([-1, o as i64])?.f_to(device)?;
         let seen = match &agent.normaliser {
-            Some(normaliser) => normaliser.forward(&obs)?,
+            Some(normaliser) => standardise(normaliser, &obs)?,
             None => obs,
         };
         let action = actor.forward(0, actor.params().tensor(), &seen).f_narrow(1, 0, a as i64)?.f_tanh()?;

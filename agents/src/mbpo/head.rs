@@ -4,20 +4,19 @@
 //! ones are those times π/(1 − π), π the share of terminations among the data. An imagined episode ends where they exceed 1.
 
 use garde::Validate;
+use liprl_control::certify::{self, Certifiable, Network, Takes};
+use liprl_nets::{
+    Buffer, Forward, Gradient, LrSchedule, Pass, Team, Weights,
+    optim::{OptimiserConfig, Trained},
+};
+use liprl_numerics::{Activation, Init, Mlp, State, StreamRng, kernels};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::dynamics::Scaler;
-use crate::{
-    AgentError, Flags, Replay, Setup, State, StreamRng,
-    actor_critic::LrSchedule,
-    count,
-    lipschitz::certify::{self, Certifiable, Network, Takes},
-    nets::{Activation, Buffer, Forward, Gradient, Init, Mlp, Pass, Team, Weights, kernels},
-    optim::{OptimiserConfig, Trained},
-};
+use crate::{AgentError, Flags, Replay, Setup};
 
 /// The termination classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -30,11 +29,9 @@ pub struct HeadConfig {
     #[garde(range(min = 0.0, max = 1.0))]
     pub lr: f64,
     /// Rows of a gradient step, half of them terminations. Default `256`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 2, max = 1_048_576))]
     pub batch_size: usize,
     /// Gradient steps after each fit of the dynamics model. Default `1000`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub updates: u64,
 }
@@ -224,14 +221,13 @@ fn input(scaler: &Scaler, obs: &[f32], action: &[f32], next: &[f32], x: &mut [f3
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::testing::{assert_close, assert_gradient};
+    use liprl_numerics::{Streams, testing::numbers};
     use rand_distr::{Distribution, StandardNormal};
     use tch::Kind;
 
     use super::*;
-    use crate::{
-        ReplayConfig, Streams, Transition,
-        actor_critic::testing::{assert_close, assert_gradient, numbers},
-    };
+    use crate::{ReplayConfig, Transition};
 
     fn setup() -> Setup {
         Setup { obs_dim: 2, act_dim: 1, streams: Streams::new(1), device: tch::Device::Cpu, threads: 1 }

@@ -3,6 +3,8 @@
 //!
 //! Rows go through in blocks, each with a random stream of its own, so that the result does not depend on the number of threads.
 
+use liprl_nets::{Buffer, Forward, Team, Weights, gaussian::LOG_STD, optim::Trained};
+use liprl_numerics::{Mlp, RunningNormaliser, StreamRng, kernels};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
@@ -11,11 +13,7 @@ use super::{
     head::{Head, HeadView},
     termination::Rule,
 };
-use crate::{
-    AgentError, Flags, Replay, RunningNormaliser, StreamRng,
-    nets::{Buffer, Forward, Mlp, Team, Weights, gaussian::LOG_STD, kernels},
-    optim::Trained,
-};
+use crate::{AgentError, Flags, Replay};
 
 /// Rows of a block.
 const BLOCK: usize = 512;

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::head::HeadConfig;
-use crate::{AgentError, Lesson};
+use crate::{AgentError, TaskContext};
 
 /// When imagined episodes end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -109,7 +109,7 @@ impl Rule {
     }
 
     /// The rule a config asks for, on this task.
-    pub fn new(config: &TerminationConfig, lesson: &Lesson, obs_dim: usize) -> Result<Self, AgentError> {
+    pub fn new(config: &TerminationConfig, context: &TaskContext, obs_dim: usize) -> Result<Self, AgentError> {
         let bad = |setting: &str, problem: String| AgentError::BadConfig {
             setting: format!("agent.termination{setting}"),
             problem,
@@ -135,10 +135,10 @@ impl Rule {
             TerminationConfig::Learned(head) => Ok(Self::Learned(head.clone())),
             TerminationConfig::Leaves { region } => Ok(Self::Leaves(limits(region)?)),
             TerminationConfig::Reaches { region } => Ok(Self::Reaches(limits(region)?)),
-            TerminationConfig::Known if !lesson.can_terminate => Ok(Self::Never),
+            TerminationConfig::Known if !context.can_terminate => Ok(Self::Never),
             TerminationConfig::Known => {
-                let id = lesson.task.as_ref().map_or("this task", |task| &task.id);
-                match lesson.task.as_ref().map(known).transpose()?.flatten() {
+                let id = context.task.as_ref().map_or("this task", |task| &task.id);
+                match context.task.as_ref().map(known).transpose()?.flatten() {
                     Some(rule) => Ok(rule),
                     None => Err(bad(
                         "",

@@ -3,10 +3,11 @@
 //! Saving: `save_meta`, and `chunk_bytes` of every chunk whose version is not on disk yet. Restoring into a buffer of the
 //! same config: `load_meta`, then `restore_chunk` for each chunk that `chunks` then lists.
 
+use liprl_numerics::State;
 use serde::{Deserialize, Serialize};
 
 use super::{Flags, Replay};
-use crate::{AgentError, State};
+use crate::AgentError;
 
 /// Transitions in a chunk; the last one holds what is left.
 pub const CHUNK_ROWS: usize = 65_536;

@@ -16,8 +16,9 @@ use std::fmt;
 
 pub use checkpoint::CHUNK_ROWS;
 pub use flags::Flags;
+pub use priorities::PriorityConfig;
 
-use crate::{AgentError, Transition, actor_critic::PriorityConfig};
+use crate::{AgentError, Transition};
 use priorities::Priorities;
 
 /// Size and shape of a buffer.

@@ -1,12 +1,32 @@
 //! Proportional prioritised sampling (Schaul et al. 2016, "Prioritized experience replay", section 3.3 and appendix B.2.1).
 
-use crate::actor_critic::PriorityConfig;
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Keeps a transition whose error is 0 within reach: ε of section 3.3.
 const EPSILON: f64 = 1e-6;
 
 /// Children of a node. 16 sums fill a cache line, so a million leaves are five memory accesses deep rather than twenty.
 const FANOUT: usize = 16;
+
+/// Proportional prioritised replay (Schaul et al. 2016).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct PriorityConfig {
+    /// Exponent on |δ|: 0 is uniform, 1 fully proportional. Default `0.6` (Schaul et al., section 4).
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub alpha: f64,
+    /// Exponent of the importance weights: 1 corrects the bias in full. Default `0.4` (Schaul et al., section 4).
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub beta: f64,
+}
+
+impl Default for PriorityConfig {
+    fn default() -> Self {
+        Self { alpha: 0.6, beta: 0.4 }
+    }
+}
 
 /// pᵢ = (|δᵢ| + ε)^α in the leaves of a tree whose inner nodes hold the sums of their children.
 ///

@@ -38,10 +38,10 @@ impl ShapingConfig {
 
 #[cfg(test)]
 mod tests {
+    use liprl_numerics::Streams;
     use serde_json::{from_value, json};
 
     use super::*;
-    use crate::Streams;
 
     fn read(value: serde_json::Value) -> Result<ShapingConfig, String> {
         let config: ShapingConfig = from_value(value).map_err(|error| error.to_string())?;

@@ -1,11 +1,12 @@
 //! r̃ = κ r with a fixed κ: the control beside which a κ that varies has to show what its variation is worth.
 
 use garde::Validate;
+use liprl_numerics::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Rows, Shaping, Steps};
-use crate::{AgentError, Metrics, State};
+use crate::{AgentError, Metrics};
 
 /// A fixed factor on the reward.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]

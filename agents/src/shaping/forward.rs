@@ -12,22 +12,20 @@
 //! mean and deviation for all coordinates); a learning rate of its own (there the actor's).
 
 use garde::Validate;
+use liprl_control::certify::{Certifiable, Head, Input, Network, Takes};
+use liprl_nets::{
+    Buffer, LrSchedule,
+    lipschitz::{self, JacobianNorms},
+    optim::OptimiserConfig,
+    regression::Regression,
+};
+use liprl_numerics::{Activation, Init, Mlp, NormaliserOptions, RunningNormaliser, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::Steps;
-use crate::{
-    AgentError, Flags, NormaliserOptions, RunningNormaliser, Setup, State,
-    actor_critic::LrSchedule,
-    lipschitz::{
-        self, JacobianNorms,
-        certify::{Certifiable, Head, Input, Network, Takes},
-    },
-    nets::{Activation, Buffer, Init, Mlp},
-    optim::OptimiserConfig,
-    regression::Regression,
-};
+use crate::{AgentError, Flags, Setup};
 
 /// Variances of state coordinates below this count as this, as in the authors' code.
 const VARIANCE_FLOOR: f64 = 1e-2;
@@ -111,13 +109,13 @@ impl ForwardModel {
             self.extend(next, flags.contains(Flags::NEXT_ABSORBING), &mut target);
         }
         let (x, _) = self.inputs(steps)?;
-        self.regression.update(&x, &matrix(&target, rows)?)
+        Ok(self.regression.update(&x, &matrix(&target, rows)?)?)
     }
 
     /// f̂ at the steps' (s, a), `[R, O]` row-major, or `[R, O + 1]` with absorbing states.
     pub fn predict(&mut self, steps: &Steps<'_>) -> Result<Vec<f32>, AgentError> {
         let (x, _) = self.inputs(steps)?;
-        self.regression.predict(&x)
+        Ok(self.regression.predict(&x)?)
     }
 
     /// g_f at the steps' (s, a), `R`.
@@ -156,7 +154,7 @@ impl ForwardModel {
         let jacobian = lipschitz::jacobian(predict, &x)?.f_to(tch::Device::Cpu)?;
         let jacobian = jacobian * matrix(&slopes, steps.flags.len())?.f_unsqueeze(1)?;
         let start = o + i64::from(self.absorbing);
-        JacobianNorms::of(&Tensor::f_cat(&[jacobian.f_narrow(2, 0, o)?, jacobian.f_narrow(2, start, a)?], 2)?)
+        Ok(JacobianNorms::of(&Tensor::f_cat(&[jacobian.f_narrow(2, 0, o)?, jacobian.f_narrow(2, start, a)?], 2)?)?)
     }
 
     /// The rows that enter the network, `[R, I]`: as a tensor and as numbers.
@@ -201,7 +199,7 @@ impl ForwardModel {
     pub fn certifiable(&self) -> Result<Certifiable, AgentError> {
         let net = self.regression.net();
         let mark = self.absorbing.then_some(Input::Held(0.0));
-        let mut inputs = self.normaliser.inputs();
+        let mut inputs = Input::standardised(&self.normaliser);
         inputs.extend(mark);
         inputs.extend(vec![Input::RAW; self.act_dim]);
         inputs.extend(mark);
@@ -213,13 +211,13 @@ impl ForwardModel {
     /// Everything that changes, under `prefix/…`.
     pub fn save(&self, prefix: &str, state: &mut State) -> Result<(), AgentError> {
         self.normaliser.save(state, &format!("{prefix}/normaliser"));
-        self.regression.save(prefix, state)
+        Ok(self.regression.save(prefix, state)?)
     }
 
     /// Takes back what `save` wrote.
     pub fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
         self.normaliser.load(state, &format!("{prefix}/normaliser"))?;
-        self.regression.load(prefix, state)
+        Ok(self.regression.load(prefix, state)?)
     }
 }
 
@@ -229,14 +227,16 @@ fn matrix(numbers: &[f32], rows: usize) -> Result<Tensor, AgentError> {
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::{
+        Autograd,
+        autograd::{gradient, leaf},
+        testing::assert_gradient,
+    };
+    use liprl_numerics::Streams;
     use tch::{Device, Kind};
 
     use super::*;
-    use crate::{
-        Streams,
-        actor_critic::{gradient, leaf, testing::assert_gradient},
-        shaping::testing::Sample,
-    };
+    use crate::shaping::testing::Sample;
 
     fn model(absorbing: bool, lr: f64) -> ForwardModel {
         let config = ForwardModelConfig { lr, ..ForwardModelConfig::default() };

@@ -4,6 +4,7 @@
 //! Differs from them in: the gradient is the reward's (there the discriminator's logit's).
 
 use garde::Validate;
+use liprl_numerics::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use super::{
     Rows, Shaping, Steps,
     kappa::{Kappa, KappaOptions, penalty},
 };
-use crate::{AgentError, Metrics, State, count};
+use crate::{AgentError, Metrics};
 
 /// κ from the reward's own gradient. Sources: the history of arXiv 2006.16785's authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -26,7 +27,6 @@ pub struct GradientConfig {
     pub floor: f64,
     /// Calls whose mean penalties are merged again into the running moments with each call; 1 counts each call once, as there.
     /// Default `1`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1_000_000))]
     pub history: usize,
     /// The penalties' running deviation is never smaller. Default `0.1`.

@@ -12,8 +12,10 @@
 
 use std::collections::VecDeque;
 
+use liprl_numerics::State;
+
 use super::{Rows, RunningStd};
-use crate::{AgentError, Metrics, State};
+use crate::{AgentError, Metrics};
 
 /// How penalties become κ.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -42,7 +42,8 @@ pub use potential::{LinearTerm, Potential, PotentialConfig, PotentialFunction, Q
 pub use purple::{Purple, PurpleConfig};
 pub(crate) use running_std::RunningStd;
 
-use crate::{AgentError, Flags, Metrics, State};
+use crate::{AgentError, Flags, Metrics};
+use liprl_numerics::State;
 
 /// Single steps (s, a, s'), `R` of them, contiguous f32 on the CPU. Observations are the environment's own, not normalised;
 /// those that the flags call absorbing may hold anything finite.

@@ -5,11 +5,13 @@
 //! agent's own, as any other would change what is best.
 
 use garde::Validate;
+use liprl_nets::Buffer;
+use liprl_numerics::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Rows, Shaping, Steps};
-use crate::{AgentError, Flags, Metrics, State, nets::Buffer};
+use crate::{AgentError, Flags, Metrics};
 
 /// A potential added along the way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]

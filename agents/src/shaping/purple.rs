@@ -6,6 +6,7 @@
 //! Differs from the authors' code in: a κ for each row; `per_call` gives theirs, one for each window or batch.
 
 use garde::Validate;
+use liprl_numerics::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use super::{
     ForwardModel, ForwardModelConfig, Rows, Shaping, Steps,
     kappa::{Kappa, KappaOptions, penalty},
 };
-use crate::{AgentError, Metrics, Setup, State, count};
+use crate::{AgentError, Metrics, Setup};
 
 /// κ from the gradient of a learnt forward model. Sources: arXiv 2006.16785's authors' code and run configs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -27,7 +28,6 @@ pub struct PurpleConfig {
     #[garde(range(min = 0.0, max = 1.0))]
     pub floor: f64,
     /// Calls whose mean penalties are merged again into the running moments with each call; 1 counts each call once. Default `10`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1_000_000))]
     pub history: usize,
     /// The penalties' running deviation is never smaller. Default `0.1`.
@@ -105,10 +105,11 @@ impl Shaping for Purple {
 
 #[cfg(test)]
 mod tests {
+    use liprl_numerics::Streams;
     use tch::Device;
 
     use super::*;
-    use crate::{Flags, Streams, shaping::testing::Sample};
+    use crate::{Flags, shaping::testing::Sample};
 
     /// After enough learning that the gradients spread around `target`.
     fn learnt(config: &PurpleConfig, sample: &Sample) -> Purple {

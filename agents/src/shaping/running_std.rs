@@ -2,7 +2,9 @@
 //! merged by Chan, Golub & LeVeque (1983), starting as 10⁻⁴ of an observation with mean 0 and deviation 1, and never below a
 //! floor. The floored value is the one merged on.
 
-use crate::{AgentError, State};
+use liprl_numerics::State;
+
+use crate::AgentError;
 
 /// Observations the moments start with: enough to divide by, too little to matter.
 const FIRST_COUNT: f64 = 1e-4;

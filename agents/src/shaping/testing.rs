@@ -1,9 +1,10 @@
 //! Steps of random numbers for the tests of the shapings.
 
+use liprl_numerics::testing::numbers;
 use tch::Tensor;
 
 use super::{Rows, Shaping, Steps};
-use crate::{AgentError, Flags, Metrics, actor_critic::testing::numbers};
+use crate::{AgentError, Flags, Metrics};
 
 /// Steps with their memory, and what the reward's gradient is said to be.
 pub(super) struct Sample {

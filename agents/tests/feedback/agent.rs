@@ -1,13 +1,14 @@
 //! Queried experts, exact resume, metrics, refusals.
 
 use liprl_agents::{
-    Agent, AgentError, Lesson, Metrics, State, Transition,
+    Agent, AgentError, Metrics, TaskContext, Transition,
     demos::Demonstrations,
     feedback::{Feedback, Teacher},
 };
+use liprl_numerics::State;
 use serde_json::{Value, json};
 
-use super::{HALF_WIDTH, NORM, agent, config, demonstrations, expert, lesson, measured, setup, states, trained};
+use super::{HALF_WIDTH, NORM, agent, config, context, demonstrations, expert, measured, setup, states, trained};
 
 /// The linear expert, clipped to what the actuator can do.
 struct Linear;
@@ -64,8 +65,8 @@ impl Plant {
 
 fn asking(queries: Value, constraint: Value) -> Feedback {
     let config = config(json!({"queries": queries, "constraint": constraint}));
-    let lesson = Lesson { demonstrations: None, ..lesson() };
-    Feedback::with_teacher(&config, &setup(), &lesson, Some(Box::new(Linear))).unwrap()
+    let context = TaskContext { demonstrations: None, ..context() };
+    Feedback::with_teacher(&config, &setup(), &context, Some(Box::new(Linear))).unwrap()
 }
 
 #[test]
@@ -217,8 +218,8 @@ fn bad_input_is_refused_with_the_worst_pair_and_a_remedy() {
     let mut apart = twice.clone();
     apart.episodes[0].actions[2] = 0.5;
     let with = |demonstrations: Demonstrations, more: Value| {
-        let lesson = Lesson { demonstrations: Some(demonstrations), ..lesson() };
-        Feedback::new(&config(more), &setup(), &lesson).map(|_| ()).map_err(|error| error.to_string())
+        let context = TaskContext { demonstrations: Some(demonstrations), ..context() };
+        Feedback::new(&config(more), &setup(), &context).map(|_| ()).map_err(|error| error.to_string())
     };
     assert_eq!(with(twice, json!({})), Ok(()));
     let error = with(apart.clone(), json!({})).unwrap_err();
@@ -228,7 +229,7 @@ fn bad_input_is_refused_with_the_worst_pair_and_a_remedy() {
         with(apart, json!({"duplicates": "average", "constraint": {"kind": "kirszbraun", "alpha": 1.0}})),
         Ok(())
     );
-    let none = Lesson { demonstrations: None, ..lesson() };
+    let none = TaskContext { demonstrations: None, ..context() };
     let error = Feedback::new(&config(json!({})), &setup(), &none).err().unwrap().to_string();
     assert!(error.contains("agent.demonstrations"), "{error}");
 }

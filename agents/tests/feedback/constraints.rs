@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use liprl_agents::{
-    Agent, Lesson, Metrics, Policy, Setup, StreamRng, Streams, Visited,
-    feedback::Feedback,
-    lipschitz::certify::{LowerOptions, Norm, lower_bound, product},
+use liprl_agents::{Agent, Metrics, Setup, TaskContext, Visited, feedback::Feedback};
+use liprl_control::{
+    Policy,
+    certify::{LowerOptions, Norm, lower_bound, product},
 };
+use liprl_numerics::{StreamRng, Streams};
 use rand::RngExt;
 use serde_json::json;
 
@@ -221,7 +222,7 @@ fn solved_policies_reach_the_oracle_and_keep_their_constant() {
 fn constants_are_in_the_environment_s_units_whatever_lies_between() {
     let scaled: Vec<f64> = states().chunks_exact(2).flat_map(|x| [10.0 * x[0], 0.1 * x[1]]).collect();
     let demonstrations = Some(demonstrations(&scaled, |x| vec![(0.1 * x[0]).sin() * 0.5, (5.0 * x[1]).cos() * 0.5]));
-    let lesson = Lesson { demonstrations, action_half_width: vec![2.0, 0.5], ..Lesson::NONE };
+    let context = TaskContext { demonstrations, action_half_width: vec![2.0, 0.5], ..TaskContext::NONE };
     let setup = Setup { act_dim: 2, ..setup() };
     for normalise in ["none", "scalar", "coordinate"] {
         for output in ["clamp", "tanh"] {
@@ -229,7 +230,7 @@ fn constants_are_in_the_environment_s_units_whatever_lies_between() {
                 [json!({"kind": "by_construction", "alpha": 1.5}), json!({"kind": "primal_dual", "alpha": 1.5})]
             {
                 let config = config(json!({"normalise": normalise, "output": output, "constraint": constraint}));
-                let mut agent = Feedback::new(&config, &setup, &lesson).unwrap();
+                let mut agent = Feedback::new(&config, &setup, &context).unwrap();
                 let mut metrics = Metrics::default();
                 (0..200).for_each(|_| agent.update(&mut metrics).unwrap());
                 let visited = Visited::default();

@@ -7,15 +7,16 @@ mod constraints;
 use std::collections::BTreeMap;
 
 use liprl_agents::{
-    Agent, AgentError, Lesson, Metrics, Policy, Setup, Streams, Visited,
+    Agent, AgentError, Metrics, Setup, TaskContext, Visited,
     demos::{Demonstrations, Episode},
-    feedback::{
-        Feedback, FeedbackConfig,
-        oracle::{Constrained, closest},
-        points::Points,
-    },
+    feedback::{Feedback, FeedbackConfig},
+};
+use liprl_control::{
+    Policy,
+    tables::{Constrained, Points, closest},
 };
 use liprl_envs::NumpyRng;
+use liprl_numerics::Streams;
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -50,9 +51,9 @@ fn demonstrations(states: &[f64], act: impl Fn(&[f64]) -> Vec<f64>) -> Demonstra
     Demonstrations { episodes: vec![episode], ..Demonstrations::default() }
 }
 
-fn lesson() -> Lesson {
+fn context() -> TaskContext {
     let demonstrations = Some(demonstrations(&states(), |x| vec![expert(x) / HALF_WIDTH]));
-    Lesson { demonstrations, can_terminate: false, task: None, expert: None, action_half_width: vec![HALF_WIDTH] }
+    TaskContext { demonstrations, can_terminate: false, task: None, expert: None, action_half_width: vec![HALF_WIDTH] }
 }
 
 fn setup() -> Setup {
@@ -67,7 +68,7 @@ fn config(more: Value) -> FeedbackConfig {
 }
 
 fn agent(more: Value) -> Result<Feedback, AgentError> {
-    Feedback::new(&config(more), &setup(), &lesson())
+    Feedback::new(&config(more), &setup(), &context())
 }
 
 fn trained(more: Value, updates: usize) -> Feedback {

@@ -1,11 +1,13 @@
 //! The agent: exact resume in the middle of a fit too, metrics, refusals, learning.
 
-use liprl_agents::{Agent, AgentConfig, Lesson, Transition, Visited};
+use liprl_agents::{Agent, AgentConfig, TaskContext, Transition, Visited};
 use liprl_envs::{Options, make};
 use serde_json::{Value, json};
 
-use super::bench::{Bench, config};
-use super::setup;
+use super::{
+    bench::{Bench, config},
+    setup,
+};
 
 #[test]
 fn a_resumed_agent_goes_on_to_the_bit_between_steps_and_in_the_middle_of_a_fit() {
@@ -169,12 +171,12 @@ fn robust_regularisation_runs_in_the_running_deviations() {
 
 #[test]
 fn registry_builds_it_and_refuses_a_task_without_a_rule() {
-    let build = |config: Value, lesson: &Lesson| {
+    let build = |config: Value, context: &TaskContext| {
         let config: AgentConfig = serde_json::from_value(config).unwrap();
-        config.build(&setup(1), lesson).map(|_| ())
+        config.build(&setup(1), context).map(|_| ())
     };
-    build(json!({"kind": "mbpo", "termination": {"kind": "never"}}), &Lesson::NONE).unwrap();
-    let error = build(json!({"kind": "mbpo"}), &Lesson::NONE).unwrap_err().to_string();
+    build(json!({"kind": "mbpo", "termination": {"kind": "never"}}), &TaskContext::NONE).unwrap();
+    let error = build(json!({"kind": "mbpo"}), &TaskContext::NONE).unwrap_err().to_string();
     assert!(error.contains("agent.termination") && error.contains("no rule is known"), "{error}");
 }
 

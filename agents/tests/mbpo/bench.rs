@@ -1,10 +1,11 @@
 //! The continuous cart-pole with its agent.
 
 use liprl_agents::{
-    Agent, Lesson, Metrics, Setup, State, Streams, Transition,
+    Agent, Metrics, Setup, TaskContext, Transition,
     mbpo::{Mbpo, MbpoConfig},
 };
 use liprl_envs::{Env, Options, make};
+use liprl_numerics::{State, Streams};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -36,10 +37,10 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new(config: Value, threads: usize) -> Self {
         let mut env = make("CartPoleContinuous-v0", &Options::new()).unwrap();
-        let lesson = Lesson { can_terminate: true, task: Some(env.spec().clone()), ..Lesson::NONE };
+        let context = TaskContext { can_terminate: true, task: Some(env.spec().clone()), ..TaskContext::NONE };
         let setup = Setup { obs_dim: 4, act_dim: 1, streams: Streams::new(3), device: Device::Cpu, threads };
         let config: MbpoConfig = serde_json::from_value(config).unwrap();
-        let agent = Mbpo::new(&config, &setup, &lesson).unwrap();
+        let agent = Mbpo::new(&config, &setup, &context).unwrap();
         let mut obs = [0.0; 4];
         env.reset(Some(7), &Options::new(), &mut obs).unwrap();
         let obs = obs.map(|x| x as f32).to_vec();

@@ -1,9 +1,8 @@
 //! Certificates of the model's networks.
 
-use liprl_agents::{
-    Agent, Streams,
-    lipschitz::certify::{Norm, SdpOptions, lipsdp, product},
-};
+use liprl_agents::Agent;
+use liprl_control::certify::{Norm, SdpOptions, lipsdp, product};
+use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::json;
 

@@ -12,9 +12,10 @@ mod termination;
 mod value_aware;
 
 use liprl_agents::{
-    Flags, Replay, ReplayConfig, Setup, StreamRng, Streams, Transition,
+    Flags, Replay, ReplayConfig, Setup, Transition,
     mbpo::{Dynamics, ModelConfig, Profile},
 };
+use liprl_numerics::{StreamRng, Streams};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use serde_json::{Value, json};

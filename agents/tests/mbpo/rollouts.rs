@@ -1,10 +1,11 @@
 //! Predictions of a model and rollouts in it.
 
 use liprl_agents::{
-    Flags, Lesson, Replay, ReplayConfig, StreamRng, Streams,
+    Flags, Replay, ReplayConfig, TaskContext,
     actor_critic::{Learner, Sac, SacConfig},
     mbpo::{Dynamics, Roller, Route, Rule},
 };
+use liprl_numerics::{StreamRng, Streams};
 use serde_json::json;
 
 use super::{OBS, fitted, linear, model, predictions, setup};
@@ -101,7 +102,7 @@ fn ended_episodes_go_no_further_and_what_blows_up_is_dropped_and_counted() {
     let (dynamics, _) =
         fitted(&model(json!({"members": 1, "prediction": "deterministic", "max_epochs": 3})), &replay, 1);
     let config = serde_json::from_value(json!({"kind": "leaves", "region": [{"index": 0, "high": 0.5}]})).unwrap();
-    let rule = Rule::new(&config, &Lesson::NONE, OBS).unwrap();
+    let rule = Rule::new(&config, &TaskContext::NONE, OBS).unwrap();
     let Rolled { pool, report } = rolled(&dynamics, &replay, &rule, 1e6, 600, 1);
     let ended = pool.rows().filter(|row| row.flags.contains(Flags::TERMINATED)).count() as u64;
     assert!(ended > 50 && ended == report.terminated && report.stored == pool.len() as u64);

@@ -1,10 +1,11 @@
 //! Termination rules against the tasks' own.
 
 use liprl_agents::{
-    Lesson, Streams,
+    TaskContext,
     mbpo::{Rule, TerminationConfig},
 };
 use liprl_envs::{Options, make};
+use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::{Value, json};
 
@@ -16,8 +17,9 @@ fn against_the_task(id: &str, options: Value, scale: f64) -> (usize, usize) {
     let options: Options = serde_json::from_value(options).unwrap();
     let mut env = make(id, &options).unwrap();
     let dim = env.observation_space().dim();
-    let lesson = Lesson { can_terminate: env.can_terminate(), task: Some(env.spec().clone()), ..Lesson::NONE };
-    let rule = Rule::new(&TerminationConfig::Known, &lesson, dim).unwrap();
+    let context =
+        TaskContext { can_terminate: env.can_terminate(), task: Some(env.spec().clone()), ..TaskContext::NONE };
+    let rule = Rule::new(&TerminationConfig::Known, &context, dim).unwrap();
     let (mut rng, mut obs, mut ended, mut wrong) = (Streams::new(8).rng(id), vec![0.0; dim], 0, 0);
     env.reset(Some(4), &Options::new(), &mut obs).unwrap();
     for _ in 0..4000 {
@@ -67,8 +69,8 @@ fn the_known_rules_are_the_tasks_own() {
 #[test]
 fn hopper_s_rule_counts_entries_on_both_sides() {
     let env = make("Hopper-v5", &Options::new()).unwrap();
-    let lesson = Lesson { can_terminate: true, task: Some(env.spec().clone()), ..Lesson::NONE };
-    let rule = Rule::new(&TerminationConfig::Known, &lesson, 11).unwrap();
+    let context = TaskContext { can_terminate: true, task: Some(env.spec().clone()), ..TaskContext::NONE };
+    let rule = Rule::new(&TerminationConfig::Known, &context, 11).unwrap();
     let mut obs = [0.0f32; 11];
     obs[0] = 1.2;
     assert!(!rule.ends(&obs));
@@ -81,9 +83,9 @@ fn hopper_s_rule_counts_entries_on_both_sides() {
 
 #[test]
 fn a_task_with_neither_rule_nor_head_is_refused_and_own_rules_are_read() {
-    let lesson = Lesson { can_terminate: true, ..Lesson::NONE };
+    let context = TaskContext { can_terminate: true, ..TaskContext::NONE };
     let read = |config: Value| serde_json::from_value::<TerminationConfig>(config).unwrap();
-    let rule = |config: Value| Rule::new(&read(config), &lesson, OBS);
+    let rule = |config: Value| Rule::new(&read(config), &context, OBS);
     let error = rule(json!({"kind": "known"})).unwrap_err().to_string();
     assert!(error.contains("no rule is known") && error.contains("kind: learned"), "{error}");
     let error = rule(json!({"kind": "leaves", "region": [{"index": 3, "low": 0}]})).unwrap_err().to_string();
@@ -97,6 +99,6 @@ fn a_task_with_neither_rule_nor_head_is_refused_and_own_rules_are_read() {
     assert!(!leaves.ends(&[1.0, 9.0, 5.0]) && leaves.ends(&[1.1, 0.0, 0.0]) && leaves.ends(&[0.0, 0.0, 5.1]));
     let reaches = rule(json!({"kind": "reaches", "region": [{"index": 0, "low": 1}, {"index": 1, "low": 0}]})).unwrap();
     assert!(reaches.ends(&[1.0, 0.0, 0.0]) && !reaches.ends(&[1.0, -0.1, 0.0]) && !reaches.ends(&[0.9, 1.0, 0.0]));
-    let never = Lesson { can_terminate: false, ..Lesson::NONE };
+    let never = TaskContext { can_terminate: false, ..TaskContext::NONE };
     assert_eq!(Rule::new(&TerminationConfig::Known, &never, OBS).unwrap(), Rule::Never);
 }

@@ -1,9 +1,7 @@
 //! The value-aware model error in closed form, and its bound.
 
-use liprl_agents::{
-    Streams,
-    mbpo::{lipschitz_bound, value_aware_error},
-};
+use liprl_agents::mbpo::{lipschitz_bound, value_aware_error};
+use liprl_numerics::Streams;
 
 use super::normal;
 

@@ -1,5 +1,9 @@
 //! SAC's update by autograd, on any device: the specification of the one by hand.
 
+use liprl_nets::{
+    autograd::{gradient, leaf},
+    gaussian,
+};
 use tch::Tensor;
 
 use super::{Measured, Sac};
@@ -7,10 +11,9 @@ use crate::{
     AgentError, Batch,
     actor_critic::{
         actor, critic,
-        learner::{Learner, OnDevice, gradient, leaf, values},
+        learner::{Learner, OnDevice, values},
         value::{self, Networks},
     },
-    nets::gaussian,
 };
 
 impl Sac {

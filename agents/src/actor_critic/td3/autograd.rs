@@ -1,5 +1,6 @@
 //! TD3's update by autograd, on any device: the specification of the one by hand.
 
+use liprl_nets::autograd::{gradient, leaf};
 use tch::{Device, Tensor};
 
 use super::{Measured, Moves, Td3};
@@ -7,7 +8,7 @@ use crate::{
     AgentError, Batch,
     actor_critic::{
         actor, critic,
-        learner::{Learner, OnDevice, gradient, leaf, outputs, values},
+        learner::{Learner, OnDevice, outputs, values},
         value::{self, Networks, TermSums},
     },
 };

@@ -3,14 +3,11 @@
 //! al. 2020 (arXiv 1912.04958).
 
 use garde::Validate;
+use liprl_nets::{NetworkConfig, lipschitz::Sides};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    actor_critic::{CriticHead, NetworkConfig, NormaliseConfig, ReturnsConfig},
-    count,
-    lipschitz::Sides,
-};
+use crate::actor_critic::{CriticHead, NormaliseConfig, ReturnsConfig};
 
 /// A limit on the spectral norm of every layer of every critic: Ŵ = β W / σ(W) [M], [Z], or a projection.
 ///
@@ -26,7 +23,6 @@ pub struct CriticSpectralNorm {
     pub scale: f64,
     /// Rounds of power iteration after each gradient step, from where the last ended. Default `1` [M]. σ lags behind weights that move, so
     /// that norms are up to some percent above β; more rounds come closer.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1000))]
     pub iterations: usize,
     /// Whether every layer has norm β, or none more. Default `normalise` [Z].
@@ -99,12 +95,10 @@ pub struct RobustConfig {
     /// Rows of each batch the term looks at, evenly spread; more than the batch has are all of it. Default `64`. The rows of a batch are
     /// drawn alike, so the mean over some of them has the same expectation as that over all; its spread grows with 1/√rows, its cost
     /// falls with the rows.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub rows: usize,
     /// Critic updates from one with the term to the next. The term then counts `every` times, so that the mean of the gradients is the
     /// same (as in [K], section 4.1). Default `1`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub every: u64,
 }
@@ -147,7 +141,6 @@ pub enum Adversary {
     /// Several such steps, each followed by a return into the box [P]: `{pgd: {steps: 5}}`.
     Pgd {
         /// Steps, at least 1.
-        #[serde(deserialize_with = "count::deserialize")]
         #[garde(range(min = 1, max = 1000))]
         steps: usize,
         /// Length of a step in the units of ε. Default: 2.5 ε / steps [P].
@@ -200,11 +193,9 @@ pub struct ValuePenaltyConfig {
     /// What distances between states are measured in. Default `std`.
     pub units: StateUnits,
     /// Rows of each batch the term looks at, as in `robust`. Default `64`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub rows: usize,
     /// Critic updates from one with the term to the next, as in `robust`. Default `1`.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1))]
     pub every: u64,
 }

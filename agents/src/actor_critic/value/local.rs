@@ -4,14 +4,15 @@
 //! largest |V(s + d) − V(s)| / ‖d‖₂ of random d; the same for the d of FGSM, ε u sign ∇V(s); and ‖∇V(s)‖₂. An upper bound of all of them,
 //! everywhere: s ↦ (s, π(s)) stretches by at most √(1 + Lip(π)²), and Q₁ by the product of its layers' norms.
 
+use liprl_nets::{
+    NetsError,
+    lipschitz::{self, summarise},
+};
+use liprl_numerics::Streams;
 use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
-use crate::{
-    AgentError, Streams,
-    actor_critic::{Learner, diagnostics::summarise},
-    lipschitz,
-};
+use crate::{AgentError, actor_critic::Learner};
 
 /// Random directions at each state.
 const DIRECTIONS: usize = 16;
@@ -34,10 +35,12 @@ impl Steepness {
     }
 
     fn within(learner: &dyn Learner, obs: &Tensor, epsilon: f64) -> Result<Self, AgentError> {
-        let value = |obs: &Tensor| Ok(learner.values(obs, &mean_action(learner, obs)?)?.swap_remove(0));
+        let value = |obs: &Tensor| -> Result<Tensor, NetsError> {
+            Ok(learner.values(obs, &mean_action(learner, obs)?)?.swap_remove(0))
+        };
         let half = obs.f_std_dim([0i64].as_slice(), false, false)? * epsilon;
         let at = tch::no_grad(|| value(obs))?;
-        let steepness = |moves: &Tensor| -> Result<Tensor, AgentError> {
+        let steepness = |moves: &Tensor| -> Result<Tensor, NetsError> {
             let change = tch::no_grad(|| value(&(obs + moves)))? - &at;
             let length = moves.f_norm_scalaropt_dim(2, [1i64].as_slice(), false)?;
             // Where nothing varies nothing moves.
@@ -68,7 +71,7 @@ impl Steepness {
 }
 
 /// tanh μ(s), `[R, A]`, by autograd.
-fn mean_action(learner: &dyn Learner, obs: &Tensor) -> Result<Tensor, AgentError> {
+fn mean_action(learner: &dyn Learner, obs: &Tensor) -> Result<Tensor, NetsError> {
     let (actor, critic) = (learner.actor(), &learner.critics().mlps()[0]);
     let act_dim = (critic.inputs() - actor.mlps()[0].inputs()) as i64;
     Ok(actor.forward(0, actor.params().tensor(), obs).f_narrow(1, 0, act_dim)?.f_tanh()?)
@@ -85,10 +88,12 @@ pub(crate) fn bound(learner: &dyn Learner) -> Result<Option<f64>, AgentError> {
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::NetworkConfig;
+
     use super::*;
     use crate::{
         Setup,
-        actor_critic::{CriticSpectralNorm, NetworkConfig, ReturnsConfig, Sac, SacConfig, testing},
+        actor_critic::{CriticSpectralNorm, ReturnsConfig, Sac, SacConfig, testing},
     };
 
     fn largest(numbers: &[f64]) -> f64 {

@@ -1,6 +1,7 @@
 //! The gradient penalty on the critics: L = Σⱼ mean w φ(‖U ∇ₛ Qⱼ(s, a)‖₂ − k) at the replayed pairs, U the diagonal of the units' lengths, φ
 //! one- or two-sided. The double backward of piecewise linear critics is in closed form (`lipschitz::InputGradient`); others by autograd.
 
+use liprl_nets::{Buffer, Gradient, Weights, lipschitz::InputGradient, optim::Trained};
 use tch::{Kind, Tensor};
 
 use super::{
@@ -13,9 +14,6 @@ use crate::{
         batch::Rows,
         learner::{OnDevice, values},
     },
-    lipschitz::InputGradient,
-    nets::{Buffer, Gradient, Weights},
-    optim::Trained,
 };
 
 /// Added to a squared norm, so that its root has a gradient at zero.
@@ -104,24 +102,29 @@ impl PenaltyRows {
                 *outer = factor * unit * unit * g;
             }
         }
-        self.input_gradient.backward(weights, gradient, index)
+        Ok(self.input_gradient.backward(weights, gradient, index)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use liprl_nets::{
+        NetworkConfig,
+        autograd::{gradient, leaf},
+        lipschitz::Sides,
+        testing::{assert_close, assert_gradient},
+    };
+    use liprl_numerics::{Activation, Streams};
+
     use super::*;
     use crate::{
-        Setup, Streams,
+        Setup,
         actor_critic::{
-            CriticLoss, NetworkConfig, critic,
+            CriticLoss,
             critic::CriticRows,
-            learner::{gradient, leaf},
-            testing::{self, assert_close, assert_gradient},
+            testing::{self},
             value::{StateUnits, ValueRegulariser, add_term},
         },
-        lipschitz::Sides,
-        nets::Activation,
     };
 
     const B: usize = 41;
@@ -150,7 +153,7 @@ mod tests {
                 let replayed = values(&critics, &params, &on.obs, &on.action).unwrap();
                 let target = testing::numbers(B, "targets");
                 let kind = CriticLoss::Squared;
-                let loss = critic::loss(&replayed, &Tensor::from_slice(&target), &on.weight, kind);
+                let loss = crate::actor_critic::critic::loss(&replayed, &Tensor::from_slice(&target), &on.weight, kind);
                 let networks = Networks { actor: &actor, critics: &critics, params: &params, scale: 1.0 };
                 let (total, sums) = add_term(Some(&term), &loss, &networks, &on, &replayed).unwrap();
                 assert!((&total - &loss).double_value(&[]) > 1e-3);
@@ -166,7 +169,7 @@ mod tests {
                         rows.target = target[share.clone()].to_vec();
                         let part = Rows::of(&batch, share).unwrap();
                         let sums = rows.regress(&part, kind, B, Some(&term)).unwrap();
-                        crate::nets::kernels::add(&mut sum, rows.gradient.slice());
+                        liprl_numerics::kernels::add(&mut sum, rows.gradient.slice());
                         by_hand = std::array::from_fn(|i| by_hand[i] + sums.term[i]);
                     }
                     assert_gradient(&sum, &expected);

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use liprl_nets::{Buffer, Gradient, Weights, lipschitz::InputGradient, optim::Trained};
+use liprl_numerics::{NormaliserOptions, RunningNormaliser, State, StreamRng};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use tch::Tensor;
@@ -13,11 +15,8 @@ use super::{
     robust::{self, RobustRows},
 };
 use crate::{
-    AgentError, Batch, Metrics, NormaliserOptions, RunningNormaliser, Setup, State, StreamRng,
+    AgentError, Batch, Metrics, Setup,
     actor_critic::{batch::Rows, learner::OnDevice},
-    lipschitz::InputGradient,
-    nets::{Buffer, Gradient, Weights},
-    optim::Trained,
 };
 
 /// Sums over rows and critics of what a term's three metrics average, in their order on the module's page.
@@ -358,8 +357,13 @@ mod tests {
     #[test]
     fn a_term_of_every_third_update_counts_three_times_and_units_are_deviations_of_all_rows_seen() {
         let config = ValuePenaltyConfig { lambda: 0.2, rows: 4, every: 3, ..ValuePenaltyConfig::default() };
-        let setup =
-            Setup { obs_dim: 2, act_dim: 1, streams: crate::Streams::new(5), device: tch::Device::Cpu, threads: 1 };
+        let setup = Setup {
+            obs_dim: 2,
+            act_dim: 1,
+            streams: liprl_numerics::Streams::new(5),
+            device: tch::Device::Cpu,
+            threads: 1,
+        };
         let mut term = Regulariser::new(&ValueRegulariser::GradientPenalty(config), 2, &setup).unwrap();
         let batch = testing::batch(8, 2, 1);
         let (mut due, mut seen) = (Vec::new(), Vec::new());

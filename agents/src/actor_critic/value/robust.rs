@@ -7,6 +7,7 @@
 //!
 //! First the autograd form, any device; then the same by hand over a share of the batch.
 
+use liprl_nets::{Buffer, Gradient, Pass, Weights, autograd::gradient, gaussian, optim::Trained};
 use tch::Tensor;
 
 use super::{
@@ -18,10 +19,8 @@ use crate::{
     actor_critic::{
         batch::Rows,
         critic::join,
-        learner::{OnDevice, gradient, values},
+        learner::{OnDevice, values},
     },
-    nets::{Buffer, Gradient, Pass, Weights, gaussian},
-    optim::Trained,
 };
 
 impl RobustConfig {
@@ -215,7 +214,7 @@ impl RobustRows {
         gradient: &mut Gradient,
         index: usize,
     ) -> Result<(), AgentError> {
-        self.pass.backward_adding(weights, self.pairs.tensor(), gradient, index)
+        Ok(self.pass.backward_adding(weights, self.pairs.tensor(), gradient, index)?)
     }
 
     /// The term's observations out of the member's.
@@ -283,7 +282,7 @@ impl RobustRows {
         let policy = if at_start { &mut self.at_start } else { &mut self.at_moved };
         let x = if at_start { &self.start } else { &self.moved };
         policy.back(&self.policy, x, noise, (self.d_pairs.slice(), self.obs_dim))?;
-        policy.pass.input_gradient(&self.policy_columns, &self.d_start)
+        Ok(policy.pass.input_gradient(&self.policy_columns, &self.d_start)?)
     }
 }
 
@@ -348,7 +347,7 @@ impl PolicyPass {
         } else {
             gaussian::head_gradient(head, noise, &self.action, &self.d_action, 0.0, act_dim, gradient);
         }
-        self.pass.backward(weights, x.tensor(), None)
+        Ok(self.pass.backward(weights, x.tensor(), None)?)
     }
 }
 

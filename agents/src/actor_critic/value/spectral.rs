@@ -8,15 +8,16 @@
 //!
 //! By projection there is no Ŵ: each gradient step is followed by W ← W min(1, β / σ(W)), so layers that are not steep are free.
 
+use liprl_nets::{
+    Buffer, Gradient, Team, Weights,
+    lipschitz::SpectralNorm,
+    optim::{Target, Trained},
+};
+use liprl_numerics::{Mlp, State, StreamRng};
 use tch::{Device, Tensor};
 
 use super::{CriticSpectralNorm, SpectralForm};
-use crate::{
-    AgentError, Setup, State, StreamRng,
-    lipschitz::SpectralNorm,
-    nets::{Buffer, Gradient, Mlp, Team, Weights},
-    optim::{Target, Trained},
-};
+use crate::{AgentError, Setup};
 
 /// Rounds of power iteration on the first weights, so that learning starts near norm β.
 const FIRST_ROUNDS: usize = 100;
@@ -88,7 +89,7 @@ impl SpectralCritics {
         if *form == SpectralForm::Project {
             learnt.fill_from(&numbers)?;
         }
-        effective.fill_from(&used)
+        Ok(effective.fill_from(&used)?)
     }
 
     /// Turns gradients with respect to the parameters in use into those with respect to the learnt ones, in place.
@@ -156,7 +157,7 @@ pub(crate) fn step(
     gradients: &mut [&mut Gradient],
     target: Option<(&mut Target, f64)>,
 ) -> Result<f64, AgentError> {
-    let Some(spectral) = spectral else { return critics.step(team, gradients, target) };
+    let Some(spectral) = spectral else { return Ok(critics.step(team, gradients, target)?) };
     spectral.pull_back(critics.mlps(), gradients);
     let norm = critics.step(team, gradients, None)?;
     spectral.refresh(critics)?;

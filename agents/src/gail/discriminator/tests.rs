@@ -1,13 +1,14 @@
 //! The hand-written step against autograd and finite differences, and learning with a known answer.
 
-use super::*;
-use crate::{
-    Streams,
-    actor_critic::testing::{assert_close, assert_gradient, numbers},
-    gail::discriminator_config::GradientPenalty,
+use liprl_nets::{
+    Autograd, Rooms,
     lipschitz::Sides,
-    nets::{Activation, Rooms},
+    testing::{assert_close, assert_gradient},
 };
+use liprl_numerics::{Activation, Streams, testing::numbers};
+
+use super::*;
+use crate::gail::discriminator_config::GradientPenalty;
 
 const B: usize = 19;
 const WIDTH: usize = 6;
@@ -45,7 +46,7 @@ impl Numbers {
 }
 
 fn configs() -> Vec<DiscriminatorConfig> {
-    let init = crate::nets::Init::Orthogonal { output_gain: 1.0 };
+    let init = liprl_numerics::Init::Orthogonal { output_gain: 1.0 };
     let base = DiscriminatorConfig { hidden: vec![17, 13], batch_size: B, init, entropy: 0.1, ..Default::default() };
     let penalty = |scale, sides| GradientPenalty { scale, sides, target: 0.4, ..Default::default() };
     vec![

@@ -19,17 +19,17 @@
 //! | `lipschitz/sound_bound` | δ/(1 − ρ) ≥ ‖∇Q‖ if these constants held everywhere; left out where ρ ≥ 1 |
 //! | `lipschitz/sound_bound_over_horizon` | the bound for the first H rewards, any ρ; left out where it overflows |
 
+use liprl_nets::lipschitz::{
+    gamma2c_of_means, gamma2c_per_row, network_constants, paper_estimate, paper_estimate_over, share_above,
+    sound_bound, sound_bound_over, sound_factor, summarise,
+};
 use tch::Tensor;
 
 use super::{Imitation, Source, rewarding::tensor};
 use crate::{
     AgentError, Flags, Visited,
-    actor_critic::{Place, network_constants, summarise},
+    actor_critic::Place,
     gail::{discriminator_config::Units, reward},
-    lipschitz::{
-        gamma2c_of_means, gamma2c_per_row, paper_estimate, paper_estimate_over, share_above, sound_bound,
-        sound_bound_over, sound_factor,
-    },
     shaping::Steps,
 };
 

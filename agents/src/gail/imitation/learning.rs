@@ -1,10 +1,11 @@
 //! The discriminator's passes over the demonstrations.
 
+use liprl_numerics::StreamRng;
 use rand::{RngExt, seq::SliceRandom};
 
 use super::{Imitation, Source, Space};
 use crate::{
-    AgentError, Metrics, Replay, StreamRng,
+    AgentError, Metrics, Replay,
     gail::{
         config::Absorbing,
         discriminator::{Measured, StepData},

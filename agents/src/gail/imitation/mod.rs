@@ -32,13 +32,13 @@ use super::{
     reference::Quirks,
 };
 use crate::{
-    AgentError, Flags, Lesson, Metrics, NormaliserOptions, Replay, RunningNormaliser, Setup, State, StreamRng,
-    Transition, Visited, WindowBatch,
+    AgentError, Flags, Metrics, Replay, Setup, TaskContext, Transition, Visited, WindowBatch,
     actor_critic::{Learner, Place, Rewards, Schedule},
     batch::f32_slice_mut,
-    lipschitz::certify::{Certifiable, Head, Network},
     shaping::{ForwardModel, Shaping, ShapingConfig, Steps},
 };
+use liprl_control::certify::{Certifiable, Head, Network};
+use liprl_numerics::{NormaliserOptions, RunningNormaliser, State, StreamRng};
 use rewarding::{no_gradient, tensor};
 
 /// The names of the parts' states.
@@ -96,19 +96,24 @@ struct Space {
 }
 
 impl Imitation {
-    /// What `config` says, for the task of `lesson`.
+    /// What `config` says, for the task of `context`.
     ///
     /// # Errors
     /// [`AgentError::BadConfig`] for settings that do not go together or with the task.
-    pub fn new(config: &GailConfig, schedule: &Schedule, lesson: &Lesson, setup: &Setup) -> Result<Self, AgentError> {
+    pub fn new(
+        config: &GailConfig,
+        schedule: &Schedule,
+        context: &TaskContext,
+        setup: &Setup,
+    ) -> Result<Self, AgentError> {
         config.discriminator.check()?;
-        let absorbing = config.absorbing(schedule, lesson)?;
+        let absorbing = config.absorbing(schedule, context)?;
         let quirks = config.reference.quirks();
         let mut rng = setup.streams.rng("imitation");
         let indicators = absorbing != Absorbing::Off;
         let dims = (setup.obs_dim, setup.act_dim);
         let encoder = Encoder::new(&config.discriminator, dims, indicators, quirks.penalise_indicators);
-        let expert = match &lesson.demonstrations {
+        let expert = match &context.demonstrations {
             Some(demonstrations) => Expert::new(
                 demonstrations,
                 config,

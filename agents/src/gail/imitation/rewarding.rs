@@ -1,10 +1,11 @@
 //! Rewards of replayed windows, and their shaping.
 
+use liprl_numerics::RunningNormaliser;
 use tch::Tensor;
 
 use super::{Imitation, Source, Space};
 use crate::{
-    AgentError, Flags, Metrics, RunningNormaliser, WindowBatch,
+    AgentError, Flags, Metrics, WindowBatch,
     batch::f32_slice_mut,
     gail::{
         config::{Absorbing, RewardConfig},

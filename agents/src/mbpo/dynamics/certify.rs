@@ -2,8 +2,9 @@
 //! variances `model_<e>_log_variance`, (s, a) to the log-variance of each as the network has it, before it is bounded. Bounding has
 //! slopes in (0, 1), so an upper bound holds behind it too. Elites come first, the best of them first.
 
+use liprl_control::certify::{Certifiable, Head, Input, Network, Takes};
+
 use super::{Dynamics, Scaler};
-use crate::lipschitz::certify::{Certifiable, Head, Input, Network, Takes};
 
 impl Scaler {
     /// What `apply` does to each coordinate.

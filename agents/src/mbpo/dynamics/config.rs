@@ -1,10 +1,11 @@
 //! Settings of the dynamics model. [J] Janner et al. 2019 (arXiv 1906.08253) and its authors' code.
 
 use garde::Validate;
+use liprl_numerics::Activation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentError, count, mbpo::Profile, nets::Activation};
+use crate::{AgentError, mbpo::Profile};
 
 /// The dynamics model: (s, a) to (reward, s' − s), by one network or several.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -16,7 +17,6 @@ pub struct ModelConfig {
     /// What members learn to put out. Default `raw` [J].
     pub targets: Targets,
     /// Networks. Default `7` [J]; 1 is a single model, with a faster path of its own.
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 64))]
     pub members: usize,
     /// Members that rollouts use, the best on held-out data. Default: `5` [J], or all where there are fewer.
@@ -32,7 +32,6 @@ pub struct ModelConfig {
     #[garde(range(min = 0.0, max = 1.0))]
     pub lr: f64,
     /// Rows of a gradient step, for each member. Default `256` [J].
-    #[serde(deserialize_with = "count::deserialize")]
     #[garde(range(min = 1, max = 1_048_576))]
     pub batch_size: usize,
     /// Each layer's c in the loss's c/2 ‖W‖². Default: 2.5e-5 for the first layer, 5e-5 for the second, 1e-4 for the last, 7.5e-5 for those
@@ -46,7 +45,6 @@ pub struct ModelConfig {
     #[garde(inner(range(min = 1)))]
     pub holdout_rows: Option<usize>,
     /// Epochs without an improvement after which a fit ends. Default `5` [J].
-    #[serde(deserialize_with = "count::deserialize")]
     pub patience: u64,
     /// Relative fall of a member's held-out error that counts as an improvement. Default `0.01` [J].
     #[garde(range(min = 0.0, max = 1.0))]

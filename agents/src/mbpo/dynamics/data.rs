@@ -1,6 +1,8 @@
 //! What a fit learns from: inputs (s, a), standardised, and targets (reward, s' − s), as they are or standardised too.
 
-use crate::{AgentError, Replay, State, replay::Row};
+use liprl_numerics::State;
+
+use crate::{AgentError, Replay, replay::Row};
 
 /// x ↦ (x − mean)/std of each coordinate.
 #[derive(Clone, Debug, PartialEq)]

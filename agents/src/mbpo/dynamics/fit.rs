@@ -4,6 +4,8 @@
 //! the rest, shuffled anew each epoch, and goes back to its best epoch in the end. Better means a relative fall of its held-out error by
 //! more than 1 %; the fit ends after more than five epochs in which no member got better.
 
+use liprl_nets::{Buffer, Forward, Team, Weights};
+use liprl_numerics::{Array, ArrayData, State, StreamRng};
 use rand::{RngExt, seq::SliceRandom};
 
 use super::{
@@ -12,10 +14,7 @@ use super::{
     params::Parameters,
     step::Stepper,
 };
-use crate::{
-    AgentError, Array, ArrayData, Replay, State, StreamRng,
-    nets::{Buffer, Forward, Team, Weights},
-};
+use crate::{AgentError, Replay};
 
 /// Rows that held-out errors are measured on at a time.
 const MEASURED: usize = 512;

@@ -7,9 +7,9 @@
 //! (Chua et al. 2018, appendix A.1; the authors' code of Janner et al. 2019). For a deterministic model L = mean of (μ − y)², summed over the
 //! members, and the decay. `autograd` is the specification, on any float type; the rest is written by hand.
 
+use liprl_nets::Autograd;
+use liprl_numerics::{Mlp, kernels};
 use tch::{Kind, Tensor};
-
-use crate::nets::{Mlp, kernels};
 
 /// The weight that pulls the bounds inwards.
 pub const BOUND_WEIGHT: f64 = 0.01;

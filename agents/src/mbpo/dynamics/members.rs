@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use liprl_nets::{Buffer, product};
+use liprl_numerics::{Activation, Mlp, kernels};
 use tch::Tensor;
 
 use super::{
@@ -9,10 +11,7 @@ use super::{
     params::Parameters,
     step::{Cost, add_decay},
 };
-use crate::{
-    AgentError,
-    nets::{Activation, Buffer, Mlp, kernels, product},
-};
+use crate::AgentError;
 
 /// Some members of an ensemble, each on its own batch.
 #[derive(Debug)]

@@ -32,7 +32,9 @@ use fit::{Fit, Subject};
 use params::Parameters;
 
 use super::Profile;
-use crate::{AgentError, Array, ArrayData, Replay, Setup, State, StreamRng, actor_critic::validated, nets::Team};
+use crate::{AgentError, Replay, Setup, error::validated};
+use liprl_nets::Team;
+use liprl_numerics::{Array, ArrayData, State, StreamRng};
 
 /// The model and the fit it may be in.
 #[derive(Debug)]

@@ -1,15 +1,12 @@
 //! The members' parameters in one flat buffer, with the Adam that trains them all: member after member, each laid out as its
 //! perceptron is, then the log-variance's bounds, which they share (upper bounds, then lower ones).
 
+use liprl_nets::{Buffer, LrSchedule, optim::OptimiserConfig};
+use liprl_numerics::{Mlp, State, StreamRng, kernels::AdamStep};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::ModelConfig;
-use crate::{
-    AgentError, State, StreamRng,
-    actor_critic::LrSchedule,
-    nets::{Buffer, Mlp, kernels::AdamStep},
-    optim::OptimiserConfig,
-};
+use crate::AgentError;
 
 /// Values and moments.
 #[derive(Debug)]
@@ -117,8 +114,9 @@ fn truncated(rng: &mut StreamRng) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use liprl_numerics::Streams;
+
     use super::*;
-    use crate::Streams;
 
     #[test]
     fn first_weights_are_truncated_normal_and_biases_zero() {

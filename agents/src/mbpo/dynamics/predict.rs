@@ -1,12 +1,11 @@
 //! Predictions of many rows at once, each by a member of its choice.
 
+use liprl_nets::{Buffer, Forward, Weights};
+use liprl_numerics::{StreamRng, kernels};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{Scaler, Scalers, loss, params::Parameters};
-use crate::{
-    AgentError, StreamRng,
-    nets::{Buffer, Forward, Weights, kernels},
-};
+use crate::AgentError;
 
 /// What predictions need besides weights.
 #[derive(Clone, Copy, Debug)]

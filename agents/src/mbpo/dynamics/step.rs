@@ -5,14 +5,14 @@
 
 use std::ops::Range;
 
-use super::{data::Data, loss, members::MemberWorker, params::Parameters};
-use crate::{
-    AgentError,
-    nets::{
-        Buffer, Gradient, Mlp, Pass, Team, Weights,
-        kernels::{self, AdamStep},
-    },
+use liprl_nets::{Buffer, Gradient, Pass, Team, Weights};
+use liprl_numerics::{
+    Mlp,
+    kernels::{self, AdamStep},
 };
+
+use super::{data::Data, loss, members::MemberWorker, params::Parameters};
+use crate::AgentError;
 
 /// The buffers of gradient steps on batches of a fixed number of rows.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Stepper {
                 team.run(&mut parts, |(values, m, v, worker)| {
                     worker.gradient(values, data, rows, cost, decay)?;
                     kernels::adam(values, m, v, worker.gradient.slice(), step);
-                    Ok(())
+                    Ok::<_, AgentError>(())
                 })?;
                 for (.., worker) in &parts {
                     loss += worker.loss;
@@ -216,15 +216,15 @@ pub(super) fn add_decay(mlp: &Mlp, params: &[f32], decay: &[f32], gradient: &mut
 
 #[cfg(test)]
 mod tests {
-    use tch::{Kind, Tensor, nn, nn::OptimizerConfig};
+    use liprl_nets::testing::{assert_close, assert_gradient};
+    use liprl_numerics::{Activation, Streams, testing::numbers};
+    use tch::{
+        Kind, Tensor,
+        nn::{self, OptimizerConfig},
+    };
 
     use super::*;
-    use crate::{
-        Streams,
-        actor_critic::testing::{assert_close, assert_gradient, numbers},
-        mbpo::dynamics::{ModelConfig, Prediction},
-        nets::Activation,
-    };
+    use crate::mbpo::dynamics::{ModelConfig, Prediction};
 
     const ROWS: usize = 21;
 
@@ -351,7 +351,7 @@ mod tests {
                 stepper.step(&mut params, &data, &slices, true, &team).unwrap();
             }
             let expected = Vec::<f32>::try_from(x.detach()).unwrap();
-            crate::actor_critic::testing::assert_nearly(params.values.slice(), &expected);
+            liprl_nets::testing::assert_nearly(params.values.slice(), &expected);
             assert_eq!(params.steps(), 20);
         }
     }

@@ -2,14 +2,20 @@
 
 use std::ops::Range;
 
+use liprl_nets::{
+    NetworkConfig,
+    autograd::leaf,
+    testing::{assert_close, assert_gradient},
+};
+use liprl_numerics::Streams;
+
 use super::*;
 use crate::{
-    Batch, Setup, Streams,
+    Batch, Setup,
     actor_critic::{
-        CriticLoss, NetworkConfig, critic,
+        CriticLoss,
         critic::CriticRows,
-        learner::leaf,
-        testing::{self, assert_close, assert_gradient},
+        testing::{self},
         value::{StateUnits, ValueRegulariser, add_term},
     },
 };
@@ -69,7 +75,7 @@ impl Scene {
         let on = OnDevice::of(&self.batch, tch::Device::Cpu).unwrap();
         let replayed = values(&self.critics, &params, &on.obs, &on.action).unwrap();
         let target = Tensor::from_slice(&testing::numbers(B, "targets"));
-        let loss = critic::loss(&replayed, &target, &on.weight, kind);
+        let loss = crate::actor_critic::critic::loss(&replayed, &target, &on.weight, kind);
         let networks = Networks { params: &params, ..self.networks() };
         let (loss, sums) = add_term(Some(&self.term), &loss, &networks, &on, &replayed).unwrap();
         (gradient(&loss, &params).unwrap(), sums)
@@ -115,7 +121,7 @@ fn gradient_by_hand_equals_autograd_however_the_rows_are_shared() {
                 let members = scene.by_hand(kind, &shares);
                 let mut sum = vec![0.0; expected.numel()];
                 for (rows, _) in &members {
-                    crate::nets::kernels::add(&mut sum, rows.gradient.slice());
+                    liprl_numerics::kernels::add(&mut sum, rows.gradient.slice());
                 }
                 assert_gradient(&sum, &expected);
                 for (i, expected) in expected_sums.iter().enumerate() {

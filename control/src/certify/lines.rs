@@ -1,0 +1,230 @@
+//! Bounds through a chain of layers, b_s = M_s a_{s−1} + c_s followed by a_s between two lines of b_s: interval arithmetic, and linear bounds
+//! substituted back to the start (CROWN, Zhang et al. 2018, arXiv 1811.00866). The forward pass is such a chain from the box of inputs, the
+//! backward pass of a Jacobian one from the last weight.
+//!
+//! Every bound is moved outwards by what f64's rounding may have done to it: a sum of n products is wrong by at most n u Σ|xy| (Higham 2002,
+//! section 3.1), u = 2⁻⁵³, and what the lines and maps still to come make of that is bounded by the sizes that the intervals allow.
+
+use faer::{Mat, MatRef};
+
+use super::{algebra::UNIT_ROUNDOFF, slopes::Lines};
+
+/// All vectors between two corners.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Interval {
+    pub(super) low: Vec<f64>,
+    pub(super) high: Vec<f64>,
+}
+
+impl Interval {
+    /// Largest size of each coordinate.
+    fn sizes(&self) -> Vec<f64> {
+        self.low.iter().zip(&self.high).map(|(low, high)| low.abs().max(high.abs())).collect()
+    }
+
+    /// Whether no vector is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.low.iter().zip(&self.high).any(|(low, high)| low > high)
+    }
+
+    /// Both ends of each coordinate.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.low.iter().copied().zip(self.high.iter().copied())
+    }
+}
+
+impl FromIterator<(f64, f64)> for Interval {
+    fn from_iter<I: IntoIterator<Item = (f64, f64)>>(ends: I) -> Self {
+        let (low, high) = ends.into_iter().unzip();
+        Self { low, high }
+    }
+}
+
+/// M and c of one layer.
+#[derive(Clone, Copy)]
+pub(super) struct Map<'a> {
+    pub(super) matrix: MatRef<'a, f64>,
+    pub(super) bias: Option<&'a [f64]>,
+}
+
+/// What is known of one layer.
+struct Stage<'a> {
+    map: Map<'a>,
+    /// |M| |a_{s−1}|: the sizes that rounding in M a scales with.
+    sizes: Vec<f64>,
+    /// |b| at most.
+    inputs: Vec<f64>,
+    lines: Vec<Lines>,
+    /// a_s.
+    outputs: Interval,
+}
+
+/// The layers so far.
+pub(super) struct Chain<'a> {
+    base: Interval,
+    stages: Vec<Stage<'a>>,
+}
+
+impl<'a> Chain<'a> {
+    /// Nothing but a_0 in `base`.
+    pub(super) fn new(base: Interval) -> Self {
+        Self { base, stages: Vec::new() }
+    }
+
+    fn outputs(&self) -> &Interval {
+        self.stages.last().map_or(&self.base, |stage| &stage.outputs)
+    }
+
+    /// Bounds on M a + c, a the last layer's.
+    pub(super) fn bounds(&self, map: Map<'_>) -> Interval {
+        let (rows, zeros) = (map.matrix.nrows(), vec![0.0; map.matrix.nrows()]);
+        let bias = map.bias.unwrap_or(&zeros);
+        let mut bounds = self.interval(map.matrix, bias);
+        if self.stages.is_empty() {
+            return bounds;
+        }
+        let upper = self.upper(map.matrix.to_owned(), bias.to_vec(), None);
+        let negative = bias.iter().map(|b| -b).collect();
+        let lower = self.upper(Mat::from_fn(rows, map.matrix.ncols(), |i, j| -map.matrix[(i, j)]), negative, None);
+        for i in 0..rows {
+            bounds.high[i] = bounds.high[i].min(upper[i]);
+            bounds.low[i] = bounds.low[i].max(-lower[i]);
+        }
+        bounds
+    }
+
+    /// The same by interval arithmetic alone.
+    fn interval(&self, matrix: MatRef<'_, f64>, bias: &[f64]) -> Interval {
+        let mut ends = Interval { low: bias.to_vec(), high: bias.to_vec() };
+        let mut sizes: Vec<f64> = bias.iter().map(|b| b.abs()).collect();
+        for (j, (low, high)) in self.outputs().ends().enumerate() {
+            let size = low.abs().max(high.abs());
+            for (i, &m) in matrix.col(j).iter().enumerate() {
+                ends.low[i] += if m >= 0.0 { m * low } else { m * high };
+                ends.high[i] += if m >= 0.0 { m * high } else { m * low };
+                sizes[i] += m.abs() * size;
+            }
+        }
+        let unit = rounding(matrix.ncols());
+        for (i, size) in sizes.iter().enumerate() {
+            ends.low[i] -= unit * size;
+            ends.high[i] += unit * size;
+        }
+        ends
+    }
+
+    /// Adds a layer: b = M a + c lies in `inputs` (the bounds above, or better), where `lines` enclose the new a, which lies in `outputs`.
+    pub(super) fn push(&mut self, map: Map<'a>, inputs: &Interval, lines: Vec<Lines>, outputs: Interval) {
+        let before = self.outputs().sizes();
+        let mut sizes = vec![0.0; map.matrix.nrows()];
+        for (j, before) in before.iter().enumerate() {
+            for (size, m) in sizes.iter_mut().zip(map.matrix.col(j).iter()) {
+                *size += m.abs() * before;
+            }
+        }
+        self.stages.push(Stage { map, sizes, inputs: inputs.sizes(), lines, outputs });
+    }
+
+    /// Upper bounds on `rows` a + `constants`, a the last layer's. `trail` takes the size of the first row's coefficients of every layer's a,
+    /// last layer first.
+    pub(super) fn upper(
+        &self,
+        mut rows: Mat<f64>,
+        mut constants: Vec<f64>,
+        mut trail: Option<&mut Vec<Vec<f64>>>,
+    ) -> Vec<f64> {
+        let count = rows.nrows();
+        let mut slack: Vec<f64> = constants.iter().map(|c| rounding(1) * c.abs()).collect();
+        for stage in self.stages.iter().rev() {
+            if let Some(trail) = &mut trail {
+                trail.push(rows.row(0).iter().map(|x| x.abs()).collect());
+            }
+            let unit = rounding(rows.ncols());
+            for (j, lines) in stage.lines.iter().enumerate() {
+                let (bias, size) = (stage.map.bias.map_or(0.0, |bias| bias[j]), stage.sizes[j]);
+                for i in 0..count {
+                    let a = rows[(i, j)];
+                    let line = if a >= 0.0 { lines.upper } else { lines.lower };
+                    let coefficient = a * line.slope;
+                    rows[(i, j)] = coefficient;
+                    constants[i] += a * line.offset + coefficient * bias;
+                    slack[i] += unit
+                        * (a.abs() * line.offset.abs() + coefficient.abs() * (stage.inputs[j] + bias.abs() + size));
+                }
+            }
+            rows = rows * stage.map.matrix;
+        }
+        if let Some(trail) = &mut trail {
+            trail.push(rows.row(0).iter().map(|x| x.abs()).collect());
+        }
+        let unit = rounding(rows.ncols());
+        for (j, (low, high)) in self.base.ends().enumerate() {
+            for i in 0..count {
+                let a = rows[(i, j)];
+                constants[i] += if a >= 0.0 { a * high } else { a * low };
+                slack[i] += unit * a.abs() * low.abs().max(high.abs());
+            }
+        }
+        constants.iter().zip(slack).map(|(constant, slack)| constant + slack).collect()
+    }
+}
+
+/// A bound on what rounding does to a sum of `n` products and a few terms besides, relative to the sum of their sizes; twice what is needed.
+fn rounding(n: usize) -> f64 {
+    2.0 * UNIT_ROUNDOFF * (n + 8) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use liprl_numerics::Activation;
+    use rand::RngExt;
+
+    use super::*;
+    use crate::certify::{
+        network::testing::*,
+        slopes::{lines, value, values_between},
+    };
+
+    #[test]
+    fn bounds_by_hand() {
+        // z = x₁ − x₂ over [0, 2] × [−1, 1] lies in [−1, 3]; relu(z) below its chord ¾(z + 1): 2 relu(z) − x₁ has no place here, −relu ≤ 0 has.
+        let matrix = Mat::from_fn(1, 2, |_, j| [1.0, -1.0][j]);
+        let map = Map { matrix: matrix.as_ref(), bias: None };
+        let mut chain = Chain::new(Interval { low: vec![0.0, -1.0], high: vec![2.0, 1.0] });
+        let z = chain.bounds(map);
+        assert!((z.low[0] + 1.0).abs() < 1e-12 && (z.high[0] - 3.0).abs() < 1e-12);
+        let around = lines(Activation::Relu, -1.0, 3.0);
+        chain.push(map, &z, vec![around], Interval { low: vec![0.0], high: vec![3.0] });
+        let upper = chain.upper(Mat::from_fn(2, 1, |i, _| [2.0, -1.0][i]), vec![0.5, 0.0], None);
+        assert!((upper[0] - 6.5).abs() < 1e-12 && (upper[1] - 1.0).abs() < 1e-12, "{upper:?}");
+    }
+
+    #[test]
+    fn no_sampled_value_leaves_its_bounds_and_linear_bounds_are_no_worse_than_intervals() {
+        let mut rng = rng("chains");
+        for activation in ACTIVATIONS {
+            let network = gaussian(&[3, 10, 8, 6, 2], activation, false, &mut rng);
+            let base = Interval { low: vec![-0.3, 0.1, -0.2], high: vec![0.3, 0.5, 0.4] };
+            let mut chain = Chain::new(base.clone());
+            let mut all = Vec::new();
+            for (weight, bias) in network.weights().iter().zip(network.biases()) {
+                let map = Map { matrix: weight.as_ref(), bias: Some(bias) };
+                let (z, coarse) = (chain.bounds(map), chain.interval(map.matrix, bias));
+                assert!(z.ends().zip(coarse.ends()).all(|(fine, coarse)| fine.0 >= coarse.0 && fine.1 <= coarse.1));
+                let around = z.ends().map(|(low, high)| lines(activation, low, high)).collect();
+                let outputs = z.ends().map(|(low, high)| values_between(activation, low, high)).collect();
+                chain.push(map, &z, around, outputs);
+                all.push(z);
+            }
+            for _ in 0..2000 {
+                let x: Vec<f64> = base.ends().map(|(low, high)| rng.random_range(low..=high)).collect();
+                for (z, bounds) in network.trace(&x).z.iter().zip(&all) {
+                    for (z, (low, high)) in z.iter().zip(bounds.ends()) {
+                        assert!(low <= *z && *z <= high, "{activation:?}: {z} {low} {high}");
+                    }
+                }
+                assert!(value(activation, x[0]).is_finite());
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The product of the layers' norms (Szegedy et al. 2014, arXiv 1312.6199, section 4.3): ‖W_{K+1}‖ β … β ‖W_1‖, β the activation's steepest slope.
+//! ‖·‖ is the largest singular value, from a singular value decomposition, or the largest row sum. A diagonal matrix of slopes has norm ≤ β in
+//! either norm, and tanh behind the last layer none above 1.
+
+use super::{CertifyError, MARGIN, Network, Norm, algebra::operator_norm, slopes::sector};
+
+/// A bound on the network's constant everywhere.
+///
+/// # Errors
+/// [`CertifyError::NotConverged`] where a decomposition fails.
+pub fn product(network: &Network, norm: Norm) -> Result<f64, CertifyError> {
+    let (alpha, beta) = sector(network.activation());
+    let steepest = beta.abs().max(alpha.abs());
+    let weights = network.weights();
+    let last = network.last_weight();
+    let mut product = operator_norm(last.as_ref(), norm)?;
+    for weight in &weights[..weights.len() - 1] {
+        product *= operator_norm(weight.as_ref(), norm)? * steepest;
+    }
+    Ok(product * MARGIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use liprl_numerics::Activation;
+
+    use super::{super::network::testing::*, *};
+
+    #[test]
+    fn products_by_hand() {
+        // relu(3x) and relu(4x), summed: ‖(3, 4)‖₂ ‖(1, 1)‖₂ = 5 √2; row sums 4 · 2.
+        let network = by_hand(&[(&[3.0, 4.0], &[0.0, 0.0]), (&[1.0, 1.0], &[0.0])], 1, Activation::Relu);
+        assert!((product(&network, Norm::L2).unwrap() - 50f64.sqrt()).abs() < 1e-7);
+        assert!((product(&network, Norm::Linf).unwrap() - 8.0).abs() < 1e-7);
+    }
+}

@@ -1,0 +1,100 @@
+//! What a network and its slopes come to for LipSDP: layers of norm 1, without what does nothing.
+
+use faer::Mat;
+use liprl_numerics::linalg::spectral_norm;
+
+use super::{
+    CertifyError,
+    algebra::triangular,
+    elimination::{Layer, Problem},
+};
+
+/// Sectors are widened to at least this half width, relative to their middle: for a slope that is certain the best multiplier is infinite, and
+/// nearly so for one that nearly is.
+pub(super) const WIDTH: f64 = 1e-4;
+
+/// The problem that is left.
+pub(super) enum Reduced {
+    /// No hidden layer does anything: the constant itself.
+    Constant(f64),
+    /// Layers of norm 1, and the product of the norms they had.
+    Problem(Problem, f64),
+}
+
+/// Without neurons that are always off and directions of the input that the first layer does not tell apart; every weight divided by its norm.
+pub(super) fn normalised(
+    hidden: &[Mat<f64>],
+    sectors: Vec<Vec<(f64, f64)>>,
+    widest: (f64, f64),
+    last: Mat<f64>,
+) -> Result<Reduced, CertifyError> {
+    let mut layers: Vec<Layer> = Vec::new();
+    let (mut scale, mut columns): (f64, Option<Vec<usize>>) = (1.0, None);
+    let pick = |weight: &Mat<f64>, rows: &[usize], columns: &Option<Vec<usize>>| match columns {
+        Some(columns) => Mat::from_fn(rows.len(), columns.len(), |i, j| weight[(rows[i], columns[j])]),
+        None => Mat::from_fn(rows.len(), weight.ncols(), |i, j| weight[(rows[i], j)]),
+    };
+    for (weight, sector) in hidden.iter().zip(sectors) {
+        let rows: Vec<usize> = (0..sector.len()).filter(|&i| sector[i] != (0.0, 0.0)).collect();
+        let mut weight = pick(weight, &rows, &columns);
+        if layers.is_empty() {
+            weight = triangular(weight.transpose()).transpose().to_owned();
+        }
+        let norm = spectral_norm(weight.as_ref())?;
+        if norm == 0.0 {
+            return Ok(Reduced::Constant(0.0));
+        }
+        scale *= norm;
+        layers
+            .push(Layer { weight: weight / norm, sector: rows.iter().map(|&i| widened(sector[i], widest)).collect() });
+        columns = Some(rows);
+    }
+    let rows: Vec<usize> = (0..last.nrows()).collect();
+    let last = pick(&last, &rows, &columns);
+    let norm = spectral_norm(last.as_ref())?;
+    if norm == 0.0 || layers.is_empty() {
+        return Ok(Reduced::Constant(norm * scale));
+    }
+    let last = last / norm;
+    Ok(Reduced::Problem(Problem { layers, last_gram: last.transpose() * &last }, scale * norm))
+}
+
+/// A sector with room: a weaker statement than the one given, but within the activation's own sector `widest` where that has room itself, so that
+/// a box never has more slopes than there are everywhere.
+fn widened((alpha, beta): (f64, f64), widest: (f64, f64)) -> (f64, f64) {
+    let middle = 0.5 * (alpha + beta);
+    let radius = WIDTH * middle.abs();
+    let (low, high) = (alpha.min(middle - radius), beta.max(middle + radius));
+    if high > widest.1 {
+        (low - (high - widest.1), widest.1.max(beta))
+    } else if low < widest.0 {
+        (widest.0.min(alpha), high + (widest.0 - low))
+    } else {
+        (low, high)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widened_sectors_contain_what_they_were_and_stay_within_the_activation_s() {
+        for (sector, widest) in [
+            ((1.0, 1.0), (0.0, 1.0)),
+            ((0.1, 0.1), (0.1, 1.0)),
+            ((0.5, 0.5), (0.0, 1.0)),
+            ((0.2, 0.9), (0.0, 1.0)),
+            ((0.999_99, 1.0), (0.0, 1.0)),
+        ] {
+            let (low, high) = widened(sector, widest);
+            assert!(
+                low <= sector.0 && high >= sector.1 && low >= widest.0 && high <= widest.1,
+                "{sector:?}: {low} {high}"
+            );
+            assert!(high - low >= 1.9 * WIDTH * sector.0.min(sector.1), "{sector:?}: {low} {high}");
+        }
+        let (low, high) = widened((1.0, 1.0), (1.0, 1.0));
+        assert!(low < 1.0 && high >= 1.0);
+    }
+}

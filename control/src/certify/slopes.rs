@@ -1,0 +1,222 @@
+//! The activations: values, slopes, what slopes there are between two points, and lines that enclose the activation there.
+
+use liprl_numerics::{Activation, SWISH_CONSTANT};
+
+/// Where swish is steepest, x tanh(x/2) = 2; at its negative it falls the most.
+const SWISH_STEEPEST: f64 = 2.399_357_280_515_468;
+
+/// What rounding can do to a slope or value near 1.
+const ROUNDING: f64 = 1e-14;
+
+/// a x + b.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Line {
+    pub(super) slope: f64,
+    pub(super) offset: f64,
+}
+
+/// A line below and a line above something.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Lines {
+    pub(super) lower: Line,
+    pub(super) upper: Line,
+}
+
+/// φ(z).
+pub(super) fn value(activation: Activation, z: f64) -> f64 {
+    match activation {
+        Activation::Relu => z.max(0.0),
+        Activation::LeakyRelu(slope) => z.max(slope * z),
+        Activation::Tanh => z.tanh(),
+        Activation::Swish => z * sigmoid(z),
+    }
+}
+
+/// φ'(z); at a kink, that of the negative side.
+pub(super) fn slope(activation: Activation, z: f64) -> f64 {
+    match activation {
+        Activation::Relu => f64::from(u8::from(z > 0.0)),
+        // max(z, a z) is convex: the steeper branch is the positive one, whatever a is.
+        Activation::LeakyRelu(a) => {
+            if z > 0.0 {
+                a.max(1.0)
+            } else {
+                a.min(1.0)
+            }
+        }
+        Activation::Tanh => 1.0 - z.tanh().powi(2),
+        Activation::Swish => {
+            let s = sigmoid(z);
+            s + z * s * (1.0 - s)
+        }
+    }
+}
+
+fn sigmoid(z: f64) -> f64 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// All slopes there are: [α, β].
+pub(super) fn sector(activation: Activation) -> (f64, f64) {
+    match activation {
+        Activation::Relu | Activation::Tanh => (0.0, 1.0),
+        Activation::LeakyRelu(a) => (a.min(1.0), a.max(1.0)),
+        Activation::Swish => (1.0 - SWISH_CONSTANT - ROUNDING, SWISH_CONSTANT),
+    }
+}
+
+/// The slopes between `low` and `high`, the Clarke derivative where the activation has a kink at 0.
+pub(super) fn slopes_between(activation: Activation, low: f64, high: f64) -> (f64, f64) {
+    let ends = (slope(activation, low), slope(activation, high));
+    let (mut least, mut most) = (ends.0.min(ends.1), ends.0.max(ends.1));
+    match activation {
+        Activation::Relu | Activation::LeakyRelu(_) if low <= 0.0 && high >= 0.0 => return sector(activation),
+        Activation::Relu | Activation::LeakyRelu(_) => return (least, most),
+        Activation::Tanh if low <= 0.0 && high >= 0.0 => most = 1.0,
+        Activation::Tanh => (),
+        Activation::Swish => {
+            if low <= SWISH_STEEPEST && high >= SWISH_STEEPEST {
+                most = sector(activation).1;
+            }
+            if low <= -SWISH_STEEPEST && high >= -SWISH_STEEPEST {
+                least = sector(activation).0;
+            }
+        }
+    }
+    let all = sector(activation);
+    ((least - ROUNDING).max(all.0), (most + ROUNDING).min(all.1))
+}
+
+/// The activation's values between `low` and `high`, or a little more.
+pub(super) fn values_between(activation: Activation, low: f64, high: f64) -> (f64, f64) {
+    let (a, b) = (value(activation, low), value(activation, high));
+    let turns = slopes_between(activation, low, high).0 < 0.0;
+    // Where it may turn, its least value is nowhere below that of the lower lines at both ends.
+    let least = if turns {
+        let Line { slope, offset } = lines(activation, low, high).lower;
+        (slope * low + offset).min(slope * high + offset)
+    } else {
+        a.min(b)
+    };
+    let spare = ROUNDING * (1.0 + a.abs().max(b.abs()));
+    match activation {
+        Activation::Relu | Activation::LeakyRelu(_) => (if turns { least } else { a.min(b) }, a.max(b)),
+        Activation::Tanh | Activation::Swish => (least.min(a.min(b)) - spare, a.max(b) + spare),
+    }
+}
+
+/// Lines around the activation on [`low`, `high`].
+///
+/// Piecewise linear: the chord on one side; on the other a line through the kink. Smooth: with m the least slope there, φ(z) − m z rises,
+/// so it lies between its values at the ends; likewise with the largest slope, falling. Of the two bands, the narrower one.
+pub(super) fn lines(activation: Activation, low: f64, high: f64) -> Lines {
+    let (least, most) = slopes_between(activation, low, high);
+    let at = |z: f64, slope: f64| value(activation, z) - slope * z;
+    match activation {
+        Activation::Relu | Activation::LeakyRelu(_) if low < 0.0 && high > 0.0 => {
+            let (below, above) = (value(activation, low), value(activation, high));
+            let slope = (above - below) / (high - low);
+            let spare = ROUNDING * (below.abs() + (slope * low).abs());
+            let chord = Line { slope, offset: below - slope * low + spare };
+            // The line that leaves the smaller area.
+            let kink = Line { slope: if high > -low { most } else { least }, offset: 0.0 };
+            Lines { lower: kink, upper: chord }
+        }
+        Activation::Relu | Activation::LeakyRelu(_) => {
+            let line =
+                Line { slope: if low >= 0.0 { slope(activation, 1.0) } else { slope(activation, -1.0) }, offset: 0.0 };
+            Lines { lower: line, upper: line }
+        }
+        Activation::Tanh | Activation::Swish => {
+            let rising = (at(low, least), at(high, least), least);
+            let falling = (at(high, most), at(low, most), most);
+            let (below, above, slope) = if rising.1 - rising.0 <= falling.1 - falling.0 { rising } else { falling };
+            let spare = ROUNDING * (1.0 + low.abs().max(high.abs()));
+            Lines { lower: Line { slope, offset: below - spare }, upper: Line { slope, offset: above + spare } }
+        }
+    }
+}
+
+/// Lines around d·a for a in [`low`, `high`] and any d in [`least`, `most`] ≥ or ≤ 0: above, the chord of the convex max(least·a, most·a);
+/// below, that of the concave min.
+pub(super) fn product_lines((least, most): (f64, f64), low: f64, high: f64) -> Lines {
+    let top = |a: f64| (least * a).max(most * a);
+    let bottom = |a: f64| (least * a).min(most * a);
+    let chord = |f: &dyn Fn(f64) -> f64, sign: f64, steep: (f64, f64)| {
+        if low >= 0.0 {
+            return Line { slope: steep.0, offset: 0.0 };
+        }
+        if high <= 0.0 {
+            return Line { slope: steep.1, offset: 0.0 };
+        }
+        let slope = (f(high) - f(low)) / (high - low);
+        let offset = f(low) - slope * low;
+        Line { slope, offset: offset + sign * ROUNDING * (offset.abs() + (slope * low).abs()) }
+    };
+    Lines { lower: chord(&bottom, -1.0, (least, most)), upper: chord(&top, 1.0, (most, least)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::network::testing::ACTIVATIONS, *};
+
+    #[test]
+    fn slopes_equal_finite_differences() {
+        for activation in ACTIVATIONS.into_iter().chain([Activation::LeakyRelu(3.0)]) {
+            for z in [-3.1, -0.7, 0.4, 2.2] {
+                let h = 1e-6;
+                let difference = (value(activation, z + h) - value(activation, z - h)) / (2.0 * h);
+                assert!((difference - slope(activation, z)).abs() < 1e-8, "{activation:?} {z}");
+            }
+        }
+    }
+
+    #[test]
+    fn swish_is_steepest_where_the_constant_says() {
+        assert!((SWISH_STEEPEST * (SWISH_STEEPEST / 2.0).tanh() - 2.0).abs() < 1e-13);
+        assert!((slope(Activation::Swish, SWISH_STEEPEST) - sector(Activation::Swish).1).abs() < 1e-14);
+        assert!((slope(Activation::Swish, -SWISH_STEEPEST) - sector(Activation::Swish).0).abs() < 2.0 * ROUNDING);
+    }
+
+    proptest! {
+        #[test]
+        fn slopes_and_lines_enclose_the_activation(
+            a in -6.0..6.0f64, b in -6.0..6.0f64, which in 0..5usize, share in prop::collection::vec(0.0..=1.0f64, 20)
+        ) {
+            let activation = ACTIVATIONS.into_iter().chain([Activation::LeakyRelu(3.0)]).nth(which).unwrap();
+            let (low, high) = (a.min(b), a.max(b));
+            let (least, most) = slopes_between(activation, low, high);
+            let lines = lines(activation, low, high);
+            for share in share.into_iter().chain([0.0, 1.0]) {
+                let z = (low + share * (high - low)).clamp(low, high);
+                let (phi, slope) = (value(activation, z), slope(activation, z));
+                prop_assert!(least <= slope && slope <= most, "{activation:?} {z}: {slope} {least} {most}");
+                let (below, above) = (lines.lower, lines.upper);
+                let spare = 1e-12;
+                let range = values_between(activation, low, high);
+                prop_assert!(range.0 <= phi && phi <= range.1, "{activation:?} {z}: {phi} {range:?}");
+                prop_assert!(below.slope * z + below.offset <= phi + spare);
+                prop_assert!(above.slope * z + above.offset >= phi - spare);
+            }
+        }
+
+        #[test]
+        fn product_lines_enclose_the_product_and_touch_it(
+            p in -3.0..3.0f64, q in -3.0..3.0f64, d in -0.2..1.1f64, e in -0.2..1.1f64,
+            share in prop::collection::vec((0.0..=1.0f64, 0.0..=1.0f64), 20)
+        ) {
+            let ((low, high), (least, most)) = ((p.min(q), p.max(q)), (d.min(e), d.max(e)));
+            let Lines { lower, upper } = product_lines((least, most), low, high);
+            let mut gap = f64::INFINITY;
+            for (x, y) in share.into_iter().chain([(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)]) {
+                let (a, d) = (low + x * (high - low), least + y * (most - least));
+                prop_assert!(lower.slope * a + lower.offset <= d * a + 1e-12);
+                prop_assert!(upper.slope * a + upper.offset >= d * a - 1e-12);
+                gap = gap.min(upper.slope * a + upper.offset - d * a);
+            }
+            prop_assert!(gap < 1e-9, "the upper chord touches at an end: {gap}");
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! A trained policy by itself: weights, shape and normaliser in one small safetensors file, usable without its agent.
+
+use liprl_numerics::{
+    Activation, Init, Mlp, NormaliserOptions, NumericsError, PullBack, RunningNormaliser, Single, State,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    ControlError,
+    tables::{Points, Table},
+};
+
+/// The newest format of a file; raised when an older reader could not read a newer file. A file says 1 where nothing in it is newer.
+const FORMAT: u32 = 2;
+
+/// A deterministic policy: the first `act_dim` outputs of a perceptron (for SAC the means) brought into `[-1, 1]`, or the Lipschitz
+/// extension of a table of actions.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    shape: Shape,
+    params: Vec<f32>,
+    normaliser: Option<RunningNormaliser>,
+    about: Map<String, Value>,
+    single: Single,
+    seen: Vec<f32>,
+    table: Option<TableBody>,
+}
+
+/// How a perceptron's outputs become actions. Both have slopes in [0, 1].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyHead {
+    /// tanh.
+    #[default]
+    Tanh,
+    /// Cut off at ±1.
+    Clamp,
+}
+
+impl PolicyHead {
+    /// The action an output becomes.
+    pub fn action(self, output: f32) -> f32 {
+        match self {
+            Self::Tanh => output.tanh(),
+            Self::Clamp => output.clamp(-1.0, 1.0),
+        }
+    }
+}
+
+/// A table in the environment's units, and what its actions are divided by.
+#[derive(Clone, Debug)]
+struct TableBody {
+    table: Table,
+    half_width: Vec<f64>,
+    obs: Vec<f64>,
+    action: Vec<f64>,
+}
+
+/// What the weights mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Shape {
+    format: u32,
+    obs_dim: usize,
+    hidden: Vec<usize>,
+    outputs: usize,
+    act_dim: usize,
+    activation: Activation,
+    layer_norm: bool,
+    normaliser: Option<NormaliserOptions>,
+    #[serde(default)]
+    head: PolicyHead,
+    /// Whether layers are given everything before them.
+    #[serde(default)]
+    dense: bool,
+    /// The constant of a table's extension; then there is no perceptron.
+    #[serde(default)]
+    table: Option<f64>,
+}
+
+impl Shape {
+    fn mlp(&self) -> Mlp {
+        if self.dense {
+            return Mlp::dense(self.obs_dim, &self.hidden, self.outputs, self.activation);
+        }
+        Mlp::new(self.obs_dim, &self.hidden, self.outputs, self.activation, self.layer_norm, Init::Uniform)
+    }
+}
+
+impl Policy {
+    /// The policy of these parameters of `mlp`, fed with what `normaliser` makes of observations.
+    pub fn new(
+        mlp: &Mlp,
+        params: Vec<f32>,
+        act_dim: usize,
+        normaliser: Option<(RunningNormaliser, NormaliserOptions)>,
+    ) -> Self {
+        let hidden = mlp.layers.iter().filter(|layer| !layer.last).map(|layer| layer.outputs).collect();
+        let shape = Shape {
+            format: if mlp.dense { FORMAT } else { 1 },
+            dense: mlp.dense,
+            obs_dim: mlp.inputs(),
+            hidden,
+            outputs: mlp.outputs(),
+            act_dim,
+            activation: mlp.activation,
+            layer_norm: mlp.layer_norm,
+            normaliser: normaliser.as_ref().map(|(_, options)| *options),
+            head: PolicyHead::Tanh,
+            table: None,
+        };
+        let normaliser = normaliser.map(|(normaliser, _)| normaliser);
+        Self { single: Single::new(mlp), shape, params, normaliser, about: Map::new(), seen: Vec::new(), table: None }
+    }
+
+    /// The same with another head.
+    pub fn with_head(mut self, head: PolicyHead) -> Self {
+        self.shape.head = head;
+        self.shape.format = if head == PolicyHead::Tanh { self.shape.format } else { FORMAT };
+        self
+    }
+
+    /// The policy that extends `table`, whose actions are the environment's less their centre: `half_width [A]` brings them to `[-1, 1]`.
+    pub fn of_table(table: Table, half_width: Vec<f64>) -> Self {
+        let (obs_dim, act_dim) = (table.points().obs_dim, table.points().act_dim);
+        let shape = Shape {
+            format: FORMAT,
+            dense: false,
+            obs_dim,
+            hidden: Vec::new(),
+            outputs: act_dim,
+            act_dim,
+            activation: Activation::Relu,
+            layer_norm: false,
+            normaliser: None,
+            head: PolicyHead::Clamp,
+            table: Some(table.alpha()),
+        };
+        Self::with_table(shape, table, half_width, Map::new())
+    }
+
+    fn with_table(shape: Shape, table: Table, half_width: Vec<f64>, about: Map<String, Value>) -> Self {
+        let (obs, action) = (vec![0.0; shape.obs_dim], vec![0.0; shape.act_dim]);
+        let table = Some(TableBody { table, half_width, obs, action });
+        let single = Single::new(&shape.mlp());
+        Self { single, shape, params: Vec::new(), normaliser: None, about, seen: Vec::new(), table }
+    }
+
+    /// Numbers in an observation.
+    pub fn obs_dim(&self) -> usize {
+        self.shape.obs_dim
+    }
+
+    /// Numbers in an action.
+    pub fn act_dim(&self) -> usize {
+        self.shape.act_dim
+    }
+
+    /// The network, for those who look inside (bounds, certificates), with its parameters; `None` for a table. Look whether it is
+    /// `dense`: what goes layer by layer does not fit those.
+    pub fn network(&self) -> Option<(Mlp, &[f32])> {
+        self.table.is_none().then(|| (self.shape.mlp(), &self.params[..]))
+    }
+
+    /// What follows the network's outputs.
+    pub fn head(&self) -> PolicyHead {
+        self.shape.head
+    }
+
+    /// The table that is extended, in the environment's units with actions about their centre; `None` for a network.
+    pub fn table(&self) -> Option<&Table> {
+        self.table.as_ref().map(|body| &body.table)
+    }
+
+    /// What observations go through first, where something is.
+    pub fn normaliser(&self) -> Option<&RunningNormaliser> {
+        self.normaliser.as_ref()
+    }
+
+    /// Whatever else the file says: the task, how the policy was trained, its return.
+    pub fn about(&self) -> &Map<String, Value> {
+        &self.about
+    }
+
+    /// Whatever else the file is to say.
+    pub fn about_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.about
+    }
+
+    /// `obs [O]` to `action [A]` in `[-1, 1]`.
+    pub fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), ControlError> {
+        if (obs.len(), action.len()) != (self.shape.obs_dim, self.shape.act_dim) {
+            let (wanted, got) = ((self.shape.obs_dim, self.shape.act_dim), (obs.len(), action.len()));
+            let problem = format!("is for (observation, action) sizes {wanted:?}, the task has {got:?}");
+            return Err(NumericsError::BadState { name: "policy".into(), problem }.into());
+        }
+        if let Some(TableBody { table, half_width, obs: x, action: u }) = &mut self.table {
+            x.iter_mut().zip(obs).for_each(|(x, obs)| *x = f64::from(*obs));
+            table.value(x, u);
+            let sides = action.iter_mut().zip(u).zip(half_width);
+            sides.for_each(|((action, u), half_width)| *action = self.shape.head.action((*u / *half_width) as f32));
+            return Ok(());
+        }
+        self.seen.clear();
+        self.seen.extend_from_slice(obs);
+        if let Some(normaliser) = &self.normaliser {
+            normaliser.apply(&mut self.seen);
+        }
+        let head = self.single.forward(&self.params, &self.seen);
+        action.iter_mut().zip(head).for_each(|(action, head)| *action = self.shape.head.action(*head));
+        Ok(())
+    }
+
+    /// The file's bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ControlError> {
+        let mut state = State::default();
+        state.put("policy", &self.shape);
+        state.put("about", &self.about);
+        if let Some(TableBody { table, half_width, .. }) = &self.table {
+            let points = table.points();
+            state.put_f64("table/x", &[points.len(), points.obs_dim], &points.x);
+            state.put_f64("table/u", &[points.len(), points.act_dim], &points.u);
+            state.put_f64("half_width", &[half_width.len()], half_width);
+            return Ok(state.to_bytes()?);
+        }
+        state.put_f32("params", &[self.params.len()], &self.params);
+        if let Some(normaliser) = &self.normaliser {
+            normaliser.save(&mut state, "normaliser");
+        }
+        Ok(state.to_bytes()?)
+    }
+
+    /// The policy in these bytes of a file that `to_bytes` made.
+    pub fn load(bytes: &[u8]) -> Result<Self, ControlError> {
+        let bad = |problem: String| ControlError::from(NumericsError::BadState { name: "policy".into(), problem });
+        let state = State::from_bytes(bytes)?;
+        let shape: Shape = state.get("policy")?;
+        if shape.format > FORMAT {
+            return Err(bad(format!("has format {}, this program reads up to {FORMAT}", shape.format)));
+        }
+        if let Some(alpha) = shape.table {
+            return Self::load_table(&state, shape, alpha);
+        }
+        // A corrupt size must not overflow or reserve the machine's memory: the parameters at hand bound every one.
+        let limit = state.arrays.get("params").map_or(0, |array| array.shape.iter().product());
+        let sizes: Vec<usize> = shape.hidden.iter().chain([&shape.obs_dim, &shape.outputs]).copied().collect();
+        if sizes.iter().any(|&size| size == 0 || size > limit) || shape.act_dim > shape.outputs {
+            return Err(bad(format!("has layers of impossible sizes {:?}", sizes)));
+        }
+        if let Some(NormaliserOptions { clip, variance_floor }) = shape.normaliser
+            && !(clip > 0.0 && variance_floor >= 0.0 && variance_floor.is_finite())
+        {
+            return Err(bad(format!(
+                "clips standardised observations to ± {clip} at a variance of {variance_floor} or more; the clip must be above 0, the variance finite and at least 0: take the file from its source again"
+            )));
+        }
+        let mlp = shape.mlp();
+        let params = state.f32("params", &[mlp.len()])?.to_vec();
+        let normaliser = shape.normaliser.map(|options| {
+            let mut normaliser = RunningNormaliser::new(shape.obs_dim, options);
+            normaliser.load(&state, "normaliser").map(|()| normaliser)
+        });
+        let normaliser = normaliser.transpose()?;
+        let (single, about) = (Single::new(&mlp), state.get("about")?);
+        Ok(Self { single, params, normaliser, about, shape, seen: Vec::new(), table: None })
+    }
+
+    fn load_table(state: &State, shape: Shape, alpha: f64) -> Result<Self, ControlError> {
+        let bad = |problem: String| ControlError::from(NumericsError::BadState { name: "policy".into(), problem });
+        let (obs_dim, act_dim) = (shape.obs_dim, shape.act_dim);
+        let rows = state.arrays.get("table/x").and_then(|array| array.shape.first().copied()).unwrap_or(0);
+        let half_width = state.f64("half_width", &[act_dim])?.to_vec();
+        let (x, u) =
+            (state.f64("table/x", &[rows, obs_dim])?.to_vec(), state.f64("table/u", &[rows, act_dim])?.to_vec());
+        if obs_dim == 0
+            || act_dim == 0
+            || !(alpha.is_finite() && x.iter().chain(&u).chain(&half_width).all(|x| x.is_finite()))
+        {
+            return Err(bad("is a table without coordinates, or with numbers that are not finite".into()));
+        }
+        // The constant is a claim: it is checked on all pairs.
+        let table = Table::new(Points { x, u, obs_dim, act_dim }, alpha).map_err(|error| bad(error.to_string()))?;
+        Ok(Self::with_table(shape, table, half_width, state.get("about")?))
+    }
+}
+
+/// A policy's slope, for those who attack it. In f64, the weights as they are stored.
+#[derive(Clone, Debug)]
+pub struct PolicySlope {
+    policy: Policy,
+    pass: PullBack,
+    seen: Vec<f64>,
+    /// The head's slope at each output.
+    slope: Vec<f64>,
+    by_head: Vec<f64>,
+}
+
+impl PolicySlope {
+    /// Of this policy; `None` of a table, or of a network whose layers see more than the layer before.
+    pub fn new(policy: &Policy) -> Option<Self> {
+        let (mlp, _) = policy.network().filter(|(mlp, _)| !mlp.dense)?;
+        Some(Self {
+            pass: PullBack::new(&mlp),
+            seen: vec![0.0; mlp.inputs()],
+            slope: vec![0.0; mlp.outputs()],
+            by_head: vec![0.0; mlp.outputs()],
+            policy: policy.clone(),
+        })
+    }
+
+    /// `obs [O]` to `action [A]` in `[-1, 1]`, not rounded to f32; `pull_back` then refers to this observation.
+    pub fn act(&mut self, obs: &[f64], action: &mut [f64]) {
+        self.seen.copy_from_slice(obs);
+        if let (Some(normaliser), Some(options)) = (&self.policy.normaliser, self.policy.shape.normaliser) {
+            for (i, x) in self.seen.iter_mut().enumerate() {
+                let (mean, slope) = normaliser.moments(i);
+                *x = ((*x - mean) * slope).clamp(-options.clip, options.clip);
+            }
+        }
+        let head = self.pass.forward(&self.policy.params, &self.seen);
+        self.slope.fill(0.0);
+        for ((action, slope), &head) in action.iter_mut().zip(&mut self.slope).zip(head) {
+            (*action, *slope) = match self.policy.shape.head {
+                PolicyHead::Tanh => (head.tanh(), 1.0 - head.tanh().powi(2)),
+                PolicyHead::Clamp => (head.clamp(-1.0, 1.0), f64::from(u8::from(head.abs() < 1.0))),
+            };
+        }
+    }
+
+    /// The derivative of something by the action, `by_action [A]`, to its derivative by the observation, `by_obs [O]`; after `act`.
+    pub fn pull_back(&mut self, by_action: &[f64], by_obs: &mut [f64]) {
+        self.by_head.copy_from_slice(&self.slope);
+        self.by_head.iter_mut().zip(by_action).for_each(|(slope, by_action)| *slope *= by_action);
+        self.pass.back(&self.policy.params, &self.by_head, by_obs);
+        if let (Some(normaliser), Some(options)) = (&self.policy.normaliser, self.policy.shape.normaliser) {
+            for (i, (by_obs, seen)) in by_obs.iter_mut().zip(&self.seen).enumerate() {
+                *by_obs *= if seen.abs() >= options.clip { 0.0 } else { normaliser.moments(i).1 };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use liprl_numerics::testing::{finite_difference_jacobian, networks, numbers};
+
+    use super::*;
+
+    #[test]
+    fn a_normaliser_that_cannot_be_is_refused() {
+        let mlp = Mlp::new(3, &[4], 2, Activation::Relu, false, Init::Uniform);
+        let load = |clip: f64, variance_floor: f64| {
+            let options = NormaliserOptions { clip, variance_floor };
+            let normaliser = Some((RunningNormaliser::new(3, options), options));
+            Policy::load(&Policy::new(&mlp, numbers(mlp.len(), "params"), 2, normaliser).to_bytes().unwrap())
+        };
+        assert!(load(5.0, 0.0).is_ok());
+        for (clip, variance_floor) in [(-5.0, 1e-8), (0.0, 1e-8), (5.0, -1.0)] {
+            let error = load(clip, variance_floor).unwrap_err();
+            assert!(matches!(error, ControlError::Numerics(NumericsError::BadState { .. })), "{error}");
+            assert!(error.to_string().contains("the clip must be above 0"), "{error}");
+        }
+    }
+
+    /// Through head, network and normaliser, a clipped coordinate included; and the action itself against `Policy::act`.
+    #[test]
+    fn a_policys_slope_is_that_of_differences() {
+        for net @ (activation, layer_norm, init) in networks() {
+            let mlp = Mlp::new(4, &[9, 8], 4, activation, layer_norm, init);
+            let options = NormaliserOptions { clip: 1.5, ..NormaliserOptions::default() };
+            let mut normaliser = RunningNormaliser::new(4, options);
+            normaliser.update(&numbers(40, "rows").iter().map(|x| 3.0 * x + 1.0).collect::<Vec<_>>());
+            let mut policy = Policy::new(&mlp, numbers(mlp.len(), "params"), 2, Some((normaliser, options)));
+            let mut slope = PolicySlope::new(&policy).unwrap();
+            let obs = [0.7f32, -1.1, 2.0, 40.0];
+            let wide = obs.map(f64::from);
+            let (mut action, mut narrow, mut found) = ([0.0; 2], [0.0f32; 2], [0.0; 4]);
+            slope.act(&wide, &mut action);
+            policy.act(&obs, &mut narrow).unwrap();
+            assert!(action.iter().zip(narrow).all(|(a, b)| (a - f64::from(b)).abs() < 1e-5), "{action:?} {narrow:?}");
+            slope.pull_back(&[0.4, -1.3], &mut found);
+            let f = |x: &[f64], out: &mut [f64]| {
+                slope.act(x, &mut action);
+                out[0] = 0.4 * action[0] - 1.3 * action[1];
+                Ok::<_, std::convert::Infallible>(())
+            };
+            let expected = finite_difference_jacobian(f, &wide, 1, 1e-6).unwrap();
+            assert_eq!(found[3], 0.0);
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-6, "{net:?}: {found} {expected}");
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Memory that libtorch multiplies and Rust loops over.
+
+use std::ops::Range;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::NetsError;
+
+/// A contiguous f32 tensor on the CPU, allocated once, seen as a tensor or as a slice.
+#[derive(Debug)]
+pub struct Buffer {
+    tensor: Tensor,
+    start: *mut f32,
+    len: usize,
+}
+
+// SAFETY: `start` points into memory owned by `tensor`, which is Send; every access goes through `&self` or `&mut self`.
+unsafe impl Send for Buffer {}
+
+impl Buffer {
+    /// Zeros of this shape on the CPU.
+    pub fn zeros(shape: &[usize]) -> Result<Self, NetsError> {
+        Self::zeros_on(shape, Device::Cpu)
+    }
+
+    /// Zeros of this shape. Away from the CPU only the tensor is there: the slices are empty.
+    pub fn zeros_on(shape: &[usize], device: Device) -> Result<Self, NetsError> {
+        let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+        let tensor = Tensor::f_zeros(shape, (Kind::Float, device))?;
+        Ok(match device {
+            Device::Cpu => Self { start: tensor.data_ptr().cast(), len: tensor.numel(), tensor },
+            _ => Self { start: std::ptr::NonNull::dangling().as_ptr(), len: 0, tensor },
+        })
+    }
+
+    /// Some rows of a contiguous f32 CPU tensor, sharing its memory: who holds the tensor must not write while a loop over this runs.
+    pub fn rows_of(tensor: &Tensor, rows: Range<usize>) -> Result<Self, NetsError> {
+        if tensor.device() != Device::Cpu || tensor.kind() != Kind::Float || !tensor.is_contiguous() {
+            let problem = "a batch must be contiguous f32 on the CPU".to_owned();
+            return Err(NetsError::bad_config("batch", problem));
+        }
+        let tensor = tensor.f_narrow(0, rows.start as i64, rows.len() as i64)?;
+        Ok(Self { start: tensor.data_ptr().cast(), len: tensor.numel(), tensor })
+    }
+
+    /// The numbers, wherever they are.
+    pub fn to_vec(&self) -> Result<Vec<f32>, NetsError> {
+        Ok(Vec::try_from(&self.tensor.f_to(Device::Cpu)?.f_flatten(0, -1)?)?)
+    }
+
+    /// Takes these numbers, as many as there are.
+    pub fn fill_from(&mut self, numbers: &[f32]) -> Result<(), NetsError> {
+        self.tensor.f_copy_(&Tensor::f_from_slice(numbers)?.f_view_as(&self.tensor)?)?;
+        Ok(())
+    }
+
+    /// As a tensor on the same memory.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// As numbers, row-major.
+    pub fn slice(&self) -> &[f32] {
+        // SAFETY: `zeros_on` made a contiguous f32 CPU tensor of `len` elements (or `len` is 0), which lives as long as `self` and is
+        // never resized.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+
+    /// As numbers to change.
+    pub fn slice_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as in `slice`; views of this memory held elsewhere (weights, batches) are only read by libtorch calls,
+        // none of which runs while a `&mut Buffer` is in use.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
+    }
+}

@@ -1,0 +1,40 @@
+//! Numbers that every learner and every certificate shares, without libtorch: random streams, saved state, perceptrons in flat
+//! buffers, dense f64 algebra, nearest neighbours.
+//!
+//! | file | content |
+//! | --- | --- |
+//! | `rng` | named random streams from one seed |
+//! | `state` | a component's state as named arrays and values, in safetensors |
+//! | `normaliser` | running moments of observations, in f64 |
+//! | `activation` | activations and initialisations a config can name |
+//! | `mlp` | the perceptron: the place of each parameter in the flat buffer |
+//! | `init` | first weights from a random stream |
+//! | `kernels` | elementwise loops, compiled for AVX2 and AVX-512 and chosen at run time |
+//! | `single` | outputs for one observation |
+//! | `pull_back` | outputs and their gradient at one input, in f64 |
+//! | `linalg` | dense f64 linear algebra shared by control and certificates |
+//! | `neighbours` | nearest rows |
+
+mod activation;
+mod error;
+mod init;
+pub mod kernels;
+pub mod linalg;
+mod mlp;
+pub mod neighbours;
+mod normaliser;
+mod pull_back;
+mod rng;
+mod single;
+mod state;
+#[doc(hidden)]
+pub mod testing;
+
+pub use activation::{Activation, Init, SWISH_CONSTANT};
+pub use error::NumericsError;
+pub use mlp::{Layer, Mlp, NORM_EPS};
+pub use normaliser::{NormaliserOptions, RunningNormaliser};
+pub use pull_back::PullBack;
+pub use rng::{StreamRng, Streams};
+pub use single::Single;
+pub use state::{Array, ArrayData, State};

@@ -1,0 +1,120 @@
+//! A perceptron's slope at one input: gradients of functions of its outputs with respect to the input, in f64.
+//!
+//! What attacks on a policy climb. One input at a time and straight over the flat buffer, as for acting; the autograd form beside it is
+//! `Mlp::forward`.
+
+use crate::{Activation, Mlp, NORM_EPS};
+
+/// Scratch space for one network.
+#[derive(Clone, Debug)]
+pub struct PullBack {
+    mlp: Mlp,
+    /// What goes into each layer, and what the last gives.
+    inputs: Vec<Vec<f64>>,
+    /// What goes into each layer's activation.
+    before: Vec<Vec<f64>>,
+    /// Each layer's standardised sums and 1/σ, where LayerNorm follows it.
+    hat: Vec<Vec<f64>>,
+    inverse_std: Vec<f64>,
+    now: Vec<f64>,
+    next: Vec<f64>,
+}
+
+impl PullBack {
+    /// Space for this network.
+    pub fn new(mlp: &Mlp) -> Self {
+        let widest = mlp.layers.iter().map(|layer| layer.outputs.max(layer.inputs)).max().unwrap_or(0);
+        let outputs = || mlp.layers.iter().map(|layer| vec![0.0; layer.outputs]).collect();
+        let inputs = mlp.layers.iter().map(|layer| layer.inputs).chain([mlp.outputs()]).map(|n| vec![0.0; n]).collect();
+        Self {
+            inputs,
+            before: outputs(),
+            hat: outputs(),
+            inverse_std: vec![0.0; mlp.layers.len()],
+            now: vec![0.0; widest],
+            next: vec![0.0; widest],
+            mlp: mlp.clone(),
+        }
+    }
+
+    /// `params [len]`, `x [inputs]` to `[outputs]`; `back` then refers to this input.
+    pub fn forward(&mut self, params: &[f32], x: &[f64]) -> &[f64] {
+        self.inputs[0].copy_from_slice(x);
+        for (l, layer) in self.mlp.layers.iter().enumerate() {
+            let (past, future) = self.inputs.split_at_mut(l + 1);
+            let (x, z) = (&past[l], &mut self.before[l]);
+            let weight = params[layer.start..layer.bias()].chunks_exact(layer.inputs);
+            for ((z, row), bias) in z.iter_mut().zip(weight).zip(&params[layer.bias()..layer.scale()]) {
+                *z = f64::from(*bias) + row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>();
+            }
+            if layer.norm {
+                let n = layer.outputs as f64;
+                let mean = z.iter().sum::<f64>() / n;
+                let variance = z.iter().map(|z| (z - mean) * (z - mean)).sum::<f64>() / n;
+                self.inverse_std[l] = (variance + NORM_EPS).sqrt().recip();
+                let (scale, shift) = params[layer.scale()..layer.end()].split_at(layer.outputs);
+                for (i, z) in z.iter_mut().enumerate() {
+                    self.hat[l][i] = (*z - mean) * self.inverse_std[l];
+                    *z = self.hat[l][i] * f64::from(scale[i]) + f64::from(shift[i]);
+                }
+            }
+            let out = &mut future[0];
+            match layer.last {
+                true => out.copy_from_slice(z),
+                false => out.iter_mut().zip(z).for_each(|(out, z)| *out = value(self.mlp.activation, *z)),
+            }
+        }
+        &self.inputs[self.mlp.layers.len()]
+    }
+
+    /// `slope [outputs]`, the derivative of something by the outputs, to its derivative by the inputs, `out [inputs]`; after `forward`.
+    pub fn back(&mut self, params: &[f32], slope: &[f64], out: &mut [f64]) {
+        self.now[..slope.len()].copy_from_slice(slope);
+        for (l, layer) in self.mlp.layers.iter().enumerate().rev() {
+            let now = &mut self.now[..layer.outputs];
+            if !layer.last {
+                let z = &self.before[l];
+                now.iter_mut().zip(z).for_each(|(d, z)| *d *= derivative(self.mlp.activation, *z));
+            }
+            if layer.norm {
+                let (hat, n) = (&self.hat[l], layer.outputs as f64);
+                let scale = &params[layer.scale()..layer.scale() + layer.outputs];
+                now.iter_mut().zip(scale).for_each(|(d, scale)| *d *= f64::from(*scale));
+                let mean = now.iter().sum::<f64>() / n;
+                let along = now.iter().zip(hat).map(|(d, hat)| d * hat).sum::<f64>() / n;
+                for (d, hat) in now.iter_mut().zip(hat) {
+                    *d = self.inverse_std[l] * (*d - mean - hat * along);
+                }
+            }
+            let next = &mut self.next[..layer.inputs];
+            next.fill(0.0);
+            for (d, row) in now.iter().zip(params[layer.start..layer.bias()].chunks_exact(layer.inputs)) {
+                next.iter_mut().zip(row).for_each(|(next, w)| *next += d * f64::from(*w));
+            }
+            std::mem::swap(&mut self.now, &mut self.next);
+        }
+        out.copy_from_slice(&self.now[..out.len()]);
+    }
+}
+
+fn value(activation: Activation, z: f64) -> f64 {
+    match activation {
+        Activation::Relu => z.max(0.0),
+        Activation::LeakyRelu(slope) => z.max(slope * z),
+        Activation::Tanh => z.tanh(),
+        Activation::Swish => z / (1.0 + (-z).exp()),
+    }
+}
+
+fn derivative(activation: Activation, z: f64) -> f64 {
+    let positive = |below: f64| if z > 0.0 { 1.0 } else { below };
+    match activation {
+        Activation::Relu => positive(0.0),
+        Activation::LeakyRelu(slope) => positive(slope),
+        Activation::Tanh => 1.0 - z.tanh().powi(2),
+        Activation::Swish => {
+            let s = (1.0 + (-z).exp()).recip();
+            s + z * s * (1.0 - s)
+        }
+    }
+}

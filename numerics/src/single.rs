@@ -1,0 +1,50 @@
+//! One observation at a time, straight over the flat buffer: acting happens at every environment step, and a chain of libtorch
+//! calls would cost several times the arithmetic.
+
+use crate::{Mlp, kernels};
+
+/// Scratch space for one network.
+#[derive(Clone, Debug)]
+pub struct Single {
+    mlp: Mlp,
+    now: Vec<f32>,
+    next: Vec<f32>,
+    hat: Vec<f32>,
+    kept: Vec<f32>,
+}
+
+impl Single {
+    /// Space for this network.
+    pub fn new(mlp: &Mlp) -> Self {
+        let widest = mlp.layers.iter().map(|layer| layer.outputs.max(layer.inputs)).max().unwrap_or(0);
+        let space = || vec![0.0; widest];
+        Self { mlp: mlp.clone(), now: space(), next: space(), hat: space(), kept: space() }
+    }
+
+    /// `params [len]`, `x [inputs]` to `[outputs]`.
+    pub fn forward(&mut self, params: &[f32], x: &[f32]) -> &[f32] {
+        self.now[..x.len()].copy_from_slice(x);
+        for layer in &self.mlp.layers {
+            let n = layer.outputs;
+            let out = &mut self.next[..n];
+            kernels::matvec(&params[layer.start..layer.bias()], &self.now[..layer.inputs], out);
+            let bias = &params[layer.bias()..layer.bias() + n];
+            let (hat, kept) = (&mut self.hat[..n], &mut self.kept[..n]);
+            if layer.last {
+                kernels::add_bias(out, bias);
+            } else if layer.norm {
+                let (scale, shift) = params[layer.scale()..layer.end()].split_at(n);
+                let norm = kernels::Norm { bias, scale, shift };
+                kernels::norm_activate(out, norm, self.mlp.activation, hat, &mut [0.0], kept);
+            } else {
+                kernels::bias_activate(out, bias, self.mlp.activation, kept);
+            }
+            if self.mlp.dense && !layer.last {
+                self.now[layer.inputs..layer.inputs + n].copy_from_slice(&self.next[..n]);
+            } else {
+                std::mem::swap(&mut self.now, &mut self.next);
+            }
+        }
+        &self.now[..self.mlp.outputs()]
+    }
+}
