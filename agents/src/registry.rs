@@ -10,7 +10,7 @@ use crate::{
     Agent, AgentError, Setup, TaskContext,
     actor_critic::{Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
     feedback::{ExpertConfig, Feedback, FeedbackConfig},
-    gail::{GailConfig, Imitation, PolicyConfig},
+    gail::{GailConfig, LearnedReward, PolicyConfig},
     mbpo::{Mbpo, MbpoConfig},
 };
 
@@ -60,7 +60,7 @@ impl AgentConfig {
                     PolicyConfig::Td3(config) => Box::new(Td3::new(config, setup)?),
                     PolicyConfig::Sac(config) => Box::new(Sac::new(config, setup)?),
                 };
-                let rewards = Box::new(Imitation::new(config, &schedule, context, setup)?);
+                let rewards = Box::new(LearnedReward::new(config, &schedule, context, setup)?);
                 Box::new(OffPolicy::with_rewards(rewards, learner, schedule, setup)?)
             }
             Self::Mbpo(config) => Box::new(Mbpo::new(config, setup, context)?),

@@ -6,7 +6,7 @@ use liprl_agents::{
     WindowBatch,
     actor_critic::Rewards,
     demos::{Demonstrations, Episode},
-    gail::{GailConfig, Imitation},
+    gail::{GailConfig, LearnedReward},
 };
 use liprl_numerics::{State, Streams};
 use serde_json::{Value, json};
@@ -58,13 +58,13 @@ fn config(more: Value) -> Value {
     config
 }
 
-fn imitation(more: Value, can_terminate: bool) -> Result<Imitation, AgentError> {
+fn learned_reward(more: Value, can_terminate: bool) -> Result<LearnedReward, AgentError> {
     let config: GailConfig = serde_json::from_value(config(more)).unwrap();
-    Imitation::new(&config, &config.schedule(), &context(can_terminate), &setup())
+    LearnedReward::new(&config, &config.schedule(), &context(can_terminate), &setup())
 }
 
 /// A replay of episodes of these lengths, `true` for those the task ended; the last one goes on.
-fn fill(imitation: &mut Imitation, episodes: &[(usize, bool)], rest: usize) -> Replay {
+fn fill(learned: &mut LearnedReward, episodes: &[(usize, bool)], rest: usize) -> Replay {
     let priorities = None;
     let mut replay = Replay::new(ReplayConfig { capacity: 1000, obs_dim: OBS, act_dim: ACT, priorities }).unwrap();
     let steps = episodes.iter().flat_map(|&(len, ended)| (0..len).map(move |t| (t + 1 == len, ended)));
@@ -74,13 +74,13 @@ fn fill(imitation: &mut Imitation, episodes: &[(usize, bool)], rest: usize) -> R
         let (action, next_obs) = rest.split_at(ACT);
         let (terminated, truncated) = (last && ended, last && !ended);
         let reward = number(7 * i) as f32;
-        imitation.observe(&Transition { obs, action, reward, next_obs, terminated, truncated }, &mut replay).unwrap();
+        learned.observe(&Transition { obs, action, reward, next_obs, terminated, truncated }, &mut replay).unwrap();
     }
     replay
 }
 
 /// The windows that start at these rows, relabelled.
-fn windows(imitation: &mut Imitation, replay: &Replay, starts: &[u32], n: usize) -> WindowBatch {
+fn windows(learned: &mut LearnedReward, replay: &Replay, starts: &[u32], n: usize) -> WindowBatch {
     let mut window = WindowBatch::new(starts.len(), OBS, ACT, n, GAMMA);
     // Draw until every window starts where it is wanted: sampling is the only way to whole windows.
     let mut rng = Streams::new(1).rng("windows");
@@ -102,7 +102,7 @@ fn windows(imitation: &mut Imitation, replay: &Replay, starts: &[u32], n: usize)
     window.batch.discount = stack(&|w| w.batch.discount.shallow_clone());
     window.flags = singles.iter().flat_map(|w| w.flags.clone()).collect();
     window.batch.flags = singles.iter().flat_map(|w| w.batch.flags.clone()).collect();
-    imitation.relabel(&mut window, &mut Metrics::default()).unwrap();
+    learned.relabel(&mut window, &mut Metrics::default()).unwrap();
     window
 }
 
@@ -133,9 +133,9 @@ fn windows_end_with_the_episode_and_in_the_authors_way_one_of_them_goes_on() {
     {
         let reward = json!({"kind": "constant", "value": 2.0});
         let more = json!({"reward": reward, "absorbing": "off", "reference": {"open_last_step": quirk}});
-        let mut imitation = imitation(more, true).unwrap();
-        let replay = fill(&mut imitation, &[(15, true)], 15);
-        let window = windows(&mut imitation, &replay, &STARTS, 10);
+        let mut learned = learned_reward(more, true).unwrap();
+        let replay = fill(&mut learned, &[(15, true)], 15);
+        let window = windows(&mut learned, &replay, &STARTS, 10);
         assert_all_close(&read(&window.batch.discount), &discounts);
         assert_all_close(&read(&window.batch.reward), &LENGTHS.map(|m| 2.0 * sum(m)));
     }
@@ -145,10 +145,10 @@ fn windows_end_with_the_episode_and_in_the_authors_way_one_of_them_goes_on() {
 fn an_absorbing_state_makes_ending_worth_what_going_on_is() {
     // With the same reward everywhere, absorbing state included, every return is r / (1 − γ): neither lost nor gained by ending.
     let more = json!({"reward": {"kind": "constant", "value": 2.0}, "absorbing": "value"});
-    let mut imitation = imitation(more, true).unwrap();
-    let replay = fill(&mut imitation, &[(15, true)], 15);
+    let mut learned = learned_reward(more, true).unwrap();
+    let replay = fill(&mut learned, &[(15, true)], 15);
     assert_eq!(replay.len(), 30, "absorbing transitions are not stored");
-    let window = windows(&mut imitation, &replay, &STARTS, 10);
+    let window = windows(&mut learned, &replay, &STARTS, 10);
     let value = 2.0 / (1.0 - GAMMA);
     let whole = |window: &WindowBatch, value: f64| -> Vec<f64> {
         read(&window.batch.reward).iter().zip(read(&window.batch.discount)).map(|(r, d)| r + d * value).collect()
@@ -156,7 +156,7 @@ fn an_absorbing_state_makes_ending_worth_what_going_on_is() {
     assert_all_close(&whole(&window, value), &[value; 5]);
     // A factor on every reward, the absorbing state's included, is a change of units.
     let more = json!({"reward": {"kind": "constant", "value": 2.0}, "shaping": {"kind": "constant", "factor": 0.5}});
-    let mut shaped = self::imitation(more, true).unwrap();
+    let mut shaped = learned_reward(more, true).unwrap();
     let replay = fill(&mut shaped, &[(15, true)], 15);
     assert_all_close(&whole(&windows(&mut shaped, &replay, &STARTS, 10), value / 2.0), &[value / 2.0; 5]);
 }
@@ -168,9 +168,9 @@ fn shapings_by_gradients_precondition_the_absorbing_reward() {
     let returns = |shaping: Value| {
         // A head that is not near zero, so that the logit is steep everywhere.
         let steep = json!({"init": {"orthogonal": {"output_gain": 3.0}}});
-        let mut imitation = imitation(json!({"shaping": shaping, "discriminator": steep}), true).unwrap();
-        let replay = fill(&mut imitation, &[(15, true)], 15);
-        read(&windows(&mut imitation, &replay, &[5], 10).batch.reward)
+        let mut learned = learned_reward(json!({"shaping": shaping, "discriminator": steep}), true).unwrap();
+        let replay = fill(&mut learned, &[(15, true)], 15);
+        read(&windows(&mut learned, &replay, &[5], 10).batch.reward)
     };
     let plain = returns(Value::Null);
     assert_eq!(returns(json!({"kind": "gradient", "target": 100.0})), plain);
@@ -182,11 +182,11 @@ fn shapings_by_gradients_precondition_the_absorbing_reward() {
 
 #[test]
 fn the_mean_reward_is_of_rows_within_their_windows() {
-    let mut imitation = imitation(json!({"reward": {"kind": "environment"}, "absorbing": "off"}), true).unwrap();
-    let replay = fill(&mut imitation, &[(15, true)], 15);
-    let mut window = windows(&mut imitation, &replay, &[13, 14], 10);
+    let mut learned = learned_reward(json!({"reward": {"kind": "environment"}, "absorbing": "off"}), true).unwrap();
+    let replay = fill(&mut learned, &[(15, true)], 15);
+    let mut window = windows(&mut learned, &replay, &[13, 14], 10);
     let mut metrics = Metrics::default();
-    imitation.relabel(&mut window, &mut metrics).unwrap();
+    learned.relabel(&mut window, &mut metrics).unwrap();
     let mean = metrics.drain().into_iter().find(|(name, _)| name == "train/reward_mean").unwrap().1;
     // Rows 13 and 14, and 14 again: three of the twenty slots.
     assert_all_close(&[mean], &[(number(7 * 13) + 2.0 * number(7 * 14)) / 3.0]);
@@ -196,13 +196,13 @@ fn the_mean_reward_is_of_rows_within_their_windows() {
 #[test]
 fn time_limits_taken_for_terminations_lead_to_no_absorbing_state() {
     let more = json!({"reward": {"kind": "constant", "value": 2.0}, "absorbing": "value", "reference": {"timeouts_terminate": true}});
-    let mut imitation = imitation(more, true).unwrap();
-    let replay = fill(&mut imitation, &[(15, false), (15, true)], 5);
-    let window = windows(&mut imitation, &replay, &[10, 25], 10);
+    let mut learned = learned_reward(more, true).unwrap();
+    let replay = fill(&mut learned, &[(15, false), (15, true)], 5);
+    let window = windows(&mut learned, &replay, &[10, 25], 10);
     assert_all_close(&read(&window.batch.discount), &[0.0, 0.0]);
     assert_all_close(&read(&window.batch.reward), &[2.0 * sum(5), 2.0 / (1.0 - GAMMA)]);
     let mut state = State::default();
-    imitation.save(&mut state).unwrap();
+    learned.save(&mut state).unwrap();
     assert_eq!(state.get::<u64>("imitation/terminations").unwrap(), 1);
 }
 
@@ -268,9 +268,9 @@ fn steps_before_learning_do_not_change_what_a_clone_does() {
 fn time_limits_go_on_unless_the_authors_way_is_asked_for() {
     for (quirk, discount) in [(false, GAMMA.powi(5)), (true, 0.0)] {
         let more = json!({"reward": {"kind": "environment"}, "absorbing": "value", "reference": {"timeouts_terminate": quirk}});
-        let mut imitation = imitation(more, true).unwrap();
-        let replay = fill(&mut imitation, &[(15, false)], 15);
-        let window = windows(&mut imitation, &replay, &[10], 10);
+        let mut learned = learned_reward(more, true).unwrap();
+        let replay = fill(&mut learned, &[(15, false)], 15);
+        let window = windows(&mut learned, &replay, &[10], 10);
         assert_all_close(&read(&window.batch.discount), &[discount]);
         let rewards: f64 = (10..15).map(|i| number(7 * i) * GAMMA.powi(i as i32 - 10)).sum();
         assert_all_close(&read(&window.batch.reward), &[rewards]);
@@ -279,8 +279,8 @@ fn time_limits_go_on_unless_the_authors_way_is_asked_for() {
 
 #[test]
 fn the_authors_absorbing_copy_is_stored_after_the_last_step_and_only_there() {
-    let mut imitation = imitation(json!({"absorbing": "reference"}), true).unwrap();
-    let replay = fill(&mut imitation, &[(4, true), (3, false)], 2);
+    let mut learned = learned_reward(json!({"absorbing": "reference"}), true).unwrap();
+    let replay = fill(&mut learned, &[(4, true), (3, false)], 2);
     assert_eq!(replay.len(), 10);
     let rows: Vec<_> = replay.rows().collect();
     let absorbing: Vec<usize> = (0..10).filter(|&i| rows[i].flags.contains(Flags::OBS_ABSORBING)).collect();
@@ -288,7 +288,7 @@ fn the_authors_absorbing_copy_is_stored_after_the_last_step_and_only_there() {
     // The critic sees the last real transition again, the discriminator the absorbing one.
     assert_eq!((rows[3].obs, rows[3].action), (rows[4].obs, rows[4].action));
     assert!(rows[3].flags.contains(Flags::TERMINATED) && rows[4].flags.contains(Flags::TERMINATED));
-    let window = windows(&mut imitation, &replay, &[3, 4], 5);
+    let window = windows(&mut learned, &replay, &[3, 4], 5);
     let returns = read(&window.batch.reward);
     assert!((returns[0] - returns[1]).abs() > 1e-6, "each has a reward of its own");
     assert_eq!(read(&window.batch.discount), [0.0, 0.0]);
@@ -296,10 +296,10 @@ fn the_authors_absorbing_copy_is_stored_after_the_last_step_and_only_there() {
 
 #[test]
 fn rewards_are_those_of_the_discriminator_at_the_moment_of_sampling() {
-    let mut imitation = imitation(json!({"absorbing": "value"}), true).unwrap();
-    let replay = fill(&mut imitation, &[(15, true)], 15);
-    let before = read(&windows(&mut imitation, &replay, &STARTS, 10).batch.reward);
-    let again = read(&windows(&mut imitation, &replay, &STARTS, 10).batch.reward);
+    let mut learned = learned_reward(json!({"absorbing": "value"}), true).unwrap();
+    let replay = fill(&mut learned, &[(15, true)], 15);
+    let before = read(&windows(&mut learned, &replay, &STARTS, 10).batch.reward);
+    let again = read(&windows(&mut learned, &replay, &STARTS, 10).batch.reward);
     assert_eq!(before, again);
     // Untrained, with a head of gain 0.01, D is near ½ everywhere: r = log 2, here and in the absorbing state.
     let expected: Vec<f64> = LENGTHS
@@ -310,14 +310,14 @@ fn rewards_are_those_of_the_discriminator_at_the_moment_of_sampling() {
     for (a, b) in before.iter().zip(&expected) {
         assert!((a / b - 1.0).abs() < 0.05, "{a} and {b}");
     }
-    let window = windows(&mut imitation, &replay, &STARTS, 10);
-    imitation.learn(&replay, &window, &mut Metrics::default()).unwrap();
-    assert!(before != read(&windows(&mut imitation, &replay, &STARTS, 10).batch.reward));
+    let window = windows(&mut learned, &replay, &STARTS, 10);
+    learned.learn(&replay, &window, &mut Metrics::default()).unwrap();
+    assert!(before != read(&windows(&mut learned, &replay, &STARTS, 10).batch.reward));
 }
 
 #[test]
 fn what_cannot_work_is_refused_with_a_remedy() {
-    let refused = |more: Value, can_terminate| imitation(more, can_terminate).err().unwrap().to_string();
+    let refused = |more: Value, can_terminate| learned_reward(more, can_terminate).err().unwrap().to_string();
     assert!(refused(json!({"absorbing": "value"}), false).starts_with("agent.absorbing: this task never ends"));
     assert!(refused(json!({"policy": {"gamma": 1.0}}), true).contains("lower gamma"));
     let labels = json!({"uniform": {"low": 1.2, "high": 0.7}});
@@ -336,14 +336,15 @@ fn what_cannot_work_is_refused_with_a_remedy() {
             .starts_with("agent.warm_start: has nothing to clone")
     );
     let red = |keep: u64| json!({"reward": {"kind": "red", "epochs": 1}, "discriminator": {"batch_size": 640}, "keep_every": keep});
-    assert!(imitation(red(2), true).is_ok(), "no discriminator takes a batch");
-    assert!(imitation(red(40), true).is_ok(), "absorbing transitions are left");
+    assert!(learned_reward(red(2), true).is_ok(), "no discriminator takes a batch");
+    assert!(learned_reward(red(40), true).is_ok(), "absorbing transitions are left");
     assert!(refused(red(40), false).contains("no transition is left of 4 episodes"));
     let config: GailConfig = serde_json::from_value(config(json!({}))).unwrap();
-    let nothing = Imitation::new(&config, &config.schedule(), &TaskContext::NONE, &setup()).err().unwrap().to_string();
+    let nothing =
+        LearnedReward::new(&config, &config.schedule(), &TaskContext::NONE, &setup()).err().unwrap().to_string();
     assert!(nothing.starts_with("agent.demonstrations: is missing"), "{nothing}");
     // A task that never ends is fine as long as nobody asks for an absorbing state.
-    assert!(imitation(json!({}), false).is_ok());
+    assert!(learned_reward(json!({}), false).is_ok());
 }
 
 fn agent(more: Value) -> Box<dyn Agent> {
@@ -412,7 +413,7 @@ fn a_restored_agent_goes_on_as_if_never_stopped() {
 
 #[test]
 fn every_metric_is_on_a_page_and_every_one_on_the_page_is_logged() {
-    let page = include_str!("../src/gail/imitation/mod.rs");
+    let page = include_str!("../src/gail/learned_reward/mod.rs");
     let listed: Vec<&str> = (page.lines().take_while(|line| line.starts_with("//!")))
         .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next())
         .collect();
@@ -441,7 +442,7 @@ fn diagnostics_are_those_on_their_pages_and_looking_changes_nothing() {
     assert!(before == agent.save().unwrap().to_bytes().unwrap(), "looking changes nothing");
     assert!(metrics.iter().all(|(_, value)| value.is_finite()), "{metrics:?}");
     let pages =
-        [include_str!("../src/gail/imitation/diagnostics.rs"), include_str!("../src/actor_critic/diagnostics.rs")];
+        [include_str!("../src/gail/learned_reward/diagnostics.rs"), include_str!("../src/actor_critic/diagnostics.rs")];
     let listed: Vec<&str> = (pages.iter().flat_map(|page| page.lines()))
         .filter_map(|line| line.strip_prefix("//! | `")?.split(['`', '<']).next())
         .collect();

@@ -285,7 +285,7 @@ impl Learner for Sac {
         config: &CloningConfig,
         rng: &mut StreamRng,
     ) -> Result<f64, AgentError> {
-        let loss = cloning::fit(&mut self.actor, cloning::Head::Gaussian, obs, action, config, rng)?;
+        let loss = cloning::fit(&mut self.actor, cloning::PolicyDistribution::Gaussian, obs, action, config, rng)?;
         self.acting.refresh();
         Ok(loss)
     }

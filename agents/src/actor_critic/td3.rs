@@ -297,7 +297,7 @@ impl Learner for Td3 {
         config: &CloningConfig,
         rng: &mut StreamRng,
     ) -> Result<f64, AgentError> {
-        let loss = cloning::fit(&mut self.actor, cloning::Head::Deterministic, obs, action, config, rng)?;
+        let loss = cloning::fit(&mut self.actor, cloning::PolicyDistribution::Deterministic, obs, action, config, rng)?;
         self.actor_target.params.fill_from(&self.actor.params().to_vec()?)?;
         self.explorer.end_episode();
         self.acting.refresh();

@@ -10,7 +10,7 @@ use liprl_nets::{
 use liprl_numerics::StreamRng;
 use tch::{Device, Tensor};
 
-use super::{CloningConfig, Head};
+use super::{CloningConfig, PolicyDistribution};
 use crate::AgentError;
 
 /// Rows whose loss is measured at a time.
@@ -18,7 +18,7 @@ const MEASURED: usize = 4096;
 
 /// A copy of the policy while it is fitted.
 pub(super) struct Fitting {
-    head: Head,
+    distribution: PolicyDistribution,
     pub(super) policy: Trained,
     weight_decay: f64,
     min_log_std: f64,
@@ -36,7 +36,7 @@ struct ByHand {
 impl Fitting {
     pub(super) fn new(
         actor: &Trained,
-        head: Head,
+        distribution: PolicyDistribution,
         config: &CloningConfig,
         rng: &StreamRng,
     ) -> Result<Self, AgentError> {
@@ -54,7 +54,7 @@ impl Fitting {
             }),
             _ => None,
         };
-        Ok(Self { head, policy, weight_decay: config.weight_decay, min_log_std: config.min_log_std, by_hand })
+        Ok(Self { distribution, policy, weight_decay: config.weight_decay, min_log_std: config.min_log_std, by_hand })
     }
 
     /// One Adam step on a minibatch; returns L before it.
@@ -64,7 +64,7 @@ impl Fitting {
             self.policy.step_tensor(&gradient)?;
             return Ok(loss);
         };
-        let loss = by_hand.loss(self.head, self.min_log_std, obs, action)?;
+        let loss = by_hand.loss(self.distribution, self.min_log_std, obs, action)?;
         if self.weight_decay > 0.0 {
             let (decay, gradient) = (self.weight_decay as f32, by_hand.gradient.slice_mut());
             gradient.iter_mut().zip(self.policy.params().slice()).for_each(|(g, p)| *g += decay * p);
@@ -77,7 +77,7 @@ impl Fitting {
     fn loss_autograd(&self, obs: &Tensor, action: &Tensor) -> Result<(f64, Tensor), AgentError> {
         let (params, device) = (leaf(self.policy.params().tensor()), self.policy.params().tensor().device());
         let output = self.policy.forward(0, &params, &obs.f_to(device)?);
-        let loss = self.head.loss(&output, &action.f_to(device)?, self.min_log_std);
+        let loss = self.distribution.loss(&output, &action.f_to(device)?, self.min_log_std);
         let gradient = gradient(&loss, &params)? + self.policy.params().tensor() * self.weight_decay;
         Ok((loss.f_double_value(&[])?, gradient))
     }
@@ -90,7 +90,7 @@ impl Fitting {
             let (obs, action) = (obs.f_index_select(0, &index)?, action.f_index_select(0, &index)?);
             let loss = tch::no_grad(|| {
                 let output = self.policy.forward(0, params, &obs.f_to(params.device())?);
-                self.head.loss(&output, &action.f_to(params.device())?, self.min_log_std).f_double_value(&[])
+                self.distribution.loss(&output, &action.f_to(params.device())?, self.min_log_std).f_double_value(&[])
             })?;
             sum += loss * part.len() as f64;
         }
@@ -100,12 +100,18 @@ impl Fitting {
 
 impl ByHand {
     /// L and, in `self.gradient`, its gradient with respect to the parameters, weight decay not included.
-    fn loss(&mut self, head: Head, min_log_std: f64, obs: &Tensor, action: &Tensor) -> Result<f64, AgentError> {
+    fn loss(
+        &mut self,
+        distribution: PolicyDistribution,
+        min_log_std: f64,
+        obs: &Tensor,
+        action: &Tensor,
+    ) -> Result<f64, AgentError> {
         let (rows, act_dim) = action.size2()?;
         let action = Buffer::rows_of(action, 0..rows as usize)?;
         self.pass.forward(&self.weights, obs)?;
         let (output, slopes) = self.pass.output_and_gradient();
-        let loss = head.loss_by_hand(output, action.slice(), act_dim as usize, min_log_std, slopes);
+        let loss = distribution.loss_by_hand(output, action.slice(), act_dim as usize, min_log_std, slopes);
         self.pass.backward(&self.weights, obs, Some((&mut self.gradient, 0)))?;
         Ok(loss)
     }
@@ -123,7 +129,7 @@ mod tests {
     use super::*;
     use crate::{
         actor_critic::testing::{self},
-        cloning::head::tests::{actions, heads},
+        cloning::distribution::tests::{actions, distributions},
     };
 
     fn observations(rows: usize) -> Tensor {
@@ -131,9 +137,9 @@ mod tests {
         Tensor::from_slice(&numbers(rows * 5, "cloned observations")).view([rows as i64, 5])
     }
 
-    fn fitting(net: &liprl_nets::NetworkConfig, head: Head, config: &CloningConfig) -> Fitting {
-        let policy = testing::policy(net, 5, if head == Head::Gaussian { 6 } else { 3 });
-        Fitting::new(&policy, head, config, &Streams::new(1).rng("cloning")).unwrap()
+    fn fitting(net: &liprl_nets::NetworkConfig, distribution: PolicyDistribution, config: &CloningConfig) -> Fitting {
+        let policy = testing::policy(net, 5, if distribution == PolicyDistribution::Gaussian { 6 } else { 3 });
+        Fitting::new(&policy, distribution, config, &Streams::new(1).rng("cloning")).unwrap()
     }
 
     #[test]
@@ -141,11 +147,11 @@ mod tests {
         let (obs, action) = (observations(37), actions(37, 3));
         let config = CloningConfig { batch_size: 37, ..CloningConfig::default() };
         for (net, _, _) in testing::networks() {
-            for head in heads() {
-                let mut fitting = fitting(&net, head, &config);
+            for distribution in distributions() {
+                let mut fitting = fitting(&net, distribution, &config);
                 let (expected, autograd) = fitting.loss_autograd(&obs, &action).unwrap();
                 let by_hand = fitting.by_hand.as_mut().unwrap();
-                assert_close(by_hand.loss(head, config.min_log_std, &obs, &action).unwrap(), expected);
+                assert_close(by_hand.loss(distribution, config.min_log_std, &obs, &action).unwrap(), expected);
                 assert_gradient(by_hand.gradient.slice(), &autograd);
                 let rows: Vec<i64> = (0..37).collect();
                 assert_close(fitting.measure(&obs, &action, &rows).unwrap(), expected);
@@ -158,7 +164,7 @@ mod tests {
         let (obs, action) = (observations(37), actions(37, 3));
         let config = CloningConfig { batch_size: 37, lr: 1e-2, weight_decay: 0.3, ..CloningConfig::default() };
         let net = testing::networks().swap_remove(6).0; // tanh, which has no kinks
-        let mut fitting = fitting(&net, Head::Deterministic, &config);
+        let mut fitting = fitting(&net, PolicyDistribution::Deterministic, &config);
         let store = nn::VarStore::new(Device::Cpu);
         let params = store.root().var_copy("params", fitting.policy.params().tensor());
         let mut adam = nn::Adam { wd: 0.3, ..nn::Adam::default() }.build(&store, 1e-2).unwrap();

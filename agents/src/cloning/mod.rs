@@ -3,11 +3,11 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `head` | the losses, as autograd and by hand |
+//! | `distribution` | the losses, as autograd and by hand |
 //! | `fitting` | the copy of the policy that is fitted, with an optimiser of its own |
 
+mod distribution;
 mod fitting;
-mod head;
 
 use garde::Validate;
 use rand::{RngExt, seq::SliceRandom};
@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-pub use head::{ACTION_LIMIT, Head};
+pub use distribution::{ACTION_LIMIT, PolicyDistribution};
 
 use crate::AgentError;
 use fitting::Fitting;
@@ -79,20 +79,20 @@ impl Default for HeldOut {
 /// where there are some, else on all.
 pub fn fit(
     actor: &mut Trained,
-    head: Head,
+    distribution: PolicyDistribution,
     obs: &Tensor,
     action: &Tensor,
     config: &CloningConfig,
     rng: &mut StreamRng,
 ) -> Result<f64, AgentError> {
-    let rows = check(actor, head, obs, action)?;
+    let rows = check(actor, distribution, obs, action)?;
     let mut order: Vec<i64> = (0..rows as i64).collect();
     let mut held = Vec::new();
     if let Some(HeldOut { share, .. }) = config.held_out {
         order.shuffle(rng);
         held = order.split_off(rows - ((rows as f64 * share).ceil() as usize).min(rows - 1));
     }
-    let mut fitting = Fitting::new(actor, head, config, rng)?;
+    let mut fitting = Fitting::new(actor, distribution, config, rng)?;
     let (mut best, mut stale) = (Best::default(), 0);
     if !held.is_empty() {
         best.offer(fitting.measure(obs, action, &held)?, &fitting.policy)?;
@@ -119,10 +119,15 @@ pub fn fit(
 }
 
 /// The number of rows, if everything fits together.
-fn check(actor: &Trained, head: Head, obs: &Tensor, action: &Tensor) -> Result<usize, AgentError> {
+fn check(
+    actor: &Trained,
+    distribution: PolicyDistribution,
+    obs: &Tensor,
+    action: &Tensor,
+) -> Result<usize, AgentError> {
     let (mlp, wrong) =
         (&actor.mlps()[0], |problem| AgentError::BadConfig { setting: "demonstrations".into(), problem });
-    let act_dim = mlp.outputs() / if head == Head::Gaussian { 2 } else { 1 };
+    let act_dim = mlp.outputs() / if distribution == PolicyDistribution::Gaussian { 2 } else { 1 };
     let ((rows, width), (actions, act_width)) = (obs.size2()?, action.size2()?);
     if rows == 0 || rows != actions {
         return Err(wrong(format!(

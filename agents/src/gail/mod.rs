@@ -1,6 +1,6 @@
 //! Off-policy generative adversarial imitation learning with a Lipschitz-regularised reward (arXiv 2006.16785).
 //!
-//! An actor–critic (`actor_critic`) learns from replay. Whenever a batch is drawn, `imitation` replaces its rewards by those of the discriminator of
+//! An actor–critic (`actor_critic`) learns from replay. Whenever a batch is drawn, `learned_reward` replaces its rewards by those of the discriminator of
 //! the moment, for all rows of all n-step windows in one pass, and after each update lets the discriminator learn. Its gradient penalty is what the
 //! paper is about: without one the reward has peaks that the critic inherits and the actor climbs.
 //!
@@ -14,7 +14,7 @@
 //! | `discriminator` | the network and its gradient step |
 //! | `reward` | from logit to reward |
 //! | `red` | random expert distillation, a reward without adversary |
-//! | `imitation` | all of it together: relabelling and shaping (`rewarding`), passes over the demonstrations (`learning`), how steep the reward is and the paper's quantities (`diagnostics`) |
+//! | `learned_reward` | all of it together: relabelling and shaping (`rewarding`), passes over the demonstrations (`learning`), how steep the reward is and the paper's quantities (`diagnostics`) |
 //!
 //! Differs from the authors' code by default in: observations standardised coordinate by coordinate; a window that ends in a termination
 //! never bootstraps beyond it; time limits do bootstrap; the absorbing state has its value in closed form, is never dropped from the
@@ -26,7 +26,7 @@ mod discriminator;
 mod discriminator_config;
 mod encoder;
 mod expert;
-mod imitation;
+mod learned_reward;
 mod loss;
 mod penalty;
 pub mod red;
@@ -38,6 +38,6 @@ pub use discriminator_config::{
     ClassificationLoss, DiscriminatorConfig, DiscriminatorInput, GradientPenalty, Labels, Mixing, PenaltyKind, Units,
 };
 pub use expert::Expert;
-pub use imitation::Imitation;
+pub use learned_reward::LearnedReward;
 pub use liprl_nets::lipschitz::Sides;
 pub use reference::{Quirks, Reference};

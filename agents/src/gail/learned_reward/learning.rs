@@ -3,7 +3,7 @@
 use liprl_numerics::StreamRng;
 use rand::{RngExt, seq::SliceRandom};
 
-use super::{Imitation, Source, Space};
+use super::{LearnedReward, Scratch, Source};
 use crate::{
     AgentError, Metrics, Replay,
     gail::{
@@ -14,15 +14,15 @@ use crate::{
     },
 };
 
-impl Imitation {
-    /// Draws a batch of the policy's transitions, raw, into the first half of `space.sides`. Where absorbing states count, there is one absorbing
+impl LearnedReward {
+    /// Draws a batch of the policy's transitions, raw, into the first half of `scratch.sides`. Where absorbing states count, there is one absorbing
     /// transition for each terminated one.
     fn draw_policy(&mut self, replay: &Replay) -> Result<(), AgentError> {
         let (width, batch) = (self.encoder.width(), self.config.discriminator.batch_size);
         let stored = replay.len() as u64;
         let all = stored + if self.absorbing == Absorbing::Value { self.terminations } else { 0 };
-        self.space.sides.resize(2 * batch * width, 0.0);
-        for row in self.space.sides[..batch * width].chunks_exact_mut(width) {
+        self.scratch.sides.resize(2 * batch * width, 0.0);
+        for row in self.scratch.sides[..batch * width].chunks_exact_mut(width) {
             match replay.get(self.rng.random_range(0..all) as u32) {
                 Some(stored) => {
                     let seen =
@@ -35,11 +35,11 @@ impl Imitation {
         Ok(())
     }
 
-    /// One gradient step of the discriminator on the policy's rows in `space.sides` and these demonstrated ones.
+    /// One gradient step of the discriminator on the policy's rows in `scratch.sides` and these demonstrated ones.
     fn step(&mut self, chosen: std::ops::Range<usize>) -> Result<Measured, AgentError> {
         let config = &self.config.discriminator;
         let (width, batch, penalty) = (self.encoder.width(), config.batch_size, config.gradient_penalty);
-        let Space { slopes, sides, squashed, points, chosen: taken, labels, weights, .. } = &mut self.space;
+        let Scratch { slopes, sides, squashed, points, chosen: taken, labels, weights, .. } = &mut self.scratch;
         let (policy, expert) = sides.split_at_mut(batch * width);
         weights.clear();
         for (row, &i) in expert.chunks_exact_mut(width).zip(&taken[chosen]) {
@@ -73,7 +73,7 @@ impl Imitation {
         let (batch, width) = (self.config.discriminator.batch_size, self.encoder.width());
         let whole = self.expert.len() / batch;
         let steps = self.config.discriminator.steps.map_or(whole, |steps| steps.min(whole));
-        let Space { order, chosen, .. } = &mut self.space;
+        let Scratch { order, chosen, .. } = &mut self.scratch;
         order.clear();
         order.extend(0..self.expert.len() as u32);
         chosen.clear();
@@ -82,7 +82,7 @@ impl Imitation {
             if step == 0 || self.config.discriminator.fresh_rows {
                 self.draw_policy(replay)?;
             } else {
-                shuffle_rows(&mut self.space.sides[..batch * width], width, &mut self.rng);
+                shuffle_rows(&mut self.scratch.sides[..batch * width], width, &mut self.rng);
             }
             let Measured { vitals, penalty, norm, above, grad_norm } = self.step(step * batch..(step + 1) * batch)?;
             metrics.add("train/discriminator_loss", vitals.loss);

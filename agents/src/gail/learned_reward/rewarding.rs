@@ -3,7 +3,7 @@
 use liprl_numerics::RunningNormaliser;
 use tch::Tensor;
 
-use super::{Imitation, Source, Space};
+use super::{LearnedReward, Scratch, Source};
 use crate::{
     AgentError, Flags, Metrics, WindowBatch,
     batch::f32_slice_mut,
@@ -16,11 +16,11 @@ use crate::{
     shaping::{self, Steps},
 };
 
-impl Imitation {
-    /// Rewards of every row of the windows into `space.rewards`, and r(absorbing) where it counts.
+impl LearnedReward {
+    /// Rewards of every row of the windows into `scratch.rewards`, and r(absorbing) where it counts.
     pub(super) fn reward_rows(&mut self, window: &mut WindowBatch) -> Result<f32, AgentError> {
         let (count, width) = (window.flags.len(), self.encoder.width());
-        let Space { rows, raw, rewards, .. } = &mut self.space;
+        let Scratch { rows, raw, rewards, .. } = &mut self.scratch;
         rewards.clear();
         let logits = match &mut self.source {
             Source::Environment => {
@@ -55,7 +55,7 @@ impl Imitation {
         Ok(rewards.pop().unwrap_or(0.0))
     }
 
-    /// Lets the shaping change `space.rewards`, and r(absorbing), which it returns.
+    /// Lets the shaping change `scratch.rewards`, and r(absorbing), which it returns.
     pub(super) fn shape(
         &mut self,
         window: &WindowBatch,
@@ -63,7 +63,7 @@ impl Imitation {
         metrics: &mut Metrics,
     ) -> Result<f32, AgentError> {
         let Some(shaping) = &mut self.shaping else { return Ok(absorbing) };
-        let Space { rows, raw, slopes, rewards, .. } = &mut self.space;
+        let Scratch { rows, raw, slopes, rewards, .. } = &mut self.scratch;
         let (encoder, normaliser, source, form) =
             (&self.encoder, self.normaliser.as_ref(), &mut self.source, &self.config.reward);
         let count = window.flags.len();

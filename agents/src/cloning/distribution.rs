@@ -17,14 +17,14 @@ const HALF_LOG_2PI: f64 = 0.918_938_533_204_672_8;
 
 /// What a policy network's outputs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Head {
+pub enum PolicyDistribution {
     /// μ `[A]` of the action tanh μ.
     Deterministic,
     /// μ and log σ, `[2A]`, of tanh(μ + σ ε).
     Gaussian,
 }
 
-impl Head {
+impl PolicyDistribution {
     /// L, a scalar, by autograd: `output` `[B, A]` or `[B, 2A]`, `action` `[B, A]`.
     pub fn loss(self, output: &Tensor, action: &Tensor, min_log_std: f64) -> Tensor {
         match self {
@@ -98,8 +98,8 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub(in super::super) fn heads() -> [Head; 2] {
-        [Head::Deterministic, Head::Gaussian]
+    pub(in super::super) fn distributions() -> [PolicyDistribution; 2] {
+        [PolicyDistribution::Deterministic, PolicyDistribution::Gaussian]
     }
 
     /// Actions in `[-1, 1]`, some of them at its ends.
@@ -110,15 +110,15 @@ pub(super) mod tests {
 
     #[test]
     fn losses_and_slopes_by_hand_equal_autograd() {
-        for head in heads() {
-            let width = if head == Head::Gaussian { 6 } else { 3 };
+        for distribution in distributions() {
+            let width = if distribution == PolicyDistribution::Gaussian { 6 } else { 3 };
             // Wide enough that some deviations are clamped from below and some from above.
             let output: Vec<f32> = numbers(37 * width, "outputs").iter().map(|x| 2.5 * x).collect();
             let (action, mut slopes) = (actions(37, 3), vec![0.0; output.len()]);
             let flat = Vec::<f32>::try_from(action.flatten(0, -1)).unwrap();
-            let loss = head.loss_by_hand(&output, &flat, 3, -2.0, &mut slopes);
+            let loss = distribution.loss_by_hand(&output, &flat, 3, -2.0, &mut slopes);
             let output = leaf(&Tensor::from_slice(&output).view([37, width as i64]));
-            let expected = head.loss(&output, &action, -2.0);
+            let expected = distribution.loss(&output, &action, -2.0);
             assert_close(loss, expected.double_value(&[]));
             assert_gradient(&slopes, &gradient(&expected, &output).unwrap().flatten(0, -1));
         }
@@ -130,7 +130,7 @@ pub(super) mod tests {
         let noise = Tensor::from_slice(&numbers(37 * 3, "noise")).view([37, 3]).clamp(-1.0, 1.0);
         let (action, log_prob) = gaussian::sample(&output, &noise);
         assert!(action.abs().max().double_value(&[]) < ACTION_LIMIT);
-        let loss = Head::Gaussian.loss(&output, &action, gaussian::LOG_STD.0);
+        let loss = PolicyDistribution::Gaussian.loss(&output, &action, gaussian::LOG_STD.0);
         assert_close(loss.double_value(&[]), -log_prob.mean(None).double_value(&[]));
     }
 
@@ -138,7 +138,7 @@ pub(super) mod tests {
     fn a_squared_error_worked_out_by_hand() {
         // tanh 0 − 0.5 and tanh(atanh 0.5) − 0: both squared are 0.25; slopes 2/2 · (∓0.5) · (1 − tanh²).
         let (output, mut slopes) = ([0.0, 0.5f32.atanh()], [0.0; 2]);
-        let loss = Head::Deterministic.loss_by_hand(&output, &[0.5, 0.0], 1, -3.0, &mut slopes);
+        let loss = PolicyDistribution::Deterministic.loss_by_hand(&output, &[0.5, 0.0], 1, -3.0, &mut slopes);
         assert!((loss - 0.25).abs() < 1e-7);
         assert!((slopes[0] + 0.5).abs() < 1e-6 && (slopes[1] - 0.375).abs() < 1e-6, "{slopes:?}");
     }

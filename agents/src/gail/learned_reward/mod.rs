@@ -47,7 +47,7 @@ const MONITOR: &str = "monitor";
 const RED: &str = "red";
 
 /// Rewards by comparison with demonstrations.
-pub struct Imitation {
+pub struct LearnedReward {
     config: GailConfig,
     quirks: Quirks,
     absorbing: Absorbing,
@@ -65,7 +65,7 @@ pub struct Imitation {
     rng: StreamRng,
     /// Transitions to the absorbing state among those in the replay.
     terminations: u64,
-    space: Space,
+    scratch: Scratch,
 }
 
 /// Where rewards come from.
@@ -78,7 +78,7 @@ enum Source {
 
 /// Scratch space, kept between calls.
 #[derive(Default)]
-struct Space {
+struct Scratch {
     /// Rows of windows, and the absorbing one.
     rows: Vec<f32>,
     raw: Vec<f32>,
@@ -95,7 +95,7 @@ struct Space {
     weights: Vec<f32>,
 }
 
-impl Imitation {
+impl LearnedReward {
     /// What `config` says, for the task of `context`.
     ///
     /// # Errors
@@ -172,12 +172,12 @@ impl Imitation {
             expert_rows,
             rng,
             terminations: 0,
-            space: Space::default(),
+            scratch: Scratch::default(),
         })
     }
 }
 
-impl Rewards for Imitation {
+impl Rewards for LearnedReward {
     fn begin(
         &mut self,
         learner: &mut dyn Learner,
@@ -223,7 +223,7 @@ impl Rewards for Imitation {
         let mask = f32_slice_mut(&mut window.mask)?;
         let discount = f32_slice_mut(&mut window.batch.discount)?;
         let returns = f32_slice_mut(&mut window.batch.reward)?;
-        let rewards = &self.space.rewards;
+        let rewards = &self.scratch.rewards;
         let (mut total, mut rows) = (0.0, 0_u32);
         for (b, (returned, discount)) in returns.iter_mut().zip(discount).enumerate() {
             let (mut sum, mut power) = (0.0, 1.0);
@@ -344,7 +344,7 @@ impl Rewards for Imitation {
     }
 }
 
-impl Imitation {
+impl LearnedReward {
     /// Stores a transition and keeps count of those that lead to the absorbing state.
     fn store(&mut self, transition: &Transition<'_>, flags: Flags, replay: &mut Replay) -> Result<(), AgentError> {
         let full = replay.len() == replay.config().capacity;

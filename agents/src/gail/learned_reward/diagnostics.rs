@@ -25,7 +25,7 @@ use liprl_nets::lipschitz::{
 };
 use tch::Tensor;
 
-use super::{Imitation, Source, rewarding::tensor};
+use super::{LearnedReward, Source, rewarding::tensor};
 use crate::{
     AgentError, Flags, Visited,
     actor_critic::Place,
@@ -34,14 +34,14 @@ use crate::{
 };
 
 /// How steep the reward is, row by row, with respect to raw rows.
-struct Steepness {
+struct RewardGradientStats {
     /// ‖∇D‖, and the same in the units in which the penalty holds it at k; where there is a discriminator.
     of_logit: Option<(Vec<f64>, Vec<f64>)>,
     /// ‖∇r‖.
     of_reward: Vec<f64>,
 }
 
-impl Imitation {
+impl LearnedReward {
     /// Everything in the table above.
     pub(super) fn measure(&mut self, places: &[Place]) -> Result<Vec<(String, f64)>, AgentError> {
         let mut metrics = Vec::new();
@@ -53,7 +53,7 @@ impl Imitation {
         }
         rows.push(("penalised", self.penalised_rows(&rows)));
         for (name, raw) in rows.iter().filter(|(_, raw)| !raw.is_empty()) {
-            let Some(Steepness { of_logit, of_reward }) = self.steepness(raw)? else { continue };
+            let Some(RewardGradientStats { of_logit, of_reward }) = self.gradient_stats(raw)? else { continue };
             if let Some((of_logit, penalised)) = of_logit {
                 summarise("discriminator_gradient", name, &of_logit, &mut metrics);
                 let within = penalised.iter().map(|norm| (-(norm - target).max(0.0).powi(2)).exp()).sum::<f64>();
@@ -133,7 +133,7 @@ impl Imitation {
     }
 
     /// ‖∇D‖, where there is one, and ‖∇r‖ at raw rows; `None` for rewards without a gradient.
-    fn steepness(&mut self, raw: &[f32]) -> Result<Option<Steepness>, AgentError> {
+    fn gradient_stats(&mut self, raw: &[f32]) -> Result<Option<RewardGradientStats>, AgentError> {
         let (mut rows, mut slopes) = (raw.to_vec(), vec![0.0; raw.len()]);
         let normaliser = self.normaliser.as_ref();
         let wide = |norms: Vec<f32>| norms.into_iter().map(f64::from).collect::<Vec<_>>();
@@ -148,12 +148,12 @@ impl Imitation {
                 let logits = discriminator.logits(&rows)?;
                 let slope = |x: &f32| reward::slope(&self.config.reward, f64::from(*x));
                 let of_reward = of_logit.iter().zip(logits).map(|(norm, x)| norm * slope(x)).collect();
-                Ok(Some(Steepness { of_logit: Some((of_logit, penalised)), of_reward }))
+                Ok(Some(RewardGradientStats { of_logit: Some((of_logit, penalised)), of_reward }))
             }
             Source::Red(red) => {
                 self.encoder.squash(None, &mut rows);
                 let of_reward = wide(red.gradient_norms(&tensor(&rows, self.encoder.width())?)?);
-                Ok(Some(Steepness { of_logit: None, of_reward }))
+                Ok(Some(RewardGradientStats { of_logit: None, of_reward }))
             }
             Source::Environment | Source::Constant(_) => Ok(None),
         }
