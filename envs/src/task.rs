@@ -124,12 +124,15 @@ impl Core {
 pub(crate) struct TaskEnv<T> {
     core: Core,
     task: T,
+    /// Length of the task's state.
+    state_len: usize,
 }
 
 impl<T: Task + 'static> TaskEnv<T> {
     /// The environment of `task`, with the id and options it was given.
     pub(crate) fn boxed(given: &Given, observation_space: BoxSpace, action_space: BoxSpace, task: T) -> Box<dyn Env> {
-        Box::new(Self { core: Core::new(given.spec.clone(), observation_space, action_space), task })
+        let (core, state_len) = (Core::new(given.spec.clone(), observation_space, action_space), task.state().len());
+        Box::new(Self { core, task, state_len })
     }
 }
 
@@ -189,8 +192,7 @@ impl<T: Task> Env for TaskEnv<T> {
 
     fn restore(&mut self, state: &[u8]) -> Result<(), EnvError> {
         let (mut reader, over, rng) = self.core.open(state)?;
-        // Only a buffer of the right length.
-        let mut numbers = self.task.state();
+        let mut numbers = vec![0.0; self.state_len];
         reader.numbers(&mut numbers)?;
         reader.finish()?;
         let rejected = |problem| EnvError::BadState { id: self.core.spec.id.clone(), problem };
