@@ -5,7 +5,7 @@ use std::path::Path;
 use fs_err as fs;
 
 use crate::draw::{Anchor, Ground, Ink, Page, dashes};
-use crate::{AnalysisError, Curve, CurvePoint};
+use crate::{AnalysisError, Curve, CurvePoint, stats};
 
 /// A horizontal reference, such as an expert's return.
 #[derive(Clone, Debug, PartialEq)]
@@ -284,7 +284,7 @@ impl Panel {
 
 /// The range of numbers with a margin on both sides, never empty.
 fn extent(numbers: impl Iterator<Item = f64>, margin: f64) -> (f64, f64) {
-    let (low, high) = numbers.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+    let (low, high) = stats::range(numbers);
     if low > high {
         return (0.0, 1.0);
     }

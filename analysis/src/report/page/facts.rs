@@ -1,131 +1,136 @@
-//! What the runs cost, which are not compared, in what their settings differ and what made them.
+//! Facts about the runs: their cost, those that are not compared, their settings and their origin.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use liprl_logbook::RunSummary;
+use maud::{Markup, html};
 
 use super::super::experiment::Experiment;
 use super::super::run_record::{RunRecord, RunState};
 use super::super::settings::{Settings, differing};
 use super::super::wording::short;
-use super::table;
-use crate::draw::escape;
+use super::elements::{Cell, table};
 use crate::stats;
 
-pub(super) fn cost(experiment: &Experiment) -> String {
-    let mut rows = Vec::new();
+pub(super) fn cost(experiment: &Experiment) -> Markup {
     let mut total = 0.0;
-    for variant in experiment.variants() {
-        let done = |member: &&RunRecord| member.state == RunState::Done;
-        let of = |pick: fn(&RunSummary) -> Option<f64>| -> Vec<f64> {
-            experiment.of(variant).filter(done).filter_map(|member| pick(member.summary.as_ref()?)).collect()
+    let row = |variant: &str| -> [Cell; 6] {
+        let of = |pick: fn(&RunSummary) -> Option<f64>| {
+            let done = experiment.of(variant).filter(|run| run.state == RunState::Done);
+            spread(&done.filter_map(|run| pick(run.summary.as_ref()?)).collect::<Vec<_>>()).into()
         };
-        let spread = |values: &[f64]| {
-            let (low, high) =
-                values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x)));
-            match values {
-                [] => "–".to_owned(),
-                _ if low == high => short(low),
-                _ => format!("{} ({} to {})", short(stats::mean(values)), short(low), short(high)),
-            }
-        };
-        let summaries = experiment.of(variant).filter_map(|member| member.summary.as_ref());
+        let summaries = experiment.of(variant).filter_map(|run| run.summary.as_ref());
         let together = summaries.map(|summary| summary.seconds / 3600.0).sum();
         total += together;
-        let memory = of(|summary| summary.peak_memory_bytes.map(|bytes| bytes as f64 / 1e9));
-        rows.push(vec![
-            escape(variant),
-            spread(&of(|summary| (summary.steps > 0).then_some(summary.steps_per_second))),
-            spread(&of(|summary| Some(summary.seconds / 3600.0))),
-            short(together),
-            spread(&memory),
-            spread(&of(|summary| summary.parameters.map(|count| count as f64))),
-        ]);
-    }
-    let caption = format!("Mean over finished runs (least to most); {} hours in all", short(total));
+        [
+            variant.into(),
+            of(|summary| (summary.steps > 0).then_some(summary.steps_per_second)),
+            of(|summary| Some(summary.seconds / 3600.0)),
+            short(together).into(),
+            of(|summary| summary.peak_memory_bytes.map(|bytes| bytes as f64 / 1e9)),
+            of(|summary| summary.parameters.map(|count| count as f64)),
+        ]
+    };
+    let rows: Vec<_> = experiment.variants().into_iter().map(row).collect();
     let heads =
         ["variant", "steps/s", "hours a run", "hours together, unfinished ones too", "peak memory, GB", "parameters"];
-    table(&caption, &heads, &rows)
-        + "<p class=\"quiet\">Wall-clock time as the runs measured it; how many ran side by side changes it. Memory: the most a run's process \
-           held. Parameters: the numbers its agent learns. “–” where an older program did not log it.</p>\n"
+    html! {
+        (table(html! { "Mean over finished runs (least to most); " (short(total)) " hours in all" }, &heads, &rows))
+        p.quiet {
+            "Wall-clock time as the runs measured it; how many ran side by side changes it. Memory: the most a run's \
+             process held. Parameters: the numbers its agent learns. “–” where an older program did not log it."
+        }
+    }
 }
 
-pub(super) fn unfinished(experiment: &Experiment) -> String {
-    let set_aside = match experiment.set_aside {
-        0 => String::new(),
-        count => format!("<p>Left out of this page, because the sweep file no longer names them: {count}.</p>\n"),
-    };
-    let others: Vec<&RunRecord> = experiment.runs.iter().filter(|member| member.state != RunState::Done).collect();
-    if others.is_empty() {
-        return format!("<p>None: every run is done.</p>\n{set_aside}");
+/// Mean with the least and the greatest value.
+fn spread(values: &[f64]) -> String {
+    let (low, high) = stats::range(values.iter().copied());
+    match values {
+        [] => "–".to_owned(),
+        _ if low == high => short(low),
+        _ => format!("{} ({} to {})", short(stats::mean(values)), short(low), short(high)),
     }
-    let rows: Vec<Vec<String>> = others
-        .iter()
-        .map(|member| {
-            let folder = member.folder.strip_prefix(&experiment.folder).unwrap_or(&member.folder);
-            let (state, why) = match &member.state {
-                RunState::Failed(reason) => ("failed", escape(reason)),
-                RunState::Killed => (
-                    "killed",
-                    "its process is gone and left no word; <code>--resume</code> goes on from its last checkpoint"
-                        .to_owned(),
-                ),
-                RunState::Stopped => {
-                    ("stopped", "by a signal, after a checkpoint; <code>--resume</code> goes on".to_owned())
-                }
-                RunState::Shorter(planned) => (
-                    "stopped",
-                    format!("at the end it had; the sweep now plans {planned} steps, and launching it again goes on"),
-                ),
-                RunState::Missing => ("not begun", "the sweep plans it".to_owned()),
-                RunState::Running | RunState::Done => ("running", String::new()),
-            };
-            let steps = member.summary.as_ref().map_or(0, |summary| summary.steps);
-            vec![escape(&folder.display().to_string()), state.to_owned(), steps.to_string(), why]
+}
+
+pub(super) fn unfinished(experiment: &Experiment) -> Markup {
+    let others = experiment.runs.iter().filter(|run| run.state != RunState::Done);
+    let rows: Vec<[Cell; 4]> = others
+        .map(|run| {
+            let folder = run.folder.strip_prefix(&experiment.folder).unwrap_or(&run.folder);
+            let (state, why) = state(run);
+            let steps = run.summary.as_ref().map_or(0, |summary| summary.steps);
+            [folder.to_string_lossy().into(), state.into(), steps.to_string().into(), Cell::words(why)]
         })
         .collect();
-    table("Every run that is not done", &["run", "state", "step", "why"], &rows)
-        + "<p class=\"quiet\">These are in the curves as far as they came, and in no table. Where failures depend on the variant, leaving them out \
-           flatters it.</p>\n"
-        + &set_aside
+    html! {
+        @if rows.is_empty() {
+            p { "None: every run is done." }
+        } @else {
+            (table(html! { "Every run that is not done" }, &["run", "state", "step", "why"], &rows))
+            p.quiet {
+                "These are in the curves as far as they came, and in no table. Where failures depend on the variant, \
+                 leaving them out flatters it."
+            }
+        }
+        @if experiment.set_aside > 0 {
+            p { "Left out of this page, because the sweep file no longer names them: " (experiment.set_aside) "." }
+        }
+    }
 }
 
-pub(super) fn settings(experiment: &Experiment) -> String {
+/// State of a run that is not done, and its reason.
+fn state(run: &RunRecord) -> (&'static str, Markup) {
+    match &run.state {
+        RunState::Failed(reason) => ("failed", html! { (reason) }),
+        RunState::Killed => (
+            "killed",
+            html! {
+                "its process is gone and left no word; " code { "--resume" } " goes on from its last checkpoint"
+            },
+        ),
+        RunState::Stopped => ("stopped", html! { "by a signal, after a checkpoint; " code { "--resume" } " goes on" }),
+        RunState::Shorter(planned) => (
+            "stopped",
+            html! { "at the end it had; the sweep now plans " (planned) " steps, and launching it again goes on" },
+        ),
+        RunState::Missing => ("not begun", html! { "the sweep plans it" }),
+        RunState::Running | RunState::Done => ("running", Markup::default()),
+    }
+}
+
+pub(super) fn settings(experiment: &Experiment) -> Markup {
     let configs: Vec<&Settings> =
-        experiment.runs.iter().map(|member| &member.settings).filter(|settings| !settings.is_empty()).collect();
+        experiment.runs.iter().map(|run| &run.settings).filter(|settings| !settings.is_empty()).collect();
     let paths = differing(&configs);
-    if paths.is_empty() {
-        return "<p>Nothing but the seeds.</p>\n".to_owned();
-    }
     let variants = experiment.variants();
-    let heads: Vec<String> =
-        std::iter::once("setting".to_owned()).chain(variants.iter().map(|name| escape(name))).collect();
-    let rows: Vec<Vec<String>> = paths
-        .iter()
-        .map(|path| {
-            let cell = |variant: &&str| {
-                let of = experiment.of(variant).filter(|member| !member.settings.is_empty());
-                let values: BTreeSet<&str> =
-                    of.map(|member| member.settings.get(*path).map_or("–", String::as_str)).collect();
-                escape(&values.into_iter().collect::<Vec<_>>().join(" | "))
-            };
-            std::iter::once(format!("<code>{}</code>", escape(path))).chain(variants.iter().map(cell)).collect()
-        })
-        .collect();
-    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-    let first = configs
-        .first()
-        .map(|settings| settings.iter().map(|(path, value)| format!("{path}: {value}\n")).collect::<String>());
-    table("Settings that are not the same in all runs; “–”: not there", &heads, &rows)
-        + &format!(
-            "<details><summary>All settings of the first run</summary><pre>{}</pre></details>\n",
-            escape(&first.unwrap_or_default())
-        )
+    let cell = |variant: &str, path: &str| {
+        let of = experiment.of(variant).filter(|run| !run.settings.is_empty());
+        let values: BTreeSet<&str> = of.map(|run| run.settings.get(path).map_or("–", String::as_str)).collect();
+        Cell::from(values.into_iter().collect::<Vec<_>>().join(" | "))
+    };
+    let row = |path: &&str| -> Vec<Cell> {
+        let name = Cell::words(html! { code { (path) } });
+        std::iter::once(name).chain(variants.iter().map(|variant| cell(variant, path))).collect()
+    };
+    let rows: Vec<_> = paths.iter().map(row).collect();
+    let heads: Vec<&str> = std::iter::once("setting").chain(variants.iter().copied()).collect();
+    html! {
+        @if rows.is_empty() {
+            p { "Nothing but the seeds." }
+        } @else {
+            (table(html! { "Settings that are not the same in all runs; “–”: not there" }, &heads, &rows))
+            details {
+                summary { "All settings of the first run" }
+                pre { @for (path, value) in configs[0] { (path) ": " (value) "\n" } }
+            }
+        }
+    }
 }
 
-pub(super) fn origin(experiment: &Experiment) -> String {
+pub(super) fn origin(experiment: &Experiment) -> Markup {
     let mut facts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for made in experiment.runs.iter().filter_map(|member| member.provenance.as_ref()) {
+    for made in experiment.runs.iter().filter_map(|run| run.provenance.as_ref()) {
         let commit = made.git_commit.as_deref().map_or("unknown".to_owned(), |commit| {
             let changed = if made.git_dirty == Some(true) { ", with changes in no commit" } else { "" };
             format!("{}{changed}", commit.get(..12).unwrap_or(commit))
@@ -149,16 +154,19 @@ pub(super) fn origin(experiment: &Experiment) -> String {
         let ends = times.first().zip(times.last()).map(|(first, last)| format!("{first} to {last}"));
         facts.insert("started", ends.into_iter().collect());
     }
-    let rows: Vec<Vec<String>> = facts
-        .iter()
-        .map(|(fact, values)| {
-            let values: Vec<String> = values.iter().map(|value| escape(value)).collect();
-            vec![(*fact).to_owned(), format!("<span>{}</span>", values.join("<br>"))]
-        })
-        .collect();
-    let mut out = table("From the runs' provenance", &["", "value"], &rows);
-    if facts.get("commit").is_some_and(|commits| commits.len() > 1) {
-        out += "<p><strong>The runs were made by more than one state of the program</strong>; a difference between variants may be that.</p>\n";
+    let row = |(fact, values): (&&str, &BTreeSet<String>)| -> [Cell; 2] {
+        let lines = html! {
+            @for (index, value) in values.iter().enumerate() { @if index > 0 { br; } (value) }
+        };
+        [fact.into(), Cell::words(lines)]
+    };
+    html! {
+        (table(html! { "From the runs' provenance" }, &["", "value"], &facts.iter().map(row).collect::<Vec<_>>()))
+        @if facts.get("commit").is_some_and(|commits| commits.len() > 1) {
+            p {
+                strong { "The runs were made by more than one state of the program" }
+                "; a difference between variants may be that."
+            }
+        }
     }
-    out
 }

@@ -1,67 +1,81 @@
-//! Returns, curves, performance profile and Lipschitz diagnostics.
+//! Returns, time to a target, curves, performance profile and Lipschitz diagnostics.
 
 use std::collections::BTreeSet;
+
+use maud::{Markup, html};
 
 use super::super::experiment::Experiment;
 use super::super::findings::Findings;
 use super::super::options::ReportOptions;
+use super::super::outcomes::interquartile_mean;
 use super::super::run_record::RunState;
 use super::super::wording::short;
-use super::{figure, interval, table};
-use crate::draw::escape;
+use super::elements::{Cell, figure, table};
 use crate::labels::{caption, references};
-use crate::{Band, Bootstrap, ConfidenceInterval, Curve, Figure, Panel, curve::CurvePoint};
+use crate::{Band, Bootstrap, ConfidenceInterval, Curve, CurvePoint, Figure, Panel, Scores, stats};
 
 /// Thresholds of a performance profile.
 const THRESHOLDS: usize = 101;
 /// Resamples of a profile and of diagnostics, as the paper uses for profiles.
 const RESAMPLES: usize = 2000;
 
-pub(super) fn returns(experiment: &Experiment, findings: &Findings) -> String {
+pub(super) fn returns(experiment: &Experiment, findings: &Findings) -> Markup {
     let name = row_name(experiment);
-    let rows: Vec<Vec<String>> = findings
+    let rows: Vec<[Cell; 6]> = findings
         .returns
         .iter()
         .map(|row| {
-            let mean = format!("{} ± {}", short(row.mean_std.0), short(row.mean_std.1));
-            vec![
-                name(&row.variant, &row.task),
-                format!("{} of {}", row.runs.0, row.runs.1),
-                interval(row.last),
-                mean,
-                interval(row.mean),
-                interval(row.best),
+            [
+                name(&row.variant, &row.task).into(),
+                format!("{} of {}", row.runs.0, row.runs.1).into(),
+                Cell::interval(row.last),
+                format!("{} ± {}", short(row.mean_std.0), short(row.mean_std.1)).into(),
+                Cell::interval(row.mean),
+                Cell::interval(row.best),
             ]
         })
         .collect();
-    let (metric, window) = (escape(&experiment.metric), experiment.window);
-    let caption = format!("<code>{metric}</code>{window} of finished runs, 95 % intervals");
-    table(&caption, &["variant", "runs", "final, IQM", "final, mean ± std", "mean, IQM", "best, IQM"], &rows)
-        + "<p class=\"quiet\">Final: the last value a run logged. Mean: of all it logged. Best: its highest, which picks the luckiest evaluation.</p>\n"
+    let caption =
+        html! { code { (experiment.metric) } (experiment.window.to_string()) " of finished runs, 95 % intervals" };
+    html! {
+        (table(caption, &["variant", "runs", "final, IQM", "final, mean ± std", "mean, IQM", "best, IQM"], &rows))
+        p.quiet {
+            "Final: the last value a run logged. Mean: of all it logged. Best: its highest, which picks the luckiest \
+             evaluation."
+        }
+    }
 }
 
-/// Names rows by variant, and by task where there are several.
+/// Names rows by variant, and by task if there are several.
 fn row_name(experiment: &Experiment) -> impl Fn(&str, &str) -> String {
     let several = experiment.tasks().len() > 1;
-    move |variant, task| escape(&if several { format!("{variant} · {task}") } else { variant.to_owned() })
+    move |variant, task| if several { format!("{variant} · {task}") } else { variant.to_owned() }
 }
 
-pub(super) fn reach(experiment: &Experiment, findings: &Findings) -> String {
-    let Some(value) = experiment.reach else { return String::new() };
+/// Time to the target; empty without one.
+pub(super) fn reach(experiment: &Experiment, findings: &Findings) -> Markup {
+    let Some(value) = experiment.reach else { return Markup::default() };
     let name = row_name(experiment);
-    let rows: Vec<Vec<String>> = findings
+    let rows: Vec<[Cell; 4]> = findings
         .reach
         .iter()
         .map(|row| {
             let runs = format!("{} of {}", row.runs.0, row.runs.1);
-            vec![name(&row.variant, &row.task), runs, interval(row.steps), interval(row.seconds)]
+            let name = name(&row.variant, &row.task);
+            [name.into(), runs.into(), Cell::interval(row.steps), Cell::interval(row.seconds)]
         })
         .collect();
-    let (metric, window) = (escape(&experiment.metric), experiment.window);
-    let caption = format!("Until <code>{metric}</code>{window} was {} or more, 95 % intervals", short(value));
-    table(&caption, &["variant", "finished runs that reached it", "steps, IQM", "seconds, IQM"], &rows)
-        + "<p class=\"quiet\">The first value as high, of the runs that reached it alone: where some did not, the others' numbers flatter. Seconds are \
-           the run's own clock; how many ran side by side changes it.</p>\n"
+    let caption = html! {
+        "Until " code { (experiment.metric) } (experiment.window.to_string()) " was " (short(value))
+        " or more, 95 % intervals"
+    };
+    html! {
+        (table(caption, &["variant", "finished runs that reached it", "steps, IQM", "seconds, IQM"], &rows))
+        p.quiet {
+            "The first value as high, of the runs that reached it alone: where some did not, the others' numbers \
+             flatter. Seconds are the run's own clock; how many ran side by side changes it."
+        }
+    }
 }
 
 /// Curves of a metric: a panel for each task.
@@ -72,8 +86,8 @@ fn panels(experiment: &Experiment, metric: &str, options: Option<&ReportOptions>
     let names: BTreeSet<Option<&str>> = tasks.iter().copied().map(Some).collect();
     let of_task = |task: &str| {
         let curve = |(place, variant): (usize, &&str)| {
-            let members = experiment.of(variant).filter(|member| member.task == task);
-            let runs: Vec<_> = members.filter_map(|member| member.run(metric)).collect();
+            let of_task = experiment.of(variant).filter(|run| run.task == task);
+            let runs: Vec<_> = of_task.filter_map(|run| run.run(metric)).collect();
             let label = (*variant).to_owned();
             (!runs.is_empty())
                 .then(|| (place, Curve::from_runs(label, &runs.iter().collect::<Vec<_>>(), Band::default(), 1)))
@@ -81,11 +95,10 @@ fn panels(experiment: &Experiment, metric: &str, options: Option<&ReportOptions>
         Panel {
             title: if several { task.to_owned() } else { String::new() },
             y_label: metric.to_owned(),
-            log: false,
             from_zero: true,
-            log_x: false,
             curves: variants.iter().enumerate().filter_map(curve).collect(),
             references: options.map(|options| references(&options.references, Some(task), &names)).unwrap_or_default(),
+            ..Panel::default()
         }
     };
     tasks.into_iter().map(of_task).filter(|panel| !panel.curves.is_empty()).collect()
@@ -95,30 +108,30 @@ fn legend(experiment: &Experiment) -> Vec<String> {
     experiment.variants().into_iter().map(str::to_owned).collect()
 }
 
-pub(super) fn curves(experiment: &Experiment, options: &ReportOptions) -> String {
+pub(super) fn curves(experiment: &Experiment, options: &ReportOptions) -> Markup {
     let panels = panels(experiment, &experiment.metric, Some(options));
     let drawn = Figure {
         title: experiment.figure.clone().unwrap_or_default(),
         caption: caption(&panels, Band::default(), 1),
-        x_label: String::new(),
         legend: legend(experiment),
         panels,
+        ..Figure::default()
     };
     figure(&drawn, "All runs that logged the metric, unfinished ones too. Not smoothed.")
 }
 
-pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &ReportOptions) -> String {
-    let all = || findings.scores.values().flat_map(|scores| scores.flat());
-    let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+/// Performance profile; empty if all scores are equal.
+pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &ReportOptions) -> Markup {
+    let (low, high) = stats::range(findings.scores.values().flat_map(Scores::flat));
     if low >= high {
-        return String::new();
+        return Markup::default();
     }
     let thresholds: Vec<f64> =
         (0..THRESHOLDS).map(|n| low + (high - low) * (n as f64 / (THRESHOLDS - 1) as f64 * 1.04 - 0.02)).collect();
     let bootstrap = Bootstrap { resamples: RESAMPLES, ..options.bootstrap };
-    // The colours are those of the curves, also where a variant has no finished run.
+    // The colours are those of the curves, also if a variant has no finished run.
     let variants = experiment.variants();
-    let curve = |(variant, scores): (&String, &crate::Scores)| {
+    let curve = |(variant, scores): (&String, &Scores)| {
         let place = variants.iter().position(|name| name == variant).unwrap_or(0);
         let shares = bootstrap.profile(scores, &thresholds).into_iter().zip(&thresholds);
         let point = |(share, tau): (ConfidenceInterval, &f64)| CurvePoint {
@@ -149,44 +162,46 @@ pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &Re
     )
 }
 
-pub(super) fn lipschitz(experiment: &Experiment) -> String {
-    let names: BTreeSet<&String> = experiment
-        .runs
-        .iter()
-        .flat_map(|member| member.series.keys())
-        .filter(|name| name.starts_with("lipschitz/"))
-        .collect();
+/// Lipschitz diagnostics; empty if no run logged any.
+pub(super) fn lipschitz(experiment: &Experiment) -> Markup {
+    let logged = experiment.runs.iter().flat_map(|run| run.series.keys());
+    let names: BTreeSet<&String> = logged.filter(|name| name.starts_with("lipschitz/")).collect();
     if names.is_empty() {
-        return String::new();
+        return Markup::default();
     }
     let variants = experiment.variants();
     let bootstrap = Bootstrap { resamples: RESAMPLES, ..Bootstrap::default() };
-    let last = |variant: &str, name: &String| -> Option<ConfidenceInterval> {
-        let done = experiment.of(variant).filter(|member| member.state == RunState::Done);
-        let values = done.filter_map(|member| Some(member.scored(name, experiment.window).last()?.1)).collect();
-        let scores = crate::Scores::new([(String::new(), values)]).ok()?;
-        Some(bootstrap.estimate(&scores, crate::Estimator::InterquartileMean))
+    let last = |variant: &str, name: &str| {
+        let done = experiment.of(variant).filter(|run| run.state == RunState::Done);
+        let values: Vec<f64> = done.filter_map(|run| Some(run.scored(name, experiment.window).last()?.1)).collect();
+        Cell::interval(interquartile_mean(&values, &bootstrap).ok().flatten())
     };
-    let heads: Vec<String> =
-        std::iter::once("quantity".to_owned()).chain(variants.iter().map(|name| escape(name))).collect();
-    let rows: Vec<Vec<String>> = names
-        .iter()
-        .map(|name| {
-            let cells = variants.iter().map(|variant| interval(last(variant, name)));
-            std::iter::once(format!("<code>{}</code>", escape(name))).chain(cells).collect()
-        })
-        .collect();
-    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-    let mut shown = Vec::new();
-    // Of twin critics one is drawn, and no shares: the table has them.
+    let row = |name: &&String| -> Vec<Cell> {
+        let quantity = Cell::words(html! { code { (name) } });
+        std::iter::once(quantity).chain(variants.iter().map(|variant| last(variant, name))).collect()
+    };
+    let heads: Vec<&str> = std::iter::once("quantity").chain(variants.iter().copied()).collect();
+    let caption = html! { "Last value" (experiment.window.to_string()) " of finished runs, IQM and 95 % interval" };
+    html! {
+        (figure(
+            &diagnostics(experiment, &names),
+            "95th percentiles over visited states where a quantity varies over states.",
+        ))
+        (table(caption, &heads, &names.iter().map(row).collect::<Vec<_>>()))
+    }
+}
+
+/// Curves of the diagnostics. Of twin critics one is drawn, and no shares: the table has them.
+fn diagnostics(experiment: &Experiment, names: &BTreeSet<&String>) -> Figure {
     let drawn = |name: &&&String| {
         !["/q2_", "standardised", "share_above", "within_"].iter().any(|part| name.contains(part))
             && !name.ends_with("_2")
     };
+    let mut shown = Vec::new();
     for name in names.iter().filter(drawn).take(9) {
         for mut panel in panels(experiment, name, None) {
-            let values = || panel.curves.iter().flat_map(|(_, curve)| &curve.points).map(|point| point.centre);
-            let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+            let points = panel.curves.iter().flat_map(|(_, curve)| &curve.points);
+            let (low, high) = stats::range(points.map(|point| point.centre));
             panel.log = low > 0.0 && high > 20.0 * low;
             panel.y_label = if panel.log { "logarithmic".to_owned() } else { String::new() };
             let short = name.trim_start_matches("lipschitz/");
@@ -195,12 +210,10 @@ pub(super) fn lipschitz(experiment: &Experiment) -> String {
         }
     }
     shown.truncate(12);
-    let drawn = Figure {
+    Figure {
         caption: caption(&shown, Band::default(), 1),
         legend: legend(experiment),
         panels: shown,
         ..Figure::default()
-    };
-    figure(&drawn, "95th percentiles over visited states where a quantity varies over states.")
-        + &table(&format!("Last value{} of finished runs, IQM and 95 % interval", experiment.window), &heads, &rows)
+    }
 }
