@@ -1,7 +1,8 @@
 //! Reading 1,000 runs of 1,000 points each: `cargo bench -p liprl-analysis --bench reading`.
 //!
-//! A point is a line as training writes it: 25 metrics in 900 bytes. The runs have their configs and provenance, which are read too. A metric
-//! that no run logged costs a second pass, for the names of those that were.
+//! A point is a line as training writes it: 25 metrics in 900 bytes. The runs have their configs
+//! and provenance, which are read too. A metric that no run logged costs a second pass, for the
+//! names of those that were.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench fails by panicking")]
 

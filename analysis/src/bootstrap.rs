@@ -1,7 +1,8 @@
 //! Stratified bootstrap over runs: percentile intervals of any estimate.
 //!
-//! A resample draws, for each task by itself, as many of its runs as there are, with replacement; of several methods each
-//! is drawn independently (`rliable`'s `StratifiedBootstrap` and `StratifiedIndependentBootstrap`, method `percentile`).
+//! A resample draws the runs of each task with replacement, as many as there are. Several methods
+//! are drawn independently (`rliable`'s `StratifiedBootstrap` and `StratifiedIndependentBootstrap`,
+//! method `percentile`).
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,27 +10,27 @@ use rayon::prelude::*;
 
 use crate::{Estimator, Scores, ScoresError, scores, stats};
 
-/// An estimate and the interval around it.
+/// An estimate with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConfidenceInterval {
-    /// The estimate from the scores themselves.
+    /// Estimate from the scores themselves.
     pub value: f64,
-    /// Lower end.
+    /// Lower end of the interval.
     pub low: f64,
-    /// Upper end.
+    /// Upper end of the interval.
     pub high: f64,
 }
 
-/// How intervals are made. The same scores give the same interval on any number of threads.
+/// Settings of a bootstrap. Equal scores give equal intervals on any number of threads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bootstrap {
-    /// Number of resamples. Default 50,000, as the paper uses for point estimates.
+    /// Number of resamples. Default 50,000, as in the paper for point estimates.
     pub resamples: usize,
-    /// Share of the resamples' estimates within the interval. Default 0.95.
+    /// Share of the resampled estimates within the interval. Default 0.95.
     pub coverage: f64,
-    /// Root of the draws. Default 0.
+    /// Seed of the draws. Default 0.
     pub seed: u64,
-    /// Whether tasks are drawn too: how the estimate depends on the choice of tasks. Default off.
+    /// True to draw tasks too, so that the interval covers the choice of tasks. Default false.
     pub tasks: bool,
 }
 
@@ -39,51 +40,51 @@ impl Default for Bootstrap {
     }
 }
 
-/// Resamples that share one random stream.
+/// Number of resamples that share one random stream.
 const BLOCK: usize = 256;
 
 impl Bootstrap {
-    /// An estimate of one method's scores.
-    pub fn estimate(&self, scores: &Scores, estimate: Estimator) -> ConfidenceInterval {
-        self.one(&[scores], |drawn| estimate.of(&drawn[0]))
+    /// Estimate of one method's scores.
+    pub fn estimate(&self, scores: &Scores, estimator: Estimator) -> ConfidenceInterval {
+        self.one(&[scores], |drawn| estimator.of(&drawn[0]))
     }
 
-    /// `estimate` of ours minus that of theirs.
+    /// Estimate of `ours` minus that of `theirs`.
     ///
     /// # Errors
-    /// When the two are not of the same tasks.
+    /// If the two are of different tasks.
     pub fn difference(
         &self,
         ours: &Scores,
         theirs: &Scores,
-        estimate: Estimator,
+        estimator: Estimator,
     ) -> Result<ConfidenceInterval, ScoresError> {
         ours.same_tasks(theirs)?;
-        Ok(self.one(&[ours, theirs], |drawn| estimate.of(&drawn[0]) - estimate.of(&drawn[1])))
+        Ok(self.one(&[ours, theirs], |drawn| estimator.of(&drawn[0]) - estimator.of(&drawn[1])))
     }
 
-    /// The mean over pairs of `estimate` of the first minus that of the second, every method drawn independently: an effect averaged over
-    /// the settings in which it was tried.
+    /// Mean over pairs of the first's estimate minus the second's: an effect averaged over the
+    /// settings in which it was tried. Every method is drawn independently.
     ///
     /// # Errors
-    /// When the two of a pair are not of the same tasks.
+    /// If the two of a pair are of different tasks.
     pub fn mean_difference(
         &self,
         pairs: &[(&Scores, &Scores)],
-        estimate: Estimator,
+        estimator: Estimator,
     ) -> Result<ConfidenceInterval, ScoresError> {
         pairs.iter().try_for_each(|(ours, theirs)| ours.same_tasks(theirs))?;
         let methods: Vec<&Scores> = pairs.iter().flat_map(|&(ours, theirs)| [ours, theirs]).collect();
         Ok(self.one(&methods, |drawn| {
-            let differences = drawn.chunks_exact(2).map(|pair| estimate.of(&pair[0]) - estimate.of(&pair[1]));
+            let differences = drawn.chunks_exact(2).map(|pair| estimator.of(&pair[0]) - estimator.of(&pair[1]));
             differences.sum::<f64>() / pairs.len() as f64
         }))
     }
 
-    /// [`scores::probability_of_improvement`] of ours over theirs.
+    /// [`scores::probability_of_improvement`] of `ours` over `theirs`.
     ///
     /// # Errors
-    /// When the two are not of the same tasks.
+    /// If the two are of different tasks.
     pub fn improvement(&self, ours: &Scores, theirs: &Scores) -> Result<ConfidenceInterval, ScoresError> {
         ours.same_tasks(theirs)?;
         Ok(self.one(&[ours, theirs], |drawn| scores::probability_of_improvement(&drawn[0], &drawn[1])))
@@ -94,12 +95,13 @@ impl Bootstrap {
         self.many(&[scores], |drawn| scores::performance_profile(&drawn[0], thresholds))
     }
 
+    /// One number, estimated from each resample.
     fn one(&self, methods: &[&Scores], estimate: impl Fn(&[Scores]) -> f64 + Sync) -> ConfidenceInterval {
         let nothing = ConfidenceInterval { value: f64::NAN, low: f64::NAN, high: f64::NAN };
         self.many(methods, |drawn| vec![estimate(drawn)]).first().copied().unwrap_or(nothing)
     }
 
-    /// Several estimates of the same resamples.
+    /// Several numbers, estimated from the same resamples.
     fn many(&self, methods: &[&Scores], estimate: impl Fn(&[Scores]) -> Vec<f64> + Sync) -> Vec<ConfidenceInterval> {
         let given: Vec<Scores> = methods.iter().map(|scores| (*scores).clone()).collect();
         let resampled: Vec<Vec<f64>> = (0..self.resamples.div_ceil(BLOCK))
@@ -131,6 +133,7 @@ impl Bootstrap {
         estimate(&given).into_iter().enumerate().map(interval).collect()
     }
 
+    /// Draws a resample of `from` into `to`.
     fn draw(&self, from: &Scores, to: &mut Scores, rng: &mut ChaCha8Rng) {
         let tasks = from.tasks();
         for (index, slot) in to.tasks_mut().iter_mut().enumerate() {

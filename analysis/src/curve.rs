@@ -1,4 +1,4 @@
-//! The seeds of one variant, aligned by step.
+//! Curves: the seeds of one variant, aligned by step and summarised.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::{Bootstrap, Estimator, Run, Scores, stats};
 
-/// What a curve's line and the band around it show.
+/// Meaning of a curve's line and of the band around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Band {
     /// Line: interquartile mean over seeds; band: its 95 % bootstrap interval.
@@ -19,7 +19,7 @@ pub enum Band {
 }
 
 impl Band {
-    /// What line and band are, for the figure's caption.
+    /// Words for a figure's caption.
     pub fn caption(self) -> &'static str {
         match self {
             Self::InterquartileMean => "interquartile mean over seeds, 95% bootstrap interval",
@@ -29,18 +29,18 @@ impl Band {
     }
 }
 
-/// A summary over the seeds at one step.
+/// Summary over the seeds at one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CurvePoint {
-    /// Environment steps, or whatever else the horizontal axis counts.
+    /// Environment steps, or another quantity on the horizontal axis.
     pub x: f64,
-    /// The line.
+    /// Height of the line.
     pub centre: f64,
-    /// The band's lower edge.
+    /// Lower edge of the band.
     pub low: f64,
-    /// The band's upper edge.
+    /// Upper edge of the band.
     pub high: f64,
-    /// Seeds in it.
+    /// Number of seeds.
     pub seeds: usize,
 }
 
@@ -53,21 +53,30 @@ pub struct Curve {
     pub points: Vec<CurvePoint>,
     /// Number of runs.
     pub seeds: usize,
-    /// Whether the seeds logged at steps of their own, so that values between them had to be interpolated.
+    /// True if the seeds logged at different steps, so that values were interpolated.
     pub interpolated: bool,
 }
 
-/// Enough for a band's edges to be stable to the eye; tables resample more.
+/// Resamples for a band, which make its edges stable to the eye. Tables use more.
 const RESAMPLES: usize = 2000;
-/// Points of a curve whose seeds have no steps in common.
+/// Intervals of the common grid of seeds that logged at different steps.
 const GRID: u64 = 200;
 
 impl Curve {
-    /// Summarises the runs of one variant, each first smoothed by the mean of its last `window` points (1: not at all).
+    /// A curve through points of x, centre and the band's low and high edge, ascending in x.
+    pub fn of_points(label: impl Into<String>, points: impl IntoIterator<Item = [f64; 4]>) -> Self {
+        let point = |[x, centre, low, high]: [f64; 4]| CurvePoint { x, centre, low, high, seeds: 1 };
+        let points = points.into_iter().map(point).collect();
+        Self { label: label.into(), points, seeds: 1, interpolated: false }
+    }
+
+    /// Summarises the runs of one variant. Each is first smoothed by the mean of its last `window`
+    /// points (1: not at all).
     ///
-    /// Each step that any run logged makes a point, with the count of seeds that reached it. Only where most steps are a single
-    /// run's own, as in the training logs of other programs, values are interpolated on a common grid, each run within its own range. Steps
-    /// that no other run's range contains, beyond the end of shorter runs, say nothing about that.
+    /// Each step that any run logged makes a point, with the count of seeds that reached it. If
+    /// most steps are a single run's own, as in the training logs of other programs, values are
+    /// interpolated on a common grid, each run within its own range. Steps that only one run's
+    /// range contains do not count for this choice.
     pub fn from_runs(label: impl Into<String>, runs: &[&Run], band: Band, window: usize) -> Self {
         let smoothed: Vec<Vec<(u64, f64)>> = runs.iter().map(|run| smooth(&run.series, window)).collect();
         let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
@@ -87,7 +96,7 @@ impl Curve {
     }
 }
 
-/// The mean of each point and those before it, `window` in all.
+/// Means of each point and those before it, `window` in all.
 fn smooth(series: &BTreeMap<u64, f64>, window: usize) -> Vec<(u64, f64)> {
     let points: Vec<(u64, f64)> = series.iter().map(|(&step, &value)| (step, value)).collect();
     let mean = |end: usize| {
@@ -106,7 +115,7 @@ fn on_a_grid(runs: &[Vec<(u64, f64)>]) -> BTreeMap<u64, Vec<f64>> {
     grid.into_iter().map(|step| (step, values(step))).filter(|(_, values)| !values.is_empty()).collect()
 }
 
-/// A run's value at a step, on the straight line between its neighbours; none outside its range.
+/// Value of a run at a step, on the straight line between its neighbours; `None` outside its range.
 fn interpolate(run: &[(u64, f64)], step: u64) -> Option<f64> {
     let after = run.partition_point(|point| point.0 < step);
     let right = run.get(after)?;
@@ -188,7 +197,7 @@ mod tests {
         let curve = Curve::from_runs("x", &[&a, &b, &c], Band::MeanStd, 1);
         assert!(!curve.interpolated);
         assert_eq!(curve.points.iter().map(|point| point.seeds).collect::<Vec<_>>(), [3, 2, 2, 1, 1, 1, 1, 1, 1, 1]);
-        // Steps of its own remain such, however long another run goes on alone: of 0, 50, …, 250 one is shared.
+        // The tail of the longer run does not count: of 0, 50, …, 250 one step is shared.
         let aside = run(&[(0, 0.0), (50, 0.0), (150, 0.0), (250, 0.0)]);
         assert!(Curve::from_runs("x", &[&a, &aside], Band::MeanStd, 1).interpolated);
     }

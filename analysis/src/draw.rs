@@ -1,63 +1,58 @@
-//! Shapes on a page, written as SVG here and as PNG by `kuva`'s rasteriser, so that the two look alike.
+//! Shapes on a canvas, written as SVG here and as PNG by `kuva`'s rasteriser, so that the two look
+//! alike. The rasteriser reads shapes of its own, not SVG.
 
 use std::fmt::Write;
 
 use kuva::render::render::{PathData, Primitive, Scene, TextAnchor};
+use maud::{Markup, html};
 
-/// Okabe and Ito's colours, told apart by the colour-blind; the last is a grey that shows on white and on black.
+/// Colours of Okabe and Ito, which the colour-blind can tell apart. The last is a grey that shows
+/// on white and on black.
 const COLOURS: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A7A7A"];
-/// Lengths of strokes and gaps; each curve has its own, so that a grey print shows which is which.
+/// Lengths of strokes and gaps, which tell curves apart on a grey print.
 const DASHES: [&[f64]; 4] = [&[], &[9.0, 4.0], &[2.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
 
-/// What a shape is painted with.
+/// Paint of a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ink {
-    /// Letters and axes: black, or the page's own colour of text.
+    /// Letters and axes: black, or the colour of the page's text.
     Text,
-    /// What should stay behind: grid lines.
+    /// Grid lines.
     Faint,
     /// The colour of the curve of this number.
     Curve(usize),
 }
 
-/// A curve's looks: colour, dashes and marker change with its number, each with another period.
+/// Dashes of a curve. Colour, dashes and marker follow its number, each with another period.
 pub(crate) fn dashes(curve: usize) -> &'static [f64] {
     DASHES[curve % DASHES.len()]
-}
-
-/// Where a text's x is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Anchor {
-    Start,
-    Middle,
-    End,
 }
 
 #[derive(Clone, Debug)]
 enum Shape {
     Line { points: Vec<(f64, f64)>, ink: Ink, width: f64, dashes: &'static [f64] },
     Area { points: Vec<(f64, f64)>, ink: Ink, opacity: f64 },
-    Text { at: (f64, f64), text: String, size: u32, anchor: Anchor, upright: bool },
+    Text { at: (f64, f64), text: String, size: u32, anchor: TextAnchor, upright: bool },
 }
 
-/// A page of shapes, in pixels from the upper left.
+/// Shapes with coordinates in pixels from the upper left.
 #[derive(Clone, Debug)]
-pub(crate) struct Page {
+pub(crate) struct Canvas {
     pub(crate) width: f64,
     pub(crate) height: f64,
     shapes: Vec<Shape>,
 }
 
-/// Where an SVG is shown.
+/// Surroundings of an SVG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ground {
-    /// A file by itself: black on white.
+pub(crate) enum Background {
+    /// A file of its own: black on white.
     White,
-    /// Within a page of HTML, in its colours.
+    /// A page of HTML, whose colours it takes.
     Html,
 }
 
-impl Page {
+impl Canvas {
     pub(crate) fn new(width: f64, height: f64) -> Self {
         Self { width, height, shapes: Vec::new() }
     }
@@ -70,15 +65,15 @@ impl Page {
         self.shapes.push(Shape::Area { points, ink, opacity });
     }
 
-    pub(crate) fn text(&mut self, at: (f64, f64), text: &str, size: u32, anchor: Anchor) {
+    pub(crate) fn text(&mut self, at: (f64, f64), text: &str, size: u32, anchor: TextAnchor) {
         self.shapes.push(Shape::Text { at, text: text.to_owned(), size, anchor, upright: false });
     }
 
     pub(crate) fn upright_text(&mut self, at: (f64, f64), text: &str, size: u32) {
-        self.shapes.push(Shape::Text { at, text: text.to_owned(), size, anchor: Anchor::Middle, upright: true });
+        self.shapes.push(Shape::Text { at, text: text.to_owned(), size, anchor: TextAnchor::Middle, upright: true });
     }
 
-    /// The marker of a curve: a filled shape around a point.
+    /// Adds the marker of a curve: a filled shape around a point.
     pub(crate) fn marker(&mut self, (x, y): (f64, f64), curve: usize) {
         let corners: &[(f64, f64)] = match curve % 5 {
             0 => {
@@ -92,56 +87,19 @@ impl Page {
         self.area(corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect(), Ink::Curve(curve), 1.0);
     }
 
-    /// The page as SVG; `label` is read out to those who do not see it.
-    pub(crate) fn svg(&self, label: &str, ground: Ground) -> String {
-        let mut out = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" \
-             aria-label=\"{2}\" font-family=\"DejaVu Sans, Verdana, sans-serif\">\n",
-            self.width,
-            self.height,
-            escape(label)
-        );
-        if ground == Ground::White {
-            out.push_str("<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n");
+    /// The canvas as SVG; screen readers read `label`.
+    pub(crate) fn svg(&self, label: &str, background: Background) -> Markup {
+        html! {
+            svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (self.width) " " (self.height) }
+                width=(self.width) height=(self.height) role="img" aria-label=(label)
+                font-family="DejaVu Sans, Verdana, sans-serif" {
+                @if background == Background::White { rect width="100%" height="100%" fill="#ffffff" {} }
+                @for shape in &self.shapes { (shape.svg(background)) }
+            }
         }
-        for shape in &self.shapes {
-            // Writing to a String cannot fail.
-            let _ = match shape {
-                Shape::Line { points, ink, width, dashes } => writeln!(
-                    out,
-                    "<path d=\"{}\" fill=\"none\" stroke-width=\"{width}\" stroke-linejoin=\"round\"{}{}/>",
-                    path(points),
-                    paint("stroke", *ink, ground),
-                    match dashes {
-                        [] => String::new(),
-                        some => format!(" stroke-dasharray=\"{}\"", list(some)),
-                    }
-                ),
-                Shape::Area { points, ink, opacity } => writeln!(
-                    out,
-                    "<path d=\"{}Z\" fill-opacity=\"{opacity}\"{}/>",
-                    path(points),
-                    paint("fill", *ink, ground)
-                ),
-                Shape::Text { at: (x, y), text, size, anchor, upright } => writeln!(
-                    out,
-                    "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" text-anchor=\"{}\"{}{}>{}</text>",
-                    match anchor {
-                        Anchor::Start => "start",
-                        Anchor::Middle => "middle",
-                        Anchor::End => "end",
-                    },
-                    if *upright { format!(" transform=\"rotate(-90 {x:.1} {y:.1})\"") } else { String::new() },
-                    paint("fill", Ink::Text, ground),
-                    escape(text)
-                ),
-            };
-        }
-        out.push_str("</svg>\n");
-        out
     }
 
-    /// The page as PNG, two pixels for one.
+    /// The canvas as PNG, two pixels for one.
     pub(crate) fn png(&self) -> Result<Vec<u8>, String> {
         let mut scene = Scene::new(self.width, self.height);
         for shape in &self.shapes {
@@ -170,11 +128,7 @@ impl Page {
                     // The rasteriser sets what stands between dollars as mathematics.
                     content: text.replace('$', "\\$"),
                     size: *size,
-                    anchor: match anchor {
-                        Anchor::Start => TextAnchor::Start,
-                        Anchor::Middle => TextAnchor::Middle,
-                        Anchor::End => TextAnchor::End,
-                    },
+                    anchor: *anchor,
                     rotate: upright.then_some(-90.0),
                     bold: false,
                     color: Some(hex(Ink::Text).into()),
@@ -182,6 +136,33 @@ impl Page {
             }
         }
         kuva::PngBackend::new().with_scale(2.0).render_scene(&scene)
+    }
+}
+
+impl Shape {
+    fn svg(&self, background: Background) -> Markup {
+        html! {
+            @match self {
+                Self::Line { points, ink, width, dashes } => {
+                    @let (colour, opacity) = paint(*ink, background);
+                    path d=(path(points)) fill="none" stroke-width=(width) stroke-linejoin="round" stroke=(colour)
+                        stroke-opacity=[opacity] stroke-dasharray=[(!dashes.is_empty()).then(|| list(dashes))] {}
+                }
+                Self::Area { points, ink, opacity } => {
+                    path d={ (path(points)) "Z" } fill-opacity=(opacity) fill=(paint(*ink, background).0) {}
+                }
+                Self::Text { at: (x, y), text, size, anchor, upright } => {
+                    @let anchor = match anchor {
+                        TextAnchor::Start => "start",
+                        TextAnchor::Middle => "middle",
+                        TextAnchor::End => "end",
+                    };
+                    @let turn = upright.then(|| format!("rotate(-90 {x:.1} {y:.1})"));
+                    text x=(format!("{x:.1}")) y=(format!("{y:.1}")) font-size=(size) text-anchor=(anchor)
+                        transform=[turn] fill=(paint(Ink::Text, background).0) { (text) }
+                }
+            }
+        }
     }
 }
 
@@ -193,12 +174,12 @@ fn hex(ink: Ink) -> &'static str {
     }
 }
 
-/// The attributes that paint: in HTML, ink and grid follow the page's text.
-fn paint(what: &str, ink: Ink, ground: Ground) -> String {
-    match (ink, ground) {
-        (Ink::Text, Ground::Html) => format!(" {what}=\"currentColor\""),
-        (Ink::Faint, Ground::Html) => format!(" {what}=\"currentColor\" {what}-opacity=\"0.18\""),
-        _ => format!(" {what}=\"{}\"", hex(ink)),
+/// Colour and opacity: in HTML, axes and grid take the colour of the page's text.
+fn paint(ink: Ink, background: Background) -> (&'static str, Option<f64>) {
+    match (ink, background) {
+        (Ink::Text, Background::Html) => ("currentColor", None),
+        (Ink::Faint, Background::Html) => ("currentColor", Some(0.18)),
+        _ => (hex(ink), None),
     }
 }
 
@@ -214,22 +195,8 @@ fn list(numbers: &[f64]) -> String {
     numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// Text that is safe between tags and in attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            other => out.push(other),
-        }
-    }
-    out
-}
-
-/// A line's strokes. The rasteriser begins its dashes anew at every point, so on a curve of many points they would run together.
+/// Strokes of a dashed line. The rasteriser restarts its dashes at every point, so on a curve of
+/// many points they would run together.
 fn dashed(points: &[(f64, f64)], dashes: &[f64]) -> Vec<Vec<(f64, f64)>> {
     let Some(&first) = dashes.first() else { return vec![points.to_vec()] };
     let (mut strokes, mut stroke) = (Vec::new(), points.first().map_or(Vec::new(), |&point| vec![point]));
@@ -278,9 +245,9 @@ mod tests {
 
     #[test]
     fn names_cannot_break_out_of_the_page() {
-        let mut page = Page::new(10.0, 10.0);
-        page.text((1.0, 1.0), "<script>\"&", 9, Anchor::Start);
-        let svg = page.svg("a\"b", Ground::White);
+        let mut canvas = Canvas::new(10.0, 10.0);
+        canvas.text((1.0, 1.0), "<script>\"&", 9, TextAnchor::Start);
+        let svg = canvas.svg("a\"b", Background::White).into_string();
         assert!(svg.contains("&lt;script&gt;&quot;&amp;") && svg.contains("aria-label=\"a&quot;b\""), "{svg}");
     }
 }

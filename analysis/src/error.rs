@@ -1,25 +1,25 @@
-//! What can go wrong when reading runs or drawing them.
+//! Errors of reading runs and drawing them.
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Runs that could not be read or drawn.
+/// Runs that could not be read, compared or drawn.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AnalysisError {
     /// None of the given folders holds a run.
     #[error("no run folder (one with a metrics.jsonl) below {}", paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
     NoRuns {
-        /// Where it was looked for.
+        /// The folders.
         paths: Vec<PathBuf>,
     },
-    /// The runs hold no such metric.
+    /// No run logged the metric.
     #[error("no run logged `{metric}`; logged were: {}", known.join(", "))]
     NoSuchMetric {
-        /// What was asked for.
+        /// The metric.
         metric: String,
-        /// What the runs hold.
+        /// Metrics that the runs logged.
         known: Vec<String>,
     },
     /// Another program's file has no such column or tag.
@@ -27,38 +27,38 @@ pub enum AnalysisError {
     NoSuchColumn {
         /// The file or its folder.
         path: PathBuf,
-        /// What was asked for.
+        /// The column or tag.
         wanted: String,
-        /// What there is.
+        /// Those that the file has.
         known: Vec<String>,
     },
-    /// A folder that holds nothing of another program's.
-    #[error("{}: no CSV table and no TensorBoard event file is in it", path.display())]
+    /// A folder without files of another program.
+    #[error("{}: the folder holds neither a CSV table nor a TensorBoard event file", path.display())]
     NoPeerRuns {
         /// The folder.
         path: PathBuf,
     },
-    /// Runs that cannot be compared as asked.
+    /// Options that do not fit the runs.
     #[error("{0}")]
     Request(String),
     /// A run folder that cannot be read.
     #[error(transparent)]
     Logbook(#[from] liprl_logbook::LogbookError),
-    /// Scores that cannot be summed up.
+    /// Scores that cannot be aggregated or compared.
     #[error(transparent)]
     Scores(#[from] crate::ScoresError),
     /// A picture format that cannot be written.
     #[error("{}: a figure's file name ends in .png or .svg", path.display())]
     UnknownFormat {
-        /// The file asked for.
+        /// The file.
         path: PathBuf,
     },
     /// The drawing library failed.
     #[error("{}: drawing failed: {problem}", path.display())]
     Drawing {
-        /// The file asked for.
+        /// The file.
         path: PathBuf,
-        /// The library's own words.
+        /// Message of the library.
         problem: String,
     },
     /// A file could not be read or written.

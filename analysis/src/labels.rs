@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::{Band, Panel, ReferenceLine};
 
-/// What line and band are, and what was done to the runs before.
+/// Caption of a figure: the meaning of line and band, smoothing and interpolation.
 pub(crate) fn caption(panels: &[Panel], band: Band, smooth: usize) -> String {
     let curves = || panels.iter().flat_map(|panel| &panel.curves).map(|(_, curve)| curve);
     let mut parts =
@@ -19,7 +19,7 @@ pub(crate) fn caption(panels: &[Panel], band: Band, smooth: usize) -> String {
     parts.join("; ")
 }
 
-/// The lines of one task: those for all, and those with its name before a colon.
+/// Reference lines of one task: those for all tasks, and those with its name before a colon.
 pub(crate) fn references(
     lines: &[ReferenceLine],
     task: Option<&str>,
@@ -34,14 +34,14 @@ pub(crate) fn references(
     lines.iter().filter_map(for_task).collect()
 }
 
-/// The name of the deepest folder that holds all variants: usually the experiment.
+/// Name of the deepest folder that holds all variants: usually the experiment.
 pub(crate) fn title(folders: &[&Path]) -> String {
     let holds_all = |folder: &&Path| folders.iter().all(|other| other.parent().is_some_and(|p| p.starts_with(folder)));
     let common = folders.first().and_then(|first| first.ancestors().find(holds_all));
     common.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The shortest tails of the variants' paths that tell apart those of one task.
+/// Names of variants: the shortest tails of their paths that tell apart those of one task.
 pub(crate) fn labels(keys: &[(Option<&str>, &Path)]) -> Vec<String> {
     let parts: Vec<Vec<String>> = keys
         .iter()

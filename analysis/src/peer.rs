@@ -1,4 +1,5 @@
-//! Runs of other programs: TensorBoard event files, and CSV tables such as Stable-Baselines3's `progress.csv`.
+//! Runs of other programs: TensorBoard event files, and CSV tables such as `progress.csv` of
+//! Stable-Baselines3.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
@@ -10,7 +11,8 @@ use liprl_logbook::tensorboard::read_scalars;
 
 use crate::{AnalysisError, Run, Warning};
 
-/// Names under which other programs log what an evaluation, or else training, returned; the first that is there is drawn.
+/// Names of returns in other programs' logs, evaluations before training. The first that a log has
+/// is drawn.
 const RETURNS: [&str; 6] = [
     "eval/return_mean",
     "eval/mean_reward",
@@ -19,19 +21,19 @@ const RETURNS: [&str; 6] = [
     "charts/episodic_return",
     "return",
 ];
-/// Names under which tables count environment steps.
+/// Names of the column of environment steps in other programs' tables.
 const STEPS: [&str; 6] = ["time/total_timesteps", "total_timesteps", "global_step", "env_steps", "timesteps", "step"];
 
 /// A curve of another program: `NAME=PATH[::METRIC[::STEP]]` on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Name in the legend. Several peers of one name are seeds of one curve.
+    /// Name in the legend. Peers of one name are seeds of one curve.
     pub name: String,
-    /// A CSV table, an event file, or a folder: every folder in it that holds such files is one run.
+    /// CSV table, event file, or a folder. Every folder in it with such files is one run.
     pub path: PathBuf,
     /// Column or tag. Default: the first known name of a return.
     pub metric: Option<String>,
-    /// A table's column of environment steps. Default: the first known name.
+    /// Column of environment steps in a table. Default: the first known name.
     pub step: Option<String>,
 }
 
@@ -53,7 +55,7 @@ impl FromStr for Peer {
 }
 
 impl Peer {
-    /// Its runs, and what was skipped.
+    /// Reads the runs, and names what was skipped.
     pub(crate) fn read(&self) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError> {
         let mut runs = Vec::new();
         let mut warnings = Vec::new();
@@ -78,7 +80,7 @@ impl Peer {
         Ok((runs, warnings))
     }
 
-    /// The files of each run, by the folder they are in.
+    /// Files of each run, by folder.
     fn files(&self) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>, AnalysisError> {
         if !fs::metadata(&self.path)?.is_dir() {
             return Ok(BTreeMap::from([(self.path.clone(), vec![self.path.clone()])]));
@@ -97,7 +99,7 @@ impl Peer {
             }
         }
         for files in found.values_mut() {
-            // A run that logs both ways is read once.
+            // A run with both kinds of logs is read once.
             if files.iter().any(|file| is_table(file)) {
                 files.retain(|file| is_table(file));
             }
@@ -106,11 +108,12 @@ impl Peer {
         if found.is_empty() { Err(AnalysisError::NoPeerRuns { path: self.path.clone() }) } else { Ok(found) }
     }
 
+    /// The name asked for, else the first usual one that the file has.
     fn chosen<'a>(&self, names: impl Fn(&str) -> bool, own: Option<&'a str>, usual: &[&'a str]) -> Option<&'a str> {
         own.or_else(|| usual.iter().copied().find(|name| names(name)))
     }
 
-    fn events(&self, path: &Path) -> Result<Read, AnalysisError> {
+    fn events(&self, path: &Path) -> Result<PeerLog, AnalysisError> {
         let found = read_scalars(path, |_| true)?;
         let warnings = found.fault.map(|problem| Warning::File { path: path.to_path_buf(), problem });
         let tag = self.chosen(|name| found.series.contains_key(name), self.metric.as_deref(), &RETURNS);
@@ -119,12 +122,12 @@ impl Peer {
         Ok((points, found.series.into_keys().collect(), warnings.into_iter().collect()))
     }
 
-    fn table(&self, path: &Path) -> Result<Read, AnalysisError> {
+    fn table(&self, path: &Path) -> Result<PeerLog, AnalysisError> {
         let mut lines = BufReader::new(fs::File::open(path)?).lines().enumerate();
         let mut header = Vec::new();
         for (_, line) in lines.by_ref() {
             let line = line?;
-            // Stable-Baselines3's monitor files begin with a comment.
+            // Monitor files of Stable-Baselines3 begin with a comment.
             if !line.starts_with('#') {
                 header = cells(line.trim_start_matches('\u{feff}')).unwrap_or_default();
                 break;
@@ -149,7 +152,7 @@ impl Peer {
             let number = |cell: usize| row.as_ref().map(|row| row[cell].trim().parse::<f64>());
             match (number(step), number(metric)) {
                 (Some(Ok(step)), Some(Ok(value))) if step >= 0.0 => points.push((step as u64, value)),
-                // Programs that log some columns less often leave their cells empty.
+                // Programs leave the cells of columns that they log less often empty.
                 (Some(_), Some(_))
                     if row.as_ref().is_some_and(|row| row[step].trim().is_empty() || row[metric].trim().is_empty()) => {
                 }
@@ -160,14 +163,14 @@ impl Peer {
     }
 }
 
-/// Points, every name there is, and what was skipped.
-type Read = (Vec<(u64, f64)>, Vec<String>, Vec<Warning>);
+/// Points of a file, the names of all its columns or tags, and what was skipped.
+type PeerLog = (Vec<(u64, f64)>, Vec<String>, Vec<Warning>);
 
 fn is_table(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
 }
 
-/// The cells of a line, as RFC 4180 quotes them; none where a quote is left open.
+/// Cells of a line, quoted as in RFC 4180; `None` if a quote stays open.
 fn cells(line: &str) -> Option<Vec<String>> {
     let mut row = vec![String::new()];
     let mut quoted = false;

@@ -1,4 +1,4 @@
-//! `liprl plot`: from run folders to a picture and its numbers.
+//! `liprl plot`: learning curves of run folders, as a picture and as numbers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,18 +12,19 @@ use rayon::prelude::*;
 use crate::labels::{caption, labels, references, title};
 use crate::{AnalysisError, Band, Curve, Figure, Panel, Peer, PictureFormat, ReferenceLine, Run, Warning, find_runs};
 
-/// What to draw.
+/// Options of a plot.
 #[derive(Clone, Debug)]
 pub struct PlotOptions {
-    /// Run folders, or folders around them. Each folder of `seed-<n>`, and each run of another name, makes a curve.
+    /// Run folders, or folders around them. Each folder of `seed-<n>` makes a curve, and so does
+    /// each run of another name.
     pub paths: Vec<PathBuf>,
     /// Curves of other programs.
     pub peers: Vec<Peer>,
-    /// The metric. Default `eval/return_mean`.
+    /// Metric. Default `eval/return_mean`.
     pub metric: String,
-    /// What line and band are.
+    /// Meaning of line and band.
     pub band: Band,
-    /// Points of each run that are averaged into one, the last ones. Default 1: not smoothed.
+    /// Number of a run's last points that are averaged. Default 1: not smoothed.
     pub smooth: usize,
     /// Horizontal lines; `TASK:NAME` is drawn for that task alone.
     pub references: Vec<ReferenceLine>,
@@ -42,23 +43,24 @@ impl Default for PlotOptions {
     }
 }
 
-/// What was drawn and what was skipped on the way.
+/// A drawn plot.
 #[derive(Clone, Debug)]
 pub struct PlotOutput {
     /// The picture.
     pub picture: PathBuf,
-    /// The numbers in it: task, variant, step, centre, low, high, seeds.
+    /// Its numbers as CSV: task, variant, step, centre, low, high, seeds.
     pub table: PathBuf,
     /// The curves.
     pub figure: Figure,
-    /// Lines that could not be read.
+    /// What was skipped while reading.
     pub warnings: Vec<Warning>,
 }
 
-/// Draws learning curves into `out` (.png or .svg), a panel for each task, and writes their numbers to a .csv beside it.
+/// Draws learning curves into `out` (.png or .svg), a panel for each task. Writes their numbers to
+/// a .csv beside it.
 ///
 /// # Errors
-/// When there are no runs, none logged the metric, a file cannot be read or the picture not written.
+/// If there are no runs, no run logged the metric, a file cannot be read, or one cannot be written.
 pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotOutput, AnalysisError> {
     PictureFormat::of(out)?;
     let (runs, warnings) = read(options)?;
@@ -70,7 +72,7 @@ pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotOutput, AnalysisErr
         let known = Run::names(&runs)?.into_iter().collect();
         return Err(AnalysisError::NoSuchMetric { metric: options.metric.clone(), known });
     }
-    let figure = figure(&variants, options)?;
+    let figure = figure(&variants, options);
     figure.write(out)?;
     let table = out.with_extension("csv");
     fs::write(&table, csv(&figure))?;
@@ -89,10 +91,10 @@ fn read(options: &PlotOptions) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError
         runs.extend(theirs);
         warnings.extend(skipped);
     }
-    // Other programs' logs do not say their task.
+    // The logs of other programs do not name their task.
     let task = tasks.pop_first().flatten();
     if !options.peers.is_empty() && !tasks.is_empty() {
-        let problem = "other programs' curves do not say their task: draw them with runs of one task";
+        let problem = "other programs' curves do not name their task; draw them with runs of one task";
         return Err(AnalysisError::Request(problem.to_owned()));
     }
     if tasks.is_empty() {
@@ -101,10 +103,7 @@ fn read(options: &PlotOptions) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError
     Ok((runs, warnings))
 }
 
-fn figure(
-    variants: &BTreeMap<(Option<&str>, &Path), Vec<&Run>>,
-    options: &PlotOptions,
-) -> Result<Figure, AnalysisError> {
+fn figure(variants: &BTreeMap<(Option<&str>, &Path), Vec<&Run>>, options: &PlotOptions) -> Figure {
     let keys: Vec<(Option<&str>, &Path)> = variants.keys().copied().collect();
     let labels = labels(&keys);
     let names: BTreeSet<&String> = labels.iter().collect();
@@ -118,13 +117,12 @@ fn figure(
         });
         let curves: Vec<(usize, Curve)> = curves.collect();
         panels.push(Panel {
-            log_x: false,
             title: task.filter(|_| tasks.len() > 1).unwrap_or_default().to_owned(),
             y_label: options.metric.clone(),
-            log: false,
             from_zero: true,
             curves,
             references: references(&options.references, *task, &tasks),
+            ..Panel::default()
         });
     }
     let counts = |name: &str| {
@@ -140,7 +138,7 @@ fn figure(
     let title =
         [experiment.as_str(), task].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(": ");
     let caption = caption(&panels, options.band, options.smooth);
-    Ok(Figure { title, caption, x_label: String::new(), legend, panels })
+    Figure { title, caption, x_label: String::new(), legend, panels }
 }
 
 fn csv(figure: &Figure) -> String {

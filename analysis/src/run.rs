@@ -1,4 +1,4 @@
-//! Reads what `analysis` needs of run folders: one metric of each.
+//! Runs: one metric of each run folder.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,34 +11,35 @@ use rayon::prelude::*;
 
 use crate::AnalysisError;
 
-/// One run's folder and the series of one metric in it.
+/// A run with the series of one metric.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The run folder.
     pub folder: PathBuf,
-    /// The folder whose runs are summarised as one curve, see [`variant_folder`].
+    /// Folder whose runs are summarised as one curve, see [`variant_folder`].
     pub variant: PathBuf,
-    /// The environment, where the run says which.
+    /// Environment, if the run's config names it.
     pub task: Option<String>,
-    /// Environment step → value, the last line winning where a step was logged twice; values that were not finite are left out.
+    /// Environment step → value. Of a step that was logged twice the last line counts. Values that
+    /// are not finite are left out.
     pub series: BTreeMap<u64, f64>,
 }
 
 /// Something that was skipped while reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// A line of a log.
+    /// A damaged line of a log.
     Line {
         /// The file.
         path: PathBuf,
-        /// Line in it, from 1.
+        /// Number of the line, from 1.
         line: usize,
     },
     /// A file, or its rest.
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Reason.
         problem: String,
     },
 }
@@ -53,10 +54,10 @@ impl std::fmt::Display for Warning {
 }
 
 impl Run {
-    /// Reads one metric of the run in `folder`, and names the lines that had to be skipped.
+    /// Reads one metric of the run in `folder`, and names the lines that were skipped.
     ///
     /// # Errors
-    /// When a file cannot be read, or the folder is of a format this program does not know.
+    /// If a file cannot be read, or another version of the program wrote the folder.
     pub fn read(folder: &Path, metric: &str) -> Result<(Self, Vec<Warning>), AnalysisError> {
         check_format(folder)?;
         let path = folder.join(METRICS_FILE);
@@ -67,14 +68,14 @@ impl Run {
         Ok((Self { folder: folder.to_path_buf(), variant: variant_folder(folder), task, series }, warnings))
     }
 
-    /// Every metric the runs hold.
+    /// Names of all metrics that the runs logged.
     pub(crate) fn names(runs: &[Self]) -> Result<BTreeSet<String>, AnalysisError> {
         let each = runs.par_iter().map(|run| metric_names(run.folder.join(METRICS_FILE)));
         Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 }
 
-/// Refuses a folder of another format. One without provenance (a log by itself) is taken as it is.
+/// Rejects a folder of another format. A folder without provenance (a bare log) passes.
 pub(crate) fn check_format(folder: &Path) -> Result<(), AnalysisError> {
     if folder.join(PROVENANCE_FILE).exists() {
         RunFolder::open(folder)?;
@@ -82,25 +83,29 @@ pub(crate) fn check_format(folder: &Path) -> Result<(), AnalysisError> {
     Ok(())
 }
 
-/// The environment a run's config names.
+/// Environment that a run's config names.
 fn task(folder: &Path) -> Option<String> {
     let text = fs::read_to_string(folder.join(CONFIG_FILE)).ok()?;
     env_id(&serde_saphyr::from_str(&text).ok()?)
 }
 
-/// `env` of a config, or its `id`.
+/// Environment of a config: `env` itself, or its `id`.
 pub(crate) fn env_id(config: &serde_json::Value) -> Option<String> {
     let env = &config["env"];
     env.as_str().or_else(|| env["id"].as_str()).map(str::to_owned)
 }
 
-/// The folder around `seed-<n>`. A run of any other name is a variant by itself: its neighbours may be anything.
+/// Folder of the variant that a run belongs to: the one around `seed-<n>`. A run of another name is
+/// a variant of its own.
 pub fn variant_folder(folder: &Path) -> PathBuf {
     let is_seed = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("seed-"));
     folder.parent().filter(|_| is_seed).unwrap_or(folder).to_path_buf()
 }
 
-/// Every run folder at or below the given paths, in order of path.
+/// Run folders at or below the given paths, in order.
+///
+/// # Errors
+/// [`AnalysisError::NoRuns`] if there are none, and folders that cannot be read.
 pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalysisError> {
     let mut found = BTreeSet::new();
     let mut todo: Vec<PathBuf> = paths.to_vec();
@@ -111,7 +116,7 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalysisError> {
         }
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
-            // `file_type` does not follow links, so a link cannot lead round in a circle.
+            // `file_type` does not follow links, so the walk ends.
             let hidden = entry.file_name().to_string_lossy().starts_with('.');
             if entry.file_type()?.is_dir() && !hidden {
                 todo.push(entry.path());

@@ -1,7 +1,7 @@
-//! Scores of runs on tasks, and what sums them up.
+//! Scores of runs on tasks, and their aggregates.
 //!
-//! Every function here averages over two axes, and a matrix with its axes swapped would give intervals of no width
-//! without a complaint. So scores carry the names of their tasks, and a row is always one run.
+//! Every function here averages over two axes. A matrix with swapped axes would silently give
+//! intervals of no width, so scores carry the names of their tasks, and a row is always one run.
 //!
 //! | estimate | definition (Agarwal et al. 2021, `rliable/metrics.py`) |
 //! | --- | --- |
@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::stats;
 
-/// Scores that cannot be summed up.
+/// Scores that cannot be aggregated or compared.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ScoresError {
     /// A row of another length than the list of tasks.
@@ -28,18 +28,18 @@ pub enum ScoresError {
     Shape {
         /// The row, from 0.
         run: usize,
-        /// Scores in it.
+        /// Number of its scores.
         found: usize,
-        /// Tasks named.
+        /// Number of tasks.
         tasks: usize,
     },
-    /// A task without a run, or no task at all.
+    /// A task without a run, or an empty list of tasks.
     #[error("there are no scores{}", task.as_ref().map(|task| format!(" for task `{task}`")).unwrap_or_default())]
     Empty {
         /// The task.
         task: Option<String>,
     },
-    /// A score that is no number.
+    /// A score that is NaN or infinite.
     #[error("a score for task `{task}` is not finite")]
     NotFinite {
         /// The task.
@@ -61,7 +61,8 @@ pub enum ScoresError {
     },
 }
 
-/// What one method scored: for each task, by name, the scores of its runs. The numbers of runs may differ.
+/// Scores of one method: for each named task, one score a run. Tasks may differ in their number of
+/// runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     tasks: Vec<TaskScores>,
@@ -74,10 +75,10 @@ pub(crate) struct TaskScores {
 }
 
 impl Scores {
-    /// From the runs of each named task.
+    /// Scores from the runs of each named task.
     ///
     /// # Errors
-    /// When a task has no run, a score is not finite or a name comes twice.
+    /// If a task has no run, a score is not finite or a name comes twice.
     pub fn new(tasks: impl IntoIterator<Item = (String, Vec<f64>)>) -> Result<Self, ScoresError> {
         let tasks: Vec<TaskScores> = tasks.into_iter().map(|(name, runs)| TaskScores { name, runs }).collect();
         if tasks.is_empty() {
@@ -98,7 +99,7 @@ impl Scores {
         Ok(Self { tasks })
     }
 
-    /// From a matrix of runs × tasks: a row for each run, a column for each name.
+    /// Scores from a matrix of runs × tasks: a row for each run, a column for each name.
     ///
     /// # Errors
     /// [`ScoresError::Shape`] for a row of another length, and those of [`Scores::new`].
@@ -112,7 +113,7 @@ impl Scores {
         Self::new(tasks.iter().enumerate().map(|(index, task)| ((*task).to_owned(), column(index))))
     }
 
-    /// The tasks' names, in order.
+    /// Names of the tasks, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tasks.iter().map(|task| task.name.as_str())
     }
@@ -122,7 +123,7 @@ impl Scores {
         self.tasks.iter().flat_map(|task| task.runs.iter().copied())
     }
 
-    /// The fewest runs of any task.
+    /// Fewest runs of any task.
     pub fn runs(&self) -> usize {
         self.tasks.iter().map(|task| task.runs.len()).min().unwrap_or(0)
     }
@@ -139,8 +140,10 @@ impl Scores {
         self.tasks.iter().map(|task| stats::mean(&task.runs)).collect()
     }
 
+    /// Rejects scores of other tasks, or of the same in another order.
+    ///
     /// # Errors
-    /// [`ScoresError::Tasks`] unless both name the same tasks in the same order.
+    /// [`ScoresError::Tasks`].
     pub(crate) fn same_tasks(&self, other: &Self) -> Result<(), ScoresError> {
         let list = |scores: &Self| scores.names().collect::<Vec<_>>().join(", ");
         if self.names().eq(other.names()) {
@@ -151,7 +154,7 @@ impl Scores {
     }
 }
 
-/// What sums up scores in one number.
+/// Aggregate of scores in one number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Estimator {
     /// Mean over tasks of the mean over runs.
@@ -160,12 +163,12 @@ pub enum Estimator {
     Median,
     /// Mean of the middle half of all scores.
     InterquartileMean,
-    /// How far the scores, cut off above it, stay below this value on average.
+    /// Mean distance of the scores below this value; a score above it counts 0.
     OptimalityGap(f64),
 }
 
 impl Estimator {
-    /// The number.
+    /// Value for some scores.
     pub fn of(self, scores: &Scores) -> f64 {
         match self {
             Self::Mean => stats::mean(&scores.task_means()),
@@ -178,8 +181,8 @@ impl Estimator {
     }
 }
 
-/// How likely a random run of `ours` scores higher than one of `theirs` on the same task, averaged over tasks; ties count half.
-/// Both must be of the same tasks in the same order.
+/// Probability that a random run of `ours` scores higher than one of `theirs` on the same task,
+/// averaged over tasks. Ties count half. Both must be of the same tasks in the same order.
 pub fn probability_of_improvement(ours: &Scores, theirs: &Scores) -> f64 {
     let of_task = |(ours, theirs): (&TaskScores, &TaskScores)| {
         let wins = ours.runs.iter().map(|x| {
@@ -195,7 +198,7 @@ pub fn probability_of_improvement(ours: &Scores, theirs: &Scores) -> f64 {
     stats::mean(&ours.tasks.iter().zip(&theirs.tasks).map(of_task).collect::<Vec<_>>())
 }
 
-/// The share of all scores above each threshold.
+/// Share of all scores above each threshold.
 pub fn performance_profile(scores: &Scores, thresholds: &[f64]) -> Vec<f64> {
     let mut sorted: Vec<f64> = scores.flat().collect();
     sorted.sort_unstable_by(f64::total_cmp);

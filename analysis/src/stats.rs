@@ -1,15 +1,15 @@
 //! Estimators of plain values: mean, standard deviation, median, interquartile mean, quantiles.
 //!
-//! Definitions follow Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021), whose Python
-//! package `rliable` researchers compare with, and NumPy's defaults where that paper has none. Over runs *and* tasks
-//! they are in [`Estimator`](crate::Estimator).
+//! Definitions follow Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021),
+//! and its Python package `rliable`; for quantiles, NumPy's default.
+//! [`Estimator`](crate::Estimator) has them over runs and tasks.
 
 /// Arithmetic mean; NaN for no values.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Standard deviation with Bessel's correction; 0 for a single value, which says nothing about spread.
+/// Standard deviation with Bessel's correction; 0 for fewer than two values.
 pub fn std(values: &[f64]) -> f64 {
     if values.len() < 2 {
         return 0.0;
@@ -19,20 +19,21 @@ pub fn std(values: &[f64]) -> f64 {
     (squares / (values.len() - 1) as f64).sqrt()
 }
 
-/// The middle value, or the mean of the middle two; NaN for no values. Sorts `values`.
+/// Middle value, or the mean of the middle two; NaN for no values. Sorts `values`.
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     quantile(values, 0.5)
 }
 
-/// Interquartile mean: the mean after dropping ⌊n/4⌋ values at each end; NaN for no values. Sorts `values`.
+/// Interquartile mean: the mean after dropping ⌊n/4⌋ values at each end; NaN for no values. Sorts
+/// `values`.
 pub fn interquartile_mean(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let cut = values.len() / 4;
     mean(&values[cut..values.len() - cut])
 }
 
-/// Quantile by linear interpolation between order statistics (NumPy's default) of sorted values; NaN for no values.
+/// Quantile of sorted values, by linear interpolation between order statistics; NaN for no values.
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let position = q.clamp(0.0, 1.0) * last as f64;

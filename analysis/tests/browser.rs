@@ -1,4 +1,5 @@
-//! The report in a real browser. `cargo xtask test` runs it where Chromium is installed, and CI installs it.
+//! The report in a real browser. `cargo xtask test` runs it where Chromium is installed, and CI
+//! installs it.
 
 #![allow(
     clippy::unwrap_used,
@@ -46,7 +47,8 @@ fn visit(page: &Path, folder: &Path, dark: bool) -> Visit {
     let output = command.arg(format!("file://{}", page.display())).output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     let log = std::fs::read_to_string(&network).unwrap();
-    // A page's own requests carry an initiator; the browser's own, for updates, do not lead to these names.
+    // A page's own requests carry an initiator; the browser's own, for updates, do not lead to
+    // these names.
     let asked = log.split("\"url\":\"").skip(1).filter_map(|rest| rest.split('"').next());
     Visit {
         picture: std::fs::read(&picture).unwrap_or_else(|_| panic!("no screenshot: {words}")).len(),
@@ -70,11 +72,12 @@ fn opens_from_a_file_without_complaint_or_network() {
     std::fs::write(&blank, "<!doctype html><title>nothing</title>").unwrap();
     assert!(visit(&blank, root.path(), false).picture < 50_000, "an empty page is told from a full one");
 
-    // What this test looks for is seen where it is: a page with a fault and a picture from elsewhere.
+    // What this test looks for is seen where it is: a page with a fault and a picture from
+    // elsewhere.
     let text = std::fs::read_to_string(&page).unwrap();
     let policy = text.find("<meta http-equiv").unwrap();
     let (head, tail) = text.split_at(policy);
-    let tail = tail.split_once('\n').unwrap().1;
+    let tail = tail.split_once('>').unwrap().1;
     let open = root.path().join("open.html");
     let fault = "<script>console.error('fault')</script><img src=\"http://outside.invalid/x.png\">";
     std::fs::write(&open, format!("{head}{}", tail.replace("</body>", &format!("{fault}</body>")))).unwrap();

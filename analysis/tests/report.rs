@@ -17,7 +17,8 @@ fn says_what_was_asked_what_came_out_and_what_failed() {
     let written = report(&runs, &root.path().join("out"), &ReportOptions::default()).unwrap();
     let page = std::fs::read_to_string(&written.page).unwrap();
 
-    // Last values 10 11 12 13 14 without, 110 … 114 with the penalty: IQMs 12 and 112, every pair won.
+    // Last values 10 11 12 13 14 without, 110 … 114 with the penalty: IQMs 12 and 112, every pair
+    // won.
     assert!(
         written.answer.starts_with("penalty=10 against penalty=0: higher. Difference of interquartile means +100.0 [")
             && written.answer.contains("improvement 1.00 [1.00, 1.00], 5 and 5 runs"),
@@ -141,9 +142,10 @@ fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
         let written = report(&runs, root.path(), &with(score, from)).unwrap();
         (written.answer, std::fs::read_to_string(written.page).unwrap())
     };
-    // A run that ends at x has logged x/2, x + 1000, x: their mean is 5x/6 + 1000/3, and x + 500 from step 200 on. With the penalty x is 110 … 114: 426.67
-    // and 612 in the middle. Without it 10 … 14, but of 11 the line of step 200 is damaged, so 8.25 and 11 are its means and the middle
-    // three are those of 10, 12 and 13: 343.06 and 511.67.
+    // A run that ends at x has logged x/2, x + 1000, x: their mean is 5x/6 + 1000/3, and x + 500
+    // from step 200 on. With the penalty x is 110 … 114: 426.67 and 612 in the middle. Without it
+    // 10 … 14, but of 11 the line of step 200 is damaged, so 8.25 and 11 are its means and the
+    // middle three are those of 10, 12 and 13: 343.06 and 511.67.
     let (answer, page) = written(Score::Mean, 0);
     assert!(answer.contains("Difference of interquartile means +83.61"), "{answer}");
     assert!(page.contains("Compared by the mean <code>eval/return_mean</code>.") && page.contains("<td>426.7 ["));
@@ -154,7 +156,8 @@ fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
     assert!(answer.contains("means +100.0"), "{answer}");
     assert_eq!(page.matches("<td>112.0 [").count(), 3, "of the last point alone: final, mean and best are one");
 
-    // Up to step 200 a run has x/2 and x + 1000: 584 for x = 112, and for x = 10, 12 and 13 the mean of 3x/4 + 500 is 508.75.
+    // Up to step 200 a run has x/2 and x + 1000: 584 for x = 112, and for x = 10, 12 and 13 the
+    // mean of 3x/4 + 500 is 508.75.
     let options = ReportOptions { to: Some(200), ..with(Score::Mean, 0) };
     let answer = report(&runs, root.path(), &options).unwrap().answer;
     assert!(answer.contains("Difference of interquartile means +75.25"), "{answer}");
@@ -187,8 +190,9 @@ fn says_how_soon_a_value_was_reached_and_by_how_many() {
         assert!(std::fs::read_to_string(written.page).unwrap().contains("How soon"));
         written.answer.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
     };
-    // With the penalty 55, 55.5, 56, 56.5, 57 at step 100, when the clock says 100 s, and more than 1000 at 200: the middle three of 100, 100, 100, 200, 200
-    // have the mean 133.3. Without it, of one run the line of step 200 is damaged.
+    // With the penalty 55, 55.5, 56, 56.5, 57 at step 100, when the clock says 100 s, and more than
+    // 1000 at 200: the middle three of 100, 100, 100, 200, 200 have the mean 133.3. Without it, of
+    // one run the line of step 200 is damaged.
     assert_eq!(
         answer(56.0),
         [
@@ -219,13 +223,15 @@ fn every_table_takes_the_steps_asked_for() {
         let written = report(&runs, root.path(), &options).unwrap();
         (written.answer, std::fs::read_to_string(written.page).unwrap())
     };
-    // From step 200 on 1110 and more is the first value of all; the steepness without the penalty is the square of the step.
+    // From step 200 on 1110 and more is the first value of all; the steepness without the penalty
+    // is the square of the step.
     let (answer, page) = made(Some(200), None);
     let reached = "penalty=10 reached 56.00 from step 200 on in 5 of 5 runs after 200.0 [200.0, 200.0] steps";
     assert!(answer.contains(reached), "{answer}");
     assert!(page.contains("Until <code>eval/return_mean</code> from step 200 on was 56.00 or more"));
     assert!(page.contains("visited/q95</code></th><td>90000 ["));
-    // Up to step 200 three of 55, 55.5, 56, 56.5 and 57 at step 100 are high enough, and all values at 200.
+    // Up to step 200 three of 55, 55.5, 56, 56.5 and 57 at step 100 are high enough, and all values
+    // at 200.
     let (answer, page) = made(None, Some(200));
     assert!(answer.contains("penalty=10 reached 56.00 from step 0 to 200 in 5 of 5 runs after 133.3 ["), "{answer}");
     assert!(page.contains("Last value from step 0 to 200 of finished runs"));

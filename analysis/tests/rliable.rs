@@ -54,14 +54,16 @@ fn points_to_a_millionth_and_intervals_statistically() {
         let (x, y) = (matrix(runs_x, tasks, 0.2, 1), matrix(runs_y, tasks, 0.0, 2));
         let thresholds = [0.1, 0.4, 0.8, 1.2, 3.5];
         let theirs = rliable(&json!({"x": x, "y": y, "gamma": 1.0, "thresholds": thresholds, "resamples": RESAMPLES}));
-        // A second pair: the tasks' columns turned by one and doubled, against the other raised by one.
+        // A second pair: the tasks' columns turned by one and doubled, against the other raised by
+        // one.
         let turned = |row: &Vec<f64>| (0..tasks).map(|task| 2.0 * row[(task + tasks - 1) % tasks]).collect();
         let x_too: Vec<Vec<f64>> = x.iter().map(turned).collect();
         let y_too: Vec<Vec<f64>> = y.iter().map(|row| row.iter().map(|score| score + 1.0).collect()).collect();
         let second = [x_too, y_too].map(|rows| Scores::from_rows(&names[..tasks], &rows).unwrap());
         let (x, y) = (Scores::from_rows(&names[..tasks], &x).unwrap(), Scores::from_rows(&names[..tasks], &y).unwrap());
-        // Ends of percentile intervals jump between the few values that resampled estimates have, so theirs, from 1,000 resamples, has
-        // to lie between ours of a little more and a little less coverage: 4 standard errors of a 2.5 % tail.
+        // Ends of percentile intervals jump between the few values that resampled estimates have,
+        // so theirs, from 1,000 resamples, has to lie between ours of a little more and a little
+        // less coverage: 4 standard errors of a 2.5 % tail.
         let with = |coverage| Bootstrap { resamples: 20_000, coverage, ..Bootstrap::default() };
         let (wide, narrow) = (with(0.99), with(0.91));
         let agree = |name: &str, wide: ConfidenceInterval, narrow: ConfidenceInterval, theirs: &Value| {

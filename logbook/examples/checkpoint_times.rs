@@ -1,7 +1,9 @@
-//! How long checkpoints of a full replay buffer take: `cargo run --release -p liprl-logbook --example checkpoint_times -- EMPTY_FOLDER`.
+//! How long checkpoints of a full replay buffer take: `cargo run --release -p liprl-logbook
+//! --example checkpoint_times -- EMPTY_FOLDER`.
 //!
-//! The buffer is that of a million Hopper steps: 16 chunks of 65,536 rows of 105 bytes (two observations of 11 numbers, an action of 3, a
-//! reward, flags). Between two checkpoints, 50,000 steps apart, one or two chunks change.
+//! The buffer is that of a million Hopper steps: 16 chunks of 65,536 rows of 105 bytes (two
+//! observations of 11 numbers, an action of 3, a reward, flags). Between two checkpoints, 50,000
+//! steps apart, one or two chunks change.
 
 use std::error::Error;
 use std::io::Write;

@@ -1,11 +1,13 @@
-//! File operations that survive a kill or a power cut: everything is written beside its place, synced, then renamed into it.
+//! File operations that survive a kill or a power cut: everything is written beside its place,
+//! synced, then renamed into it.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use fs_err as fs;
 
-/// Replaces `path` by `bytes` in one step: a reader, or a kill at any instant, sees the old file or the new one, whole.
+/// Replaces `path` by `bytes` in one step: a reader, or a kill at any instant, sees the old file or
+/// the new one, whole.
 ///
 /// # Errors
 /// When the folder is missing or read-only or the disk is full; the old file is then untouched.
@@ -22,7 +24,8 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Writes a file that does not matter until something refers to it, and waits until it is on the disk.
+/// Writes a file that does not matter until something refers to it, and waits until it is on the
+/// disk.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::File::create(path)?;
     #[cfg(test)]
@@ -58,14 +61,16 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }
 }
 
-/// Makes renames and new names in a folder durable. Systems whose folders cannot be opened have no such call, and need none.
+/// Makes renames and new names in a folder durable. Systems whose folders cannot be opened have no
+/// such call, and need none.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     #[cfg(test)]
     fault::point()?;
     if cfg!(unix) { fs::File::open(path)?.sync_all() } else { Ok(()) }
 }
 
-/// A fuse for tests: after so many file operations every further one fails, as if the process had been killed there.
+/// A fuse for tests: after so many file operations every further one fails, as if the process had
+/// been killed there.
 #[cfg(test)]
 pub(crate) mod fault {
     use std::cell::Cell;

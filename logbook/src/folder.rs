@@ -22,8 +22,8 @@ pub const SUMMARY_FILE: &str = "summary.json";
 /// Holds `<process> on <host>` of the run's last writer; older programs wrote the process alone.
 const LOCK: &str = ".lock";
 
-/// One run's folder. Opened for writing it holds a lock, so that two programs never write one run; the lock ends with the process, however
-/// that ends.
+/// One run's folder. Opened for writing it holds a lock, so that two programs never write one run;
+/// the lock ends with the process, however that ends.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -31,10 +31,12 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run, with its config, provenance and a summary that says `running`. The folder appears complete, in one step.
+    /// Makes the folder of a new run, with its config, provenance and a summary that says
+    /// `running`. The folder appears complete, in one step.
     ///
     /// # Errors
-    /// [`LogbookError::NotEmpty`] when something is there already, [`LogbookError::Io`] when it cannot be written.
+    /// [`LogbookError::NotEmpty`] when something is there already, [`LogbookError::Io`] when it
+    /// cannot be written.
     pub fn create(path: impl AsRef<Path>, config_yaml: &str, provenance: &Provenance) -> Result<Self, LogbookError> {
         let path = std::path::absolute(path.as_ref())?;
         let path = fs::canonicalize(&path).unwrap_or(path);
@@ -70,7 +72,8 @@ impl RunFolder {
     /// Opens a run to read it; it may be running.
     ///
     /// # Errors
-    /// [`LogbookError::NotARunFolder`], or [`LogbookError::Format`] when another version of the program wrote it.
+    /// [`LogbookError::NotARunFolder`], or [`LogbookError::Format`] when another version of the
+    /// program wrote it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LogbookError> {
         let folder = Self { path: std::path::absolute(path.as_ref())?, _lock: None };
         folder.check_format()?;
@@ -170,8 +173,9 @@ impl RunFolder {
         write_json(&self.path.join(SUMMARY_FILE), summary)
     }
 
-    /// Whether the process that last wrote the run is known to be gone: it ran on this machine, and there is none of its number now. The
-    /// lock itself is not tried, because that could keep a writer from taking it.
+    /// Whether the process that last wrote the run is known to be gone: it ran on this machine, and
+    /// there is none of its number now. The lock itself is not tried, because that could keep a
+    /// writer from taking it.
     pub fn writer_is_gone(&self) -> bool {
         let holder = fs::read_to_string(self.path.join(LOCK)).unwrap_or_default();
         let here = host();

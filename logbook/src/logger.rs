@@ -1,4 +1,5 @@
-//! What a run says while it goes on: numbers, histograms, text and pictures, to `metrics.jsonl` and to TensorBoard.
+//! What a run says while it goes on: numbers, histograms, text and pictures, to `metrics.jsonl` and
+//! to TensorBoard.
 
 use std::collections::{HashMap, HashSet};
 use std::io::BufReader;
@@ -29,7 +30,8 @@ impl Default for LoggerOptions {
     }
 }
 
-/// How far the logs had come at a checkpoint; stored in it, so that a resumed run's logs go on from there. The default is the start.
+/// How far the logs had come at a checkpoint; stored in it, so that a resumed run's logs go on from
+/// there. The default is the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPosition {
     /// Bytes of `metrics.jsonl`.
@@ -58,7 +60,8 @@ pub enum HParam {
     Text(String),
 }
 
-/// Writes a run's logs. Nothing here fails: what cannot be written becomes a warning ([`Logger::take_warnings`]), once, and the run goes on.
+/// Writes a run's logs. Nothing here fails: what cannot be written becomes a warning
+/// ([`Logger::take_warnings`]), once, and the run goes on.
 #[derive(Debug)]
 pub struct Logger {
     metrics: Option<Sink>,
@@ -76,8 +79,9 @@ impl Logger {
         Self::open(folder, &LogPosition::default(), options, Vec::new())
     }
 
-    /// Goes on at `position`: what was logged after it is cut off, so that the logs come out as if the run had never been interrupted.
-    /// A run that was killed before its first checkpoint is resumed at the default position.
+    /// Goes on at `position`: what was logged after it is cut off, so that the logs come out as if
+    /// the run had never been interrupted. A run that was killed before its first checkpoint is
+    /// resumed at the default position.
     pub fn resume(folder: &RunFolder, position: &LogPosition, options: LoggerOptions) -> Self {
         let warnings = remove_later_event_files(folder.path(), position);
         Self::open(folder, position, options, warnings)
@@ -86,7 +90,8 @@ impl Logger {
     fn open(folder: &RunFolder, position: &LogPosition, options: LoggerOptions, mut warnings: Vec<String>) -> Self {
         let mut warn = |warning: Option<String>| warnings.extend(warning);
         let path = folder.metrics_path();
-        // Also a log that is turned off is cut: its entries after the checkpoint are of steps to be taken again.
+        // Also a log that is turned off is cut: its entries after the checkpoint are of steps to be
+        // taken again.
         let metrics = (options.metrics || path.exists())
             .then(|| reopened(&path, position.metrics_bytes, whole_lines, &mut warn))
             .flatten();
@@ -142,8 +147,9 @@ impl Logger {
         }
     }
 
-    /// Names the run's hyperparameters for TensorBoard's HPARAMS tab; once, before the first scalars. Runs that share a `group` must share
-    /// these too: the tab shows them as one row, with the mean of their metrics.
+    /// Names the run's hyperparameters for TensorBoard's HPARAMS tab; once, before the first
+    /// scalars. Runs that share a `group` must share these too: the tab shows them as one row, with
+    /// the mean of their metrics.
     pub fn hparams(&mut self, group: Option<&str>, hparams: &[(String, HParam)]) {
         let values: HashMap<String, WellKnown> = hparams
             .iter()
@@ -189,7 +195,8 @@ impl Logger {
         position
     }
 
-    /// What could not be written since the last call, for the user's eyes; each trouble is told once.
+    /// What could not be written since the last call, for the user's eyes; each trouble is told
+    /// once.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
@@ -201,7 +208,8 @@ impl Logger {
     }
 }
 
-/// Opens a log at `bytes`; where it is shorter than that, at the end of its last whole entry; where it is missing, as a new one.
+/// Opens a log at `bytes`; where it is shorter than that, at the end of its last whole entry; where
+/// it is missing, as a new one.
 fn reopened(
     path: &Path,
     bytes: u64,
@@ -244,7 +252,8 @@ fn new_event_file(folder: &Path, warn: &mut impl FnMut(Option<String>)) -> Optio
     free.map_err(|e| warn(Some(format!("{e}; the run goes on without TensorBoard")))).ok()
 }
 
-/// Event files this program began after the checkpoint belong to steps that will be taken again. The answer is what could not be removed.
+/// Event files this program began after the checkpoint belong to steps that will be taken again.
+/// The answer is what could not be removed.
 fn remove_later_event_files(folder: &Path, position: &LogPosition) -> Vec<String> {
     let kept = position.events.as_ref().map(|at| folder.join(&at.file));
     let ours = |path: &PathBuf| {

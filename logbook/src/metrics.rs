@@ -1,4 +1,5 @@
-//! `metrics.jsonl`: one JSON object per logging event, `{"step": …, "wall_s": …, "<name>": …}`. A number that is not finite is `null`.
+//! `metrics.jsonl`: one JSON object per logging event, `{"step": …, "wall_s": …, "<name>": …}`. A
+//! number that is not finite is `null`.
 
 mod event;
 
@@ -37,8 +38,8 @@ pub struct Series {
     pub damaged_lines: Vec<usize>,
 }
 
-/// Reads one metric out of a `metrics.jsonl`, line by line; events without it are passed over. A last line without its newline is one being
-/// written just now, and is left out silently.
+/// Reads one metric out of a `metrics.jsonl`, line by line; events without it are passed over. A
+/// last line without its newline is one being written just now, and is left out silently.
 ///
 /// # Errors
 /// When the file cannot be read. A line that is damaged is no error: see [`Series::damaged_lines`].
@@ -54,7 +55,8 @@ pub fn read_series(path: impl AsRef<Path>, metric: &str) -> std::io::Result<Seri
     Ok(series)
 }
 
-/// Reads every metric whose name is `wanted`, in one pass, as [`read_series`] does. The second part is the numbers, from 1, of damaged lines.
+/// Reads every metric whose name is `wanted`, in one pass, as [`read_series`] does. The second part
+/// is the numbers, from 1, of damaged lines.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -84,7 +86,8 @@ pub fn read_all_series(
 /// # Errors
 /// When the file cannot be read.
 pub fn metric_names(path: impl AsRef<Path>) -> std::io::Result<HashSet<String>> {
-    // Events of a kind name the same metrics in the same order, so the next name is mostly known to be known without a search.
+    // Events of a kind name the same metrics in the same order, so the next name is mostly known to
+    // be known without a search.
     let (names, next) = (RefCell::new(Vec::<String>::new()), Cell::new(0));
     let unknown = |name: &str| {
         let names = names.borrow();

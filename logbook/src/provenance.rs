@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 
-/// The run folder's layout that this program writes and reads, stored in `provenance.json`. It grows
-/// when an older program could no longer read a run.
+/// The run folder's layout that this program writes and reads, stored in `provenance.json`. It
+/// grows when an older program could no longer read a run.
 pub const FORMAT_VERSION: u64 = 1;
 
 /// Where a run comes from.
@@ -19,7 +19,8 @@ pub struct Provenance {
     pub format_version: u64,
     /// The program's version.
     pub program_version: String,
-    /// Commit of the source tree the program was built in, as it stood when the run started; none where there is no tree.
+    /// Commit of the source tree the program was built in, as it stood when the run started; none
+    /// where there is no tree.
     pub git_commit: Option<String>,
     /// Whether that tree had changes which are in no commit.
     pub git_dirty: Option<bool>,
@@ -46,8 +47,9 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Gathers what this process can know of itself. `program_version` is the caller's `env!("CARGO_PKG_VERSION")`, `source` its
-    /// `env!("CARGO_MANIFEST_DIR")`, `libraries` the names and versions of what it links, `threads` the run's libtorch threads.
+    /// Gathers what this process can know of itself. `program_version` is the caller's
+    /// `env!("CARGO_PKG_VERSION")`, `source` its `env!("CARGO_MANIFEST_DIR")`, `libraries` the
+    /// names and versions of what it links, `threads` the run's libtorch threads.
     pub fn collect(
         program_version: &str,
         source: impl AsRef<Path>,
@@ -75,7 +77,8 @@ impl Provenance {
     }
 }
 
-/// Git's answer about the tree at `source`; none without git, or when the tree is gone or is not the root of a repository.
+/// Git's answer about the tree at `source`; none without git, or when the tree is gone or is not
+/// the root of a repository.
 fn git(source: &Path, arguments: &[&str]) -> Option<String> {
     if !source.join(".git").exists() {
         return None;

@@ -1,4 +1,5 @@
-//! A buffered file that is only ever appended to, and whose failures are told once and cost nobody the run.
+//! A buffered file that is only ever appended to, and whose failures are told once and cost nobody
+//! the run.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -6,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 
-/// Flushed at the next write this long after the last flush, so that what can be seen from outside is never much older.
+/// Flushed at the next write this long after the last flush, so that what can be seen from outside
+/// is never much older.
 const FLUSH_AFTER: Duration = Duration::from_secs(5);
 /// Flushed at this size.
 const FLUSH_AT: usize = 64 * 1024;
@@ -28,7 +30,8 @@ pub(crate) struct Sink {
 #[derive(Debug, PartialEq)]
 enum State {
     Good,
-    /// The last write failed; entries wait in the buffer, and so many were lost for want of room in it.
+    /// The last write failed; entries wait in the buffer, and so many were lost for want of room in
+    /// it.
     Failing {
         lost: u64,
     },

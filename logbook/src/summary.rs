@@ -37,12 +37,12 @@ pub struct RunSummary {
     pub seconds: f64,
     /// Environment steps per second of that time.
     pub steps_per_second: f64,
-    /// Most memory the run's process has held at a time (resident set), in bytes; the most of all resumptions. None where the system does
-    /// not say, and in runs of older programs.
+    /// Most memory the run's process has held at a time (resident set), in bytes; the most of all
+    /// resumptions. None where the system does not say, and in runs of older programs.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
-    /// Numbers that the agent's optimisers move: weights and biases of policy, critics, rewards and models, without targets. None in runs of
-    /// older programs.
+    /// Numbers that the agent's optimisers move: weights and biases of policy, critics, rewards and
+    /// models, without targets. None in runs of older programs.
     #[serde(default)]
     pub parameters: Option<u64>,
 }

@@ -51,7 +51,8 @@ pub struct SweepReport {
     pub metric: String,
     /// The variant that the others are compared with.
     pub baseline: Option<String>,
-    /// What of a run's curve is compared: `last`, `best` or `mean`. An older file does not have it: the last.
+    /// What of a run's curve is compared: `last`, `best` or `mean`. An older file does not have it:
+    /// the last.
     #[serde(default)]
     pub score: Option<String>,
     /// Tables leave out what was logged before this step.
@@ -94,7 +95,8 @@ impl SweepLock {
     /// Reads a sweep folder's lock file; none if it has none.
     ///
     /// # Errors
-    /// [`LogbookError::Damaged`], or [`LogbookError::Format`] when another version of the program wrote it.
+    /// [`LogbookError::Damaged`], or [`LogbookError::Format`] when another version of the program
+    /// wrote it.
     pub fn read(folder: &Path) -> Result<Option<Self>, LogbookError> {
         let path = folder.join(FILE);
         let bytes = match fs::read(&path) {

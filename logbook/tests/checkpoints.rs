@@ -16,7 +16,8 @@ fn run(place: &tempfile::TempDir) -> RunFolder {
     RunFolder::create(place.path().join("run"), "", &provenance).unwrap()
 }
 
-/// A checkpoint of `step` whose learner is the step in words and whose one replay chunk has `version`.
+/// A checkpoint of `step` whose learner is the step in words and whose one replay chunk has
+/// `version`.
 fn save(checkpoints: &mut Checkpoints, step: u64, version: u64, keep: Keep) -> bool {
     let mut written = false;
     let mut writer = checkpoints.begin(step).unwrap();

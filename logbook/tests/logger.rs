@@ -42,7 +42,8 @@ fn events(run: &RunFolder) -> Vec<Vec<u8>> {
     assert_eq!(files.len(), 1, "{files:?}");
     let records: Result<Vec<_>, _> = Records::new(&fs::read(&files[0]).unwrap()[..]).collect();
     let records = records.unwrap();
-    // The wall time is field 1, a double, so it stands in bytes 1 to 9; a session's start and end repeat it in their metadata.
+    // The wall time is field 1, a double, so it stands in bytes 1 to 9; a session's start and end
+    // repeat it in their metadata.
     let without_clock = |r: Vec<u8>| if r.windows(7).any(|w| w == b"hparams") { Vec::new() } else { r[9..].to_vec() };
     records.into_iter().map(without_clock).collect()
 }

@@ -191,7 +191,8 @@ fn two_writers_in_one_second_have_two_files() {
     );
 }
 
-/// Event files of the other writers there are: TensorBoard's own messages, in both forms of a scalar.
+/// Event files of the other writers there are: TensorBoard's own messages, in both forms of a
+/// scalar.
 #[test]
 fn scalars_of_other_writers_are_read() {
     let place = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path, process::ExitCode};
 
 use liprl_agents::AgentError;
-use liprl_analysis::{Chart, ChartSeries, PictureFormat};
+use liprl_analysis::{Curve, Figure, PictureFormat};
 use liprl_control::certify::Network;
 use serde_json::{Value, json};
 
@@ -118,8 +118,8 @@ fn table(saved: &Saved, episodes: u32, rows: &[Row]) -> Result<String, std::fmt:
 }
 
 /// Return against ε, a curve for each kind, all from the undisturbed return at 0.
-fn chart(saved: &Saved, episodes: u32, rows: &[Row]) -> Chart {
-    let mut series: Vec<ChartSeries> = Vec::new();
+fn chart(saved: &Saved, episodes: u32, rows: &[Row]) -> Figure {
+    let mut series: Vec<(String, Vec<[f64; 4]>)> = Vec::new();
     let point = |epsilon: f64, summary: Summary| {
         let Summary { return_mean: mean, return_std: std, .. } = summary;
         [epsilon, mean, mean - std, mean + std]
@@ -127,23 +127,21 @@ fn chart(saved: &Saved, episodes: u32, rows: &[Row]) -> Chart {
     for row in &rows[1..] {
         let Some((kind, epsilon)) = row.disturbance else { continue };
         let label = kind.to_string();
-        if !series.iter().any(|one| one.label == label) {
-            series.push(ChartSeries { label: label.clone(), points: vec![point(0.0, rows[0].summary)] });
+        if !series.iter().any(|one| one.0 == label) {
+            series.push((label.clone(), vec![point(0.0, rows[0].summary)]));
         }
-        if let Some(one) = series.iter_mut().find(|one| one.label == label) {
-            one.points.push(point(epsilon, row.summary));
+        if let Some((_, points)) = series.iter_mut().find(|one| one.0 == label) {
+            points.push(point(epsilon, row.summary));
         }
     }
-    for one in &mut series {
-        one.points.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    for (_, points) in &mut series {
+        points.sort_by(|a, b| a[0].total_cmp(&b[0]));
     }
-    Chart {
+    Figure {
         title: format!("{} under falsified observations", saved.env.id),
         caption: format!("mean ± standard deviation of {episodes} episodes; {}", name(&saved.origin)),
         x_label: "ε (Euclidean norm, observation units)".to_owned(),
-        y_label: "return".to_owned(),
-        series,
-        references: Vec::new(),
+        ..Figure::single("return", series.into_iter().map(|(label, points)| Curve::of_points(label, points)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use liprl_analysis::{ConfidenceInterval, Curve, CurvePoint, Figure, Panel, ReferenceLine};
+use liprl_analysis::{ConfidenceInterval, Curve, Figure, Panel, ReferenceLine};
 use serde_json::{Value, json};
 
 use super::{Group, Tradeoff};
@@ -165,6 +165,5 @@ fn panel(y_label: &str) -> Panel {
 }
 
 fn curve(points: impl Iterator<Item = (f64, ConfidenceInterval)>) -> Curve {
-    let points = points.map(|(x, at)| CurvePoint { x, centre: at.value, low: at.low, high: at.high, seeds: 1 });
-    Curve { label: String::new(), points: points.collect(), seeds: 1, interpolated: false }
+    Curve::of_points("", points.map(|(x, at)| [x, at.value, at.low, at.high]))
 }

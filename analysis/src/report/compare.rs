@@ -18,8 +18,8 @@ pub(super) struct Comparison {
     pub(super) of: f64,
     /// Probability of improvement over the baseline.
     pub(super) improvement: ConfidenceInterval,
-    /// Mean difference of runs of the same seed, and the number of such pairs; `None` without a seed
-    /// that both have.
+    /// Mean difference of runs of the same seed, and the number of such pairs; `None` without a
+    /// seed that both have.
     pub(super) by_seed: Option<(ConfidenceInterval, usize)>,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The axes are read from the variants' names (`scale=10,spectral_norm=true`). The effect of going
 //! from one value of an axis to another is a mean over the settings of the other axes: of the
-//! difference of interquartile means, in every setting with finished runs of both values. Nothing is
-//! extrapolated: a combination that was left out, or that failed, takes its partner with it.
+//! difference of interquartile means, in every setting with finished runs of both values. Nothing
+//! is extrapolated: a combination that was left out, or that failed, takes its partner with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,7 +119,8 @@ fn axes<'a>(names: impl Iterator<Item = &'a String>) -> Axes {
         }
         let mut parts = name.split(',').peekable();
         while let Some(part) = parts.next() {
-            // A random point's number is always the last part, and a name from `variants:` the first.
+            // A random point's number is always the last part, and a name from `variants:` the
+            // first.
             let alone = if parts.peek().is_none() && is_point(part) { "point" } else { "variant" };
             let (axis, value) = part.split_once('=').unwrap_or((alone, part));
             axes.entry(axis.to_owned()).or_default().insert((*name).clone(), value.to_owned());
@@ -209,8 +210,8 @@ mod tests {
 
     #[test]
     fn named_variants_and_random_points_are_two_axes() {
-        // Two points of each variant, one variant named like a point. The variant gives 10, the second
-        // point 1, and both together 2 more.
+        // Two points of each variant, one variant named like a point. The variant gives 10, the
+        // second point 1, and both together 2 more.
         let of = of(
             &scores(&[
                 ("plain,r000", &[0.0; 3]),

@@ -1,8 +1,8 @@
 //! `liprl report`: the question of a sweep and the answer of its runs, as one page of HTML.
 //!
-//! [`plan`] reads the sweep's record and [`experiment`] its runs. [`findings`] draws the conclusions, from
-//! [`outcomes`], [`compare`], [`effects`] and [`reach`]. [`page`] writes them down. Only finished runs
-//! are compared; all others are listed with the reason.
+//! [`plan`] reads the sweep's record and [`experiment`] its runs. [`findings`] draws the
+//! conclusions, from [`outcomes`], [`compare`], [`effects`] and [`reach`]. [`page`] writes them
+//! down. Only finished runs are compared; all others are listed with the reason.
 
 mod compare;
 mod effects;
@@ -40,8 +40,8 @@ pub struct ReportOutput {
 /// Writes `report.html` about the runs below `sweep` into the folder `out`.
 ///
 /// # Errors
-/// If there are no runs, no run logged the metric within the steps asked for, the baseline is not one
-/// of the variants, or a file cannot be read or written.
+/// If there are no runs, no run logged the metric within the steps asked for, the baseline is not
+/// one of the variants, or a file cannot be read or written.
 pub fn report(sweep: &Path, out: &Path, options: &ReportOptions) -> Result<ReportOutput, AnalysisError> {
     let experiment = Experiment::read(sweep, options)?;
     let findings = Findings::of(&experiment, options)?;

@@ -50,7 +50,8 @@ pub struct ReportOptions {
     pub from: Option<u64>,
     /// Last step that counts in tables. Default: no limit.
     pub to: Option<u64>,
-    /// Target whose time is listed. Default: the sweep's, if the metric is the sweep's too, else none.
+    /// Target whose time is listed. Default: the sweep's, if the metric is the sweep's too, else
+    /// none.
     pub reach: Option<f64>,
     /// Horizontal lines in the curves.
     pub references: Vec<ReferenceLine>,

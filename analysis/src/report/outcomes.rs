@@ -60,7 +60,8 @@ pub(super) fn interquartile_mean(
     Ok(Some(bootstrap.estimate(&scores, Estimator::InterquartileMean)))
 }
 
-/// Scores of each variant. If `scaled`, 0 is the lowest and 1 the highest score of any run on a task.
+/// Scores of each variant. If `scaled`, 0 is the lowest and 1 the highest score of any run on a
+/// task.
 pub(super) fn scores(
     outcomes: &Outcomes,
     score: Score,

@@ -190,8 +190,8 @@ impl RunRecord {
     }
 }
 
-/// True for the `lipschitz/` metrics that are shown: one number for each quantity on visited states,
-/// and quantities that depend on no states.
+/// True for the `lipschitz/` metrics that are shown: one number for each quantity on visited
+/// states, and quantities that depend on no states.
 fn is_diagnostic(name: &str) -> bool {
     let spread = || ["/mean", "/q05", "/q50", "/max"].iter().any(|end| name.ends_with(end));
     let elsewhere = || ["/replay", "/expert", "/penalised/", "/spectral_norm/"].iter().any(|part| name.contains(part));

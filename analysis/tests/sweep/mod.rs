@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use liprl_logbook::{Logger, LoggerOptions, Provenance, RunFolder, RunSummary, Status};
 
-/// Two variants of five finished runs each; beside them a run that failed and one that was killed of the second, and one planned.
+/// Two variants of five finished runs each; beside them a run that failed and one that was killed
+/// of the second, and one planned.
 pub(crate) fn write(root: &Path) -> PathBuf {
     let sweep = root.join("penalty");
     for (scale, offset) in [(0, 0.0), (10, 100.0)] {

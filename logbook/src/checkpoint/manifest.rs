@@ -44,7 +44,8 @@ impl Manifest {
         Self { format_version: FORMAT_VERSION, step, parts, crc32c: 0 }
     }
 
-    /// The bytes of the file: always the same for the same contents, so that a changed space is found too.
+    /// The bytes of the file: always the same for the same contents, so that a changed space is
+    /// found too.
     pub(super) fn encode(&self) -> io::Result<Vec<u8>> {
         let mut sealed = Self { crc32c: 0, ..self.clone() };
         sealed.crc32c = crc32c::crc32c(&serde_json::to_vec_pretty(&sealed)?);

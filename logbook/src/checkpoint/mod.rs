@@ -1,5 +1,5 @@
-//! Checkpoints: complete learner states, of which a killed, cut off or corrupted newest one never costs more than the way back to the one
-//! before it.
+//! Checkpoints: complete learner states, of which a killed, cut off or corrupted newest one never
+//! costs more than the way back to the one before it.
 //!
 //! ```text
 //! checkpoints/
@@ -7,8 +7,8 @@
 //!   step_000100000/<part>
 //!   shared/<part>-v<version>.<n>   large parts that several checkpoints refer to: a replay buffer's chunks, written only when they changed
 //! ```
-//! A checkpoint is written into `.step_….tmp`, synced, and renamed: a folder named `step_…` is complete. A shared part is never changed
-//! once written, and removed when no manifest names it.
+//! A checkpoint is written into `.step_….tmp`, synced, and renamed: a folder named `step_…` is
+//! complete. A shared part is never changed once written, and removed when no manifest names it.
 
 mod layout;
 mod manifest;
@@ -25,7 +25,8 @@ pub use writer::{CheckpointWriter, Keep};
 #[derive(Debug)]
 pub struct Checkpoints {
     root: PathBuf,
-    /// The shared parts of the checkpoint this process resumed from, and those it wrote. What else lies on the disk may be damaged, or belong to steps that were given up.
+    /// The shared parts of the checkpoint this process resumed from, and those it wrote. What else
+    /// lies on the disk may be damaged, or belong to steps that were given up.
     known: SharedParts,
 }
 
@@ -44,7 +45,8 @@ impl Checkpoints {
         Self { root: folder.checkpoints_path(), known: SharedParts::new() }
     }
 
-    /// Starts a checkpoint of environment step `step`. Nothing counts before [`CheckpointWriter::commit`].
+    /// Starts a checkpoint of environment step `step`. Nothing counts before
+    /// [`CheckpointWriter::commit`].
     ///
     /// # Errors
     /// When the folder cannot be written, or the run folder is gone: it is not made anew.
@@ -52,10 +54,12 @@ impl Checkpoints {
         CheckpointWriter::begin(&self.root, &mut self.known, step)
     }
 
-    /// The newest checkpoint all of whose bytes are as they were written; `None` when none was ever committed.
+    /// The newest checkpoint all of whose bytes are as they were written; `None` when none was ever
+    /// committed.
     ///
     /// # Errors
-    /// [`LogbookError::NoValidCheckpoint`] when there are some and each is damaged, with the reasons.
+    /// [`LogbookError::NoValidCheckpoint`] when there are some and each is damaged, with the
+    /// reasons.
     pub fn latest_valid(&mut self) -> Result<Option<Recovered>, LogbookError> {
         let mut reasons = Vec::new();
         for (step, path) in committed(&self.root)?.into_iter().rev() {

@@ -10,7 +10,8 @@ use crate::{Provenance, RunSummary, Status};
 
 const KEEP: Keep = Keep { last: 2, best: None };
 
-/// The bytes a part has at a step; a chunk's depend on its version only. `life` tells the steps of a resumed run from those given up.
+/// The bytes a part has at a step; a chunk's depend on its version only. `life` tells the steps of
+/// a resumed run from those given up.
 fn learner(step: u64, life: &str) -> Vec<u8> {
     format!("learner of step {step}, {life}").into_bytes()
 }
@@ -23,7 +24,8 @@ fn new_run(place: &tempfile::TempDir) -> RunFolder {
     RunFolder::create(place.path().join("run"), "", &Provenance::collect("0", ".", &[], 1, None)).unwrap()
 }
 
-/// Chunk 0 never changes; chunk 1 does with each checkpoint, and takes the version of the step, or one more to replace that checkpoint.
+/// Chunk 0 never changes; chunk 1 does with each checkpoint, and takes the version of the step, or
+/// one more to replace that checkpoint.
 fn save(checkpoints: &mut Checkpoints, step: u64, life: &str) -> Result<(), LogbookError> {
     let mut writer = checkpoints.begin(step)?;
     writer.put("learner.safetensors", &learner(step, life))?;
@@ -48,8 +50,9 @@ fn listed(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// Saves `step` over checkpoints of 10 and 20, killed after every possible number of file operations; each time one of the two, old or new,
-/// is found whole, and a run that goes on from it leaves nothing of the accident behind.
+/// Saves `step` over checkpoints of 10 and 20, killed after every possible number of file
+/// operations; each time one of the two, old or new, is found whole, and a run that goes on from it
+/// leaves nothing of the accident behind.
 fn killed_everywhere(step: u64) {
     let mut killed_with = BTreeSet::new();
     for operations in 0.. {
@@ -198,7 +201,8 @@ fn when_all_are_damaged_each_is_named() {
     assert!(error.to_string().contains("step_000000020") && error.to_string().contains("replay-0-v1.0"), "{error}");
 }
 
-/// The damaged chunk has the version that the resumed run comes to again; it must not be taken for that one.
+/// The damaged chunk has the version that the resumed run comes to again; it must not be taken for
+/// that one.
 #[test]
 fn a_damaged_chunk_is_never_used_again() {
     let place = tempfile::tempdir().unwrap();

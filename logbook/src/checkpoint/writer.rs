@@ -18,7 +18,8 @@ pub struct Keep {
     pub best: Option<u64>,
 }
 
-/// A checkpoint being written. Dropped without [`CheckpointWriter::commit`] it leaves nothing behind.
+/// A checkpoint being written. Dropped without [`CheckpointWriter::commit`] it leaves nothing
+/// behind.
 #[derive(Debug)]
 pub struct CheckpointWriter<'a> {
     root: &'a Path,
@@ -47,7 +48,8 @@ impl<'a> CheckpointWriter<'a> {
     /// Adds a part that belongs to this checkpoint alone.
     ///
     /// # Errors
-    /// When the name was used or cannot be a file's (letters, digits, `.`, `-`, `_`, not first a dot), or the disk is full.
+    /// When the name was used or cannot be a file's (letters, digits, `.`, `-`, `_`, not first a
+    /// dot), or the disk is full.
     pub fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), LogbookError> {
         self.check_name(name)?;
         let Some(beside) = &self.beside else { return Ok(()) };
@@ -56,8 +58,8 @@ impl<'a> CheckpointWriter<'a> {
         Ok(())
     }
 
-    /// Adds a part that an earlier checkpoint of this run may hold already: `bytes` is called only when it holds none of this version.
-    /// The version has to change whenever the bytes do.
+    /// Adds a part that an earlier checkpoint of this run may hold already: `bytes` is called only
+    /// when it holds none of this version. The version has to change whenever the bytes do.
     ///
     /// # Errors
     /// As [`CheckpointWriter::put`].
@@ -84,8 +86,9 @@ impl<'a> CheckpointWriter<'a> {
         Ok(())
     }
 
-    /// Makes the checkpoint count, and removes those that `keep` does not name. Checkpoints of later steps go too: they belong to steps
-    /// that were given up when an earlier one was resumed from.
+    /// Makes the checkpoint count, and removes those that `keep` does not name. Checkpoints of
+    /// later steps go too: they belong to steps that were given up when an earlier one was resumed
+    /// from.
     ///
     /// # Errors
     /// When something cannot be written. The checkpoints of before are then still there.
@@ -110,7 +113,8 @@ impl<'a> CheckpointWriter<'a> {
         self.tidy(root, keep)
     }
 
-    /// Removes what is no longer wanted: first checkpoints, then the shared parts that none of the others names.
+    /// Removes what is no longer wanted: first checkpoints, then the shared parts that none of the
+    /// others names.
     fn tidy(&mut self, root: &Path, keep: Keep) -> Result<(), LogbookError> {
         let all = committed(root)?;
         // Of two of one step, one has been replaced by the other, which comes after it.

@@ -1,7 +1,8 @@
 //! One line of `metrics.jsonl`, read for the few metrics that are wanted.
 //!
-//! Lines as this program writes them (an object without blanks, plain names, numbers and nulls) are read by a scanner that
-//! only looks at what it passes over; anything else goes to `serde_json`, which decides whether it is JSON at all.
+//! Lines as this program writes them (an object without blanks, plain names, numbers and nulls) are
+//! read by a scanner that only looks at what it passes over; anything else goes to `serde_json`,
+//! which decides whether it is JSON at all.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -45,7 +46,8 @@ fn plain<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Event<'l>>
             return None;
         }
         let name_at = at + 2;
-        // A name ends at its quote; an escape, or a control character, which JSON does not allow, is for `serde_json`.
+        // A name ends at its quote; an escape, or a control character, which JSON does not allow,
+        // is for `serde_json`.
         let stops = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < b' ';
         let name_end = name_at + line[name_at..].iter().position(stops)?;
         if line.get(name_end..name_end + 2)? != b"\":" {
@@ -136,7 +138,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What the scanner takes, `serde_json` reads alike: step, time, and the values of names that hold an `a`.
+    /// What the scanner takes, `serde_json` reads alike: step, time, and the values of names that
+    /// hold an `a`.
     fn agrees(line: &[u8]) {
         let wanted = |name: &str| name.contains('a');
         // NaN equals nothing, but prints alike.
@@ -183,7 +186,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// A line with a byte changed, put in or taken out: as a kill, a full disk or an editor damages it.
+        /// A line with a byte changed, put in or taken out: as a kill, a full disk or an editor
+        /// damages it.
         #[test]
         fn a_damaged_line_is_judged_as_serde_judges_it(
             step in 0..10_000_u64,

@@ -5,7 +5,8 @@ use super::proto::Histogram;
 /// As many as TensorBoard itself makes.
 const BUCKETS: usize = 30;
 
-/// `numbers` in [`BUCKETS`] buckets of one width from the least to the greatest of them; those that are not finite are left out.
+/// `numbers` in [`BUCKETS`] buckets of one width from the least to the greatest of them; those that
+/// are not finite are left out.
 pub(super) fn of(numbers: &[f32]) -> Histogram {
     let finite = || numbers.iter().filter(|x| x.is_finite()).map(|&x| f64::from(x));
     let num = finite().count();

@@ -1,8 +1,9 @@
-//! TensorBoard's event files: what each kind of entry looks like in bytes, where a file's last whole entry ends, and the scalars in a
-//! file of any writer.
+//! TensorBoard's event files: what each kind of entry looks like in bytes, where a file's last
+//! whole entry ends, and the scalars in a file of any writer.
 //!
-//! Scalars, histograms and images take the first form the format had for them, because `EventAccumulator.Scalars()` and its siblings, which
-//! people's scripts use, read only that one; TensorBoard itself shows both alike. Text and hyperparameters exist as tensors only.
+//! Scalars, histograms and images take the first form the format had for them, because
+//! `EventAccumulator.Scalars()` and its siblings, which people's scripts use, read only that one;
+//! TensorBoard itself shows both alike. Text and hyperparameters exist as tensors only.
 
 mod histogram;
 mod proto;
@@ -63,8 +64,9 @@ pub(crate) fn image(wall_time: f64, step: u64, tag: &str, (width, height): (u32,
     summary(wall_time, step, vec![Value { tag: tag.to_owned(), image: Some(image), ..Value::default() }])
 }
 
-/// The start of a run in the HPARAMS tab. No experiment entry is written: TensorBoard then offers every metric, and the union of all runs'
-/// hyperparameters. Runs of one group are one row there, with the mean of their metrics; an empty name is a group of its own.
+/// The start of a run in the HPARAMS tab. No experiment entry is written: TensorBoard then offers
+/// every metric, and the union of all runs' hyperparameters. Runs of one group are one row there,
+/// with the mean of their metrics; an empty name is a group of its own.
 pub(crate) fn session_start(wall_time: f64, group: &str, hparams: HashMap<String, WellKnown>) -> Vec<u8> {
     let start = SessionStart { hparams, group_name: group.to_owned(), start_time_secs: wall_time };
     session(wall_time, "_hparams_/session_start_info", Hparams { version: 0, start: Some(start), end: None })

@@ -1,5 +1,6 @@
-//! The protocol-buffer messages of TensorBoard's event files that are needed here, by field number as in its `event.proto`,
-//! `summary.proto`, `tensor.proto` and the hparams plugin's `plugin_data.proto`.
+//! The protocol-buffer messages of TensorBoard's event files that are needed here, by field number
+//! as in its `event.proto`, `summary.proto`, `tensor.proto` and the hparams plugin's
+//! `plugin_data.proto`.
 
 use std::collections::HashMap;
 
@@ -63,7 +64,8 @@ pub(super) struct Image {
     pub(super) encoded: Vec<u8>,
 }
 
-/// Bucket `i` counts numbers in (`bucket_limit[i - 1]`, `bucket_limit[i]`], the first from `min` on.
+/// Bucket `i` counts numbers in (`bucket_limit[i - 1]`, `bucket_limit[i]`], the first from `min`
+/// on.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Histogram {
     #[prost(double, tag = "1")]

@@ -1,4 +1,5 @@
-//! The framing of event files (TFRecord): length, its checksum, the bytes, theirs; all little-endian, checksums CRC-32C, masked.
+//! The framing of event files (TFRecord): length, its checksum, the bytes, theirs; all
+//! little-endian, checksums CRC-32C, masked.
 
 use std::io::{self, Read};
 
@@ -20,7 +21,8 @@ pub(crate) fn framed(data: &[u8]) -> Vec<u8> {
     record
 }
 
-/// The format's way of storing a checksum, so that data holding checksums can be checked too: rotated right by 15 bits, plus a constant.
+/// The format's way of storing a checksum, so that data holding checksums can be checked too:
+/// rotated right by 15 bits, plus a constant.
 fn masked(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -116,7 +118,8 @@ mod tests {
 
     #[test]
     fn checksum_of_a_known_record() {
-        // CRC-32C of "123456789" is 0xe3069283 (RFC 3720); rotated and shifted by the constant in Python.
+        // CRC-32C of "123456789" is 0xe3069283 (RFC 3720); rotated and shifted by the constant in
+        // Python.
         assert_eq!(masked(b"123456789"), 0xc78a_b0e5);
     }
 

@@ -1,4 +1,5 @@
-//! Scalars out of event files, those of other writers too: TensorFlow's second form (a tensor with one number) beside the first.
+//! Scalars out of event files, those of other writers too: TensorFlow's second form (a tensor with
+//! one number) beside the first.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -15,14 +16,16 @@ use super::record::{RecordError, Records};
 pub struct EventScalars {
     /// Tag → its entries in the file's order: step, seconds since 1970, value.
     pub series: BTreeMap<String, Vec<(i64, f64, f64)>>,
-    /// Why the file's rest could not be read, where it could not. A file that ends within a record is being written and is no fault.
+    /// Why the file's rest could not be read, where it could not. A file that ends within a record
+    /// is being written and is no fault.
     pub fault: Option<String>,
 }
 
 /// Reads the scalars of one event file whose tags `wanted` names, record by record.
 ///
 /// # Errors
-/// When the file cannot be read. A damaged record ends the reading and is no error: see [`EventScalars::fault`].
+/// When the file cannot be read. A damaged record ends the reading and is no error: see
+/// [`EventScalars::fault`].
 pub fn read_scalars(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> std::io::Result<EventScalars> {
     let mut found = EventScalars::default();
     let mut records = Records::new(BufReader::with_capacity(64 * 1024, fs::File::open(path.as_ref())?));

@@ -1,6 +1,6 @@
 //! Elements that the sections share: tables, figures, and cells with intervals.
 
-use maud::{Markup, PreEscaped, Render, html};
+use maud::{Markup, Render, html};
 
 use super::super::wording::with_ends;
 use crate::{ConfidenceInterval, Figure};
@@ -65,7 +65,7 @@ pub(super) fn table<H: AsRef<str>, R: AsRef<[Cell]>>(caption: Markup, heads: &[H
 pub(super) fn figure(figure: &Figure, note: &str) -> Markup {
     html! {
         figure {
-            (PreEscaped(figure.inline_svg()))
+            (figure.inline_svg())
             figcaption.quiet { (note) }
         }
     }

@@ -12,7 +12,7 @@ use super::super::run_record::RunState;
 use super::super::wording::short;
 use super::elements::{Cell, figure, table};
 use crate::labels::{caption, references};
-use crate::{Band, Bootstrap, ConfidenceInterval, Curve, CurvePoint, Figure, Panel, Scores, stats};
+use crate::{Band, Bootstrap, Curve, Figure, Panel, Scores, stats};
 
 /// Thresholds of a performance profile.
 const THRESHOLDS: usize = 101;
@@ -134,15 +134,7 @@ pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &Re
     let curve = |(variant, scores): (&String, &Scores)| {
         let place = variants.iter().position(|name| name == variant).unwrap_or(0);
         let shares = bootstrap.profile(scores, &thresholds).into_iter().zip(&thresholds);
-        let point = |(share, tau): (ConfidenceInterval, &f64)| CurvePoint {
-            x: *tau,
-            centre: share.value,
-            low: share.low,
-            high: share.high,
-            seeds: scores.runs(),
-        };
-        let points = shares.map(point).collect();
-        (place, Curve { label: variant.clone(), points, seeds: scores.runs(), interpolated: false })
+        (place, Curve::of_points(variant, shares.map(|(share, tau)| [*tau, share.value, share.low, share.high])))
     };
     let panel = Panel {
         y_label: "share of runs above τ".to_owned(),
