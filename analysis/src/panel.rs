@@ -93,8 +93,7 @@ impl Panel {
     fn draw_references(&self, canvas: &mut Canvas, scale: &Scale) {
         let Frame { left, top, wide, high } = scale.frame;
         let usable = self.references.iter().filter(|line| scale.is_usable(line.y));
-        let mut references: Vec<(f64, &str)> =
-            usable.map(|line| (scale.y_of(line.y), line.label.as_str())).collect();
+        let mut references: Vec<(f64, &str)> = usable.map(|line| (scale.y_of(line.y), line.label.as_str())).collect();
         references.sort_by(|a, b| a.0.total_cmp(&b.0));
         // Points along the curves, and along the labels so far.
         let mut taken: Vec<(f64, f64)> = Vec::new();
