@@ -1,5 +1,5 @@
-//! How long checkpoints of a full replay buffer take: `cargo run --release -p liprl-logbook
-//! --example checkpoint_times -- EMPTY_FOLDER`.
+//! Times checkpoints of a full replay buffer: `cargo run --release -p liprl-logbook --example
+//! checkpoint_times -- EMPTY_FOLDER`.
 //!
 //! The buffer is that of a million Hopper steps: 16 chunks of 65,536 rows of 105 bytes (two
 //! observations of 11 numbers, an action of 3, a reward, flags). Between two checkpoints, 50,000

@@ -1,4 +1,4 @@
-//! Wall-clock time as the logs write it.
+//! Wall-clock time in the form that logs have.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ pub(crate) fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
-/// A moment given in seconds since 1970 as `2026-03-01T12:34:56Z`.
+/// Formats a time in seconds since 1970 as `2026-03-01T12:34:56Z`.
 pub(crate) fn utc(unix_seconds: f64) -> String {
     let seconds = unix_seconds.max(0.0) as u64;
     let (year, month, day) = civil(seconds / 86_400);

@@ -1,16 +1,16 @@
-//! File operations that survive a kill or a power cut: everything is written beside its place,
-//! synced, then renamed into it.
+//! File operations that survive a kill or a power cut: a file is written beside its place, synced,
+//! then renamed into it.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use fs_err as fs;
 
-/// Replaces `path` by `bytes` in one step: a reader, or a kill at any instant, sees the old file or
+/// Replaces `path` by `bytes` in one step. A reader, or a kill at any instant, sees the old file or
 /// the new one, whole.
 ///
 /// # Errors
-/// When the folder is missing or read-only or the disk is full; the old file is then untouched.
+/// If the folder is missing or read-only or the disk is full; the old file is then unchanged.
 pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
     let path = path.as_ref();
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -24,8 +24,8 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Writes a file that does not matter until something refers to it, and waits until it is on the
-/// disk.
+/// Writes a file and waits until it is on the disk. A kill may leave part of it, so nothing may
+/// refer to it before.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::File::create(path)?;
     #[cfg(test)]
@@ -61,16 +61,16 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }
 }
 
-/// Makes renames and new names in a folder durable. Systems whose folders cannot be opened have no
-/// such call, and need none.
+/// Makes renames and new names in a folder durable. Systems that cannot open folders lack this call
+/// and do not need it.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     #[cfg(test)]
     fault::point()?;
     if cfg!(unix) { fs::File::open(path)?.sync_all() } else { Ok(()) }
 }
 
-/// A fuse for tests: after so many file operations every further one fails, as if the process had
-/// been killed there.
+/// Faults for tests: after a number of file operations every further one fails, as if the process
+/// had been killed there.
 #[cfg(test)]
 pub(crate) mod fault {
     use std::cell::Cell;
@@ -80,7 +80,7 @@ pub(crate) mod fault {
         static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
     }
 
-    /// Lets `operations` more operations through on this thread; `None` takes the fuse out.
+    /// Lets `operations` more operations through on this thread; `None` removes the limit.
     pub(crate) fn set(operations: Option<usize>) {
         LEFT.set(operations);
     }

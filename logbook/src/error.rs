@@ -1,4 +1,4 @@
-//! What can go wrong with a run folder, each message naming the place and what to do.
+//! Errors of run folders. Each message names the place and the remedy.
 
 use std::path::PathBuf;
 
@@ -8,21 +8,21 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LogbookError {
-    /// A new run would overwrite something.
+    /// The folder of a new run is not empty.
     #[error("{}: the folder is not empty; resume the run that is in it, remove it, or choose another folder", .path.display())]
     NotEmpty {
-        /// The folder asked for.
+        /// The folder.
         path: PathBuf,
     },
-    /// The path holds no run.
+    /// The path is not a run folder.
     #[error("{}: not a run folder ({problem})", .path.display())]
     NotARunFolder {
-        /// The path asked for.
+        /// The path.
         path: PathBuf,
-        /// What is missing.
+        /// The missing part.
         problem: String,
     },
-    /// The folder was written by a program with another layout.
+    /// Another version of the program wrote the folder.
     #[error(
         "{}: written in run folder format {found} by liprl {program}, and this program reads format {supported}; use that version of liprl for it",
         .path.display()
@@ -30,46 +30,47 @@ pub enum LogbookError {
     Format {
         /// The folder.
         path: PathBuf,
-        /// The format it is in.
+        /// Its format.
         found: u64,
-        /// The program version that wrote it.
+        /// Version of the program that wrote it.
         program: String,
-        /// The format this program reads.
+        /// Format that this program reads.
         supported: u64,
     },
-    /// Another process is writing this run.
+    /// Another process writes this run.
     #[error("{}: process {holder} is writing this run; wait for it or stop it first", .path.display())]
     Locked {
         /// The folder.
         path: PathBuf,
-        /// The other process's id and host, as it wrote them down.
+        /// Id and host of the other process, from the lock.
         holder: String,
     },
-    /// A file does not hold what was written to it.
+    /// A file differs from what was written to it.
     #[error("{}: {problem}", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The difference.
         problem: String,
     },
-    /// There are checkpoints, and none of them is whole.
+    /// The run has checkpoints, all of them damaged.
     #[error("{}: no checkpoint can be used:\n  {}", .path.display(), .reasons.join("\n  "))]
     NoValidCheckpoint {
-        /// The folder of checkpoints.
+        /// Folder of the checkpoints.
         path: PathBuf,
-        /// Why each was refused, newest first.
+        /// Reason for each checkpoint, newest first.
         reasons: Vec<String>,
     },
-    /// A checkpoint has no part of this name, or a part was given a name that cannot be a file's.
+    /// A checkpoint lacks a part of this name, or a part was given a name that cannot be a file
+    /// name.
     #[error("checkpoint part `{name}`: {problem}")]
     BadPart {
-        /// The part.
+        /// Name of the part.
         name: String,
         /// Missing, given twice, or not a file name.
         problem: String,
     },
-    /// The file system refused something; the message names the file.
+    /// An operation of the file system failed; the message names the file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }

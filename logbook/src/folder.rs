@@ -1,4 +1,4 @@
-//! Making, opening and locking run folders.
+//! Creation, opening and locking of run folders.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
@@ -10,20 +10,21 @@ use crate::json::{read_json, write_json};
 use crate::provenance::{FORMAT_VERSION, host};
 use crate::{LogbookError, Provenance, RunSummary, clock, disk};
 
-/// The resolved config, below a run folder.
+/// Resolved config, below a run folder.
 pub const CONFIG_FILE: &str = "config.yaml";
-/// The metrics, below a run folder.
+/// Metrics, below a run folder.
 pub const METRICS_FILE: &str = "metrics.jsonl";
-/// The origin of a run, below its folder.
+/// Origin of a run, below its folder.
 pub const PROVENANCE_FILE: &str = "provenance.json";
-/// The state of a run, below its folder.
+/// State of a run, below its folder.
 pub const SUMMARY_FILE: &str = "summary.json";
 
-/// Holds `<process> on <host>` of the run's last writer; older programs wrote the process alone.
+/// Lock, below a run folder. It holds `<process> on <host>` of the last writer; older programs
+/// wrote the process alone.
 const LOCK: &str = ".lock";
 
-/// One run's folder. Opened for writing it holds a lock, so that two programs never write one run;
-/// the lock ends with the process, however that ends.
+/// Folder of one run. Opened for writing it holds a lock, so that two programs never write one run.
+/// The lock ends with the process, however that ends.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -31,12 +32,12 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run, with its config, provenance and a summary that says
-    /// `running`. The folder appears complete, in one step.
+    /// Creates the folder of a new run, with its config, provenance and a summary that says
+    /// `running`. The folder appears in one step, complete.
     ///
     /// # Errors
-    /// [`LogbookError::NotEmpty`] when something is there already, [`LogbookError::Io`] when it
-    /// cannot be written.
+    /// [`LogbookError::NotEmpty`] if something is there already, [`LogbookError::Io`] if it cannot
+    /// be written.
     pub fn create(path: impl AsRef<Path>, config_yaml: &str, provenance: &Provenance) -> Result<Self, LogbookError> {
         let path = std::path::absolute(path.as_ref())?;
         let path = fs::canonicalize(&path).unwrap_or(path);
@@ -69,10 +70,10 @@ impl RunFolder {
         Ok(Self { path, _lock: lock })
     }
 
-    /// Opens a run to read it; it may be running.
+    /// Opens a run for reading; it may be running.
     ///
     /// # Errors
-    /// [`LogbookError::NotARunFolder`], or [`LogbookError::Format`] when another version of the
+    /// [`LogbookError::NotARunFolder`], or [`LogbookError::Format`] if another version of the
     /// program wrote it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LogbookError> {
         let folder = Self { path: std::path::absolute(path.as_ref())?, _lock: None };
@@ -80,10 +81,11 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Opens a run to go on with it.
+    /// Opens a run for writing, to resume it.
     ///
     /// # Errors
-    /// Those of [`RunFolder::open`], and [`LogbookError::Locked`] while another process writes it.
+    /// Those of [`RunFolder::open`], and [`LogbookError::Locked`] while another process writes the
+    /// run.
     pub fn open_for_writing(path: impl AsRef<Path>) -> Result<Self, LogbookError> {
         let folder = Self::open(path)?;
         let lock = take_lock(&folder.path)?;
@@ -113,54 +115,54 @@ impl RunFolder {
         }
     }
 
-    /// The folder itself, as an absolute path.
+    /// Absolute path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// `config.yaml`.
+    /// Path of `config.yaml`.
     pub fn config_path(&self) -> PathBuf {
         self.path.join(CONFIG_FILE)
     }
 
-    /// `metrics.jsonl`.
+    /// Path of `metrics.jsonl`.
     pub fn metrics_path(&self) -> PathBuf {
         self.path.join(METRICS_FILE)
     }
 
-    /// `checkpoints/`, there from the first checkpoint on.
+    /// Path of `checkpoints/`, which exists from the first checkpoint on.
     pub fn checkpoints_path(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
 
-    /// The resolved config the run was started with.
+    /// Resolved config that the run was started with.
     ///
     /// # Errors
-    /// When the file is missing or is not UTF-8.
+    /// If the file is missing or is not UTF-8.
     pub fn config(&self) -> Result<String, LogbookError> {
         Ok(fs::read_to_string(self.config_path())?)
     }
 
-    /// Replaces the stored config, for a resumption that goes on with other settings (more steps).
+    /// Replaces the stored config, for a resumption with other settings (more steps).
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write_config(&self, config_yaml: &str) -> Result<(), LogbookError> {
         Ok(disk::write_atomic(self.config_path(), config_yaml.as_bytes())?)
     }
 
-    /// Where the run comes from.
+    /// Origin of the run.
     ///
     /// # Errors
-    /// When the file is missing or damaged.
+    /// If the file is missing or damaged.
     pub fn provenance(&self) -> Result<Provenance, LogbookError> {
         read_json(&self.path.join(PROVENANCE_FILE))
     }
 
-    /// How the run stands.
+    /// State of the run.
     ///
     /// # Errors
-    /// When the file is missing or damaged.
+    /// If the file is missing or damaged.
     pub fn summary(&self) -> Result<RunSummary, LogbookError> {
         read_json(&self.path.join(SUMMARY_FILE))
     }
@@ -168,20 +170,20 @@ impl RunFolder {
     /// Replaces the summary in one step.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write_summary(&self, summary: &RunSummary) -> Result<(), LogbookError> {
         write_json(&self.path.join(SUMMARY_FILE), summary)
     }
 
-    /// Whether the process that last wrote the run is known to be gone: it ran on this machine, and
-    /// there is none of its number now. The lock itself is not tried, because that could keep a
-    /// writer from taking it.
+    /// True if the last writer of the run is known to be gone: it ran on this machine, and no
+    /// process has its number now. The lock itself is not tried, because that could keep a writer
+    /// from taking it.
     pub fn writer_is_gone(&self) -> bool {
         let holder = fs::read_to_string(self.path.join(LOCK)).unwrap_or_default();
         let here = host();
         let (id, here) = match holder.trim().split_once(" on ") {
             Some((id, host)) => (id, host == here),
-            // Of a writer that did not say, the best guess is the machine that made the run.
+            // Older programs wrote no host; the machine that started the run is the best guess.
             None => (holder.trim(), self.provenance().is_ok_and(|made| made.host == here)),
         };
         let processes = Path::new("/proc");
@@ -189,10 +191,10 @@ impl RunFolder {
             && id.parse::<u32>().is_ok_and(|id| !processes.join(id.to_string()).exists())
     }
 
-    /// Appends a line to `run.log`, with the time before it.
+    /// Appends a line to `run.log`, after the time.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn append_log(&self, line: &str) -> Result<(), LogbookError> {
         let mut file = fs::OpenOptions::new().create(true).append(true).open(self.path.join("run.log"))?;
         let text = format!("{} {}\n", clock::utc(clock::unix_seconds()), line.replace('\n', "\n  "));
@@ -200,7 +202,7 @@ impl RunFolder {
     }
 }
 
-/// Writes a new run's files into `folder` and takes its lock.
+/// Writes the files of a new run into `folder` and takes its lock.
 fn fill(folder: &Path, config_yaml: &str, provenance: &Provenance) -> Result<Option<File>, LogbookError> {
     fs::create_dir(folder)?;
     let lock = take_lock(folder)?;
@@ -210,7 +212,7 @@ fn fill(folder: &Path, config_yaml: &str, provenance: &Provenance) -> Result<Opt
     Ok(lock)
 }
 
-/// Takes the folder's lock; `None` on file systems that know no locks.
+/// Takes the lock of a folder; `None` on file systems without locks.
 fn take_lock(folder: &Path) -> Result<Option<File>, LogbookError> {
     let path = folder.join(LOCK);
     let mut file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?.into_parts().0;

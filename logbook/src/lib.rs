@@ -1,5 +1,5 @@
-//! The run folder: what one training run leaves on disk, and how it is written so that a kill at
-//! any instant loses nothing that was saved.
+//! The run folder: the files of one training run, written so that a kill at any instant loses
+//! nothing that was saved.
 //!
 //! ```text
 //! runs/<experiment>/<variant>/seed-<n>/
@@ -12,9 +12,9 @@
 //!   run.log                plain lines, one per event of note
 //! ```
 //!
-//! Two rules shape it. A *checkpoint* or *summary* that cannot be written is an error, for the
-//! caller to judge. A *log* that cannot be written is a warning, reported once
-//! ([`Logger::take_warnings`]), and never stops a run.
+//! Two rules shape the crate. A *checkpoint* or *summary* that cannot be written is an error, which
+//! the caller judges. A *log* that cannot be written is a warning, reported once
+//! ([`Logger::take_warnings`]); it never stops a run.
 
 mod checkpoint;
 mod clock;

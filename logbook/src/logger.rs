@@ -1,5 +1,4 @@
-//! What a run says while it goes on: numbers, histograms, text and pictures, to `metrics.jsonl` and
-//! to TensorBoard.
+//! Logs of a run: numbers, histograms, text and pictures, in `metrics.jsonl` and for TensorBoard.
 
 use std::collections::{HashMap, HashSet};
 use std::io::BufReader;
@@ -12,15 +11,15 @@ use crate::sink::Sink;
 use crate::tensorboard::{self, Kind, Records, WellKnown};
 use crate::{RunFolder, Status, clock, metrics, provenance};
 
-/// Ends the names of this program's event files, so that a resumption touches no other's.
+/// End of the names of this program's event files. A resumption leaves all other files alone.
 const EVENT_SUFFIX: &str = ".liprl";
 
-/// Which logs are written. Turning one off changes nothing else.
+/// Choice of logs. Turning one off changes nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoggerOptions {
     /// `metrics.jsonl`.
     pub metrics: bool,
-    /// TensorBoard's event file.
+    /// Event file of TensorBoard.
     pub tensorboard: bool,
 }
 
@@ -30,22 +29,22 @@ impl Default for LoggerOptions {
     }
 }
 
-/// How far the logs had come at a checkpoint; stored in it, so that a resumed run's logs go on from
-/// there. The default is the start.
+/// Length of the logs at a checkpoint, stored in it. A resumed run appends there. The default is
+/// the start of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPosition {
     /// Bytes of `metrics.jsonl`.
     pub metrics_bytes: u64,
-    /// TensorBoard's file, once there is one.
+    /// Event file, once there is one.
     pub events: Option<EventPosition>,
 }
 
-/// How far an event file had come.
+/// Length of an event file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventPosition {
-    /// Its name within the run folder.
+    /// Name within the run folder.
     pub file: String,
-    /// Bytes of it.
+    /// Bytes.
     pub bytes: u64,
 }
 
@@ -60,28 +59,28 @@ pub enum HParam {
     Text(String),
 }
 
-/// Writes a run's logs. Nothing here fails: what cannot be written becomes a warning
+/// Writer of a run's logs. No method fails: an entry that cannot be written becomes a warning
 /// ([`Logger::take_warnings`]), once, and the run goes on.
 #[derive(Debug)]
 pub struct Logger {
     metrics: Option<Sink>,
     events: Option<Sink>,
-    /// Where a log that is not being written stands.
+    /// Position of a log that is turned off.
     resumed_at: LogPosition,
-    /// Names that have been warned about.
+    /// Names with a warning about values that are not finite.
     not_finite: HashSet<String>,
     warnings: Vec<String>,
 }
 
 impl Logger {
-    /// The logs of a new run.
+    /// Starts the logs of a new run.
     pub fn create(folder: &RunFolder, options: LoggerOptions) -> Self {
         Self::open(folder, &LogPosition::default(), options, Vec::new())
     }
 
-    /// Goes on at `position`: what was logged after it is cut off, so that the logs come out as if
-    /// the run had never been interrupted. A run that was killed before its first checkpoint is
-    /// resumed at the default position.
+    /// Resumes the logs at `position`. Later entries are cut off, so that the logs equal those of a
+    /// run without interruption. The default position suits a run that was killed before its first
+    /// checkpoint.
     pub fn resume(folder: &RunFolder, position: &LogPosition, options: LoggerOptions) -> Self {
         let warnings = remove_later_event_files(folder.path(), position);
         Self::open(folder, position, options, warnings)
@@ -90,8 +89,7 @@ impl Logger {
     fn open(folder: &RunFolder, position: &LogPosition, options: LoggerOptions, mut warnings: Vec<String>) -> Self {
         let mut warn = |warning: Option<String>| warnings.extend(warning);
         let path = folder.metrics_path();
-        // Also a log that is turned off is cut: its entries after the checkpoint are of steps to be
-        // taken again.
+        // A log that is turned off is cut too: the steps of its later entries are repeated.
         let metrics = (options.metrics || path.exists())
             .then(|| reopened(&path, position.metrics_bytes, whole_lines, &mut warn))
             .flatten();
@@ -112,7 +110,8 @@ impl Logger {
         }
     }
 
-    /// Logs numbers under their names at environment step `step`, `wall_s` seconds into the run.
+    /// Logs numbers by name at environment step `step`, `wall_s` seconds after the start of the
+    /// run.
     pub fn scalars(&mut self, step: u64, wall_s: f64, values: &[(&str, f64)]) {
         for (name, value) in values {
             if !value.is_finite() && self.not_finite.insert((*name).to_owned()) {
@@ -126,17 +125,17 @@ impl Logger {
         self.event(|now| tensorboard::scalars(now, step, values));
     }
 
-    /// Shows TensorBoard how `numbers` (weights, actions, Q values) are distributed.
+    /// Logs the distribution of `numbers` (weights, actions, Q values) for TensorBoard.
     pub fn histogram(&mut self, step: u64, name: &str, numbers: &[f32]) {
         self.event(|now| tensorboard::histogram(now, step, name, numbers));
     }
 
-    /// Shows TensorBoard a text, as Markdown.
+    /// Logs a text for TensorBoard, which renders it as Markdown.
     pub fn text(&mut self, step: u64, tag: &str, text: &str) {
         self.event(|now| tensorboard::text(now, step, tag, text));
     }
 
-    /// Shows TensorBoard a picture: `rgb` holds `height` rows of `width` pixels of three bytes.
+    /// Logs a picture for TensorBoard. `rgb` holds `height` rows of `width` pixels of three bytes.
     pub fn image(&mut self, step: u64, tag: &str, width: u32, height: u32, rgb: &[u8]) {
         if self.events.is_none() {
             return;
@@ -147,9 +146,9 @@ impl Logger {
         }
     }
 
-    /// Names the run's hyperparameters for TensorBoard's HPARAMS tab; once, before the first
-    /// scalars. Runs that share a `group` must share these too: the tab shows them as one row, with
-    /// the mean of their metrics.
+    /// Logs the hyperparameters for TensorBoard's HPARAMS tab: once, before the first scalars. Runs
+    /// of one `group` need equal hyperparameters. The tab shows them as one row, with the mean of
+    /// their metrics.
     pub fn hparams(&mut self, group: Option<&str>, hparams: &[(String, HParam)]) {
         let values: HashMap<String, WellKnown> = hparams
             .iter()
@@ -165,7 +164,7 @@ impl Logger {
         self.event(|now| tensorboard::session_start(now, group.unwrap_or_default(), values));
     }
 
-    /// Says in the HPARAMS tab how the run ended, and flushes. A stopped run has not ended.
+    /// Logs the end of the run for the HPARAMS tab, and flushes. A stopped run has not ended.
     pub fn finish(&mut self, status: &Status) {
         if matches!(status, Status::Done | Status::Failed { .. }) {
             self.event(|now| tensorboard::session_end(now, *status == Status::Done));
@@ -173,14 +172,14 @@ impl Logger {
         self.flush();
     }
 
-    /// Writes out what is buffered. Happens by itself every few seconds while something is logged.
+    /// Writes out the buffers. Logging does so by itself every few seconds.
     pub fn flush(&mut self) {
         for sink in [&mut self.metrics, &mut self.events].into_iter().flatten() {
             self.warnings.extend(sink.flush());
         }
     }
 
-    /// Brings both logs to the disk and says how far they are, for a checkpoint.
+    /// Syncs both logs to the disk and returns their lengths, for a checkpoint.
     pub fn position(&mut self) -> LogPosition {
         for sink in [&mut self.metrics, &mut self.events].into_iter().flatten() {
             self.warnings.extend(sink.sync());
@@ -195,8 +194,7 @@ impl Logger {
         position
     }
 
-    /// What could not be written since the last call, for the user's eyes; each trouble is told
-    /// once.
+    /// Warnings since the last call. Each problem is reported once.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
@@ -208,8 +206,8 @@ impl Logger {
     }
 }
 
-/// Opens a log at `bytes`; where it is shorter than that, at the end of its last whole entry; where
-/// it is missing, as a new one.
+/// Opens a log and cuts it to `bytes`. A shorter log is cut to its last whole entry, and a missing
+/// one is created.
 fn reopened(
     path: &Path,
     bytes: u64,
@@ -243,7 +241,7 @@ fn whole_records(path: &Path) -> std::io::Result<u64> {
     Ok(records.position())
 }
 
-/// Starts an event file under a name no other writer has.
+/// Creates an event file with a name that no other writer has.
 fn new_event_file(folder: &Path, warn: &mut impl FnMut(Option<String>)) -> Option<Sink> {
     let host = provenance::host().replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
     let stem = format!("events.out.tfevents.{:010}.{host}.{}", clock::unix_seconds() as u64, std::process::id());
@@ -252,8 +250,8 @@ fn new_event_file(folder: &Path, warn: &mut impl FnMut(Option<String>)) -> Optio
     free.map_err(|e| warn(Some(format!("{e}; the run goes on without TensorBoard")))).ok()
 }
 
-/// Event files this program began after the checkpoint belong to steps that will be taken again.
-/// The answer is what could not be removed.
+/// Removes the event files that this program began after the checkpoint, because their steps are
+/// repeated. Returns the failures.
 fn remove_later_event_files(folder: &Path, position: &LogPosition) -> Vec<String> {
     let kept = position.events.as_ref().map(|at| folder.join(&at.file));
     let ours = |path: &PathBuf| {

@@ -12,7 +12,7 @@ use fs_err as fs;
 
 use event::Event;
 
-/// One event as a line. `wall_s` is kept to the millisecond.
+/// A logging event as a line. `wall_s` is rounded to milliseconds.
 pub(crate) fn line(step: u64, wall_s: f64, values: &[(&str, f64)]) -> Vec<u8> {
     let mut object = serde_json::Map::with_capacity(values.len() + 2);
     object.insert("step".to_owned(), step.into());
@@ -25,24 +25,24 @@ pub(crate) fn line(step: u64, wall_s: f64, values: &[(&str, f64)]) -> Vec<u8> {
     line
 }
 
-/// One metric over a run.
+/// One metric of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Series {
     /// Environment steps.
     pub steps: Vec<u64>,
     /// Seconds since the run's start.
     pub wall_s: Vec<f64>,
-    /// The metric; NaN where it was not finite.
+    /// Values; NaN if they were not finite.
     pub values: Vec<f64>,
-    /// Numbers, from 1, of lines that could not be read and were skipped.
+    /// Numbers, from 1, of damaged lines, which were skipped.
     pub damaged_lines: Vec<usize>,
 }
 
-/// Reads one metric out of a `metrics.jsonl`, line by line; events without it are passed over. A
-/// last line without its newline is one being written just now, and is left out silently.
+/// Reads one metric from a `metrics.jsonl`, line by line, and skips events without it. A last line
+/// without its newline is still being written; it is skipped without a report.
 ///
 /// # Errors
-/// When the file cannot be read. A line that is damaged is no error: see [`Series::damaged_lines`].
+/// If the file cannot be read. Damaged lines are not errors, see [`Series::damaged_lines`].
 pub fn read_series(path: impl AsRef<Path>, metric: &str) -> std::io::Result<Series> {
     let mut series = Series::default();
     series.damaged_lines = read_lines(path.as_ref(), &|name| name == metric, &mut |event| {
@@ -55,11 +55,11 @@ pub fn read_series(path: impl AsRef<Path>, metric: &str) -> std::io::Result<Seri
     Ok(series)
 }
 
-/// Reads every metric whose name is `wanted`, in one pass, as [`read_series`] does. The second part
-/// is the numbers, from 1, of damaged lines.
+/// Reads every metric whose name is `wanted`, in one pass, as [`read_series`] does. The second
+/// value has the numbers, from 1, of damaged lines.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// If the file cannot be read.
 pub fn read_all_series(
     path: impl AsRef<Path>,
     wanted: impl Fn(&str) -> bool,
@@ -81,13 +81,13 @@ pub fn read_all_series(
     Ok((all, damaged))
 }
 
-/// The metrics a `metrics.jsonl` holds, in no order; damaged lines are passed over.
+/// Names of the metrics in a `metrics.jsonl`. Damaged lines are skipped.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// If the file cannot be read.
 pub fn metric_names(path: impl AsRef<Path>) -> std::io::Result<HashSet<String>> {
-    // Events of a kind name the same metrics in the same order, so the next name is mostly known to
-    // be known without a search.
+    // Events of one kind name the same metrics in one order, so the next name is usually found
+    // without a search.
     let (names, next) = (RefCell::new(Vec::<String>::new()), Cell::new(0));
     let unknown = |name: &str| {
         let names = names.borrow();
@@ -102,7 +102,7 @@ pub fn metric_names(path: impl AsRef<Path>) -> std::io::Result<HashSet<String>> 
     Ok(names.into_inner().into_iter().collect())
 }
 
-/// Hands every whole line's wanted values to `take`; the answer is the numbers of the damaged ones.
+/// Passes the wanted values of every whole line to `take`. Returns the numbers of damaged lines.
 fn read_lines(
     path: &Path,
     wanted: &dyn Fn(&str) -> bool,

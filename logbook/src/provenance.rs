@@ -1,4 +1,4 @@
-//! `provenance.json`: what made a run, so that it can be made again.
+//! `provenance.json`: the origin of a run, so that it can be repeated.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,46 +8,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 
-/// The run folder's layout that this program writes and reads, stored in `provenance.json`. It
-/// grows when an older program could no longer read a run.
+/// Layout of run folders that this program writes and reads, stored in `provenance.json`. It grows
+/// when an older program could no longer read a run.
 pub const FORMAT_VERSION: u64 = 1;
 
-/// Where a run comes from.
+/// Origin of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The run folder's layout, see [`FORMAT_VERSION`].
+    /// Layout of the run folder, see [`FORMAT_VERSION`].
     pub format_version: u64,
-    /// The program's version.
+    /// Version of the program.
     pub program_version: String,
-    /// Commit of the source tree the program was built in, as it stood when the run started; none
-    /// where there is no tree.
+    /// Commit of the source tree that the program was built in, at the start of the run; `None`
+    /// without a tree.
     pub git_commit: Option<String>,
-    /// Whether that tree had changes which are in no commit.
+    /// True if that tree had uncommitted changes.
     pub git_dirty: Option<bool>,
     /// `release` or `debug`.
     pub profile: String,
-    /// Name → version of the libraries results may depend on.
+    /// Name → version of the libraries that results may depend on.
     pub libraries: BTreeMap<String, String>,
     /// Operating system and architecture.
     pub platform: String,
-    /// The machine's name.
+    /// Name of the machine.
     pub host: String,
-    /// The processor's own name.
+    /// Model of the processor.
     pub cpu: String,
-    /// Cores this process may use.
+    /// Cores that this process may use.
     pub cores: usize,
-    /// The graphics card, on a run that uses one.
+    /// Graphics card, of a run that uses one.
     pub gpu: Option<String>,
     /// libtorch threads of the run.
     pub threads: usize,
-    /// The command line, one word each.
+    /// Command line, word by word.
     pub command_line: Vec<String>,
-    /// When the run started, UTC.
+    /// Start of the run, UTC.
     pub started: String,
 }
 
 impl Provenance {
-    /// Gathers what this process can know of itself. `program_version` is the caller's
+    /// Collects the facts about this process. `program_version` is the caller's
     /// `env!("CARGO_PKG_VERSION")`, `source` its `env!("CARGO_MANIFEST_DIR")`, `libraries` the
     /// names and versions of what it links, `threads` the run's libtorch threads.
     pub fn collect(
@@ -77,7 +77,7 @@ impl Provenance {
     }
 }
 
-/// Git's answer about the tree at `source`; none without git, or when the tree is gone or is not
+/// Git's answer about the tree at `source`; `None` without git, or if the tree is gone or is not
 /// the root of a repository.
 fn git(source: &Path, arguments: &[&str]) -> Option<String> {
     if !source.join(".git").exists() {
@@ -103,7 +103,7 @@ fn cpu() -> String {
         .map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
-/// The machine's name, as far as it can be told without asking the network.
+/// Name of the machine, as far as the system tells it without the network.
 pub(crate) fn host() -> String {
     fs_err::read_to_string("/proc/sys/kernel/hostname")
         .ok()

@@ -1,5 +1,4 @@
-//! A buffered file that is only ever appended to, and whose failures are told once and cost nobody
-//! the run.
+//! A buffered file that only grows. Its failures are reported once and never stop a run.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,20 +6,19 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 
-/// Flushed at the next write this long after the last flush, so that what can be seen from outside
-/// is never much older.
+/// Time after a flush until the next write flushes again, so that readers see recent entries.
 const FLUSH_AFTER: Duration = Duration::from_secs(5);
-/// Flushed at this size.
+/// Buffered bytes that cause a flush.
 const FLUSH_AT: usize = 64 * 1024;
-/// What waits for a full disk to get room again; beyond it, new entries are lost.
+/// Bytes that wait for room on a full disk; entries beyond them are lost.
 const WAIT_AT_MOST: usize = 8 * 1024 * 1024;
 
-/// See the module.
+/// A file under construction, see the module.
 #[derive(Debug)]
 pub(crate) struct Sink {
     path: PathBuf,
     file: fs::File,
-    /// Bytes that are in the file, whole.
+    /// Bytes of whole entries in the file.
     written: u64,
     buffer: Vec<u8>,
     flushed: Instant,
@@ -30,23 +28,22 @@ pub(crate) struct Sink {
 #[derive(Debug, PartialEq)]
 enum State {
     Good,
-    /// The last write failed; entries wait in the buffer, and so many were lost for want of room in
-    /// it.
+    /// The last write failed. Entries wait in the buffer; `lost` did not fit into it.
     Failing {
         lost: u64,
     },
-    /// The file is no longer where it was; nothing is written again.
+    /// The file was moved or removed; nothing is written again.
     Gone,
 }
 
 impl Sink {
-    /// Opens a new file.
+    /// Creates the file.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = fs::OpenOptions::new().append(true).create_new(true).open(path)?;
         Ok(Self::over(path, file, 0))
     }
 
-    /// Opens a file that is there and cuts it to `bytes`.
+    /// Opens an existing file and cuts it to `bytes`.
     pub(crate) fn reopen(path: &Path, bytes: u64) -> io::Result<Self> {
         let file = fs::OpenOptions::new().append(true).open(path)?;
         if file.metadata()?.len() != bytes {
@@ -60,17 +57,17 @@ impl Sink {
         Self { path, file, written, buffer: Vec::new(), flushed: Instant::now(), state: State::Good }
     }
 
-    /// Bytes that are safely in the file.
+    /// Bytes of whole entries in the file.
     pub(crate) fn written(&self) -> u64 {
         self.written
     }
 
-    /// The file's name within its folder.
+    /// Name of the file within its folder.
     pub(crate) fn file_name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Adds one entry; the answer is a warning to pass on.
+    /// Adds one entry. Returns a warning to pass on.
     pub(crate) fn append(&mut self, entry: &[u8]) -> Option<String> {
         match &mut self.state {
             State::Gone => return None,
@@ -81,7 +78,7 @@ impl Sink {
         if due { self.flush() } else { None }
     }
 
-    /// Writes out what waits; the answer is a warning to pass on.
+    /// Writes out the buffer. Returns a warning to pass on.
     pub(crate) fn flush(&mut self) -> Option<String> {
         if self.state == State::Gone {
             return None;
@@ -110,7 +107,7 @@ impl Sink {
                 }
             }
             Err(e) => {
-                // A torn entry would hide everything after it from readers.
+                // A torn entry would hide all later ones from readers.
                 let _ = self.file.set_len(self.written);
                 let first = self.state == State::Good;
                 if first {
@@ -121,7 +118,7 @@ impl Sink {
         }
     }
 
-    /// Flushes, and waits until all of it is on the disk.
+    /// Flushes and waits until the file is on the disk. Returns a warning to pass on.
     pub(crate) fn sync(&mut self) -> Option<String> {
         let warning = self.flush();
         if self.state == State::Good
@@ -144,7 +141,8 @@ impl Sink {
         self.file.write_all(&self.buffer)
     }
 
-    /// Whether the path still names the open file: writes to a removed file succeed, and are lost.
+    /// True if the path still names the open file. Writes to a removed file would succeed and be
+    /// lost.
     fn still_there(&self) -> bool {
         let Ok(at_path) = fs::metadata(&self.path) else { return false };
         #[cfg(unix)]

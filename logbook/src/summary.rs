@@ -1,28 +1,28 @@
-//! `summary.json`: how a run stands, rewritten whenever that changes.
+//! `summary.json`: the state of a run, rewritten at every change.
 
 use serde::{Deserialize, Serialize};
 
-/// How a run stands.
+/// State of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Status {
-    /// A process is at work, or was killed without a chance to say so.
+    /// A process is at work, or was killed.
     Running,
     /// All steps were taken.
     Done,
-    /// It cannot go on.
+    /// An error ended the run.
     Failed {
-        /// Why, in words for the user.
+        /// Reason, in words for the user.
         reason: String,
     },
-    /// A signal ended it after a checkpoint; it can be resumed.
+    /// A signal ended the run after a checkpoint, from which it can resume.
     Stopped,
 }
 
-/// What `summary.json` holds.
+/// Content of `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
-    /// How the run stands.
+    /// State of the run.
     #[serde(flatten)]
     pub status: Status,
     /// Environment steps taken.
@@ -31,23 +31,23 @@ pub struct RunSummary {
     pub final_return: Option<f64>,
     /// Highest mean return of any evaluation.
     pub best_return: Option<f64>,
-    /// The step of that evaluation.
+    /// Step of that evaluation.
     pub best_step: Option<u64>,
     /// Wall-clock seconds of work, over all resumptions.
     pub seconds: f64,
     /// Environment steps per second of that time.
     pub steps_per_second: f64,
-    /// Most memory the run's process has held at a time (resident set), in bytes; the most of all
-    /// resumptions. None where the system does not say, and in runs of older programs.
+    /// Peak memory of the run's process (resident set) over all resumptions, in bytes. `None` if
+    /// the system does not tell it, and in runs of older programs.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
-    /// Numbers that the agent's optimisers move: weights and biases of policy, critics, rewards and
-    /// models, without targets. None in runs of older programs.
+    /// Number of parameters that the agent's optimisers update: weights and biases of policy,
+    /// critics, rewards and models, without targets. `None` in runs of older programs.
     #[serde(default)]
     pub parameters: Option<u64>,
 }
 
-/// Most memory this process has held so far, in bytes: `VmHWM` of Linux's `/proc/self/status`.
+/// Peak memory of this process so far, in bytes: `VmHWM` of `/proc/self/status` on Linux.
 pub fn peak_memory_bytes() -> Option<u64> {
     let status = fs_err::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! `sweep.lock.json`: the runs a sweep consists of, written before the first of them starts.
+//! `sweep.lock.json`: the runs of a sweep, written before the first of them starts.
 //!
 //! ```text
 //! runs/<experiment>/
@@ -6,7 +6,7 @@
 //!   <variant>/seed-<n>/    a run folder each
 //!   .sweep/                the launchers' own: each run's config, who is doing it, what failed, Slurm's scripts
 //! ```
-//! How far the runs are is not in it: their own folders say that.
+//! The file does not say how far the runs are: their own folders do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,57 +18,57 @@ use serde_json::{Map, Value};
 use crate::LogbookError;
 use crate::json::write_json;
 
-/// The layout of `sweep.lock.json` this program writes and reads.
+/// Layout of `sweep.lock.json` that this program writes and reads.
 pub const SWEEP_FORMAT_VERSION: u64 = 1;
 
 const FILE: &str = "sweep.lock.json";
 
-/// What `sweep.lock.json` holds.
+/// Content of `sweep.lock.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepLock {
     /// See [`SWEEP_FORMAT_VERSION`].
     pub format_version: u64,
-    /// The experiment's name.
+    /// Name of the experiment.
     pub experiment: String,
-    /// The sweep file, as it was named on the command line.
+    /// Sweep file, as named on the command line.
     pub sweep_file: PathBuf,
-    /// What the sweep asks and how it is to be answered.
+    /// Question of the sweep, and the way to answer it.
     pub report: SweepReport,
-    /// The settings compared.
+    /// Variants compared.
     pub variants: Vec<SweepVariant>,
-    /// Every variant with every seed, in the order they are begun.
+    /// Every variant with every seed, in the order of their start.
     pub runs: Vec<SweepRun>,
 }
 
-/// What a sweep asks and how it is to be answered.
+/// Question of a sweep, and the way to answer it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepReport {
-    /// The question, in words.
+    /// Question, in words.
     pub question: Option<String>,
-    /// The figure's title.
+    /// Title of the figure.
     pub figure: Option<String>,
-    /// The metric compared.
+    /// Metric compared.
     pub metric: String,
-    /// The variant that the others are compared with.
+    /// Variant that the others are compared with.
     pub baseline: Option<String>,
-    /// What of a run's curve is compared: `last`, `best` or `mean`. An older file does not have it:
-    /// the last.
+    /// Number of a run's curve that is compared: `last`, `best` or `mean`. Older files lack it and
+    /// mean `last`.
     #[serde(default)]
     pub score: Option<String>,
-    /// Tables leave out what was logged before this step.
+    /// First step that counts in tables.
     #[serde(default)]
     pub from: u64,
-    /// How soon runs reach this value is listed.
+    /// Target whose time is listed.
     #[serde(default)]
     pub reach: Option<f64>,
 }
 
-/// One of the settings compared.
+/// One variant of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepVariant {
-    /// Its folder's name.
+    /// Name of its folder.
     pub name: String,
-    /// What it sets: dotted path → value.
+    /// Settings: dotted path → value.
     pub settings: Map<String, Value>,
 }
 
@@ -77,25 +77,25 @@ pub struct SweepVariant {
 pub struct SweepRun {
     /// Hash of its resolved config.
     pub id: String,
-    /// Its variant's name.
+    /// Name of its variant.
     pub variant: String,
-    /// Its seed.
+    /// Seed.
     pub seed: u64,
-    /// Its run folder, below the sweep's.
+    /// Run folder, below the sweep's.
     pub folder: PathBuf,
-    /// Environment steps it takes.
+    /// Environment steps of the run.
     pub steps: u64,
-    /// Threads it uses.
+    /// Threads of the run.
     pub threads: usize,
-    /// Whether the sweep file still names it. Runs are never taken out of the list.
+    /// True if the sweep file still names the run. Runs are never taken out of the list.
     pub active: bool,
 }
 
 impl SweepLock {
-    /// Reads a sweep folder's lock file; none if it has none.
+    /// Reads the lock file of a sweep's folder; `None` if there is none.
     ///
     /// # Errors
-    /// [`LogbookError::Damaged`], or [`LogbookError::Format`] when another version of the program
+    /// [`LogbookError::Damaged`], or [`LogbookError::Format`] if another version of the program
     /// wrote it.
     pub fn read(folder: &Path) -> Result<Option<Self>, LogbookError> {
         let path = folder.join(FILE);
@@ -122,7 +122,7 @@ impl SweepLock {
     /// Replaces the lock file in one step.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), LogbookError> {
         write_json(&folder.join(FILE), self)
     }

@@ -1,4 +1,4 @@
-//! Checkpoints as the training loop uses them.
+//! Checkpoints, used as the training loop does.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,8 +16,7 @@ fn run(place: &tempfile::TempDir) -> RunFolder {
     RunFolder::create(place.path().join("run"), "", &provenance).unwrap()
 }
 
-/// A checkpoint of `step` whose learner is the step in words and whose one replay chunk has
-/// `version`.
+/// Saves a checkpoint whose learner is the step in words and whose one replay chunk has `version`.
 fn save(checkpoints: &mut Checkpoints, step: u64, version: u64, keep: Keep) -> bool {
     let mut written = false;
     let mut writer = checkpoints.begin(step).unwrap();
@@ -32,7 +31,7 @@ fn save(checkpoints: &mut Checkpoints, step: u64, version: u64, keep: Keep) -> b
     written
 }
 
-/// The steps that `checkpoints/` has folders of.
+/// Steps of the folders in `checkpoints/`.
 fn steps(run: &RunFolder) -> Vec<u64> {
     let names = fs::read_dir(run.checkpoints_path()).unwrap().map(|entry| entry.unwrap().file_name());
     let step = |name: std::ffi::OsString| name.to_str()?.strip_prefix("step_")?.parse().ok();
@@ -41,7 +40,7 @@ fn steps(run: &RunFolder) -> Vec<u64> {
     steps
 }
 
-/// The version of a part in a checkpoint's manifest.
+/// Version of a part in a checkpoint's manifest.
 fn version(checkpoint: &Checkpoint, part: &str) -> Option<u64> {
     let text = fs::read_to_string(checkpoint.path().join("manifest.json")).unwrap();
     serde_json::from_str::<serde_json::Value>(&text).unwrap()["parts"][part]["version"].as_u64()

@@ -1,4 +1,4 @@
-//! Logs over interruptions, full disks and removed folders.
+//! Logs under interruptions, full disks and removed folders.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ fn event_files(run: &RunFolder) -> Vec<PathBuf> {
     names.filter(|p| p.file_name().unwrap().to_string_lossy().contains("tfevents")).collect()
 }
 
-/// The records of the run's one event file, without what depends on the clock.
+/// Records of the run's one event file, without times.
 fn events(run: &RunFolder) -> Vec<Vec<u8>> {
     let files = event_files(run);
     assert_eq!(files.len(), 1, "{files:?}");

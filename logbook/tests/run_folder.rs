@@ -1,4 +1,4 @@
-//! A run folder as its users see it: made, read, locked, refused.
+//! Run folders: created, read, locked, rejected.
 
 #![allow(
     clippy::unwrap_used,
@@ -77,8 +77,7 @@ fn one_writer_at_a_time() {
     }
     RunFolder::open(&path).unwrap();
     drop(first);
-    // A program that another test starts at this moment holds a copy of the lock from its fork to
-    // its exec.
+    // A program that another test starts now holds a copy of the lock from its fork to its exec.
     let deadline = Instant::now() + Duration::from_secs(60);
     while let Err(error) = RunFolder::open_for_writing(&path) {
         assert!(matches!(error, LogbookError::Locked { .. }) && Instant::now() < deadline, "{error}");
@@ -91,8 +90,8 @@ fn one_writer_at_a_time() {
 fn a_writer_is_looked_for_on_its_own_host() {
     let place = tempfile::tempdir().unwrap();
     let here = provenance().host;
-    // No process has a number as high as 4194305. An older program's lock has no host, and the
-    // run's first counts.
+    // No process has a number as high as 4194305. An older program's lock has no host; the run's
+    // first host counts.
     for (begun_on, lock, gone) in [
         (&*here, format!("4194305 on {here}"), true),
         ("elsewhere", format!("4194305 on {here}"), true),

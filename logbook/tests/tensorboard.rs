@@ -1,4 +1,4 @@
-//! The event files as the real `tensorboard` package reads them.
+//! Event files, read by the real `tensorboard` package.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use liprl_logbook::tensorboard::read_scalars;
 use liprl_logbook::{HParam, Logger, LoggerOptions, Provenance, RunFolder, Status};
 use serde_json::{Value, json};
 
-/// The Python that `cargo xtask setup --test` makes.
+/// Python that `cargo xtask setup --test` installs.
 fn python() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps/venv/bin/python");
     let python = std::env::var_os("LIPRL_PYTHON").map_or(own, PathBuf::from);
@@ -21,7 +21,7 @@ fn python() -> PathBuf {
     python
 }
 
-/// What tensorboard finds in a run, and in the folder around it.
+/// Everything that tensorboard finds in a run, and in the folder around it.
 fn read(folder: &Path) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/read_events.py");
     let output = Command::new(python()).arg(script).arg(folder).output().unwrap();
@@ -64,7 +64,7 @@ fn every_kind_of_entry_arrives() {
     assert!(warnings[0].contains("train/odd is NaN at step 2000000000"), "{warnings:?}");
     assert!(warnings[1].contains("4×3 pixels are 36 bytes, not 24"), "{warnings:?}");
 
-    // Read back by this crate's own reader.
+    // This crate's own reader.
     let file = std::fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().path());
     let file = file.into_iter().find(|path| path.to_string_lossy().contains("tfevents")).unwrap();
     let own = read_scalars(&file, |_| true).unwrap();
@@ -96,7 +96,7 @@ fn every_kind_of_entry_arrives() {
     assert_eq!((&picture[0][0], &picture[0][1], &picture[0][2]), (&json!(50), &json!(4), &json!(2)));
     assert_eq!(picture.as_array().unwrap().len(), 1);
 
-    // What the page shows.
+    // Requests of the page.
     let page = &found["served"];
     for (tab, tag) in [("scalars", "train/return_mean"), ("histograms", "weights/actor"), ("images", "render")] {
         assert!(page["tags"][tab]["run"][tag].is_object(), "{tab}: {}", page["tags"][tab]);
@@ -191,8 +191,7 @@ fn two_writers_in_one_second_have_two_files() {
     );
 }
 
-/// Event files of the other writers there are: TensorBoard's own messages, in both forms of a
-/// scalar.
+/// Event files of other writers: TensorBoard's own messages, in both forms of a scalar.
 #[test]
 fn scalars_of_other_writers_are_read() {
     let place = tempfile::tempdir().unwrap();
@@ -226,7 +225,7 @@ w.flush()
     assert_eq!(found.series.len(), 2, "neither text nor vectors: {:?}", found.series.keys());
     assert_eq!(read_scalars(&path, |tag| tag == "old").unwrap().series.len(), 1);
 
-    // A file cut off is being written; one with a changed byte says where it ends.
+    // A file that ends early is still being written; a changed byte is damage, and named.
     let mut bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
     let cut = read_scalars(&path, |_| true).unwrap();

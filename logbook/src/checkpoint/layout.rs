@@ -6,15 +6,15 @@ use fs_err as fs;
 
 use crate::LogbookError;
 
-/// `step_000100000`.
+/// Name of a checkpoint: `step_000100000`.
 pub(super) fn folder_name(step: u64) -> String {
     format!("step_{step:09}")
 }
 
-/// Where a checkpoint waits while another of the same step takes its place.
+/// End of the name of a checkpoint while another of its step takes its place.
 pub(super) const REPLACED: &str = ".replaced";
 
-/// Committed checkpoints by step; one being replaced comes before its successor.
+/// Committed checkpoints in order of step. One that is being replaced comes before its successor.
 pub(super) fn committed(root: &Path) -> Result<Vec<(u64, PathBuf)>, LogbookError> {
     if !root.exists() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! A checkpoint's table of contents, by which every byte of it can be verified.
+//! Manifest: a checkpoint's table of contents, by which every byte of it can be verified.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
@@ -9,29 +9,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::LogbookError;
 
-/// The manifest's file name.
+/// File name of the manifest.
 pub(super) const FILE: &str = "manifest.json";
-/// The layout of checkpoints.
+/// Layout of checkpoints.
 const FORMAT_VERSION: u64 = 1;
 
-/// See the module.
+/// Table of contents, see the module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     format_version: u64,
     pub(super) step: u64,
     pub(super) parts: BTreeMap<String, Part>,
-    /// Of this manifest's bytes with a 0 here.
+    /// Checksum of the manifest's bytes with 0 in this place.
     crc32c: u32,
 }
 
 /// One file of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Part {
-    /// Path from the checkpoint's folder.
+    /// Path relative to the checkpoint's folder.
     pub(super) file: String,
     pub(super) bytes: u64,
     pub(super) crc32c: u32,
-    /// Of a shared part.
+    /// Version of a shared part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) version: Option<u64>,
 }
@@ -44,8 +44,7 @@ impl Manifest {
         Self { format_version: FORMAT_VERSION, step, parts, crc32c: 0 }
     }
 
-    /// The bytes of the file: always the same for the same contents, so that a changed space is
-    /// found too.
+    /// Bytes of the file. Equal contents give equal bytes, so that even a changed space is found.
     pub(super) fn encode(&self) -> io::Result<Vec<u8>> {
         let mut sealed = Self { crc32c: 0, ..self.clone() };
         sealed.crc32c = crc32c::crc32c(&serde_json::to_vec_pretty(&sealed)?);
@@ -70,12 +69,12 @@ impl Manifest {
 }
 
 impl Part {
-    /// What `bytes` written to `file` will have to be.
+    /// Part for `bytes` written to `file`.
     pub(super) fn of(file: String, bytes: &[u8], version: Option<u64>) -> Self {
         Self { file, bytes: bytes.len() as u64, crc32c: crc32c::crc32c(bytes), version }
     }
 
-    /// Compares the file below `checkpoint` with what was written, without keeping it.
+    /// Compares the file below `checkpoint` with the part, in blocks.
     pub(super) fn verify(&self, checkpoint: &Path) -> Result<(), LogbookError> {
         let path = checkpoint.join(&self.file);
         let mut file = fs::File::open(&path)?;
@@ -92,7 +91,7 @@ impl Part {
         self.compare(&path, length, checksum)
     }
 
-    /// The file's bytes, verified.
+    /// Bytes of the file, verified.
     pub(super) fn read(&self, checkpoint: &Path) -> Result<Vec<u8>, LogbookError> {
         let path = checkpoint.join(&self.file);
         let bytes = fs::read(&path)?;

@@ -1,5 +1,4 @@
-//! Checkpoints: complete learner states, of which a killed, cut off or corrupted newest one never
-//! costs more than the way back to the one before it.
+//! Checkpoints: complete learner states. If the newest is damaged, the one before it still serves.
 //!
 //! ```text
 //! checkpoints/
@@ -8,7 +7,7 @@
 //!   shared/<part>-v<version>.<n>   large parts that several checkpoints refer to: a replay buffer's chunks, written only when they changed
 //! ```
 //! A checkpoint is written into `.step_….tmp`, synced, and renamed: a folder named `step_…` is
-//! complete. A shared part is never changed once written, and removed when no manifest names it.
+//! complete. A shared part never changes once written, and is removed when no manifest names it.
 
 mod layout;
 mod manifest;
@@ -21,45 +20,43 @@ use layout::{committed, folder_name};
 use manifest::{Manifest, SharedParts};
 pub use writer::{CheckpointWriter, Keep};
 
-/// A run's checkpoints.
+/// Checkpoints of a run.
 #[derive(Debug)]
 pub struct Checkpoints {
     root: PathBuf,
-    /// The shared parts of the checkpoint this process resumed from, and those it wrote. What else
-    /// lies on the disk may be damaged, or belong to steps that were given up.
+    /// Shared parts of the checkpoint that this process resumed from, and those it wrote. Other
+    /// files may be damaged, or belong to steps that were given up.
     known: SharedParts,
 }
 
-/// The newest checkpoint that is whole.
+/// Newest checkpoint that is whole.
 #[derive(Debug)]
 pub struct Recovered {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// Why each newer one was passed over, for the user's eyes; usually empty.
+    /// Reasons why newer ones were skipped; usually empty.
     pub warnings: Vec<String>,
 }
 
 impl Checkpoints {
-    /// The checkpoints of a run, of which there may be none yet.
+    /// Checkpoints of a run, which may have none yet.
     pub fn open(folder: &RunFolder) -> Self {
         Self { root: folder.checkpoints_path(), known: SharedParts::new() }
     }
 
-    /// Starts a checkpoint of environment step `step`. Nothing counts before
+    /// Starts a checkpoint of environment step `step`. It does not count before
     /// [`CheckpointWriter::commit`].
     ///
     /// # Errors
-    /// When the folder cannot be written, or the run folder is gone: it is not made anew.
+    /// If the folder cannot be written, or the run folder is gone: it is not created again.
     pub fn begin(&mut self, step: u64) -> Result<CheckpointWriter<'_>, LogbookError> {
         CheckpointWriter::begin(&self.root, &mut self.known, step)
     }
 
-    /// The newest checkpoint all of whose bytes are as they were written; `None` when none was ever
-    /// committed.
+    /// Newest checkpoint whose bytes are all as written; `None` if none was ever committed.
     ///
     /// # Errors
-    /// [`LogbookError::NoValidCheckpoint`] when there are some and each is damaged, with the
-    /// reasons.
+    /// [`LogbookError::NoValidCheckpoint`] if all are damaged, with the reasons.
     pub fn latest_valid(&mut self) -> Result<Option<Recovered>, LogbookError> {
         let mut reasons = Vec::new();
         for (step, path) in committed(&self.root)?.into_iter().rev() {
@@ -89,17 +86,17 @@ impl Checkpoints {
         }
     }
 
-    /// The checkpoint of one step, verified.
+    /// Checkpoint of one step, verified.
     ///
     /// # Errors
-    /// When there is none, or it is damaged.
+    /// If there is none, or it is damaged.
     pub fn load(&self, step: u64) -> Result<Checkpoint, LogbookError> {
         let found = committed(&self.root)?.into_iter().rev().find(|(s, _)| *s == step);
         Checkpoint::open(found.map_or_else(|| self.root.join(folder_name(step)), |(_, path)| path))
     }
 }
 
-/// A committed checkpoint, to read.
+/// A committed checkpoint, for reading.
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -120,25 +117,25 @@ impl Checkpoint {
         Ok(Self { path, manifest })
     }
 
-    /// The environment step it was taken at.
+    /// Environment step.
     pub fn step(&self) -> u64 {
         self.manifest.step
     }
 
-    /// Its folder.
+    /// Folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The names of its parts.
+    /// Names of its parts.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.manifest.parts.keys().map(String::as_str)
     }
 
-    /// The bytes of one part.
+    /// Bytes of one part.
     ///
     /// # Errors
-    /// When there is no such part, or its file has changed since it was opened.
+    /// If there is no such part, or its file has changed since the checkpoint was opened.
     pub fn get(&self, name: &str) -> Result<Vec<u8>, LogbookError> {
         let part = self.manifest.parts.get(name).ok_or_else(|| LogbookError::BadPart {
             name: name.to_owned(),

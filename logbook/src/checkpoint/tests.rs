@@ -1,4 +1,4 @@
-//! Kills at every file operation, damage to every byte.
+//! Checkpoints under kills at every file operation, and damage to every byte.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::{Provenance, RunSummary, Status};
 
 const KEEP: Keep = Keep { last: 2, best: None };
 
-/// The bytes a part has at a step; a chunk's depend on its version only. `life` tells the steps of
-/// a resumed run from those given up.
+/// Bytes of a part at a step; a chunk's depend on its version only. `life` distinguishes the steps
+/// of a resumed run from those given up.
 fn learner(step: u64, life: &str) -> Vec<u8> {
     format!("learner of step {step}, {life}").into_bytes()
 }
@@ -24,8 +24,8 @@ fn new_run(place: &tempfile::TempDir) -> RunFolder {
     RunFolder::create(place.path().join("run"), "", &Provenance::collect("0", ".", &[], 1, None)).unwrap()
 }
 
-/// Chunk 0 never changes; chunk 1 does with each checkpoint, and takes the version of the step, or
-/// one more to replace that checkpoint.
+/// Saves a checkpoint. Chunk 0 never changes; chunk 1 changes with each checkpoint. Its version is
+/// the step, or one more to replace that checkpoint.
 fn save(checkpoints: &mut Checkpoints, step: u64, life: &str) -> Result<(), LogbookError> {
     let mut writer = checkpoints.begin(step)?;
     writer.put("learner.safetensors", &learner(step, life))?;
@@ -51,7 +51,7 @@ fn listed(folder: &Path) -> BTreeSet<String> {
 }
 
 /// Saves `step` over checkpoints of 10 and 20, killed after every possible number of file
-/// operations; each time one of the two, old or new, is found whole, and a run that goes on from it
+/// operations. Each time the old one or the new one is found whole. A run that resumes from it
 /// leaves nothing of the accident behind.
 fn killed_everywhere(step: u64) {
     let mut killed_with = BTreeSet::new();
@@ -122,7 +122,7 @@ fn a_kill_during_the_very_first_checkpoint() {
     }
 }
 
-/// Every file of the newest checkpoint that the one before it does not share.
+/// Files of the newest checkpoint that the one before it does not share.
 fn own_files(root: &Path) -> Vec<PathBuf> {
     let newest = root.join("step_000000020");
     let mut files: Vec<PathBuf> = listed(&newest).iter().map(|name| newest.join(name)).collect();
@@ -136,7 +136,7 @@ fn own_files(root: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The newest checkpoint is refused, naming `file`, for the one of step 10.
+/// Checks that the newest checkpoint is rejected, naming `file`, for the one of step 10.
 fn assert_falls_back(run: &RunFolder, file: &Path, what: &str) {
     let found = Checkpoints::open(run).latest_valid().unwrap().unwrap();
     assert_is(&found.checkpoint, 10, "first");
@@ -201,8 +201,7 @@ fn when_all_are_damaged_each_is_named() {
     assert!(error.to_string().contains("step_000000020") && error.to_string().contains("replay-0-v1.0"), "{error}");
 }
 
-/// The damaged chunk has the version that the resumed run comes to again; it must not be taken for
-/// that one.
+/// The resumed run reaches the version of the damaged chunk again, and must not use it.
 #[test]
 fn a_damaged_chunk_is_never_used_again() {
     let place = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Writing a checkpoint, and tidying up after it.
+//! Writer of a checkpoint, which removes old ones at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,23 +9,23 @@ use super::layout::{REPLACED, committed, folder_name};
 use super::manifest::{self, Manifest, Part, SharedParts};
 use crate::{LogbookError, disk};
 
-/// Which checkpoints stay after a commit.
+/// Checkpoints that stay after a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
-    /// So many of the newest, at least one.
+    /// Number of the newest, at least one.
     pub last: usize,
-    /// And the one of this step: the best so far.
+    /// Step of the best so far, which stays too.
     pub best: Option<u64>,
 }
 
-/// A checkpoint being written. Dropped without [`CheckpointWriter::commit`] it leaves nothing
+/// A checkpoint under construction. Dropped without [`CheckpointWriter::commit`] it leaves nothing
 /// behind.
 #[derive(Debug)]
 pub struct CheckpointWriter<'a> {
     root: &'a Path,
     known: &'a mut SharedParts,
     step: u64,
-    /// The temporary folder, as long as it is there.
+    /// Temporary folder, while it exists.
     beside: Option<PathBuf>,
     parts: BTreeMap<String, Part>,
 }
@@ -39,7 +39,7 @@ impl<'a> CheckpointWriter<'a> {
                 disk::sync_folder(folder.parent().unwrap_or(folder))?;
             }
         }
-        // What a kill left half written or half removed.
+        // Remains of a kill: half written or half removed.
         remove_where(root, |name| name.starts_with('.'))?;
         disk::create_folder(&beside)?;
         Ok(Self { root, known, step, beside: Some(beside), parts: BTreeMap::new() })
@@ -48,7 +48,7 @@ impl<'a> CheckpointWriter<'a> {
     /// Adds a part that belongs to this checkpoint alone.
     ///
     /// # Errors
-    /// When the name was used or cannot be a file's (letters, digits, `.`, `-`, `_`, not first a
+    /// If the name was used or cannot be a file name (letters, digits, `.`, `-`, `_`, not first a
     /// dot), or the disk is full.
     pub fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), LogbookError> {
         self.check_name(name)?;
@@ -58,11 +58,11 @@ impl<'a> CheckpointWriter<'a> {
         Ok(())
     }
 
-    /// Adds a part that an earlier checkpoint of this run may hold already: `bytes` is called only
-    /// when it holds none of this version. The version has to change whenever the bytes do.
+    /// Adds a part that an earlier checkpoint of this run may already hold. `bytes` is called only
+    /// if no checkpoint holds this version, which has to change whenever the bytes do.
     ///
     /// # Errors
-    /// As [`CheckpointWriter::put`].
+    /// Those of [`CheckpointWriter::put`].
     pub fn put_shared(
         &mut self,
         name: &str,
@@ -86,12 +86,11 @@ impl<'a> CheckpointWriter<'a> {
         Ok(())
     }
 
-    /// Makes the checkpoint count, and removes those that `keep` does not name. Checkpoints of
-    /// later steps go too: they belong to steps that were given up when an earlier one was resumed
-    /// from.
+    /// Completes the checkpoint and removes those that `keep` does not name. Checkpoints of later
+    /// steps go too: they belong to steps that were given up when an earlier one was resumed.
     ///
     /// # Errors
-    /// When something cannot be written. The checkpoints of before are then still there.
+    /// If something cannot be written. The earlier checkpoints are then still there.
     pub fn commit(mut self, keep: Keep) -> Result<(), LogbookError> {
         let Some(beside) = self.beside.clone() else { return Ok(()) };
         let root = self.root;
@@ -113,18 +112,17 @@ impl<'a> CheckpointWriter<'a> {
         self.tidy(root, keep)
     }
 
-    /// Removes what is no longer wanted: first checkpoints, then the shared parts that none of the
-    /// others names.
+    /// Removes unwanted checkpoints, then the shared parts that no other checkpoint names.
     fn tidy(&mut self, root: &Path, keep: Keep) -> Result<(), LogbookError> {
         let all = committed(root)?;
-        // Of two of one step, one has been replaced by the other, which comes after it.
+        // Of two checkpoints of one step, the later replaces the earlier.
         let current: BTreeMap<u64, PathBuf> = all.iter().filter(|(step, _)| *step <= self.step).cloned().collect();
         let mut kept: BTreeSet<u64> = current.keys().rev().take(keep.last.max(1)).copied().collect();
         kept.extend(keep.best);
         let mut named = BTreeSet::new();
         for (step, path) in all {
             if current.get(&step) != Some(&path) || !kept.contains(&step) {
-                // Under its own name a half removed checkpoint would pass for a damaged one.
+                // A half removed checkpoint would look damaged under its own name.
                 let aside = root.join(format!(".{}", path.file_name().unwrap_or_default().to_string_lossy()));
                 disk::rename(&path, &aside)?;
             } else if let Ok(manifest) = Manifest::read(&path.join(manifest::FILE)) {
@@ -152,7 +150,7 @@ impl<'a> CheckpointWriter<'a> {
         Err(LogbookError::BadPart { name: name.to_owned(), problem: problem.to_owned() })
     }
 
-    /// A name that no file has: one that is there may be damaged, or from steps that were given up.
+    /// A free file name. An existing file may be damaged, or from steps that were given up.
     fn free_name(&self, name: &str, version: u64) -> String {
         let shared = self.root.join("shared");
         let mut n = 0;
@@ -174,7 +172,7 @@ impl Drop for CheckpointWriter<'_> {
     }
 }
 
-/// Removes the entries of `folder` whose names `unwanted` picks.
+/// Removes the entries of `folder` with `unwanted` names.
 fn remove_where(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<(), LogbookError> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -185,7 +183,7 @@ fn remove_where(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<(), Lo
     Ok(())
 }
 
-/// The file name at the end of a part's path.
+/// File name at the end of a path.
 fn base(file: &str) -> &str {
     file.rsplit('/').next().unwrap_or(file)
 }

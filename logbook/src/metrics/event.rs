@@ -1,8 +1,8 @@
-//! One line of `metrics.jsonl`, read for the few metrics that are wanted.
+//! One line of `metrics.jsonl`, read for a few wanted metrics.
 //!
-//! Lines as this program writes them (an object without blanks, plain names, numbers and nulls) are
-//! read by a scanner that only looks at what it passes over; anything else goes to `serde_json`,
-//! which decides whether it is JSON at all.
+//! A scanner reads lines of the form that this program writes: an object without blanks, plain
+//! names, numbers and nulls. It only looks at what it skips. All other lines go to `serde_json`,
+//! which decides whether they are JSON at all.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,18 +10,18 @@ use std::fmt;
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
-/// A logging event.
+/// A logging event, read from a line.
 pub(super) struct Event<'l> {
     /// Environment step.
     pub(super) step: u64,
-    /// Seconds since the run's start; NaN where the line does not say.
+    /// Seconds since the run's start; NaN if the line lacks them.
     pub(super) wall_s: f64,
-    /// The wanted metrics in the line's order; NaN where one was not finite.
+    /// Wanted metrics, in the line's order; NaN if one was not finite.
     pub(super) values: Vec<(Cow<'l, str>, f64)>,
 }
 
 impl<'l> Event<'l> {
-    /// Reads a line; none if it is damaged, or has no step.
+    /// Reads a line; `None` if it is damaged or has no step.
     pub(super) fn read(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Self> {
         plain(line, wanted).or_else(|| json(line, wanted))
     }
@@ -34,7 +34,7 @@ fn json<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Event<'l>> 
     json.end().ok().map(|()| event)
 }
 
-/// Reads a line of the form this program writes; none for any other.
+/// Reads a line of the form that this program writes; `None` for any other.
 fn plain<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Event<'l>> {
     let text = std::str::from_utf8(line).ok()?;
     let (mut step, mut wall_s, mut values) = (None, f64::NAN, Vec::new());
@@ -46,8 +46,8 @@ fn plain<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Event<'l>>
             return None;
         }
         let name_at = at + 2;
-        // A name ends at its quote; an escape, or a control character, which JSON does not allow,
-        // is for `serde_json`.
+        // A name ends at its quote. Escapes, and control characters, which JSON does not allow, are
+        // for `serde_json`.
         let stops = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < b' ';
         let name_end = name_at + line[name_at..].iter().position(stops)?;
         if line.get(name_end..name_end + 2)? != b"\":" {
@@ -71,7 +71,7 @@ fn plain<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Event<'l>>
     }
 }
 
-/// Where the number or null at `at` ends; none if there is neither.
+/// End of the number or null at `at`; `None` if there is neither.
 fn value_end(line: &[u8], at: usize) -> Option<usize> {
     if line[at..].starts_with(b"null") {
         return Some(at + 4);
@@ -95,12 +95,12 @@ fn value_end(line: &[u8], at: usize) -> Option<usize> {
     Some(end)
 }
 
-/// A number, NaN for null; none beyond the range of numbers, which `serde_json` refuses.
+/// A number, NaN for null; `None` for one beyond the range of f64, which `serde_json` rejects.
 fn number(text: &str) -> Option<f64> {
     if text == "null" { Some(f64::NAN) } else { text.parse().ok().filter(|value: &f64| value.is_finite()) }
 }
 
-/// Picks the wanted metrics out of any JSON object without building the others.
+/// Selects the wanted metrics of a JSON object without building the others.
 struct EventVisitor<'a> {
     wanted: &'a dyn Fn(&str) -> bool,
 }
@@ -138,8 +138,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What the scanner takes, `serde_json` reads alike: step, time, and the values of names that
-    /// hold an `a`.
+    /// Checks that scanner and `serde_json` agree on step, time, and the values of names with an
+    /// `a`.
     fn agrees(line: &[u8]) {
         let wanted = |name: &str| name.contains('a');
         // NaN equals nothing, but prints alike.

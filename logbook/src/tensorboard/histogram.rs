@@ -1,12 +1,12 @@
-//! Numbers sorted into buckets.
+//! Histograms: numbers sorted into buckets.
 
 use super::proto::Histogram;
 
-/// As many as TensorBoard itself makes.
+/// Number of buckets, as in TensorBoard itself.
 const BUCKETS: usize = 30;
 
-/// `numbers` in [`BUCKETS`] buckets of one width from the least to the greatest of them; those that
-/// are not finite are left out.
+/// Histogram of `numbers` in [`BUCKETS`] buckets of equal width from the least to the greatest.
+/// Numbers that are not finite do not count.
 pub(super) fn of(numbers: &[f32]) -> Histogram {
     let finite = || numbers.iter().filter(|x| x.is_finite()).map(|&x| f64::from(x));
     let num = finite().count();

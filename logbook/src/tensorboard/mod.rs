@@ -1,9 +1,9 @@
-//! TensorBoard's event files: what each kind of entry looks like in bytes, where a file's last
-//! whole entry ends, and the scalars in a file of any writer.
+//! Event files of TensorBoard: the bytes of each kind of entry, the end of a file's last whole
+//! entry, and the scalars in a file of any writer.
 //!
-//! Scalars, histograms and images take the first form the format had for them, because
-//! `EventAccumulator.Scalars()` and its siblings, which people's scripts use, read only that one;
-//! TensorBoard itself shows both alike. Text and hyperparameters exist as tensors only.
+//! Scalars, histograms and images take the format's first form. TensorBoard itself shows both forms
+//! alike, but `EventAccumulator.Scalars()` and its siblings, which people's scripts use, read only
+//! that one. Text and hyperparameters exist as tensors only.
 
 mod histogram;
 mod proto;
@@ -20,7 +20,7 @@ pub use scalars::{EventScalars, read_scalars};
 use proto::{DataClass, Event, Hparams, Image, Metadata, PluginData, SessionEnd, SessionStart, Tensor, Value};
 pub(crate) use proto::{Kind, WellKnown};
 
-/// The entry every file starts with.
+/// First entry of every file.
 pub(crate) fn file_header(wall_time: f64) -> Vec<u8> {
     record::framed(
         &Event { wall_time, file_version: Some("brain.Event:2".to_owned()), ..Event::default() }.encode_to_vec(),
@@ -36,13 +36,13 @@ pub(crate) fn scalars(wall_time: f64, step: u64, values: &[(&str, f64)]) -> Vec<
     summary(wall_time, step, values)
 }
 
-/// How numbers are distributed; those that are not finite are left out.
+/// Distribution of numbers, without those that are not finite.
 pub(crate) fn histogram(wall_time: f64, step: u64, tag: &str, numbers: &[f32]) -> Vec<u8> {
     let histogram = histogram::of(numbers);
     summary(wall_time, step, vec![Value { tag: tag.to_owned(), histogram: Some(histogram), ..Value::default() }])
 }
 
-/// Text, shown as Markdown.
+/// Text, rendered as Markdown.
 pub(crate) fn text(wall_time: f64, step: u64, tag: &str, text: &str) -> Vec<u8> {
     let tensor = Tensor {
         dtype: proto::DT_STRING,
@@ -58,28 +58,28 @@ pub(crate) fn text(wall_time: f64, step: u64, tag: &str, text: &str) -> Vec<u8> 
     )
 }
 
-/// An RGB picture, already as PNG.
+/// RGB picture, encoded as PNG.
 pub(crate) fn image(wall_time: f64, step: u64, tag: &str, (width, height): (u32, u32), png: Vec<u8>) -> Vec<u8> {
     let image = Image { height: height as i32, width: width as i32, colorspace: 3, encoded: png };
     summary(wall_time, step, vec![Value { tag: tag.to_owned(), image: Some(image), ..Value::default() }])
 }
 
-/// The start of a run in the HPARAMS tab. No experiment entry is written: TensorBoard then offers
-/// every metric, and the union of all runs' hyperparameters. Runs of one group are one row there,
-/// with the mean of their metrics; an empty name is a group of its own.
+/// Start of a run in the HPARAMS tab. No experiment entry is written: TensorBoard then offers every
+/// metric, and all hyperparameters of all runs. Runs of one group are one row there, with the mean
+/// of their metrics; an empty name is a group of its own.
 pub(crate) fn session_start(wall_time: f64, group: &str, hparams: HashMap<String, WellKnown>) -> Vec<u8> {
     let start = SessionStart { hparams, group_name: group.to_owned(), start_time_secs: wall_time };
     session(wall_time, "_hparams_/session_start_info", Hparams { version: 0, start: Some(start), end: None })
 }
 
-/// The end of a run in the HPARAMS tab.
+/// End of a run in the HPARAMS tab.
 pub(crate) fn session_end(wall_time: f64, success: bool) -> Vec<u8> {
     let end = SessionEnd { status: if success { 1 } else { 2 }, end_time_secs: wall_time };
     session(wall_time, "_hparams_/session_end_info", Hparams { version: 0, start: None, end: Some(end) })
 }
 
 fn session(wall_time: f64, tag: &str, content: Hparams) -> Vec<u8> {
-    // All is in the metadata; the tensor only has to be there.
+    // The metadata hold the content; the tensor only has to exist.
     let tensor =
         Tensor { dtype: proto::DT_FLOAT, shape: Some(proto::shape(&[1])), floats: vec![0.0], ..Tensor::default() };
     let metadata = metadata("hparams", content.encode_to_vec());

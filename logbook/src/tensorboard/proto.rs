@@ -1,5 +1,5 @@
-//! The protocol-buffer messages of TensorBoard's event files that are needed here, by field number
-//! as in its `event.proto`, `summary.proto`, `tensor.proto` and the hparams plugin's
+//! Protocol-buffer messages of TensorBoard's event files, as far as they are needed here. Field
+//! numbers are those of its `event.proto`, `summary.proto`, `tensor.proto` and the hparams plugin's
 //! `plugin_data.proto`.
 
 use std::collections::HashMap;
@@ -35,7 +35,7 @@ pub(super) struct Summary {
     pub(super) values: Vec<Value>,
 }
 
-/// One of `simple_value`, `image`, `histogram` and `tensor` is set.
+/// A tagged entry: one of `simple_value`, `image`, `histogram` and `tensor` is set.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Value {
     #[prost(string, tag = "1")]
@@ -64,8 +64,8 @@ pub(super) struct Image {
     pub(super) encoded: Vec<u8>,
 }
 
-/// Bucket `i` counts numbers in (`bucket_limit[i - 1]`, `bucket_limit[i]`], the first from `min`
-/// on.
+/// A histogram. Bucket `i` counts numbers in (`bucket_limit[i - 1]`, `bucket_limit[i]`], the first
+/// from `min` on.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Histogram {
     #[prost(double, tag = "1")]
@@ -116,7 +116,7 @@ pub(super) struct Dim {
     pub(super) size: i64,
 }
 
-/// A tensor shape.
+/// A tensor's shape.
 pub(super) fn shape(sizes: &[i64]) -> Shape {
     Shape { dims: sizes.iter().map(|&size| Dim { size }).collect() }
 }
@@ -144,7 +144,7 @@ pub(super) struct PluginData {
     pub(super) content: Vec<u8>,
 }
 
-/// `HParamsPluginData`, either the start or the end of a session.
+/// Either the start or the end of a session.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Hparams {
     #[prost(int32, tag = "1")]
@@ -165,7 +165,7 @@ pub(super) struct SessionStart {
     pub(super) start_time_secs: f64,
 }
 
-/// `status` is 1 for success, 2 for failure.
+/// End of a session; `status` is 1 for success, 2 for failure.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct SessionEnd {
     #[prost(int32, tag = "1")]

@@ -1,5 +1,5 @@
-//! The framing of event files (TFRecord): length, its checksum, the bytes, theirs; all
-//! little-endian, checksums CRC-32C, masked.
+//! Framing of event files (TFRecord): length, its checksum, the data, their checksum. All are
+//! little-endian; checksums are masked CRC-32C.
 
 use std::io::{self, Read};
 
@@ -7,10 +7,10 @@ use thiserror::Error;
 
 /// Bytes around the data of one record.
 const FRAME: usize = 16;
-/// No entry comes near this; a damaged length would otherwise ask for terabytes.
+/// Longest record that is read; a damaged length would otherwise ask for terabytes.
 const LONGEST: u64 = 1 << 30;
 
-/// `data` as one record.
+/// Frames `data` as one record.
 pub(crate) fn framed(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
     let mut record = Vec::with_capacity(data.len() + FRAME);
@@ -21,16 +21,16 @@ pub(crate) fn framed(data: &[u8]) -> Vec<u8> {
     record
 }
 
-/// The format's way of storing a checksum, so that data holding checksums can be checked too:
-/// rotated right by 15 bits, plus a constant.
+/// Checksum as the format stores it, so that data with checksums can be checked too: rotated right
+/// by 15 bits, plus a constant.
 fn masked(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// Why no further record could be read.
+/// Reason why no further record can be read.
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// The file ends within a record: it was cut off, or is being written.
+    /// The file ends within a record: it was cut off, or is still being written.
     #[error("the file ends within the record at byte {0}")]
     Torn(u64),
     /// A checksum does not match.
@@ -41,7 +41,7 @@ pub enum RecordError {
     Io(#[from] io::Error),
 }
 
-/// The records of an event file, one after the other, until its end or the first that is not whole.
+/// Records of an event file, up to its end or to the first that is not whole.
 #[derive(Debug)]
 pub struct Records<R> {
     file: R,
@@ -55,7 +55,7 @@ impl<R: Read> Records<R> {
         Self { file, position: 0, over: false }
     }
 
-    /// Where the last whole record ends, in bytes from the start.
+    /// End of the last whole record, in bytes from the start.
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -84,7 +84,7 @@ impl<R: Read> Records<R> {
         Ok(Some(data))
     }
 
-    /// Reads until `buffer` is full or the file ends; the answer is how many bytes that was.
+    /// Reads until `buffer` is full or the file ends. Returns the number of bytes.
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {

@@ -1,5 +1,5 @@
-//! Scalars out of event files, those of other writers too: TensorFlow's second form (a tensor with
-//! one number) beside the first.
+//! Scalars of event files of any writer: TensorFlow's second form (a tensor of one number) beside
+//! the first.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -11,20 +11,20 @@ use prost::Message;
 use super::proto::{self, Event, Tensor, Value};
 use super::record::{RecordError, Records};
 
-/// What an event file holds besides what its reader was asked for.
+/// Scalars of an event file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EventScalars {
     /// Tag → its entries in the file's order: step, seconds since 1970, value.
     pub series: BTreeMap<String, Vec<(i64, f64, f64)>>,
-    /// Why the file's rest could not be read, where it could not. A file that ends within a record
-    /// is being written and is no fault.
+    /// Reason why the rest of the file could not be read, if it could not. A file that ends within
+    /// a record is still being written, which is not a fault.
     pub fault: Option<String>,
 }
 
-/// Reads the scalars of one event file whose tags `wanted` names, record by record.
+/// Reads the scalars of one event file whose tags are `wanted`, record by record.
 ///
 /// # Errors
-/// When the file cannot be read. A damaged record ends the reading and is no error: see
+/// If the file cannot be read. A damaged record ends the reading but is not an error, see
 /// [`EventScalars::fault`].
 pub fn read_scalars(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> std::io::Result<EventScalars> {
     let mut found = EventScalars::default();
@@ -55,7 +55,7 @@ pub fn read_scalars(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> st
     Ok(found)
 }
 
-/// The number of a scalar's entry; none for pictures, texts and whatever else has a tag.
+/// Number of a scalar's entry; `None` for pictures, texts and all other entries.
 fn number(value: &Value) -> Option<f64> {
     let plugin =
         value.metadata.as_ref().and_then(|metadata| metadata.plugin.as_ref()).map(|plugin| plugin.plugin_name.as_str());
@@ -69,7 +69,7 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// A tensor's number, when it holds exactly one: in its typed list, or as bytes.
+/// Number of a tensor that holds exactly one, in its typed list or as bytes.
 fn scalar(tensor: &Tensor) -> Option<f64> {
     let elements: i64 = tensor.shape.iter().flat_map(|shape| &shape.dims).map(|dim| dim.size).product();
     if elements != 1 {
