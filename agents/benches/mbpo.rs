@@ -1,6 +1,7 @@
-//! The parts of model-based policy optimisation at Hopper's sizes (11 observations, 3 actions, model 4 × 200 swish, policy 256-256): fits of one
-//! network and of seven on the same data and steps, rollouts with the policy, SAC's updates inside against SAC by itself, in alternation; and the hours
-//! to 75,000 steps of Hopper that these rates come to. One JSON object a line.
+//! The parts of model-based policy optimisation at Hopper's sizes (11 observations, 3 actions, model
+//! 4 × 200 swish, policy 256-256), in alternation: fits of one network and of seven on the same data and
+//! steps, rollouts with the policy, SAC's updates inside MBPO and by itself. Then the hours to 75,000
+//! steps of Hopper that follow from these rates. One JSON object a line.
 //!
 //! `cargo bench -p liprl-agents --bench mbpo -- [--threads N] [--repeats N]`
 
@@ -9,7 +10,7 @@ use std::{collections::HashMap, env, error::Error, time::Instant};
 use liprl_agents::{
     Agent, AgentConfig, Flags, Metrics, Replay, ReplayConfig, Setup, TaskContext, Transition,
     actor_critic::{Learner, Sac, SacConfig},
-    mbpo::{Dynamics, Length, MbpoConfig, ModelConfig, Profile, Roller, RolloutLength, Route, Rule},
+    mbpo::{Dynamics, Length, MbpoConfig, ModelConfig, Profile, RolloutLength, RolloutOptions, RolloutWorkers, Rule},
 };
 use liprl_numerics::Streams;
 use rand::RngExt;
@@ -28,8 +29,9 @@ const ROWS: usize = 20_000;
 const STEPS: u64 = 63;
 const ROLLOUTS: usize = 20_000;
 const UPDATES: u64 = 200;
-/// Models whose hours are told, by their names among rollouts and fits, and the gradient steps that their fits took on Hopper: the mean over its first
-/// 75,000 steps, as the logs in docs/results/mbrl/hopper_longer have them before 30,000 steps and after.
+/// Models whose hours are printed, by their names among rollouts and fits, with the gradient steps of
+/// their fits on Hopper. These are means over the first 75,000 steps, from the logs in
+/// docs/results/mbrl/hopper_longer before 30,000 steps and after.
 const MODELS: [(&str, f64); 2] = [("single_deterministic", 1190.0), ("ensemble_of_7_probabilistic", 2617.0)];
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -88,7 +90,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Seconds of configs/mbrl/hopper.yaml to 75,000 steps, but for evaluations; no rollout is taken to end early.
+/// Seconds of configs/mbrl/hopper.yaml to 75,000 steps without evaluations, if no rollout ends early.
 fn hopper_seconds(updates_per_s: f64, seconds_a_fit: f64, rollout_steps_per_s: f64) -> f64 {
     let rollout_length = Length::Growing(RolloutLength { first_epoch: 20, last_epoch: 150, from: 1, to: 15 });
     let config = MbpoConfig { rollout_length, ..MbpoConfig::default() };
@@ -134,7 +136,7 @@ fn filled(rows: usize) -> Outcome<Replay> {
     Ok(replay)
 }
 
-/// Seconds of `STEPS` gradient steps, the fit's preparation not included.
+/// Seconds of `STEPS` gradient steps, without the fit's preparation.
 fn fit_seconds(model: &Value, replay: &Replay, threads: usize) -> Outcome<f64> {
     let config: ModelConfig = serde_json::from_value(model.clone())?;
     let mut dynamics = Dynamics::new(&config, Profile::Authors, &setup(threads))?;
@@ -145,16 +147,17 @@ fn fit_seconds(model: &Value, replay: &Replay, threads: usize) -> Outcome<f64> {
     Ok(started.elapsed().as_secs_f64() * STEPS as f64 / (STEPS - 10) as f64)
 }
 
-/// State-steps a second of rollouts of five steps, and that over the rate of their matrix products alone, measured in alternation.
+/// State-steps a second of rollouts of five steps, and their ratio to the rate of the matrix products
+/// alone, measured in alternation.
 fn rollout_rates(model: &Value, replay: &Replay, threads: usize, repeats: usize) -> Outcome<(Vec<f64>, Vec<f64>)> {
     let config: ModelConfig = serde_json::from_value(model.clone())?;
     let setup = setup(threads);
     let dynamics = Dynamics::new(&config, Profile::Authors, &setup)?;
     let sac = Sac::new(&SacConfig::default(), &setup)?;
-    let mut roller = Roller::new(&dynamics, &sac.actor().mlps()[0], None, threads)?;
+    let mut workers = RolloutWorkers::new(&dynamics, &sac.actor().mlps()[0], None, threads)?;
     let mut pool = Replay::new(ReplayConfig { capacity: 400_000, ..*replay.config() })?;
     let (mut rng, rule) = (Streams::new(2).rng("rollouts"), Rule::Never);
-    let route = Route {
+    let options = RolloutOptions {
         dynamics: &dynamics,
         normaliser: None,
         rule: &rule,
@@ -173,9 +176,9 @@ fn rollout_rates(model: &Value, replay: &Replay, threads: usize, repeats: usize)
     for repeat in 0..=repeats {
         let floor_rate = 512.0 * rate(&mut floors, 20)?;
         let started = Instant::now();
-        let report = roller.roll(route, sac.actor(), replay, &mut pool, &mut rng)?;
+        let counts = workers.roll_out(options, sac.actor(), replay, &mut pool, &mut rng)?;
         if repeat > 0 {
-            let rate = report.stored as f64 / started.elapsed().as_secs_f64();
+            let rate = counts.stored as f64 / started.elapsed().as_secs_f64();
             rates.push(rate);
             shares.push(rate / floor_rate);
         }

@@ -1,4 +1,4 @@
-//! The agent: when it fits, imagines and learns.
+//! The MBPO agent: fits its model, rolls it out and updates its policy.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use super::{
     MbpoConfig, Profile,
     dynamics::{Dynamics, FitReport},
     head::Head,
-    rollout::{Roller, Route},
+    rollout::{RolloutOptions, RolloutWorkers},
     termination::Rule,
 };
 use crate::{
@@ -18,10 +18,11 @@ use crate::{
     actor_critic::{Learner, Sac, SacConfig, seeing},
 };
 
-/// Gradient steps of a fit that one `update` does, so that a checkpoint may fall between. The last ones come with the rollouts.
+/// Gradient steps of a fit in one `update`: checkpoints can fall between updates. The last ones come
+/// with the rollouts.
 const SLICE: u64 = 64;
 
-/// SAC, a dynamics model, and a buffer each for what happened and what was imagined.
+/// SAC, a dynamics model, and one buffer each for real and imagined transitions.
 pub struct Mbpo {
     pub(super) config: MbpoConfig,
     policy: SacConfig,
@@ -29,11 +30,11 @@ pub struct Mbpo {
     pub(super) dynamics: Dynamics,
     rule: Rule,
     head: Option<Head>,
-    roller: Roller,
+    workers: RolloutWorkers,
     pub(super) real: Replay,
     pool: Replay,
     batch: Batch,
-    /// A batch of the real rows alone, for the ports' first updates.
+    /// A batch of real rows alone, for the ports' first updates.
     real_batch: Option<Batch>,
     pub(super) normaliser: Option<RunningNormaliser>,
     sampling: StreamRng,
@@ -59,7 +60,7 @@ impl Mbpo {
             Rule::Learned(config) => Some(Head::new(config, setup)?),
             _ => None,
         };
-        let roller = Roller::new(&dynamics, &learner.actor().mlps()[0], head.as_ref(), setup.threads)?;
+        let workers = RolloutWorkers::new(&dynamics, &learner.actor().mlps()[0], head.as_ref(), setup.threads)?;
         let buffer = |capacity| Replay::new(ReplayConfig { capacity, obs_dim, act_dim, priorities: None });
         let batch = |rows| Batch::new(rows, obs_dim, act_dim, 1, policy.gamma);
         let real_rows = config.real_rows();
@@ -81,7 +82,7 @@ impl Mbpo {
             dynamics,
             rule,
             head,
-            roller,
+            workers,
         })
     }
 
@@ -95,7 +96,7 @@ impl Mbpo {
         &self.pool
     }
 
-    /// The updates due after a step.
+    /// Makes the updates due after a step.
     fn learn(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
         let started = Instant::now();
         let real_rows = self.config.real_rows();
@@ -106,7 +107,7 @@ impl Mbpo {
                 (false, None) if self.config.profile == Profile::Ports => return Ok(()),
                 _ => &mut self.batch,
             };
-            // Where every imagined transition was dropped, the real ones have to do.
+            // If every imagined transition was dropped, the whole batch is real.
             let split = if imagined { real_rows } else { batch.size() };
             if split > 0 {
                 self.real.sample_rows(&mut self.sampling, batch, 0..split)?;
@@ -121,7 +122,7 @@ impl Mbpo {
         Ok(())
     }
 
-    /// A slice of the fit under way, and after its last the rollouts.
+    /// Advances the fit by a slice; the last slice is followed by the rollouts.
     fn fit(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
         let started = Instant::now();
         let Some(report) = self.dynamics.advance_fit(&self.real, SLICE)? else {
@@ -152,7 +153,7 @@ impl Mbpo {
         if capacity != self.pool.config().capacity {
             self.pool.resize(capacity)?;
         }
-        let route = Route {
+        let options = RolloutOptions {
             dynamics: &self.dynamics,
             normaliser: self.normaliser.as_ref(),
             rule: &self.rule,
@@ -161,12 +162,13 @@ impl Mbpo {
             count: self.config.rollouts,
             blow_up: self.config.blow_up,
         };
-        let report = self.roller.roll(route, self.learner.actor(), &self.real, &mut self.pool, &mut self.rollouts)?;
+        let counts =
+            self.workers.roll_out(options, self.learner.actor(), &self.real, &mut self.pool, &mut self.rollouts)?;
         metrics.add("model/rollout_length", length as f64);
         metrics.add("model/buffer_size", self.pool.len() as f64);
-        metrics.add("model/imagined", report.stored as f64);
-        metrics.add("model/imagined_ended", report.terminated as f64 / report.stored.max(1) as f64);
-        metrics.add("model/dropped", report.dropped as f64);
+        metrics.add("model/imagined", counts.stored as f64);
+        metrics.add("model/imagined_ended", counts.terminated as f64 / counts.stored.max(1) as f64);
+        metrics.add("model/dropped", counts.dropped as f64);
         metrics.add("perf/rollouts_s", started.elapsed().as_secs_f64());
         Ok(())
     }

@@ -1,21 +1,25 @@
-//! Settings of model-based policy optimisation. Sources: [J] Janner et al. 2019, "When to Trust Your Model" (arXiv 1906.08253), and
-//! its authors' code; [Z] Zheng et al. 2023, "Is Model Ensemble Necessary?" (arXiv 2302.01244).
+//! Settings of model-based policy optimisation, and the schedule that follows from them: when the model
+//! is fitted and how many imagined transitions are kept.
+//!
+//! Sources: [J] Janner et al. 2019, "When to Trust Your Model" (arXiv 1906.08253), appendix C, and its
+//! authors' code; [Z] Zheng et al. 2023, "Is Model Ensemble Necessary?" (arXiv 2302.01244).
 
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::{dynamics::ModelConfig, schedule::Length, termination::TerminationConfig};
+use super::{Profile, dynamics::ModelConfig, schedule::Length, termination::TerminationConfig};
 use crate::{AgentError, actor_critic::SacConfig, error::validated};
 
-/// Model-based policy optimisation: SAC learns mostly from short rollouts that branch off real states in a learned model.
+/// Model-based policy optimisation: SAC learns mostly from short rollouts in a learned model, which
+/// branch off real states.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct MbpoConfig {
-    /// The learner. `learning_starts` are the random steps before the first fit, `updates` those after each step. Where not given,
-    /// they are `5000` and `20` [J], not SAC's own defaults.
+    /// The learner. `learning_starts` are the random steps before the first fit, `updates` those after
+    /// each step. They default to `5000` and `20` [J], not to SAC's own defaults.
     #[serde(deserialize_with = "over_defaults")]
     #[schemars(with = "SacConfig")]
     #[garde(dive)]
@@ -23,8 +27,8 @@ pub struct MbpoConfig {
     /// The dynamics model. Default: a probabilistic ensemble of 7 with 5 elites [J].
     #[garde(dive)]
     pub model: ModelConfig,
-    /// Environment steps between fits of the model, each followed by rollouts; counted within each epoch, so at most `epoch_steps`.
-    /// Default `250` [J].
+    /// Environment steps between fits of the model, each followed by rollouts; counted within each
+    /// epoch, so at most `epoch_steps`. Default `250` [J].
     #[garde(range(min = 1))]
     pub refit_every: u64,
     /// Environment steps of an epoch, the unit of `rollout_length` and `retain_epochs`. Default `1000` [J].
@@ -39,20 +43,21 @@ pub struct MbpoConfig {
     /// Epochs for which imagined transitions are kept. Default `1` [J].
     #[garde(range(min = 1, max = 1000))]
     pub retain_epochs: u64,
-    /// Most imagined transitions kept, whatever `retain_epochs` says, to save memory. Default: no limit.
+    /// Most imagined transitions kept, whatever `retain_epochs` is, to save memory. Default: no limit.
     #[garde(inner(range(min = 1)))]
     pub model_buffer_size: Option<usize>,
-    /// Share of real transitions in a batch, rounded down. Default `0.05` [J]. With `1` the model is still fitted and rolled out, to be looked
-    /// at, and learned from not at all.
+    /// Share of real transitions in a batch, rounded down. Default `0.05` [J]. With `1` the model is
+    /// still fitted and rolled out for its metrics, but the policy does not learn from it.
     #[garde(range(min = 0.0, max = 1.0))]
     pub real_ratio: f64,
-    /// When imagined episodes end. Default `known`: the task's own rule, where this program has it.
+    /// When imagined episodes end. Default `known`: the task's own rule, if this program has it.
     #[garde(dive)]
     pub termination: TerminationConfig,
-    /// An imagined number beyond ± this has blown up: its transition is dropped and its rollout ends. Default `1e6`.
+    /// Largest magnitude of an imagined number. A transition with a larger one has blown up: it is
+    /// dropped and its rollout ends. Default `1e6`.
     #[garde(range(min = 1.0))]
     pub blow_up: f64,
-    /// Whose choices hold where authors' code and later ports differ. Default `authors`.
+    /// Implementation to follow: the authors' code or its later ports. Default `authors`.
     pub profile: Profile,
 }
 
@@ -75,24 +80,11 @@ impl Default for MbpoConfig {
     }
 }
 
-/// Where MBPO's later ports to PyTorch differ from its authors' code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Profile {
-    /// As the authors' code.
-    #[default]
-    Authors,
-    /// As the ports: temperature fixed at 0.2 (unless `policy.temperature` says more than `{kind: auto}`, a `target_entropy` for instance), log-variance bounds fixed, no bootstrap, no
-    /// best snapshot restored, no limit on held-out rows, no fit at the first step of an epoch, first steps by the untrained policy, and
-    /// batches of real rows alone before the first fit. Their mistakes are not copied: time limits are no terminations.
-    Ports,
-}
-
 fn policy_defaults() -> SacConfig {
     SacConfig { learning_starts: 5000, updates: 20, ..SacConfig::default() }
 }
 
-/// The settings given, over MBPO's defaults rather than SAC's.
+/// Reads the given settings over MBPO's defaults rather than SAC's.
 fn over_defaults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SacConfig, D::Error> {
     let defaults = policy_defaults();
     let mut all = Value::deserialize(deserializer)?;
@@ -104,7 +96,10 @@ fn over_defaults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SacConfig
 }
 
 impl MbpoConfig {
-    /// Refuses what cannot work together, by name.
+    /// Checks that the settings work together.
+    ///
+    /// # Errors
+    /// [`AgentError::BadConfig`] names the setting that does not.
     pub(super) fn check(&self) -> Result<(), AgentError> {
         let bad = |setting: &str, problem: String| {
             Err(AgentError::BadConfig { setting: format!("agent.{setting}"), problem })
@@ -138,7 +133,7 @@ impl MbpoConfig {
         self.model.check()
     }
 
-    /// SAC's settings after the profile.
+    /// SAC's settings, the profile's choices included.
     pub(super) fn sac(&self) -> SacConfig {
         use crate::actor_critic::Temperature;
         let mut sac = self.policy.clone();
@@ -151,6 +146,27 @@ impl MbpoConfig {
     /// Real rows of a batch.
     pub(super) fn real_rows(&self) -> usize {
         (self.policy.batch_size as f64 * self.real_ratio) as usize
+    }
+
+    /// The epoch of step t, counted from 0; t counts environment steps after the random ones.
+    pub fn epoch(&self, t: u64) -> u64 {
+        t / self.epoch_steps
+    }
+
+    /// True if the model is fitted at t: steps are counted within each epoch. The authors' epochs begin
+    /// with a fit, the ports' do not.
+    pub fn refit_due(&self, t: u64) -> bool {
+        let within = t % self.epoch_steps;
+        within.is_multiple_of(self.refit_every) && (within > 0 || self.profile == Profile::Authors)
+    }
+
+    /// Imagined transitions kept while rollouts have `length` steps: those of the last `retain_epochs`
+    /// epochs.
+    pub fn model_capacity(&self, length: u64) -> usize {
+        let fits = self.epoch_steps.div_ceil(self.refit_every);
+        let rows = fits.saturating_mul(self.retain_epochs).saturating_mul(length).saturating_mul(self.rollouts as u64);
+        let most = self.model_buffer_size.unwrap_or(usize::MAX).min(u32::MAX as usize);
+        usize::try_from(rows).unwrap_or(usize::MAX).min(most)
     }
 }
 
@@ -168,7 +184,7 @@ mod tests {
         assert_eq!((config.policy.updates, config.policy.learning_starts, config.policy.gamma), (20, 5000, 0.9));
         let config = read(json!({"policy": {"updates": 3}}));
         assert_eq!((config.policy.updates, config.policy.learning_starts), (3, 5000));
-        // What is written out reads back as it was.
+        // The settings written out read back as they were.
         assert_eq!(read(serde_json::to_value(&config).unwrap()), config);
     }
 
@@ -197,6 +213,31 @@ mod tests {
             assert!(error.contains(words), "{config}: {error}");
         }
         read(json!({})).check().unwrap();
+    }
+
+    #[test]
+    fn four_fits_an_epoch_or_the_ports_three() {
+        let mut config = MbpoConfig::default();
+        let fits = |config: &MbpoConfig| (0..2000).filter(|&t| config.refit_due(t)).collect::<Vec<_>>();
+        assert_eq!(fits(&config), [0, 250, 500, 750, 1000, 1250, 1500, 1750]);
+        config.profile = Profile::Ports;
+        assert_eq!(fits(&config), [250, 500, 750, 1250, 1500, 1750]);
+        assert_eq!((config.epoch(999), config.epoch(1000)), (0, 1));
+    }
+
+    #[test]
+    fn the_model_buffer_holds_400_000_transitions_a_step() {
+        let mut config = MbpoConfig::default();
+        assert_eq!((config.model_capacity(1), config.model_capacity(15)), (400_000, 6_000_000));
+        // Humanoid: F 1000, retain 5.
+        config = MbpoConfig { refit_every: 1000, retain_epochs: 5, ..config };
+        assert_eq!(config.model_capacity(25), 12_500_000);
+        // 300 does not divide an epoch, which has fits at 0, 300, 600 and 900 all the same.
+        let uneven = MbpoConfig { refit_every: 300, ..config.clone() };
+        assert_eq!((0..5000).filter(|&t| uneven.refit_due(t)).count(), 20);
+        assert_eq!(uneven.model_capacity(1), 2_000_000);
+        config.model_buffer_size = Some(1_000_000);
+        assert_eq!(config.model_capacity(25), 1_000_000);
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! How wrong the model is, in states and in values, and how steep policy and values are; measured at evaluations (Zheng et al. 2023, figures on
-//! the value-aware error and the Lipschitz estimate).
+//! Errors of the model in states and in values, and Lipschitz constants of policy and values, at
+//! evaluations (Zheng et al. 2023, figures on the value-aware error and the Lipschitz estimate).
 //!
-//! `<where>` is `holdout` (the rows that the last fit held out, at most 5000), `recent` (the newest real steps, at most 1000) or `visited`
-//! (pairs of the evaluation's episodes). Rows that ended an episode are left out: no value follows them. V(s) = Q₁(s, tanh μ(s)). Predictions are an
-//! elite's, drawn for each row, and its mean unless something else is said.
+//! `<where>` is `holdout` (the rows that the last fit held out, at most 5000), `recent` (the newest real
+//! steps, at most 1000) or `visited` (pairs of the evaluation's episodes). Rows that ended an episode are
+//! left out: no value follows them. V(s) = Q₁(s, tanh μ(s)). A prediction is the mean of an elite that is
+//! drawn for the row, unless the table says otherwise.
 //!
 //! | metric | meaning |
 //! | --- | --- |
-//! | `model/value_aware_error/<where>` | γ² mean (V(ŝ') − V(s'))², ŝ' drawn where the model draws |
+//! | `model/value_aware_error/<where>` | γ² mean (V(ŝ') − V(s'))², ŝ' drawn if the model draws |
 //! | `model/value_aware_error_log/<where>` | its natural logarithm |
 //! | `model/value_aware_error_mean/<where>` | the same with the mean prediction |
 //! | `model/value_aware_error_mean_log/<where>` | its natural logarithm |
@@ -17,7 +18,7 @@
 //! | `model/disagreement/<where>` | mean over rows of ‖deviation among the elites of ŝ'‖; not for one elite |
 //! | `model/error_step/<h>` | `model/error` after h steps of recorded actions from newest real states, each step by an elite drawn for it |
 //! | `lipschitz/…` | as `actor_critic/diagnostics.rs` lists them, at `visited` and `replay`; `lipschitz/product_bound/critic_1` is the estimate that the paper plots |
-//! | `lipschitz/value/product_bound` | a bound on the steepness of V in what the critic sees, in units of reward; as those list it |
+//! | `lipschitz/value/product_bound` | a proven upper bound on V's Lipschitz constant in the critic's inputs, in units of reward; as listed there |
 //! | `lipschitz/product_bound_log/critic_<i>` | its natural logarithm |
 
 use liprl_nets::{autograd::standardise, lipschitz::constants};
@@ -25,7 +26,7 @@ use liprl_numerics::StreamRng;
 use rand::RngExt;
 use tch::Tensor;
 
-use super::{Mbpo, dynamics::Predictor, vame::value_aware_error};
+use super::{Mbpo, dynamics::Predictor, value_aware_error::value_aware_error};
 use crate::{
     AgentError, Flags, Replay, Visited,
     actor_critic::{Place, value_bound},
@@ -39,19 +40,19 @@ const RECENT: usize = 1000;
 const HORIZON: usize = 10;
 /// Rows of a prediction at a time.
 const BLOCK: usize = 512;
-/// Replayed pairs that steepness is measured at.
-const STEEP: usize = 256;
+/// Replayed pairs at which gradient norms are measured.
+const GRADIENT_ROWS: usize = 256;
 
 /// Real transitions, flat and row-major.
 #[derive(Debug, Default)]
-struct Sample {
+struct RealPairs {
     pairs: Visited,
     reward: Vec<f32>,
     dims: [usize; 2],
 }
 
-impl Sample {
-    /// The pairs visited that a value follows.
+impl RealPairs {
+    /// The visited pairs that do not end an episode.
     fn visited(all: &Visited, dims: [usize; 2]) -> Self {
         let mut pairs = Visited::default();
         let rows = (all.obs.chunks_exact(dims[0]))
@@ -67,6 +68,7 @@ impl Sample {
         Self { pairs, reward: Vec::new(), dims }
     }
 
+    /// These rows of the replay buffer, without those that end an episode.
     fn of(replay: &Replay, rows: impl Iterator<Item = u32>) -> Self {
         let dims = [replay.config().obs_dim, replay.config().act_dim];
         let mut sample = Self { dims, ..Self::default() };
@@ -84,11 +86,11 @@ impl Sample {
     }
 }
 
-/// Everything, under metric names. Draws from a copy of the agent's stream: looking changes nothing.
+/// All metrics by name. Draws from a copy of the agent's stream, so that measuring changes nothing.
 pub(super) fn diagnose(agent: &Mbpo, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
     let mut metrics = Vec::new();
     let mut rng = agent.rollouts.clone();
-    steepness(agent, visited, &mut rng, &mut metrics)?;
+    lipschitz_metrics(agent, visited, &mut rng, &mut metrics)?;
     if agent.dynamics.fits() == 0 {
         return Ok(metrics);
     }
@@ -98,9 +100,9 @@ pub(super) fn diagnose(agent: &Mbpo, visited: &Visited) -> Result<Vec<(String, f
     let recent = newest(real, RECENT);
     let dims = [real.config().obs_dim, real.config().act_dim];
     let samples = [
-        ("holdout", Sample::of(real, held)),
-        ("recent", Sample::of(real, recent.into_iter())),
-        ("visited", Sample::visited(visited, dims)),
+        ("holdout", RealPairs::of(real, held)),
+        ("recent", RealPairs::of(real, recent.into_iter())),
+        ("visited", RealPairs::visited(visited, dims)),
     ];
     let mut predictor = agent.dynamics.predictor(BLOCK)?;
     for (place, sample) in samples.iter().filter(|(_, sample)| sample.len() > 0) {
@@ -117,7 +119,8 @@ fn newest(replay: &Replay, count: usize) -> Vec<u32> {
     (0..count.min(len)).rev().map(|age| ((head + capacity - 1 - age) % capacity) as u32).collect()
 }
 
-fn steepness(
+/// Lipschitz constants and gradient norms of policy and values.
+fn lipschitz_metrics(
     agent: &Mbpo,
     visited: &Visited,
     rng: &mut StreamRng,
@@ -125,8 +128,8 @@ fn steepness(
 ) -> Result<(), AgentError> {
     let (learner, normaliser) = (&*agent.learner, agent.normaliser.as_ref());
     let len = agent.real.len() as u32;
-    let rows = (0..if len == 0 { 0 } else { STEEP }).map(|_| rng.random_range(0..len));
-    let replayed = Sample::of(&agent.real, rows).pairs;
+    let rows = (0..if len == 0 { 0 } else { GRADIENT_ROWS }).map(|_| rng.random_range(0..len));
+    let replayed = RealPairs::of(&agent.real, rows).pairs;
     for (name, pairs) in [("visited", visited.clone()), ("replay", replayed)] {
         if !pairs.obs.is_empty() {
             Place::new(name, pairs, learner, normaliser)?.metrics(metrics);
@@ -146,7 +149,7 @@ fn steepness(
 fn errors(
     agent: &Mbpo,
     place: &str,
-    sample: &Sample,
+    sample: &RealPairs,
     predictor: &mut Predictor,
     rng: &mut StreamRng,
     metrics: &mut Vec<(String, f64)>,
@@ -156,20 +159,20 @@ fn errors(
     let members: Vec<u32> = (0..sample.len()).map(|_| elites[rng.random_range(0..elites.len())]).collect();
     let (reward, mean) = predict(agent, predictor, sample, &members, None)?;
     let real = state_values(agent, &sample.pairs.next_obs)?;
-    let mut vame = |name: &str, next: &[f32]| -> Result<(), AgentError> {
+    let mut put_value_aware = |name: &str, next: &[f32]| -> Result<(), AgentError> {
         let error = value_aware_error(gamma, &real, &state_values(agent, next)?)?;
         metrics.push((format!("model/value_aware_error{name}/{place}"), error));
-        // A model without error has no logarithm; one that predicts nonsense is not taken for such.
+        // An error of 0 has no logarithm; NaN stays NaN.
         let positive = if error == 0.0 { f64::MIN_POSITIVE } else { error };
         metrics.push((format!("model/value_aware_error{name}_log/{place}"), positive.ln()));
         Ok(())
     };
     if agent.dynamics.config().prediction.sampled() {
-        vame("", &predict(agent, predictor, sample, &members, Some(rng))?.1)?;
+        put_value_aware("", &predict(agent, predictor, sample, &members, Some(rng))?.1)?;
     } else {
-        vame("", &mean)?;
+        put_value_aware("", &mean)?;
     }
-    vame("_mean", &mean)?;
+    put_value_aware("_mean", &mean)?;
     let rows = sample.len() as f64;
     let missed = distance2(&mean, &sample.pairs.next_obs) / rows;
     let moved = distance2(&sample.pairs.obs, &sample.pairs.next_obs) / rows;
@@ -186,8 +189,8 @@ fn errors(
     Ok(())
 }
 
-/// Mean over rows of the length of the elites' deviation (division by their number) in each coordinate of ŝ'.
-fn disagreement(agent: &Mbpo, predictor: &mut Predictor, sample: &Sample) -> Result<f64, AgentError> {
+/// Mean over rows of the norm of the elites' standard deviations (division by their number) of ŝ'.
+fn disagreement(agent: &Mbpo, predictor: &mut Predictor, sample: &RealPairs) -> Result<f64, AgentError> {
     let (elites, o) = (agent.dynamics.elites(), sample.dims[0]);
     let all = (elites.iter())
         .map(|&e| Ok(predict(agent, predictor, sample, &vec![e; sample.len()], None)?.1))
@@ -229,11 +232,11 @@ fn open_loop(
         let truth: Vec<f32> = windows.iter().flat_map(|window| window[h].next_obs).copied().collect();
         let members: Vec<u32> = windows.iter().map(|_| elites[rng.random_range(0..elites.len())]).collect();
         let pairs = Visited { obs: state, action, ..Visited::default() };
-        let sample = Sample { pairs, reward: Vec::new(), dims: [o, a] };
+        let sample = RealPairs { pairs, reward: Vec::new(), dims: [o, a] };
         state = predict(agent, predictor, &sample, &members, None)?.1;
         let error = (distance2(&state, &truth) / windows.len() as f64).sqrt();
         if !error.is_finite() {
-            break; // it has blown up: so it does from here on
+            break; // it has blown up and stays so
         }
         metrics.push((format!("model/error_step/{}", h + 1), error));
     }
@@ -244,7 +247,7 @@ fn open_loop(
 fn predict(
     agent: &Mbpo,
     predictor: &mut Predictor,
-    sample: &Sample,
+    sample: &RealPairs,
     members: &[u32],
     mut noise: Option<&mut StreamRng>,
 ) -> Result<(Vec<f32>, Vec<f32>), AgentError> {

@@ -1,12 +1,15 @@
-//! Model-based policy optimisation: SAC on short rollouts in a learned model (Janner et al. 2019, arXiv 1906.08253), by an ensemble or by one
-//! network, as Zheng et al. 2023 (arXiv 2302.01244) compare them; their value regularisers are the actor–critic's.
+//! Model-based policy optimisation: SAC on short rollouts in a learned model (Janner et al. 2019,
+//! arXiv 1906.08253). The model is an ensemble or one network, as Zheng et al. 2023 (arXiv 2302.01244)
+//! compare them; their value regularisers are the actor–critic's.
 //!
-//! t counts environment steps from the end of the uniformly random ones. At each t that `refit_every` divides within its epoch (t = 0 included) the
-//! model is fitted to all real transitions and `rollouts` rollouts of k steps go into the model's buffer; after each step follow
-//! `updates` updates of SAC on batches of ⌊`real_ratio` · `batch_size`⌋ real transitions and imagined ones for the rest.
+//! t counts environment steps from the end of the uniformly random ones. At each t that `refit_every`
+//! divides within its epoch (t = 0 included), the model is fitted to all real transitions. Then
+//! `rollouts` rollouts of k steps go into the model's buffer. Each step is followed by `updates`
+//! updates of SAC. A batch has ⌊`real_ratio` · `batch_size`⌋ real transitions and imagined ones for
+//! the rest.
 //!
 //! Differs from the authors' code in:
-//! 1. real transitions are learned from at once, not when their episode has ended;
+//! 1. real transitions are learned from at once, not only after their episode has ended;
 //! 2. SAC's steps come in a fixed order (critics, actor, temperature, targets); there one graph call does them all;
 //! 3. Hopper's termination rule counts entries below −100 too, see `termination`;
 //! 4. imagined transitions that are not finite or have blown up are dropped and counted;
@@ -14,7 +17,7 @@
 //! 6. first weights of actor and critics are PyTorch's, where theirs are Glorot's: `init: glorot`;
 //! 7. the temperature's loss has α where theirs has log α, as `actor_critic/temperature.rs` says.
 //!
-//! Ports differ in more, see [`Profile`].
+//! [`Profile::Ports`] lists the further choices of the later ports.
 //!
 //! | metric | meaning |
 //! | --- | --- |
@@ -29,27 +32,29 @@
 //! | `model/imagined_ended` | share of them that ended an imagined episode |
 //! | `model/dropped` | imagined transitions dropped in a fit's rollouts |
 //! | `model/termination_loss` | logistic loss of the learned termination rule after a fit |
-//! | `perf/fit_s` | seconds of a fit, the learned termination rule's included; since the resume where a run was stopped in the middle of one |
+//! | `perf/fit_s` | seconds of a fit, the learned termination rule's included; counted from the resume if a run stopped within the fit |
 //! | `perf/rollouts_s` | seconds of the rollouts after a fit |
 //! | `perf/policy_s` | seconds of SAC's updates after one step |
 //!
-//! SAC's own metrics are listed in `actor_critic/sac.rs`; what evaluations measure, in `mbpo/diagnostics.rs`.
+//! SAC's own metrics are listed in `actor_critic/sac.rs`; those of evaluations in `mbpo/diagnostics.rs`.
 
 mod agent;
 mod config;
 mod diagnostics;
 pub mod dynamics;
 mod head;
+mod profile;
 mod rollout;
 mod schedule;
 mod termination;
-mod vame;
+mod value_aware_error;
 
 pub use agent::Mbpo;
-pub use config::{MbpoConfig, Profile};
+pub use config::MbpoConfig;
 pub use dynamics::{Dynamics, ModelConfig, Prediction};
 pub use head::{Head, HeadConfig, loss as termination_loss};
-pub use rollout::{RollReport, Roller, Route};
+pub use profile::Profile;
+pub use rollout::{RolloutCounts, RolloutOptions, RolloutWorkers};
 pub use schedule::{Length, RolloutLength};
 pub use termination::{Interval, Limit, Rule, TerminationConfig};
-pub use vame::{lipschitz_bound, value_aware_error};
+pub use value_aware_error::value_aware_error;

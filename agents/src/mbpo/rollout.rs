@@ -1,7 +1,9 @@
-//! Rollouts that branch off real states (Janner et al. 2019, algorithm 2): from uniformly drawn observations of the real buffer the current,
-//! exploring policy goes k steps in the model; each step each row is taken by an elite drawn for it.
+//! Rollouts that branch off real states (Janner et al. 2019, algorithm 2). From uniformly drawn
+//! observations of the real buffer the current, exploring policy goes k steps in the model. Each step of
+//! each row is predicted by an elite drawn for it.
 //!
-//! Rows go through in blocks, each with a random stream of its own, so that the result does not depend on the number of threads.
+//! Each block of rows has a random stream of its own, so that the result does not depend on the number
+//! of threads.
 
 use liprl_nets::{Buffer, Forward, Team, Weights, gaussian::LOG_STD, optim::Trained};
 use liprl_numerics::{Mlp, RunningNormaliser, StreamRng, kernels};
@@ -18,46 +20,46 @@ use crate::{AgentError, Flags, Replay};
 /// Rows of a block.
 const BLOCK: usize = 512;
 
-/// What rollouts came to.
+/// Counts from one round of rollouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RollReport {
+pub struct RolloutCounts {
     /// Transitions stored.
     pub stored: u64,
-    /// Of them, those that ended an imagined episode.
+    /// Stored transitions that ended an imagined episode.
     pub terminated: u64,
     /// Transitions not stored, because a number was not finite or had blown up.
     pub dropped: u64,
 }
 
-/// What a rollout is done with.
+/// The networks, rules and sizes of one round of rollouts.
 #[derive(Clone, Copy)]
-pub struct Route<'a> {
+pub struct RolloutOptions<'a> {
     /// The model.
     pub dynamics: &'a Dynamics,
-    /// What the policy's observations go through.
+    /// Normalisation of the policy's observations.
     pub normaliser: Option<&'a RunningNormaliser>,
     /// When episodes end.
     pub rule: &'a Rule,
     /// The learned rule.
     pub head: Option<&'a Head>,
-    /// k.
+    /// k, the steps of a rollout.
     pub length: u64,
-    /// Rollouts.
+    /// Number of rollouts.
     pub count: usize,
-    /// Numbers beyond ± this have blown up.
+    /// Magnitude beyond which a number has blown up.
     pub blow_up: f64,
 }
 
-/// The buffers of rollouts, made once.
+/// One worker for each thread, with the buffers that rollouts need.
 #[derive(Debug)]
-pub struct Roller {
+pub struct RolloutWorkers {
     team: Team,
-    /// A copy of the policy's parameters, wherever it trains.
+    /// A copy of the policy's parameters on the CPU.
     policy: Buffer,
     workers: Vec<Worker>,
 }
 
-/// What is the same for all blocks; everything in it may be read by several threads at once.
+/// Inputs that all blocks of a round share; threads only read them.
 #[derive(Clone, Copy)]
 struct Shared<'a> {
     replay: &'a Replay,
@@ -71,7 +73,7 @@ struct Shared<'a> {
     limit: f32,
 }
 
-impl Roller {
+impl RolloutWorkers {
     /// Buffers for a model and a policy whose network is `policy`.
     pub fn new(dynamics: &Dynamics, policy: &Mlp, head: Option<&Head>, threads: usize) -> Result<Self, AgentError> {
         let params = Buffer::zeros(&[policy.len()])?;
@@ -81,27 +83,27 @@ impl Roller {
     }
 
     /// Rolls out from `replay` into `pool`.
-    pub fn roll(
+    pub fn roll_out(
         &mut self,
-        route: Route<'_>,
+        options: RolloutOptions<'_>,
         actor: &Trained,
         replay: &Replay,
         pool: &mut Replay,
         rng: &mut StreamRng,
-    ) -> Result<RollReport, AgentError> {
+    ) -> Result<RolloutCounts, AgentError> {
         self.policy.fill_from(&actor.params().to_vec()?)?;
         let shared = Shared {
             replay,
-            view: route.dynamics.view(),
-            elites: route.dynamics.elites(),
-            sampled: route.dynamics.config().prediction.sampled(),
-            normaliser: route.normaliser,
-            rule: route.rule,
-            threshold: route.head.map_or(f32::INFINITY, Head::threshold),
-            length: route.length,
-            limit: route.blow_up as f32,
+            view: options.dynamics.view(),
+            elites: options.dynamics.elites(),
+            sampled: options.dynamics.config().prediction.sampled(),
+            normaliser: options.normaliser,
+            rule: options.rule,
+            threshold: options.head.map_or(f32::INFINITY, Head::threshold),
+            length: options.length,
+            limit: options.blow_up as f32,
         };
-        let (mut report, mut left) = (RollReport::default(), route.count);
+        let (mut counts, mut left) = (RolloutCounts::default(), options.count);
         while left > 0 {
             let mut busy = 0;
             for worker in &mut self.workers {
@@ -113,16 +115,16 @@ impl Roller {
                 }
             }
             let workers = &mut self.workers[..busy];
-            self.team.run(workers, |worker| worker.roll(shared))?;
+            self.team.run(workers, |worker| worker.roll_out(shared))?;
             for worker in workers {
-                let Done { obs, action, reward, next, flags } = &worker.done;
+                let RolloutBuffer { obs, action, reward, next, flags } = &worker.buffer;
                 pool.push_rows(obs, action, reward, next, flags)?;
-                report.stored += flags.len() as u64;
-                report.terminated += worker.terminated;
-                report.dropped += worker.dropped;
+                counts.stored += flags.len() as u64;
+                counts.terminated += worker.terminated;
+                counts.dropped += worker.dropped;
             }
         }
-        Ok(report)
+        Ok(counts)
     }
 }
 
@@ -145,14 +147,14 @@ struct Worker {
     next: Vec<f32>,
     members: Vec<u32>,
     ended: Vec<bool>,
-    done: Done,
+    buffer: RolloutBuffer,
     terminated: u64,
     dropped: u64,
 }
 
 /// Transitions to be stored.
 #[derive(Debug, Default)]
-struct Done {
+struct RolloutBuffer {
     obs: Vec<f32>,
     action: Vec<f32>,
     reward: Vec<f32>,
@@ -177,7 +179,7 @@ impl Worker {
             next: vec![0.0; BLOCK * obs_dim],
             members: vec![0; BLOCK],
             ended: vec![false; BLOCK],
-            done: Done::default(),
+            buffer: RolloutBuffer::default(),
             terminated: 0,
             dropped: 0,
             obs_dim,
@@ -185,10 +187,10 @@ impl Worker {
         })
     }
 
-    /// `rows` rollouts.
-    fn roll(&mut self, shared: Shared<'_>) -> Result<(), AgentError> {
+    /// Rolls out `rows` rows.
+    fn roll_out(&mut self, shared: Shared<'_>) -> Result<(), AgentError> {
         let o = self.obs_dim;
-        let Done { obs, action, reward, next, flags } = &mut self.done;
+        let RolloutBuffer { obs, action, reward, next, flags } = &mut self.buffer;
         [obs, action, reward, next].into_iter().for_each(Vec::clear);
         flags.clear();
         (self.terminated, self.dropped) = (0, 0);
@@ -209,7 +211,7 @@ impl Worker {
         Ok(())
     }
 
-    /// An action of the exploring policy for each row.
+    /// Draws an action of the exploring policy for each row.
     fn act(&mut self, shared: Shared<'_>) -> Result<(), AgentError> {
         let (rows, o, a) = (self.rows, self.obs_dim, self.act_dim);
         let seen = &mut self.seen.slice_mut()[..rows * o];
@@ -230,7 +232,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Where the actions lead, and which episodes end there.
+    /// Predicts each row's reward and next observation, and if its episode ends there.
     fn step(&mut self, shared: Shared<'_>) -> Result<(), AgentError> {
         let (rows, o, a) = (self.rows, self.obs_dim, self.act_dim);
         let members = &mut self.members[..rows];
@@ -252,7 +254,7 @@ impl Worker {
         }
     }
 
-    /// Puts the step's transitions with those to be stored, and brings the rows that go on to the front.
+    /// Appends the step's transitions to the buffer, and moves the rows that go on to the front.
     fn keep(&mut self, limit: f32) {
         let (o, a, mut going) = (self.obs_dim, self.act_dim, 0);
         for row in 0..self.rows {
@@ -263,16 +265,16 @@ impl Worker {
                 self.dropped += 1;
                 continue;
             }
-            let done = &mut self.done;
-            done.obs.extend_from_slice(&self.obs[next.clone()]);
-            done.action.extend_from_slice(&self.action[row * a..][..a]);
-            done.reward.push(self.reward[row]);
-            done.next.extend_from_slice(&self.next[next.clone()]);
-            done.flags.push(Flags::TERMINATED.when(self.ended[row]));
+            let buffer = &mut self.buffer;
+            buffer.obs.extend_from_slice(&self.obs[next.clone()]);
+            buffer.action.extend_from_slice(&self.action[row * a..][..a]);
+            buffer.reward.push(self.reward[row]);
+            buffer.next.extend_from_slice(&self.next[next.clone()]);
+            buffer.flags.push(Flags::TERMINATED.when(self.ended[row]));
             if self.ended[row] {
                 self.terminated += 1;
             } else {
-                // Rows only move forwards, over rows that were stored already.
+                // The row it moves to was stored already.
                 self.obs[going * o..][..o].copy_from_slice(&self.next[next]);
                 going += 1;
             }

@@ -1,7 +1,9 @@
-//! When imagined episodes end: the tasks' own rules, read off the observation, a rule of the user's, or a learned one.
+//! The ends of imagined episodes: a task's own rule, read off the observation, a user's rule, or a
+//! learned one.
 //!
 //! Differs from the rules in the authors' code of Janner et al. 2019 in:
-//! 1. a misplaced parenthesis there let entries of Hopper's state below −100 pass; here both sides count;
+//! 1. a misplaced parenthesis there let entries of Hopper's state below −100 pass; here both sides
+//!    count;
 //! 2. limits and `terminate_when_unhealthy` are those of the task's options, not fixed.
 
 use garde::Validate;
@@ -12,25 +14,25 @@ use serde::{Deserialize, Serialize};
 use super::head::HeadConfig;
 use crate::{AgentError, TaskContext};
 
-/// When imagined episodes end.
+/// The rule by which imagined episodes end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub enum TerminationConfig {
-    /// As the task's do, by the rule that this program has for it; never where the task cannot end an episode.
+    /// The task's own rule, if this program has it; never if the task cannot end an episode.
     #[default]
     Known,
     /// Never.
     Never,
-    /// As a classifier of (s, a, s') says, trained on the real transitions after each fit.
+    /// A classifier of (s, a, s'), trained on the real transitions after each fit.
     Learned(#[garde(dive)] HeadConfig),
-    /// Where the next observation leaves a region.
+    /// The next observation leaves a region.
     Leaves {
         /// The region, one interval for each observation that has one.
         #[garde(length(min = 1), dive)]
         region: Vec<Interval>,
     },
-    /// Where the next observation is in a region.
+    /// The next observation is in a region.
     Reaches {
         /// The region, one interval for each observation that has one.
         #[garde(length(min = 1), dive)]
@@ -43,41 +45,42 @@ pub enum TerminationConfig {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct Interval {
-    /// Which observation, counted from 0.
+    /// Index of the observation, from 0.
     pub index: usize,
-    /// Its least value. Default: none.
+    /// Its least value. Default: no limit.
     #[serde(default)]
     pub low: Option<f64>,
-    /// Its greatest value. Default: none.
+    /// Its greatest value. Default: no limit.
     #[serde(default)]
     pub high: Option<f64>,
 }
 
-/// A rule on the next observation, or none on it alone.
+/// The rule of one task, on the next observation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
     /// Episodes do not end.
     Never,
-    /// They end outside these limits.
+    /// Episodes end outside these limits.
     Leaves(Vec<Limit>),
-    /// They end within all of these limits.
+    /// Episodes end within all of these limits.
     Reaches(Vec<Limit>),
-    /// InvertedDoublePendulum-v5: they end where the tip, 0.6 (cos θ₁ + cos(θ₁ + θ₂)), is not above this height.
+    /// InvertedDoublePendulum-v5: episodes end if the tip, 0.6 (cos θ₁ + cos(θ₁ + θ₂)), is not above this
+    /// height.
     TipBelow(f32),
-    /// A classifier says.
+    /// A classifier decides.
     Learned(HeadConfig),
 }
 
 /// Limits of one observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
-    /// Which observation.
+    /// Index of the observation.
     pub index: usize,
     /// Least value.
     pub low: f32,
     /// Greatest value.
     pub high: f32,
-    /// Whether the ends are outside.
+    /// True if the ends are outside.
     pub open: bool,
 }
 
@@ -86,7 +89,7 @@ impl Limit {
         Self { index, low: low as f32, high: high as f32, open }
     }
 
-    /// Whether the observation is within. NaN is not.
+    /// True if the observation is within; false for NaN.
     fn holds(&self, obs: &[f32]) -> bool {
         let x = obs[self.index];
         if self.open { self.low < x && x < self.high } else { self.low <= x && x <= self.high }
@@ -94,7 +97,7 @@ impl Limit {
 }
 
 impl Rule {
-    /// Whether an episode ends in `next`. A learned rule needs more than that and says no here.
+    /// True if an episode ends in `next`. False for a learned rule, which needs more than `next`.
     pub fn ends(&self, next: &[f32]) -> bool {
         match self {
             Self::Never | Self::Learned(_) => false,
@@ -108,7 +111,7 @@ impl Rule {
         }
     }
 
-    /// The rule a config asks for, on this task.
+    /// The rule that `config` names, for the task of `context`.
     pub fn new(config: &TerminationConfig, context: &TaskContext, obs_dim: usize) -> Result<Self, AgentError> {
         let bad = |setting: &str, problem: String| AgentError::BadConfig {
             setting: format!("agent.termination{setting}"),
@@ -153,7 +156,7 @@ impl Rule {
     }
 }
 
-/// The rule of a task with these options, where this program has it and the observation shows it.
+/// The rule of a task with these options, if this program has it and the observation shows it.
 fn known(task: &EnvSpec) -> Result<Option<Rule>, AgentError> {
     let Some(entry) = registry().into_iter().find(|entry| entry.id == task.id) else { return Ok(None) };
     let mut own = task.clone();
@@ -169,7 +172,7 @@ fn known(task: &EnvSpec) -> Result<Option<Rule>, AgentError> {
     };
     match &*task.id {
         "Hopper-v5" => {
-            // Positions x, z, angle, …: every entry from the angle on has to stay within the state's range.
+            // Positions x, z, angle, …: every entry from the angle on stays within the state's range.
             let skip = skipped(1)?;
             let mut limits = vec![
                 Limit::new(1 - skip, range("healthy_z_range")?, true),

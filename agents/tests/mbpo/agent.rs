@@ -85,7 +85,7 @@ fn the_model_buffer_grows_with_the_rollouts() {
 }
 
 #[test]
-fn metrics_and_diagnostics_are_those_on_their_pages_and_looking_changes_nothing() {
+fn metrics_and_diagnostics_are_those_on_their_pages_and_measuring_changes_nothing() {
     let listed = |page: &str| -> Vec<String> {
         page.lines().filter_map(|line| Some(line.strip_prefix("//! | `")?.split('`').next()?.to_owned())).collect()
     };
@@ -112,7 +112,7 @@ fn metrics_and_diagnostics_are_those_on_their_pages_and_looking_changes_nothing(
     let before = bench.everything();
     let metrics = bench.agent.diagnose(&visited).unwrap();
     assert_eq!(metrics, bench.agent.diagnose(&visited).unwrap());
-    assert!(before == bench.everything(), "looking changes nothing");
+    assert!(before == bench.everything(), "measuring changes nothing");
     assert!(metrics.iter().all(|(_, value)| value.is_finite()), "{metrics:?}");
     let has = |name: &str| metrics.iter().any(|(other, _)| other == name);
     for name in listed(include_str!("../../src/mbpo/diagnostics.rs")).iter().filter(|name| !name.ends_with('…')) {
@@ -129,7 +129,7 @@ fn metrics_and_diagnostics_are_those_on_their_pages_and_looking_changes_nothing(
     let (raw, log) = (value("model/value_aware_error/holdout"), value("model/value_aware_error_log/holdout"));
     assert!((raw.ln() - log).abs() < 1e-12);
 
-    // A pair that ended its episode, however wrong the model is there, counts for nothing.
+    // A pair that ended its episode is left out, however wrong the model is there.
     let (rows, o, a) = (40, visited.obs.len() / 40, visited.action.len() / 40);
     let mut ended = visited.clone();
     ended.obs.extend_from_slice(&visited.obs[..o]);
@@ -146,8 +146,8 @@ fn metrics_and_diagnostics_are_those_on_their_pages_and_looking_changes_nothing(
     assert!(value("model/error_step/10") > value("model/error_step/1"));
 }
 
-/// ε counts in deviations of what the term looked at, imagined states for the most part, also where observations are not standardised: its
-/// moments follow the states' own size, and are saved.
+/// ε counts in deviations of the states that the regulariser has had, mostly imagined ones, even if
+/// observations are not standardised. Its moments follow the states' own size, and are saved.
 #[test]
 fn robust_regularisation_runs_in_the_running_deviations() {
     let regularised =
@@ -180,7 +180,8 @@ fn registry_builds_it_and_refuses_a_task_without_a_rule() {
     assert!(error.contains("agent.termination") && error.contains("no rule is known"), "{error}");
 }
 
-/// A pole falls within 10 to 60 steps under random actions; 600 steps of learning keep it up for most of an episode.
+/// A pole falls within 10 to 60 steps under random actions; 600 steps of learning keep it up for most
+/// of an episode.
 #[test]
 fn it_learns_to_balance_a_pole_with_every_model() {
     let net = json!({"hidden": [64, 64], "lr": 1e-3});

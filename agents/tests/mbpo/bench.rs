@@ -23,13 +23,13 @@ pub(crate) fn config(more: Value) -> Value {
     config
 }
 
-/// Task, agent and what they have been through.
+/// The task, the agent and the episodes so far.
 pub(crate) struct Bench {
     pub(crate) env: Box<dyn Env>,
     pub(crate) agent: Mbpo,
     pub(crate) obs: Vec<f32>,
     pub(crate) metrics: Metrics,
-    /// Of the episodes so far, in steps.
+    /// Lengths of the episodes so far, in steps.
     pub(crate) lengths: Vec<usize>,
     length: usize,
 }

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::bench::{Bench, config};
 
-/// Every member's mean and log-variance, the classifier and the critics: each is the function that the agent computes, with its standardisation
-/// folded in; and bounds keep their order on them, swish included.
+/// Every member's mean and log-variance, the classifier and the critics: each is the function that the
+/// agent computes, with its standardisation folded in. Bounds keep their order on them, swish included.
 #[test]
 fn every_network_is_certified_as_it_is_used() {
     for targets in ["raw", "standardised"] {

@@ -73,7 +73,8 @@ fn inputs_are_standardised_by_the_training_rows_alone() {
     assert!((f64::from(scaler.mean[1]) - mean).abs() < 1e-6 && (f64::from(scaler.inverse[1]) * std - 1.0).abs() < 1e-6);
 }
 
-/// The second number moves ten thousand times less than the others. The fit and the predictions have to agree on its units.
+/// The second number moves ten thousand times less than the others. The fit and the predictions have to
+/// agree on its units.
 #[test]
 fn standardised_targets_are_learned_in_units_of_what_moves() {
     let (source, tiny) = (linear(1000), 1e-4);

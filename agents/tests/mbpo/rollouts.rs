@@ -3,7 +3,7 @@
 use liprl_agents::{
     Flags, Replay, ReplayConfig, TaskContext,
     actor_critic::{Learner, Sac, SacConfig},
-    mbpo::{Dynamics, Roller, Route, Rule},
+    mbpo::{Dynamics, RolloutCounts, RolloutOptions, RolloutWorkers, Rule},
 };
 use liprl_numerics::{StreamRng, Streams};
 use serde_json::json;
@@ -57,16 +57,17 @@ fn moments_of_draws(dynamics: &Dynamics, replay: &Replay) {
 
 struct Rolled {
     pool: Replay,
-    report: liprl_agents::mbpo::RollReport,
+    counts: RolloutCounts,
 }
 
 fn rolled(dynamics: &Dynamics, replay: &Replay, rule: &Rule, blow_up: f64, count: usize, threads: usize) -> Rolled {
     let sac = Sac::new(&SacConfig::default(), &setup(1)).unwrap();
-    let mut roller = Roller::new(dynamics, &sac.actor().mlps()[0], None, threads).unwrap();
+    let mut workers = RolloutWorkers::new(dynamics, &sac.actor().mlps()[0], None, threads).unwrap();
     let mut pool = Replay::new(ReplayConfig { capacity: 20_000, ..*replay.config() }).unwrap();
-    let route = Route { dynamics, normaliser: None, rule, head: None, length: 4, count, blow_up };
-    let report = roller.roll(route, sac.actor(), replay, &mut pool, &mut Streams::new(2).rng("rollouts")).unwrap();
-    Rolled { pool, report }
+    let options = RolloutOptions { dynamics, normaliser: None, rule, head: None, length: 4, count, blow_up };
+    let mut rng = Streams::new(2).rng("rollouts");
+    let counts = workers.roll_out(options, sac.actor(), replay, &mut pool, &mut rng).unwrap();
+    Rolled { pool, counts }
 }
 
 #[test]
@@ -75,8 +76,8 @@ fn rollouts_follow_the_model_and_do_not_depend_on_the_number_of_threads() {
     for prediction in ["deterministic", "probabilistic"] {
         let config = model(json!({"prediction": prediction, "members": 3, "elites": 2, "max_epochs": 3}));
         let (dynamics, _) = fitted(&config, &replay, 1);
-        let Rolled { pool, report } = rolled(&dynamics, &replay, &Rule::Never, 1e6, 1300, 1);
-        assert_eq!((report.stored, report.terminated, report.dropped), (5200, 0, 0));
+        let Rolled { pool, counts } = rolled(&dynamics, &replay, &Rule::Never, 1e6, 1300, 1);
+        assert_eq!((counts.stored, counts.terminated, counts.dropped), (5200, 0, 0));
         let other = rolled(&dynamics, &replay, &Rule::Never, 1e6, 1300, 3).pool;
         assert!(pool.rows().zip(other.rows()).all(|(a, b)| a == b));
         if prediction == "deterministic" {
@@ -103,13 +104,13 @@ fn ended_episodes_go_no_further_and_what_blows_up_is_dropped_and_counted() {
         fitted(&model(json!({"members": 1, "prediction": "deterministic", "max_epochs": 3})), &replay, 1);
     let config = serde_json::from_value(json!({"kind": "leaves", "region": [{"index": 0, "high": 0.5}]})).unwrap();
     let rule = Rule::new(&config, &TaskContext::NONE, OBS).unwrap();
-    let Rolled { pool, report } = rolled(&dynamics, &replay, &rule, 1e6, 600, 1);
+    let Rolled { pool, counts } = rolled(&dynamics, &replay, &rule, 1e6, 600, 1);
     let ended = pool.rows().filter(|row| row.flags.contains(Flags::TERMINATED)).count() as u64;
-    assert!(ended > 50 && ended == report.terminated && report.stored == pool.len() as u64);
+    assert!(ended > 50 && ended == counts.terminated && counts.stored == pool.len() as u64);
     assert!(pool.rows().all(|row| row.flags.contains(Flags::TERMINATED) == (row.next_obs[0] > 0.5)));
     // All first rows are real observations, the later ones imagined and thus within the region.
     assert!(pool.rows().skip(512).filter(|row| row.obs[0] > 0.5).count() <= 88 + 512);
-    let Rolled { pool, report } = rolled(&dynamics, &replay, &Rule::Never, 1.5, 600, 1);
-    assert!(report.dropped > 50 && report.stored < 2400, "{report:?}");
+    let Rolled { pool, counts } = rolled(&dynamics, &replay, &Rule::Never, 1.5, 600, 1);
+    assert!(counts.dropped > 50 && counts.stored < 2400, "{counts:?}");
     assert!(pool.rows().all(|row| row.next_obs.iter().chain([&row.reward]).all(|x| x.abs() <= 1.5)));
 }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::OBS;
 
-/// Steps random episodes of a task and compares its terminations with the rule on the observation. How many ended, and how many
-/// disagreed.
+/// Steps random episodes of a task and compares its terminations with the rule on the observation.
+/// Returns the numbers of terminations and of disagreements.
 fn against_the_task(id: &str, options: Value, scale: f64) -> (usize, usize) {
     let options: Options = serde_json::from_value(options).unwrap();
     let mut env = make(id, &options).unwrap();

@@ -1,12 +1,20 @@
 //! The value-aware model error in closed form, and its bound.
 
-use liprl_agents::mbpo::{lipschitz_bound, value_aware_error};
+use liprl_agents::mbpo::value_aware_error;
 use liprl_numerics::Streams;
 
 use super::normal;
 
-/// A linear task s' = A s + B a and model ŝ' = Â s + B̂ a with the value w·s: with s, a standard normal, the error is
-/// γ² (‖(Â − A)ᵀ w‖² + ‖(B̂ − B)ᵀ w‖²), and σ² ‖w‖² γ² more where the model adds noise of deviation σ.
+/// The error's upper bound γ² K² mean ‖ŝ' − s'‖² for a K-Lipschitz value; `distances` are the rows'
+/// ‖ŝ' − s'‖.
+fn lipschitz_bound(gamma: f64, constant: f64, distances: &[f64]) -> f64 {
+    let squares: f64 = distances.iter().map(|distance| distance * distance).sum();
+    (gamma * constant).powi(2) * squares / distances.len().max(1) as f64
+}
+
+/// A linear task s' = A s + B a and model ŝ' = Â s + B̂ a with the value w·s: with s, a standard
+/// normal, the error is γ² (‖(Â − A)ᵀ w‖² + ‖(B̂ − B)ᵀ w‖²), and σ² ‖w‖² γ² more if the model adds
+/// noise of deviation σ.
 #[test]
 fn the_value_aware_error_of_a_linear_task_is_its_closed_form() {
     let (gamma, w, sigma) = (0.95, [0.7, -1.2, 0.4], 0.3);
@@ -46,8 +54,9 @@ fn the_value_aware_error_of_a_linear_task_is_its_closed_form() {
     assert!(value_aware_error(gamma, &real, &mean[1..]).is_err());
 }
 
-/// On a bumpy task, with V(s) = sin(3 s₀) + |s₁|, which is √10-Lipschitz: |T*Q − T̂*Q| ≤ γ K ‖ŝ' − s'‖ pointwise, so the error is at
-/// most the bound; and the bound is tight where the value is linear along the miss.
+/// On a bumpy task, with V(s) = sin(3 s₀) + |s₁|, which is √10-Lipschitz: |T*Q − T̂*Q| ≤ γ K ‖ŝ' − s'‖
+/// pointwise, so the error is at most the bound. The bound is tight if the value is linear along the
+/// miss.
 #[test]
 fn the_gap_between_the_bellman_operators_is_within_the_lipschitz_bound() {
     let (gamma, k) = (0.99, 10f64.sqrt());

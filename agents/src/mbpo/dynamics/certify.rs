@@ -1,13 +1,14 @@
-//! The model's members for certificates, standardisation folded in: `model_<e>`, (s, a) to (reward, s' − s), and for a model with
-//! variances `model_<e>_log_variance`, (s, a) to the log-variance of each as the network has it, before it is bounded. Bounding has
-//! slopes in (0, 1), so an upper bound holds behind it too. Elites come first, the best of them first.
+//! The model's members for certificates, standardisation folded in: `model_<e>`, (s, a) to
+//! (reward, s' − s). A model with variances also has `model_<e>_log_variance`, (s, a) to the network's
+//! log-variance of each, before it is bounded. Bounding has derivatives in (0, 1), so an upper bound
+//! holds behind it too. Elites come first, the best of them first.
 
 use liprl_control::certify::{Certifiable, Head, Input, Network, Takes};
 
 use super::{Dynamics, Scaler};
 
 impl Scaler {
-    /// What `apply` does to each coordinate.
+    /// The map of each coordinate by `apply`.
     pub fn inputs(&self) -> Vec<Input> {
         let pairs = self.mean.iter().zip(&self.inverse);
         pairs

@@ -5,27 +5,27 @@ use liprl_numerics::Activation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentError, mbpo::Profile};
+use crate::{AgentError, mbpo::profile::Profile};
 
 /// The dynamics model: (s, a) to (reward, s' − s), by one network or several.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct ModelConfig {
-    /// What a member predicts. Default `probabilistic` [J].
+    /// Members' predictions and the loss they learn by. Default `probabilistic` [J].
     pub prediction: Prediction,
-    /// What members learn to put out. Default `raw` [J].
+    /// Units of the targets. Default `raw` [J].
     pub targets: Targets,
-    /// Networks. Default `7` [J]; 1 is a single model, with a faster path of its own.
+    /// Number of networks. Default `7` [J]; 1 is a single model.
     #[garde(range(min = 1, max = 64))]
     pub members: usize,
-    /// Members that rollouts use, the best on held-out data. Default: `5` [J], or all where there are fewer.
+    /// Members that rollouts use, the best on held-out data. Default: `5` [J], or all if there are fewer.
     #[garde(inner(range(min = 1)), custom(no_more_than(self.members)))]
     pub elites: Option<usize>,
     /// Units of each hidden layer. Default `[200, 200, 200, 200]` [J].
     #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
     pub hidden: Vec<usize>,
-    /// What follows each hidden layer. Default `swish` [J].
+    /// Activation after each hidden layer. Default `swish` [J].
     #[garde(dive)]
     pub activation: Activation,
     /// Adam's learning rate. Default `1e-3` [J].
@@ -34,8 +34,8 @@ pub struct ModelConfig {
     /// Rows of a gradient step, for each member. Default `256` [J].
     #[garde(range(min = 1, max = 1_048_576))]
     pub batch_size: usize,
-    /// Each layer's c in the loss's c/2 ‖W‖². Default: 2.5e-5 for the first layer, 5e-5 for the second, 1e-4 for the last, 7.5e-5 for those
-    /// between [J].
+    /// Each layer's c in the loss's c/2 ‖W‖². Default: 2.5e-5 for the first layer, 5e-5 for the second,
+    /// 1e-4 for the last, 7.5e-5 for those between [J].
     #[garde(inner(inner(range(min = 0.0))))]
     pub weight_decay: Option<Vec<f64>>,
     /// Share of the data held out of each fit, the same rows for all members. Default `0.2` [J].
@@ -52,9 +52,11 @@ pub struct ModelConfig {
     /// Most epochs of a fit. Default: no limit [J].
     #[garde(inner(range(min = 1)))]
     pub max_epochs: Option<u64>,
-    /// Each member learns from its own draws with replacement. Default `true` [J]; `false` with `profile: ports`.
+    /// Each member learns from its own draws with replacement. Default `true` [J]; `false` with
+    /// `profile: ports`.
     pub bootstrap: Option<bool>,
-    /// After a fit each member goes back to its best epoch. Default `true` [J]; `false` with `profile: ports`.
+    /// After a fit each member goes back to its best epoch. Default `true` [J]; `false` with
+    /// `profile: ports`.
     pub restore_best: Option<bool>,
     /// The log-variance's bounds, which it approaches softly. Default `{low: -10, high: 0.5}` [J].
     #[garde(dive)]
@@ -92,18 +94,18 @@ fn no_more_than(members: usize) -> impl FnOnce(&Option<usize>, &()) -> garde::Re
     }
 }
 
-/// What members learn to put out.
+/// Units of the members' targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Targets {
-    /// Rewards and differences as they are [J]. Coordinates that move little in a step weigh little in a squared error, and decay and the
-    /// log-variance's lower bound are large beside them.
+    /// Rewards and differences as they are [J]. Coordinates that move little in a step weigh little in
+    /// a squared error, and decay and the log-variance's lower bound are large beside them.
     Raw,
     /// Standardised by the moments of the rows learned from.
     Standardised,
 }
 
-/// What a member predicts and how it learns to.
+/// A member's prediction and its loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Prediction {
@@ -116,12 +118,12 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// Whether members put out a variance.
+    /// True if members predict a variance.
     pub fn gaussian(self) -> bool {
         self != Self::Deterministic
     }
 
-    /// Whether rollouts draw.
+    /// True if rollouts draw from the prediction.
     pub fn sampled(self) -> bool {
         self == Self::Probabilistic
     }
@@ -137,7 +139,8 @@ pub struct LogVariance {
     /// First upper bound. Default `0.5` [J].
     #[garde(range(min = -50.0, max = 50.0))]
     pub high: f64,
-    /// Whether the bounds learn, each pulled inwards with weight 0.01. Default `true` [J]; `false` with `profile: ports`.
+    /// The bounds learn, each pulled inwards with weight 0.01. Default `true` [J]; `false` with
+    /// `profile: ports`.
     #[garde(skip)]
     pub learned: Option<bool>,
 }
@@ -166,7 +169,7 @@ impl ModelConfig {
         self.weight_decay.clone().unwrap_or_else(|| (0..layers).map(usual).collect())
     }
 
-    /// The settings a profile decides where they are not given.
+    /// Fills in the profile's choice for each setting that is not given.
     pub fn resolved(mut self, profile: Profile) -> Self {
         let authors = profile == Profile::Authors;
         self.bootstrap.get_or_insert(authors);
@@ -176,7 +179,10 @@ impl ModelConfig {
         self
     }
 
-    /// Refuses what ranges do not, by name.
+    /// Checks what ranges cannot.
+    ///
+    /// # Errors
+    /// [`AgentError::BadConfig`] names the setting.
     pub fn check(&self) -> Result<(), AgentError> {
         let bad = |setting: &str, problem: String| {
             Err(AgentError::BadConfig { setting: format!("agent.model.{setting}"), problem })

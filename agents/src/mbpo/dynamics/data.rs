@@ -1,4 +1,4 @@
-//! What a fit learns from: inputs (s, a), standardised, and targets (reward, s' − s), as they are or standardised too.
+//! The data of a fit: inputs (s, a), standardised, and targets (reward, s' − s), raw or standardised.
 
 use liprl_numerics::State;
 
@@ -14,24 +14,25 @@ pub struct Scaler {
 }
 
 impl Scaler {
-    /// Changes nothing.
+    /// The scaler that changes nothing.
     pub fn identity(dim: usize) -> Self {
         Self { mean: vec![0.0; dim], inverse: vec![1.0; dim] }
     }
 
-    /// Inputs by the moments of these rows of the buffer.
+    /// The scaler of inputs, by the moments of these rows of the buffer.
     pub fn of_inputs(replay: &Replay, rows: &[u32]) -> Self {
         Self::of(replay.config().obs_dim + replay.config().act_dim, replay, rows, |row, x| {
             row.obs.iter().chain(row.action).zip(x).for_each(|(raw, x)| *x = *raw);
         })
     }
 
-    /// Targets by the moments of these rows of the buffer.
+    /// The scaler of targets, by the moments of these rows of the buffer.
     pub fn of_targets(replay: &Replay, rows: &[u32]) -> Self {
         Self::of(replay.config().obs_dim + 1, replay, rows, target)
     }
 
-    /// By the moments of what `read` reads (division by the number of rows). Deviations below 1e-12 count as 1.
+    /// The scaler by the moments of the numbers that `read` reads (division by the number of rows).
+    /// Deviations below 1e-12 count as 1.
     fn of(dim: usize, replay: &Replay, rows: &[u32], read: impl Fn(&Row<'_>, &mut [f32])) -> Self {
         let (mut mean, mut squares) = (vec![0.0; dim], vec![0.0; dim]);
         let mut numbers = vec![0.0; dim];
@@ -59,7 +60,7 @@ impl Scaler {
         self.standardise(x);
     }
 
-    /// Standardises the first numbers of what it is for, as many as there are.
+    /// Standardises `x`, which may be shorter than the scaler: its first coordinates.
     pub fn standardise(&self, x: &mut [f32]) {
         let each = self.mean.iter().zip(&self.inverse);
         x.iter_mut().zip(each).for_each(|(x, (mean, inverse))| *x = (*x - mean) * inverse);
@@ -80,16 +81,16 @@ impl Scaler {
     }
 }
 
-/// How inputs and targets are standardised.
+/// Standardisation of inputs and targets.
 #[derive(Clone, Copy, Debug)]
 pub struct Scalers<'a> {
     /// (s, a).
     pub inputs: &'a Scaler,
-    /// (reward, s' − s); changes nothing where targets are as they are.
+    /// (reward, s' − s); changes nothing if targets are raw.
     pub targets: &'a Scaler,
 }
 
-/// (reward, s' − s).
+/// Writes (reward, s' − s) to `y`.
 fn target(row: &Row<'_>, y: &mut [f32]) {
     y[0] = row.reward;
     let deltas = row.next_obs.iter().zip(row.obs);

@@ -1,7 +1,8 @@
-//! The dynamics model: (s, a) ↦ (r, s' − s), by one network or an ensemble, deterministic or with a variance (Chua et al. 2018; Janner et al.
-//! 2019, appendix; Zheng et al. 2023 for the single deterministic one). It lives on the CPU wherever the actor–critic does.
+//! The dynamics model: (s, a) ↦ (r, s' − s), by one network or an ensemble, deterministic or with a
+//! variance (Chua et al. 2018; Janner et al. 2019, appendix; Zheng et al. 2023 for the single
+//! deterministic one). It lives on the CPU, whatever the actor–critic's device is.
 //!
-//! | file | what |
+//! | file | contents |
 //! | --- | --- |
 //! | `config` | settings |
 //! | `params` | parameters and Adam's moments |
@@ -10,8 +11,8 @@
 //! | `step` | one gradient step: rows shared out for one network, networks for several |
 //! | `members` | the gradient of several networks at once |
 //! | `fit` | epochs, bootstrap, held-out error, early stop |
-//! | `predict` | predictions of many rows, each by a member of its choice |
-//! | `certify` | the members as certificates see them |
+//! | `predict` | predictions of many rows, each by a chosen member |
+//! | `certify` | the members in the form that certificates take |
 
 mod certify;
 mod config;
@@ -31,8 +32,7 @@ pub use predict::{Predictor, View};
 use fit::{Fit, Subject};
 use params::Parameters;
 
-use super::Profile;
-use crate::{AgentError, Replay, Setup, error::validated};
+use crate::{AgentError, Replay, Setup, error::validated, mbpo::profile::Profile};
 use liprl_nets::Team;
 use liprl_numerics::{Array, ArrayData, State, StreamRng};
 
@@ -104,7 +104,7 @@ impl Dynamics {
         &self.holdout
     }
 
-    /// What predictions need besides weights.
+    /// The standardisation and bounds that predictions need besides weights.
     pub fn view(&self) -> View<'_> {
         let scalers = Scalers { inputs: &self.inputs, targets: &self.targets };
         View { scalers, bounds: &self.params.values.slice()[self.params.bounds_start()..] }
@@ -127,7 +127,7 @@ impl Dynamics {
         (0..self.params.members).flat_map(each).collect()
     }
 
-    /// Whether a fit is under way.
+    /// True while a fit is under way.
     pub fn fitting(&self) -> bool {
         self.fit.is_some()
     }
@@ -140,7 +140,7 @@ impl Dynamics {
         Ok(())
     }
 
-    /// Goes on with the fit for up to `steps` gradient steps. The report once it is finished, nothing before.
+    /// Advances the fit by up to `steps` gradient steps; returns the report once it is finished.
     pub fn advance_fit(&mut self, replay: &Replay, steps: u64) -> Result<Option<FitReport>, AgentError> {
         let Self { config, params, inputs, targets, rng, team, .. } = self;
         let Some(fit) = &mut self.fit else { return Ok(None) };

@@ -1,5 +1,6 @@
-//! The members' parameters in one flat buffer, with the Adam that trains them all: member after member, each laid out as its
-//! perceptron is, then the log-variance's bounds, which they share (upper bounds, then lower ones).
+//! The members' parameters in one flat buffer, with the Adam state that trains them all. The buffer has
+//! member after member, each laid out as its perceptron is. Then come the log-variance's bounds, which
+//! they share: upper bounds, then lower ones.
 
 use liprl_nets::{Buffer, LrSchedule, optim::OptimiserConfig};
 use liprl_numerics::{Mlp, State, StreamRng, kernels::AdamStep};
@@ -56,7 +57,7 @@ impl Parameters {
         Ok(Self { mlp, members, values, m, v, bounds, steps: 0, optimiser })
     }
 
-    /// Where the bounds start.
+    /// Offset of the bounds in `values`.
     pub(super) fn bounds_start(&self) -> usize {
         self.members * self.mlp.len()
     }
@@ -66,7 +67,7 @@ impl Parameters {
         &self.values.slice()[member * self.mlp.len()..][..self.mlp.len()]
     }
 
-    /// Takes these parameters for one member.
+    /// Overwrites one member's parameters.
     pub(super) fn set_member(&mut self, member: usize, params: &[f32]) {
         let len = self.mlp.len();
         self.values.slice_mut()[member * len..][..len].copy_from_slice(params);
