@@ -1,5 +1,5 @@
-//! Feedback policies of 64-64 units on 50,000 pairs of Hopper's size (11 numbers to 3): seconds to build (neighbours, worst pair), seconds for training by each
-//! constraint, and how long an epoch takes. One JSON object a line.
+//! Feedback policies of 64-64 units on 50,000 pairs of Hopper's size (11 numbers to 3): seconds to build
+//! (neighbours, worst pair), to train by each constraint, and for an epoch. One JSON object a line.
 //!
 //! `cargo bench -p liprl-agents --bench feedback -- [--updates N] [--pairs N]`
 

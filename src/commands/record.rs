@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitCode};
 use liprl_agents::{
     AgentError,
     demos::{DemoMeta, Demonstrations, Episode},
-    feedback::{Asked, Teacher},
+    feedback::{ExpertPolicy, QueriedExpert},
 };
 use liprl_control::{ExpertConfig, MpcConfig};
 use serde_json::{Map, Value, json};
@@ -81,8 +81,8 @@ fn by_expert(args: &RecordArgs, kind: ExpertKind) -> anyhow::Result<Recorded> {
     };
     let unknown = || Usage(format!("{} has no equations that an expert could be made from", env.id));
     let expert = expert.build(task.env().model().ok_or_else(unknown)?)?;
-    let mut actor = Asked::new(expert, task.env())?;
-    let episodes = episodes(args, &mut task, &mut actor, Asked::begin)?;
+    let mut actor = ExpertPolicy::new(expert, task.env())?;
+    let episodes = episodes(args, &mut task, &mut actor, ExpertPolicy::begin)?;
     Ok(Recorded { task, env, episodes, about: object(json!({ "algorithm_name": name })) })
 }
 
@@ -107,7 +107,7 @@ fn episodes<A: Actor>(
     Ok(episodes)
 }
 
-impl Actor for Asked {
+impl Actor for ExpertPolicy {
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
         self.act(obs, action)
     }

@@ -1,5 +1,6 @@
-//! Settings of feedback policies. Source unless another is named: Al Makdah, Krishnan & Pasqualetti 2022 (arXiv 2103.16629) for the problem; the
-//! numbers are this project's, since the paper's are not published as code.
+//! Settings of feedback policies. The problem is that of Al Makdah, Krishnan & Pasqualetti 2022
+//! (arXiv 2103.16629). Unless a source is named, the numbers are this project's: the paper's are not
+//! published as code.
 
 use std::path::PathBuf;
 
@@ -10,44 +11,46 @@ use liprl_numerics::Activation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asking::{ExpertConfig, QueriesConfig};
+use super::expert_config::{ExpertConfig, QueriesConfig};
 
-/// A policy fitted to an expert's actions under a bound α on its Lipschitz constant. α is Euclidean and in the environment's units, whatever
-/// standardisation and action scaling lie between.
+/// A policy fitted to an expert's actions under a bound α on its Lipschitz constant. α is Euclidean and
+/// in the environment's units, whatever standardisation and action scaling lie between.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct FeedbackConfig {
-    /// What is imitated: a Minari or D4RL HDF5 file, or a Minari dataset's folder. Needed unless an expert is asked.
+    /// Demonstrations to imitate: a Minari or D4RL HDF5 file, or a Minari dataset's folder. Needed unless
+    /// there is an expert.
     pub demonstrations: Option<PathBuf>,
-    /// An expert that can be asked: for `expert_episodes` before training, for `queries` while training.
+    /// The expert, for `expert_episodes` before training and `queries` while training.
     #[garde(dive)]
     pub expert: Option<ExpertConfig>,
-    /// Episodes of the expert that are collected before training, in place of `demonstrations`. Default: none.
+    /// Episodes of the expert to collect before training, in place of `demonstrations`. Default: none.
     #[garde(inner(range(min = 1, max = 100_000)))]
     pub expert_episodes: Option<usize>,
-    /// Mean square per step of Gaussian noise on the expert's actions in those episodes, in actions of [-1, 1]; the pairs hold what it meant to
-    /// do. Spreads them out. Default `0`.
+    /// Mean square per step of Gaussian noise on the expert's actions in those episodes, in actions of
+    /// [-1, 1]. The noise spreads the pairs out; they hold the actions before it. Default `0`.
     #[garde(range(min = 0.0, max = 100.0))]
     pub expert_noise: f64,
-    /// Episodes used of them, the first ones. Default: all.
+    /// Number of episodes used, from the first. Default: all.
     #[garde(inner(range(min = 1)))]
     pub episodes: Option<usize>,
-    /// Of each episode every n-th step is used, from the first. Default `1`.
+    /// n: every n-th step of each episode is used, from the first. Default `1`.
     #[garde(range(min = 1))]
     pub keep_every: usize,
-    /// What becomes of one observation with several actions, which no policy can fit. Default `refuse`.
+    /// Treatment of one observation with several actions, which no policy can fit. Default `refuse`.
     pub duplicates: Duplicates,
-    /// Refuse to train where two demonstrated pairs force a larger error on every α-Lipschitz policy, in the action's units. Default: none;
-    /// the error is logged as `lipschitz/forced_error`.
+    /// Largest error that two demonstrated pairs may force on every α-Lipschitz policy, in the action's
+    /// units; training is refused above it. Default: no limit. The error is logged as
+    /// `lipschitz/forced_error`.
     #[garde(inner(range(min = 0.0)))]
     pub max_forced_error: Option<f64>,
     /// The policy network and its Adam: 64-64 tanh, learning rate `1e-3`. No LayerNorm, no swish.
     #[garde(dive)]
     pub network: NetworkConfig,
-    /// How outputs become actions. Default `clamp`, which lets a linear policy be linear.
+    /// Map from outputs to actions. Default `clamp`, which lets a linear policy be linear.
     pub output: PolicyHead,
-    /// How observations are standardised, by the demonstrations' moments. Default `scalar`.
+    /// Standardisation of observations by the demonstrations' moments. Default `scalar`.
     pub normalise: Normalise,
     /// Rows per update, drawn with replacement. Default `256`.
     #[garde(range(min = 1, max = 1_048_576))]
@@ -55,14 +58,15 @@ pub struct FeedbackConfig {
     /// Gradient updates per environment step. Default `1`.
     #[garde(range(min = 1))]
     pub updates: usize,
-    /// What keeps the policy's Lipschitz constant. Default `{kind: by_construction, alpha: 1}`.
+    /// Constraint on the policy's Lipschitz constant. Default `{kind: by_construction, alpha: 1}`.
     #[garde(dive)]
     pub constraint: ConstraintConfig,
-    /// Rows, drawn at random, for which the least error of any α-Lipschitz policy is computed, to compare with (`lipschitz/oracle`). Time grows
-    /// as their square: some hundred take a second. Default: none.
+    /// Number of rows, drawn at random, for which the least error of any α-Lipschitz policy is computed,
+    /// to compare with (`lipschitz/oracle`). Time grows as its square: some hundred rows take a second.
+    /// Default: none.
     #[garde(inner(range(min = 2, max = 5000)))]
     pub oracle: Option<usize>,
-    /// Asking the expert while training. Default: never.
+    /// Queries to the expert while training. Default: none.
     #[garde(dive)]
     pub queries: Option<QueriesConfig>,
 }
@@ -95,38 +99,39 @@ impl Default for FeedbackConfig {
     }
 }
 
-/// One observation with several actions.
+/// Treatment of one observation with several actions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Duplicates {
     /// An error that names the two rows furthest apart.
     #[default]
     Refuse,
-    /// All rows are learnt from; squared errors then lead to the mean.
+    /// All rows are learned from; squared errors then lead to the mean.
     Average,
 }
 
-/// How observations are standardised.
+/// Standardisation of observations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalise {
     /// Not at all.
     None,
-    /// By one mean and deviation for all coordinates: a constant by construction keeps all its room.
+    /// By one mean and deviation for all coordinates: costs a constant by construction nothing.
     #[default]
     Scalar,
     /// Coordinate by coordinate. A constant by construction pays for the coordinate that moves least.
     Coordinate,
 }
 
-/// What bounds the policy's Lipschitz constant.
+/// The constraint on the policy's Lipschitz constant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub enum ConstraintConfig {
     /// Nothing: behaviour cloning.
     None,
-    /// A multiplier for each demonstrated pair (the paper's Lagrangian). Holds where it is looked at, approximately, and is proven nowhere.
+    /// A multiplier for each demonstrated pair (the paper's Lagrangian). The constraint holds
+    /// approximately at the points that are drawn; nothing is proven.
     PrimalDual {
         /// The Lipschitz constant, action per observation.
         #[garde(range(min = 1e-9))]
@@ -139,7 +144,7 @@ pub enum ConstraintConfig {
         #[serde(default = "max_dual")]
         #[garde(range(min = 0.0))]
         max_dual: f64,
-        /// What is constrained. Default `jacobian`.
+        /// The quantity that is constrained. Default `jacobian`.
         #[serde(default)]
         form: Form,
         /// Nearest neighbours a row is connected to. Default `5` (the authors' 2020 code).
@@ -147,7 +152,8 @@ pub enum ConstraintConfig {
         #[garde(range(min = 1, max = 100))]
         neighbours: usize,
     },
-    /// c · mean max(0, ‖J‖ − α)² over the batch and as many points between neighbours. Ends a little above α; nothing is proven.
+    /// c · mean max(0, ‖J‖ − α)² over the batch and as many points between neighbours. Ends a little
+    /// above α; nothing is proven.
     Penalty {
         /// The Lipschitz constant, action per observation.
         #[garde(range(min = 1e-9))]
@@ -166,17 +172,19 @@ pub enum ConstraintConfig {
         /// The Lipschitz constant, action per observation.
         #[garde(range(min = 1e-9))]
         alpha: f64,
-        /// Which. Default `sandwich`.
+        /// The parameterisation. Default `sandwich`.
         #[serde(default)]
         layers: Layers,
     },
-    /// The authors' 2020 discretisation: values at some vertices, constrained along a nearest-neighbour graph, here solved exactly and read out by
-    /// a Lipschitz extension. Pairs without an edge may be steeper, so the constant of the result can exceed α; it is computed.
+    /// The authors' 2020 discretisation: values at some vertices, constrained along a nearest-neighbour
+    /// graph. It is solved exactly here and read out by a Lipschitz extension. Pairs without an edge may
+    /// have a larger slope, so the constant of the result can exceed α; it is computed.
     Graph {
         /// The Lipschitz constant along edges, action per observation.
         #[garde(range(min = 1e-9))]
         alpha: f64,
-        /// Vertices, rows drawn at random; the others count for their nearest one. Default `1000` (theirs: 5000).
+        /// Number of vertices, rows drawn at random; other rows count for their nearest one. Default
+        /// `1000` (theirs: 5000).
         #[serde(default = "vertices")]
         #[garde(range(min = 2, max = 20000))]
         vertices: usize,
@@ -190,26 +198,28 @@ pub enum ConstraintConfig {
         /// The Lipschitz constant, action per observation.
         #[garde(range(min = 1e-9))]
         alpha: f64,
-        /// Rows, drawn at random where there are more. Default `500`.
+        /// Most rows, drawn at random if there are more. Default `500`.
         #[serde(default = "rows")]
         #[garde(range(min = 2, max = 5000))]
         rows: usize,
     },
 }
 
-/// What a primal–dual constraint is on.
+/// The quantity that a primal–dual constraint bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
-    /// ‖J‖₂ ≤ α at the batch and at as many points between neighbours; a point between two takes the mean of their multipliers.
+    /// ‖J‖₂ ≤ α at the batch and at as many points between neighbours; a point between two takes the mean
+    /// of their multipliers.
     #[default]
     Jacobian,
-    /// ‖π(xᵢ) − π(xⱼ)‖ / ‖xᵢ − xⱼ‖ ≤ α along edges between neighbours, a multiplier each (closest to the authors, who do not divide).
+    /// ‖π(xᵢ) − π(xⱼ)‖ / ‖xᵢ − xⱼ‖ ≤ α along edges between neighbours, a multiplier each (closest to the
+    /// authors, who do not divide).
     Slope,
 }
 
 impl ConstraintConfig {
-    /// The constant that is asked for.
+    /// The configured α.
     pub fn alpha(&self) -> Option<f64> {
         match self {
             Self::None => None,

@@ -1,8 +1,9 @@
-//! The multipliers of the primal–dual method, and where the constraint is looked at.
+//! The multipliers of the primal–dual method, and the points at which they act.
 //!
-//! The Lagrangian of min (1/N) Σ‖π(xᵢ) − uᵢ‖² subject to g ≤ 0 is L = MSE + mean_s λ_s g_s. θ goes down its gradient by Adam, λ up: λ ← clip(λ + η g, 0,
-//! λ_max). A data point has a multiplier of its own; a point xᵢ + s(xⱼ − xᵢ) between neighbours takes the mean of its ends' and gives each half
-//! its step. An edge of the slope form has its own.
+//! The Lagrangian of min (1/N) Σ‖π(xᵢ) − uᵢ‖² subject to g ≤ 0 is L = MSE + mean_s λ_s g_s. θ goes down
+//! its gradient by Adam, λ up: λ ← clip(λ + η g, 0, λ_max). A data point has a multiplier of its own. A
+//! point xᵢ + s(xⱼ − xᵢ) between neighbours takes the mean of its ends' multipliers and gives each half
+//! of its step. An edge of the slope form has its own.
 
 use liprl_numerics::{State, StreamRng, neighbours::Tree};
 use rand::RngExt;
@@ -10,16 +11,16 @@ use rand::RngExt;
 use super::config::Form;
 use crate::AgentError;
 
-/// What the constraint looks at in one update: rows of the data, and their partners.
+/// A point of the constraint in one update: a row of the data, or a place between it and a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Spot {
     /// A row.
     pub(super) i: usize,
     /// Its neighbour; itself for the row alone.
     pub(super) j: usize,
-    /// Where between the two, 0 at i. Edges have none.
+    /// Position between the two, 0 at i. Unused for edges.
     pub(super) share: f32,
-    /// Which of the row's neighbours.
+    /// Index of j among the row's neighbours.
     pub(super) slot: usize,
 }
 
@@ -33,9 +34,9 @@ pub(super) struct Duals {
     k: usize,
     /// λ: of each row `[N]`, or of each row's edges `[N · k]`.
     lambda: Vec<f32>,
-    /// Neighbours `[N · k]` of the rows that had some when the graph was made.
+    /// Neighbours `[N · k]` of the rows that the graph was made of.
     graph: Vec<u32>,
-    /// Where the constraint is looked at: apart from the batches, so that these are the same under every constraint.
+    /// Stream of the points, apart from the batches': those are equal under every constraint.
     rng: StreamRng,
 }
 
@@ -45,7 +46,7 @@ impl Duals {
         Self { form, lr: lr as f32, max: max as f32, k, lambda: Vec::new(), graph: Vec::new(), rng }
     }
 
-    /// What is constrained.
+    /// The quantity that is constrained.
     pub(super) fn form(&self) -> Form {
         self.form
     }
@@ -55,7 +56,7 @@ impl Duals {
         &self.lambda
     }
 
-    /// Connects the rows `[N, O]` to their nearest ones and makes room for their multipliers; what was there stays.
+    /// Connects the rows `[N, O]` to their nearest ones and adds zero multipliers for new rows.
     pub(super) fn connect(&mut self, rows: &[f32], obs_dim: usize) {
         let count = rows.len() / obs_dim;
         let wide: Vec<f64> = rows.iter().map(|&x| f64::from(x)).collect();
@@ -69,22 +70,22 @@ impl Duals {
         self.grow(count);
     }
 
-    /// Room for the multipliers of `count` rows.
+    /// Adds zero multipliers up to those of `count` rows.
     pub(super) fn grow(&mut self, count: usize) {
         self.lambda.resize(if self.form == Form::Slope { count * self.k } else { count }, 0.0);
     }
 
-    /// A random row of those with neighbours, one of them, and a place between.
+    /// Draws a row of the graph, one of its neighbours, and a position between.
     pub(super) fn draw(&mut self) -> Spot {
         pick(&self.graph, self.k, &mut self.rng)
     }
 
-    /// The same from another stream.
+    /// Draws as [`Self::draw`] does, from another stream.
     pub(super) fn look(&self, rng: &mut StreamRng) -> Spot {
         pick(&self.graph, self.k, rng)
     }
 
-    /// λ at a spot.
+    /// λ at a point.
     pub(super) fn at(&self, spot: Spot) -> f32 {
         match self.form {
             Form::Jacobian => 0.5 * (self.lambda[spot.i] + self.lambda[spot.j]),
@@ -92,7 +93,7 @@ impl Duals {
         }
     }
 
-    /// Takes the step for g at a spot.
+    /// Makes the step for g at a point.
     pub(super) fn step(&mut self, spot: Spot, g: f64) {
         let (lr, max) = (self.lr, self.max);
         let mut move_by = |at: usize, by: f32| self.lambda[at] = (self.lambda[at] + by).clamp(0.0, max);

@@ -1,14 +1,16 @@
-//! What a feedback policy learns from: demonstrated pairs, and those an expert was asked for.
+//! The pairs that a feedback policy learns from: demonstrated ones, and those queried from an expert.
 
 use liprl_control::{bounds::Pair, tables::Points};
 
 use super::config::{Duplicates, FeedbackConfig};
 use crate::{AgentError, demos::Demonstrations};
 
-/// Rows among which the worst pair is sought; more are thinned out evenly, since the search can cost their square.
+/// Most rows among which the worst pair is searched for, an even choice of them: time can grow as their
+/// square.
 const SEARCHED: usize = 4096;
 
-/// Actions further apart than this, in [-1, 1], at one observation are a contradiction and not rounding.
+/// Distance of two actions, in [-1, 1], above which they contradict each other at one observation; below
+/// it they differ by rounding.
 const SAME: f64 = 1e-6;
 
 /// Pairs of an observation and the expert's action there.
@@ -18,7 +20,7 @@ pub(super) struct Data {
     pub(super) obs: Vec<f32>,
     /// Actions in `[-1, 1]`, `[N, A]`.
     pub(super) action: Vec<f32>,
-    /// Episode and step of each demonstrated row; rows asked for come after them.
+    /// Episode and step of each demonstrated row; queried rows come after them.
     places: Vec<(usize, usize)>,
     pub(super) obs_dim: usize,
     pub(super) act_dim: usize,
@@ -46,7 +48,7 @@ impl Data {
         for (number, episode) in demonstrations.episodes[..wanted].iter().enumerate() {
             for step in (0..episode.len()).step_by(config.keep_every) {
                 data.obs.extend(episode.observation(step).iter().map(|&x| x as f32));
-                // A demonstrator may have gone beyond the bounds; the environment then did what it does at them.
+                // An expert may go beyond the bounds; the environment then acts as at them.
                 data.action.extend(episode.action(step).iter().map(|&x| (x as f32).clamp(-1.0, 1.0)));
                 data.places.push((number, step));
             }
@@ -70,7 +72,7 @@ impl Data {
         self.action.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
     }
 
-    /// Some rows in the environment's units, actions about their centre.
+    /// These rows in the environment's units, actions about their centre.
     pub(super) fn points(&self, rows: &[usize]) -> Points {
         let (o, a) = (self.obs_dim, self.act_dim);
         let mut points = Points { obs_dim: o, act_dim: a, ..Points::default() };
@@ -82,8 +84,11 @@ impl Data {
         points
     }
 
-    /// The worst pair under `alpha`, among all rows or an even choice of them. Fails where two rows have one observation and different actions
-    /// that `config` does not want, and where an error larger than it allows is forced.
+    /// The worst pair under `alpha`, among all rows or an even choice of them.
+    ///
+    /// # Errors
+    /// [`AgentError::BadConfig`] for two rows with one observation and different actions that `config`
+    /// refuses, and for a forced error larger than it allows.
     pub(super) fn check(&self, config: &FeedbackConfig, alpha: Option<f64>) -> Result<Option<Pair>, AgentError> {
         let all: Vec<usize> = (0..self.len()).collect();
         if config.duplicates == Duplicates::Refuse
@@ -110,12 +115,12 @@ impl Data {
         if let (Some(worst), Some(limit)) = (worst, config.max_forced_error)
             && worst.forced_error(alpha) > limit
         {
-            // Rounded up: what is advised is enough.
+            // Rounded up, so that the advised alpha is enough.
             let enough = 1e-4 * (1e4 * (worst.actions_apart - 2.0 * limit) / worst.states_apart).ceil();
             let remedy = match worst.states_apart > 0.0 {
                 true => format!("raise alpha to at least {enough:.4}, or remove one"),
                 false => {
-                    "no alpha helps where the observation is the same: raise max_forced_error, or remove one".to_owned()
+                    "no alpha helps, as the observation is the same: raise max_forced_error, or remove one".to_owned()
                 }
             };
             let problem = format!(
@@ -132,6 +137,7 @@ impl Data {
         Ok(worst)
     }
 
+    /// The row's place, for messages.
     fn name(&self, row: usize) -> String {
         match self.places.get(row) {
             Some((episode, step)) => format!("step {step} of episode {episode}"),

@@ -1,28 +1,45 @@
-//! Experts as a config names them: made from the task's equations, or a trained policy; and the episodes they show.
+//! Experts: made from the task's equations, or a trained policy; and the episodes they demonstrate.
 
-use liprl_control::{Expert, ExpertConfig as Known, Policy, Scaled};
+use liprl_control::{Expert, ExpertConfig as EquationExpert, Policy, Scaled};
 use liprl_envs::{Env, EnvSpec, Options};
 use liprl_numerics::Streams;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{asking::ExpertConfig, data::bad, teacher::Teacher};
+use super::{data::bad, expert_config::ExpertConfig};
 use crate::{
     AgentError, TaskContext,
     demos::{DemoMeta, Demonstrations, Episode},
 };
 
-/// An expert in the environment's units as a teacher in a policy's: f32, actions in `[-1, 1]`, beyond it where it goes beyond the bounds.
-pub struct Asked {
+/// An expert in a policy's coordinates: f32, and actions in `[-1, 1]`.
+pub trait QueriedExpert {
+    /// Forgets earlier calls: the next observation does not follow from the last one. A function of the
+    /// observation alone has nothing to forget.
+    fn begin(&mut self) {}
+
+    /// Writes the action in `[-1, 1]` at `obs [O]` into `action [A]`.
+    fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
+}
+
+impl QueriedExpert for Policy {
+    fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
+        Ok(Self::act(self, obs, action)?)
+    }
+}
+
+/// An expert made from the task's equations, in a policy's coordinates. Its actions are beyond `[-1, 1]`
+/// if they are beyond the task's bounds.
+pub struct ExpertPolicy {
     expert: Scaled<Box<dyn Expert>>,
     obs: Vec<f64>,
     action: Vec<f64>,
 }
 
-impl Asked {
+impl ExpertPolicy {
     /// The expert on this environment.
     ///
     /// # Errors
-    /// [`AgentError::BadConfig`] where its sizes are not the environment's, or an action has no bounds.
+    /// [`AgentError::BadConfig`] if its sizes are not the environment's, or an action has no bounds.
     pub fn new(expert: Box<dyn Expert>, env: &dyn Env) -> Result<Self, AgentError> {
         let (space, seen) = (env.action_space(), env.observation_space().dim());
         if expert.obs_dim() != seen {
@@ -34,7 +51,7 @@ impl Asked {
     }
 }
 
-impl Teacher for Asked {
+impl QueriedExpert for ExpertPolicy {
     fn begin(&mut self) {
         self.expert.begin();
     }
@@ -47,15 +64,15 @@ impl Teacher for Asked {
     }
 }
 
-/// The teacher that `config` names, for the task of `context`.
-pub(super) fn teacher(
+/// The expert that `config` names, for the task of `context`.
+pub(super) fn build_expert(
     config: &ExpertConfig,
     context: &TaskContext,
     dims: (usize, usize),
-) -> Result<Box<dyn Teacher>, AgentError> {
-    let known = match config {
-        ExpertConfig::Lqr => Known::Lqr,
-        ExpertConfig::Mpc(config) => Known::Mpc(config.clone()),
+) -> Result<Box<dyn QueriedExpert>, AgentError> {
+    let equations = match config {
+        ExpertConfig::Lqr => EquationExpert::Lqr,
+        ExpertConfig::Mpc(config) => EquationExpert::Mpc(config.clone()),
         ExpertConfig::Run { path } => {
             let wrong = |problem: String| bad("expert.path", format!("{}: {problem}", path.display()));
             let policy = context.expert.clone().ok_or_else(|| wrong("was not read".to_owned()))?;
@@ -67,12 +84,12 @@ pub(super) fn teacher(
     let id = &env.spec().id;
     let unknown =
         || bad("expert", format!("{id} has no equations that an expert could be made from; name a trained run"));
-    let expert = known.build(env.model().ok_or_else(unknown)?);
+    let expert = equations.build(env.model().ok_or_else(unknown)?);
     let expert = expert.map_err(|error| bad("expert", format!("{id}: {error}")))?;
-    Ok(Box::new(Asked::new(expert, &*env)?))
+    Ok(Box::new(ExpertPolicy::new(expert, &*env)?))
 }
 
-/// Whether the policy is one for this task.
+/// Checks that the policy is for this task.
 fn check(policy: &Policy, task: Option<&EnvSpec>, (obs_dim, act_dim): (usize, usize)) -> Result<(), String> {
     let trained = policy.about().get("env").and_then(|env| env.as_str().or_else(|| env.get("id")?.as_str()));
     if let (Some(trained), Some(task)) = (trained, task)
@@ -100,10 +117,10 @@ fn task(context: &TaskContext) -> Result<Box<dyn Env>, AgentError> {
     liprl_envs::make(&spec.id, &options).map_err(|error| bad("expert", error.to_string()))
 }
 
-/// Episodes of the teacher, its actions under Gaussian noise of mean square `noise` a step (actions in `[-1, 1]`); recorded is what it meant
-/// to do. Where they start and the noise come from `streams`.
+/// Episodes of the expert, its actions under Gaussian noise of mean square `noise` a step (actions in
+/// `[-1, 1]`); its actions before the noise are recorded. Starts and noise come from `streams`.
 pub(super) fn episodes(
-    teacher: &mut dyn Teacher,
+    expert: &mut dyn QueriedExpert,
     context: &TaskContext,
     (count, noise): (usize, f64),
     streams: &Streams,
@@ -114,27 +131,27 @@ pub(super) fn episodes(
     let (o, a) = (env.observation_space().dim(), space.low.len());
     let (mut obs, mut raw, mut seen, mut action) = (vec![0.0; o], vec![0.0; a], vec![0.0; o], vec![0.0; a]);
     let (first, mut rng, std) = (streams.seed("expert/env"), streams.rng("expert/noise"), (noise / a as f64).sqrt());
-    let mut shown = Vec::with_capacity(count);
+    let mut episodes = Vec::with_capacity(count);
     for index in 0..count {
         env.reset(Some(first.wrapping_add(index as u64)), &Options::new(), &mut obs).map_err(failed)?;
-        teacher.begin();
+        expert.begin();
         let mut episode = Episode::begin(None, &obs, &[]);
         loop {
             seen.iter_mut().zip(&obs).for_each(|(narrow, wide)| *narrow = *wide as f32);
-            teacher.act(&seen, &mut action)?;
-            let meant: Vec<f64> = action.iter().map(|&x| f64::from(x)).collect();
+            expert.act(&seen, &mut action)?;
+            let intended: Vec<f64> = action.iter().map(|&x| f64::from(x)).collect();
             for (i, raw) in raw.iter_mut().enumerate() {
                 let pushed: f64 = if noise > 0.0 { StandardNormal.sample(&mut rng) } else { 0.0 };
                 let (low, high) = (space.low[i], space.high[i]);
-                *raw = 0.5 * (low + high) + 0.5 * (high - low) * (meant[i] + std * pushed);
+                *raw = 0.5 * (low + high) + 0.5 * (high - low) * (intended[i] + std * pushed);
             }
             let step = env.step(&raw, &mut obs).map_err(failed)?;
-            episode.push(&meant, &step, &obs, &[]);
+            episode.push(&intended, &step, &obs, &[]);
             if step.done() {
                 break;
             }
         }
-        shown.push(episode);
+        episodes.push(episode);
     }
-    Ok(Demonstrations { meta: DemoMeta::default(), episodes: shown })
+    Ok(Demonstrations { meta: DemoMeta::default(), episodes })
 }

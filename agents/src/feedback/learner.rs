@@ -1,4 +1,4 @@
-//! The agent: learns from pairs whatever the environment does, and asks an expert where it is told to.
+//! The agent: it learns from pairs, not from the environment's rewards, and can query an expert for more.
 
 use liprl_control::{
     Policy,
@@ -10,59 +10,51 @@ use liprl_numerics::{RunningNormaliser, State, StreamRng};
 use super::{
     config::{FeedbackConfig, Normalise},
     data::{Data, bad},
+    expert::{QueriedExpert, build_expert, episodes},
+    measure::{Evaluation, Oracle},
     network::{NORMALISER, Network},
-    solved::{Solved, choose, solve},
-    teacher::{Actor, Queries, Teacher},
+    policy::FeedbackPolicy,
+    queries::Queries,
+    solved::{choose, solve},
 };
 use crate::{Agent, AgentError, Metrics, Replay, Setup, TaskContext, Transition, Visited};
 
-/// A feedback policy while it is learnt.
+/// A feedback policy while it is learned.
 pub struct Feedback {
-    pub(super) config: FeedbackConfig,
-    pub(super) data: Data,
-    /// The rows of `data` that neighbours were sought among, standardised; rows queried since follow.
+    config: FeedbackConfig,
+    data: Data,
+    /// The rows of `data`, standardised.
     seen: Vec<f32>,
-    pub(super) connected: usize,
-    pub(super) normaliser: Option<RunningNormaliser>,
-    pub(super) body: Body,
+    /// Number of rows that have neighbours, the first ones; rows queried since follow.
+    connected: usize,
+    normaliser: Option<RunningNormaliser>,
+    policy: FeedbackPolicy,
     queries: Option<Queries>,
-    pub(super) rng: StreamRng,
+    rng: StreamRng,
     updates: u64,
-    pub(super) worst: Option<Pair>,
-    pub(super) oracle: Option<Oracle>,
-}
-
-/// What acts.
-pub(super) enum Body {
-    Network(Box<Network>),
-    Solved(Box<Solved>),
-}
-
-/// Rows and the least error there.
-pub(super) struct Oracle {
-    pub(super) rows: Vec<usize>,
-    pub(super) mse: f64,
+    worst: Option<Pair>,
+    oracle: Option<Oracle>,
 }
 
 impl Feedback {
-    /// What `config` says, for the task of `context`.
+    /// The agent by `config`, for the task of `context`.
     ///
     /// # Errors
-    /// [`AgentError::BadConfig`] for settings that do not go together, an expert that there cannot be, contradictory pairs that are not wanted, a
-    /// program that is not solved.
+    /// [`AgentError::BadConfig`] for settings that do not go together, an expert that cannot be made,
+    /// contradictory pairs that `config` refuses, and a program without a solution.
     pub fn new(config: &FeedbackConfig, setup: &Setup, context: &TaskContext) -> Result<Self, AgentError> {
-        Self::with_teacher(config, setup, context, None)
+        Self::with_expert(config, setup, context, None)
     }
 
-    /// The same, asking `teacher` instead of the expert that `config` names.
+    /// The agent with `expert` in place of the one that `config` names.
     ///
     /// # Errors
     /// As [`Feedback::new`].
-    pub fn with_teacher(
+    pub fn with_expert(
         config: &FeedbackConfig,
         setup: &Setup,
         context: &TaskContext,
-        teacher: Option<Box<dyn Teacher>>,
+        expert: Option<Box<dyn QueriedExpert>>,
     ) -> Result<Self, AgentError> {
         crate::error::validated(config)?;
         check_sources(config)?;
@@ -75,27 +67,25 @@ impl Feedback {
         // Matrices this small lose more by threads than they gain.
         tch::set_num_threads(1);
         let dims = (setup.obs_dim, setup.act_dim);
-        let mut teacher = match (teacher, &config.expert) {
-            (None, Some(expert)) => Some(super::expert::teacher(expert, context, dims)?),
-            (teacher, _) => teacher,
+        let mut expert = match (expert, &config.expert) {
+            (None, Some(expert)) => Some(build_expert(expert, context, dims)?),
+            (expert, _) => expert,
         };
-        let shown = match (&mut teacher, config.expert_episodes) {
-            (Some(teacher), Some(count)) => {
-                let how = (count, config.expert_noise);
-                Some(super::expert::episodes(&mut **teacher, context, how, &setup.streams)?)
+        let collected = match (&mut expert, config.expert_episodes) {
+            (Some(expert), Some(count)) => {
+                Some(episodes(&mut **expert, context, (count, config.expert_noise), &setup.streams)?)
             }
             _ => None,
         };
-        let demonstrations = shown.as_ref().or(context.demonstrations.as_ref());
+        let demonstrations = collected.as_ref().or(context.demonstrations.as_ref());
         let data = Data::new(demonstrations, config, dims, &context.action_half_width)?;
         if data.len() == 0 && config.queries.is_none() {
-            let problem =
-                "is missing: name the file of what is to be imitated, or an expert and expert_episodes or queries";
+            let problem = "is missing: name a file, or an expert with expert_episodes or queries";
             return Err(bad("demonstrations", problem.to_owned()));
         }
-        let queries = match (&config.queries, teacher) {
-            (Some(queries), Some(teacher)) => {
-                Some(Queries::new(queries, teacher, setup.act_dim, setup.streams.rng("queries")))
+        let queries = match (&config.queries, expert) {
+            (Some(queries), Some(expert)) => {
+                Some(Queries::new(queries, expert, setup.act_dim, setup.streams.rng("queries")))
             }
             (Some(_), None) => return Err(bad("expert", "is missing: queries ask one".to_owned())),
             (None, _) => None,
@@ -104,19 +94,22 @@ impl Feedback {
         let normaliser = normaliser(config.normalise, &data);
         let mut rng = setup.streams.rng("feedback");
         let solved = if data.len() == 0 { None } else { solve(&config.constraint, &data, &mut rng)? };
-        let body = match solved {
+        let policy = match solved {
             Some(_) if queries.is_some() => {
                 let problem = "a policy without a network is solved once, from demonstrations; leave out, or take another constraint";
                 return Err(bad("queries", problem.to_owned()));
             }
-            Some(solved) => Body::Solved(Box::new(solved)),
+            Some(solved) => FeedbackPolicy::Solved(Box::new(solved)),
             None if matches!(config.constraint.kind(), "graph" | "kirszbraun") => {
                 return Err(bad(
                     "demonstrations",
                     "is missing: this constraint is solved from a file's pairs".to_owned(),
                 ));
             }
-            None => Body::Network(Box::new(Network::new(config, &data, normaliser.as_ref(), &setup.streams)?)),
+            None => {
+                let network = Network::new(config, &data, normaliser.as_ref(), &setup.streams)?;
+                FeedbackPolicy::Network(Box::new(network))
+            }
         };
         let oracle = match (config.oracle, config.constraint.alpha()) {
             (Some(count), Some(alpha)) if data.len() > 1 => {
@@ -130,7 +123,7 @@ impl Feedback {
             seen: Vec::new(),
             connected: 0,
             normaliser,
-            body,
+            policy,
             queries,
             rng,
             updates: 0,
@@ -142,11 +135,11 @@ impl Feedback {
         Ok(agent)
     }
 
-    /// Standardises the rows that are new and seeks neighbours among the first `count`.
+    /// Standardises new rows and connects the first `count` to their neighbours.
     fn connect(&mut self, count: usize) {
         self.standardise();
         self.connected = count;
-        if let Body::Network(network) = &mut self.body
+        if let FeedbackPolicy::Network(network) = &mut self.policy
             && let Some(duals) = &mut network.duals
             && count > 0
         {
@@ -155,36 +148,36 @@ impl Feedback {
         }
     }
 
-    /// Standardises the rows of `data` that have not been yet.
+    /// Standardises new rows of `data`.
     fn standardise(&mut self) {
         let from = self.seen.len();
         self.seen.extend_from_slice(&self.data.obs[from..]);
         if let Some(normaliser) = &self.normaliser {
             normaliser.apply(&mut self.seen[from..]);
         }
-        if let Body::Network(network) = &mut self.body
+        if let FeedbackPolicy::Network(network) = &mut self.policy
             && let Some(duals) = &mut network.duals
         {
             duals.grow(self.data.len());
         }
     }
 
-    /// The greedy action.
-    pub(super) fn greedy(&mut self, obs: &[f32], action: &mut [f32]) {
-        match &mut self.body {
-            Body::Network(network) => network.act(self.normaliser.as_ref(), obs, action),
-            Body::Solved(solved) => {
-                let x: Vec<f64> = obs.iter().map(|&x| f64::from(x)).collect();
-                let mut u = vec![0.0; action.len()];
-                solved.table.value(&x, &mut u);
-                let sides = action.iter_mut().zip(u).zip(&self.data.half_width);
-                sides.for_each(|((action, u), half_width)| *action = (u / half_width).clamp(-1.0, 1.0) as f32);
-            }
+    /// The parts that evaluations use.
+    fn evaluation(&mut self) -> Evaluation<'_> {
+        Evaluation {
+            config: &self.config,
+            data: &self.data,
+            normaliser: self.normaliser.as_ref(),
+            policy: &mut self.policy,
+            rng: &self.rng,
+            connected: self.connected,
+            worst: self.worst,
+            oracle: self.oracle.as_ref(),
         }
     }
 }
 
-/// Refuses an expert whom nobody asks, and two sources of the same pairs.
+/// Rejects an expert that is never used, and two sources of the same pairs.
 fn check_sources(config: &FeedbackConfig) -> Result<(), AgentError> {
     let problem = match (config.expert_episodes, &config.expert, &config.demonstrations) {
         (Some(_), None, _) => ("expert", "is missing: expert_episodes asks one"),
@@ -198,6 +191,7 @@ fn check_sources(config: &FeedbackConfig) -> Result<(), AgentError> {
     Err(bad(problem.0, problem.1.to_owned()))
 }
 
+/// Standardisation by the moments of `data`; `None` without it, and without rows.
 fn normaliser(normalise: Normalise, data: &Data) -> Option<RunningNormaliser> {
     let dim = if normalise == Normalise::Scalar { 1 } else { data.obs_dim };
     let mut normaliser = RunningNormaliser::new(dim, NORMALISER);
@@ -212,18 +206,16 @@ fn normaliser(normalise: Normalise, data: &Data) -> Option<RunningNormaliser> {
 
 impl Agent for Feedback {
     fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
-        let actor = match &mut self.queries {
-            Some(queries) if queries.open() => queries.act(obs, action)?,
-            _ => Actor::Learner,
-        };
-        if actor == Actor::Learner {
-            self.greedy(obs, action);
+        if let Some(queries) = self.queries.as_mut().filter(|queries| queries.open())
+            && queries.act(obs, action)?
+        {
+            return Ok(());
         }
-        Ok(())
+        self.act_greedy(obs, action)
     }
 
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
-        self.greedy(obs, action);
+        self.policy.act(self.normaliser.as_ref(), &self.data, obs, action);
         Ok(())
     }
 
@@ -237,7 +229,8 @@ impl Agent for Feedback {
             self.standardise();
         }
         if ended && wanted {
-            let moments = self.errors(&self.some_rows()).moments;
+            let mut evaluation = self.evaluation();
+            let moments = evaluation.errors(&evaluation.some_rows()).moments;
             if let Some(queries) = &mut self.queries {
                 queries.shape_noise(&moments);
             }
@@ -249,7 +242,7 @@ impl Agent for Feedback {
         if self.queries.is_some() {
             metrics.add("train/queried_rows", (self.data.len() - self.data.demonstrated()) as f64);
         }
-        let Body::Network(network) = &mut self.body else { return Ok(()) };
+        let FeedbackPolicy::Network(network) = &mut self.policy else { return Ok(()) };
         for _ in 0..if self.data.len() == 0 { 0 } else { self.config.updates } {
             self.updates += 1;
             network.update(&self.data, &self.seen, &mut self.rng, self.updates, metrics)?;
@@ -262,7 +255,7 @@ impl Agent for Feedback {
     }
 
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-        let Body::Network(network) = &self.body else { return Ok(Vec::new()) };
+        let FeedbackPolicy::Network(network) = &self.policy else { return Ok(Vec::new()) };
         let (mlp, params) = (network.model.mlp(), network.model.params());
         let named = mlp.named().into_iter().map(|(name, start, shape)| {
             let len: usize = shape.iter().product();
@@ -273,21 +266,21 @@ impl Agent for Feedback {
     }
 
     fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
-        self.measure(visited)
+        self.evaluation().metrics(visited)
     }
 
     fn policy(&self) -> Result<Policy, AgentError> {
-        let mut policy = match &self.body {
-            Body::Network(network) => {
+        let mut policy = match &self.policy {
+            FeedbackPolicy::Network(network) => {
                 let normaliser = self.normaliser.clone().map(|normaliser| (normaliser, NORMALISER));
                 let params = network.model.params().to_vec();
                 Policy::new(network.model.mlp(), params, self.data.act_dim, normaliser).with_head(self.config.output)
             }
-            Body::Solved(solved) => Policy::of_table(solved.table.clone(), self.data.half_width.clone()),
+            FeedbackPolicy::Solved(solved) => Policy::of_table(solved.table.clone(), self.data.half_width.clone()),
         };
         let constant = serde_json::json!({
             "asked": self.config.constraint.alpha(),
-            "certified": self.certified()?,
+            "certified": self.policy.certified()?,
             "constraint": self.config.constraint.kind(),
             "units": "the environment's, Euclidean",
         });
@@ -299,7 +292,7 @@ impl Agent for Feedback {
         let mut state = State::default();
         state.put("updates", &self.updates);
         state.put("streams/feedback", &self.rng);
-        if let Body::Network(network) = &self.body {
+        if let FeedbackPolicy::Network(network) = &self.policy {
             network.save(&mut state);
         }
         if let Some(queries) = &self.queries {
@@ -328,7 +321,7 @@ impl Agent for Feedback {
             let connected: usize = state.get("queries/connected")?;
             self.connect(connected.min(from + rows));
         }
-        if let Body::Network(network) = &mut self.body {
+        if let FeedbackPolicy::Network(network) = &mut self.policy {
             network.load(state)?;
         }
         self.updates = state.get("updates")?;

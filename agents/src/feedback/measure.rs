@@ -1,29 +1,37 @@
-//! What is measured at evaluations: errors, constants, multipliers.
+//! Metrics of evaluations: errors, constants, multipliers.
 
-use liprl_control::bounds::{coverage, steepest_pair};
+use liprl_control::bounds::{Pair, coverage, steepest_pair};
 use liprl_nets::lipschitz::{Summary, summarise};
-use liprl_numerics::{StreamRng, neighbours::distance};
+use liprl_numerics::{RunningNormaliser, StreamRng, neighbours::distance};
 use rand::RngExt;
 
 use super::{
-    config::ConstraintConfig,
-    learner::{Body, Feedback, Oracle},
-    solved::Solved,
+    config::{ConstraintConfig, FeedbackConfig},
+    data::Data,
+    policy::FeedbackPolicy,
+    solved::SolvedPolicy,
 };
 use crate::{AgentError, Visited};
 
-/// Rows at which errors and Jacobians are measured, at most.
+/// Most rows at which errors and Jacobians are measured.
 const MEASURED: usize = 2000;
 
 /// Fresh points between neighbours at which Jacobians are measured.
 const FRESH: usize = 512;
 
-/// Numbers in an observation up to which the box around the rows is searched for its emptiest place, and cells looked at.
+/// Most numbers in an observation for which the coverage of the box around the rows is measured.
 const COVERED: usize = 4;
+/// Most cells of that box to search.
 const CELLS: usize = 50_000;
 
-/// Errors at some rows.
-pub(super) struct Errors {
+/// Some rows, and the least error of any α-Lipschitz policy there.
+pub(super) struct Oracle {
+    pub(super) rows: Vec<usize>,
+    pub(super) mse: f64,
+}
+
+/// Errors of the policy at some rows.
+pub(super) struct ActionErrors {
     /// (1/n) Σ ‖π(x) − u‖², the environment's units.
     pub(super) mse: f64,
     /// The largest ‖π(x) − u‖.
@@ -32,36 +40,50 @@ pub(super) struct Errors {
     pub(super) moments: Vec<f64>,
 }
 
-impl Feedback {
-    /// Everything under `lipschitz/` that the table of the module lists.
-    pub(super) fn measure(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
+/// The parts of the agent that an evaluation uses.
+pub(super) struct Evaluation<'a> {
+    pub(super) config: &'a FeedbackConfig,
+    pub(super) data: &'a Data,
+    pub(super) normaliser: Option<&'a RunningNormaliser>,
+    pub(super) policy: &'a mut FeedbackPolicy,
+    /// Measuring draws from copies of this stream, so that it changes nothing.
+    pub(super) rng: &'a StreamRng,
+    /// Number of rows that have neighbours.
+    pub(super) connected: usize,
+    /// The pair of rows that forces the largest error.
+    pub(super) worst: Option<Pair>,
+    pub(super) oracle: Option<&'a Oracle>,
+}
+
+impl Evaluation<'_> {
+    /// All metrics under `lipschitz/`.
+    pub(super) fn metrics(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
         let mut metrics = Vec::new();
         let mut put = |name: &str, value: f64| metrics.push((format!("lipschitz/{name}"), value));
         if let Some(alpha) = self.config.constraint.alpha() {
             put("alpha", alpha);
         }
-        put("certified", self.certified()?);
+        put("certified", self.policy.certified()?);
         if let Some(alpha) = self.config.constraint.alpha() {
             put("forced_error", self.worst.map_or(0.0, |worst| worst.forced_error(alpha)));
         }
         if self.data.len() > 0 {
-            let Errors { mse, largest, .. } = self.errors(&self.some_rows());
+            let ActionErrors { mse, largest, .. } = self.errors(&self.some_rows());
             put("demonstration_mse", mse);
             put("residual", largest);
-            self.spread().into_iter().for_each(|(name, value)| put(name, value));
+            self.coverage_and_slope().into_iter().for_each(|(name, value)| put(name, value));
         }
-        if let Some(Oracle { rows, mse }) = self.oracle.take() {
-            put("oracle/mse", mse);
-            put("oracle/policy_mse", self.errors(&rows).mse);
-            self.oracle = Some(Oracle { rows, mse });
+        if let Some(Oracle { rows, mse }) = self.oracle {
+            put("oracle/mse", *mse);
+            put("oracle/policy_mse", self.errors(rows).mse);
         }
-        match &self.body {
-            Body::Solved(solved) => {
+        match &*self.policy {
+            FeedbackPolicy::Solved(solved) => {
                 put("solved/mse", solved.fit.mse);
                 put("solved/lower", solved.fit.lower);
                 put("solved/constraints", solved.fit.constraints as f64);
             }
-            Body::Network(network) => {
+            FeedbackPolicy::Network(network) => {
                 let multipliers = matches!(self.config.constraint, ConstraintConfig::PrimalDual { .. });
                 if let Some(duals) = network.duals.as_ref().filter(|_| multipliers) {
                     let lambda: Vec<f64> = duals.lambda().iter().map(|&l| f64::from(l)).collect();
@@ -76,17 +98,17 @@ impl Feedback {
                 }
             }
         }
-        self.steepness(visited, &mut metrics)?;
+        self.gradient_norms(visited, &mut metrics)?;
         Ok(metrics)
     }
 
     /// The policy's errors at some rows.
-    pub(super) fn errors(&mut self, rows: &[usize]) -> Errors {
+    pub(super) fn errors(&mut self, rows: &[usize]) -> ActionErrors {
         let (o, a) = (self.data.obs_dim, self.data.act_dim);
         let (mut sum, mut largest, mut moments, mut action) = (0.0, 0.0f64, vec![0.0; a * a], vec![0.0; a]);
         for &row in rows {
             let obs = self.data.obs[row * o..][..o].to_vec();
-            self.greedy(&obs, &mut action);
+            self.policy.act(self.normaliser, self.data, &obs, &mut action);
             let error: Vec<f64> =
                 action.iter().zip(&self.data.action[row * a..]).map(|(x, y)| f64::from(x - y)).collect();
             let square = error.iter().zip(&self.data.half_width).map(|(error, h)| (error * h).powi(2)).sum::<f64>();
@@ -96,12 +118,13 @@ impl Feedback {
                 (0..a).for_each(|j| moments[i * a + j] += error[i] * error[j] / rows.len() as f64);
             }
         }
-        Errors { mse: sum / rows.len().max(1) as f64, largest, moments }
+        ActionErrors { mse: sum / rows.len().max(1) as f64, largest, moments }
     }
 
-    /// What B1 wants to know of the rows measured at: how far a point of their box can be from them, and the steepest pair. Left out
-    /// where no bound is found in a short time, or the slope is infinite.
-    fn spread(&self) -> Vec<(&'static str, f64)> {
+    /// δ and ℓ* of bound B1 for the measured rows: the largest distance from them of a point of their box,
+    /// and the largest slope of a pair. Left out if no bound is found in a short time, or the slope is
+    /// infinite.
+    fn coverage_and_slope(&self) -> Vec<(&'static str, f64)> {
         let points = self.data.points(&self.some_rows());
         let o = points.obs_dim;
         let side = |column: usize, pick: fn(f64, f64) -> f64| {
@@ -114,24 +137,23 @@ impl Feedback {
         found.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| value.is_finite())?))).collect()
     }
 
-    /// Rows to measure at, evenly spread.
+    /// Evenly spread rows to measure at.
     pub(super) fn some_rows(&self) -> Vec<usize> {
         (0..self.data.len()).step_by(self.data.len().div_ceil(MEASURED).max(1)).collect()
     }
 
-    /// Observations by name: demonstrated, fresh between neighbours, visited.
+    /// Observations by name: demonstrated, fresh ones between neighbours, visited.
     fn places(&self, visited: &Visited) -> Vec<(&'static str, Vec<f32>)> {
         let o = self.data.obs_dim;
         let rows = self.some_rows();
         let row = |i: usize| &self.data.obs[i * o..][..o];
-        let shown: Vec<f32> = rows.iter().flat_map(|&i| row(i).to_vec()).collect();
-        // From a copy of the stream: measuring changes nothing.
+        let demonstrated: Vec<f32> = rows.iter().flat_map(|&i| row(i).to_vec()).collect();
         let mut rng = self.rng.clone();
         let mut between = Vec::new();
         for _ in 0..if rows.len() > 1 { FRESH } else { 0 } {
             let i = rng.random_range(0..self.data.len());
-            let j = match &self.body {
-                Body::Network(network) if network.duals.is_some() && self.connected > 1 => {
+            let j = match &*self.policy {
+                FeedbackPolicy::Network(network) if network.duals.is_some() && self.connected > 1 => {
                     let spot = network.duals.as_ref().map(|duals| duals.look(&mut rng));
                     spot.map_or((i, i), |spot| (spot.i, spot.j))
                 }
@@ -146,18 +168,18 @@ impl Feedback {
             let share: f32 = rng.random_range(0.0..1.0);
             between.extend(row(j.0).iter().zip(row(j.1)).map(|(a, b)| a + share * (b - a)));
         }
-        let all = [("demonstrations", shown), ("between", between), ("visited", visited.obs.clone())];
+        let all = [("demonstrations", demonstrated), ("between", between), ("visited", visited.obs.clone())];
         all.into_iter().filter(|(_, obs)| !obs.is_empty()).collect()
     }
 
-    /// How steep the policy is, and the multipliers.
-    fn steepness(&mut self, visited: &Visited, metrics: &mut Vec<(String, f64)>) -> Result<(), AgentError> {
+    /// Jacobian norms of the policy, and the multipliers' complementary slackness.
+    fn gradient_norms(&mut self, visited: &Visited, metrics: &mut Vec<(String, f64)>) -> Result<(), AgentError> {
         let alpha = self.config.constraint.alpha();
         let mut sampled = 0.0f64;
         for (name, obs) in self.places(visited) {
-            let norms = match &mut self.body {
-                Body::Network(network) => network.norms_at(self.normaliser.as_ref(), &obs)?,
-                Body::Solved(solved) => slopes(solved, &obs, &mut self.rng.clone()),
+            let norms = match &mut *self.policy {
+                FeedbackPolicy::Network(network) => network.norms_at(self.normaliser, &obs)?,
+                FeedbackPolicy::Solved(solved) => slopes(solved, &obs, &mut self.rng.clone()),
             };
             summarise("policy_jacobian", name, &norms, metrics);
             let largest = norms.iter().copied().fold(0.0, f64::max);
@@ -165,7 +187,7 @@ impl Feedback {
             if let Some(alpha) = alpha {
                 metrics.push((format!("lipschitz/violation/{name}"), (largest - alpha).max(0.0)));
             }
-            if let (Body::Network(network), Some(alpha), "demonstrations") = (&self.body, alpha, name)
+            if let (FeedbackPolicy::Network(network), Some(alpha), "demonstrations") = (&*self.policy, alpha, name)
                 && matches!(self.config.constraint, ConstraintConfig::PrimalDual { .. })
                 && let Some(duals) = network.duals.as_ref().filter(|duals| duals.lambda().len() == self.data.len())
             {
@@ -178,17 +200,10 @@ impl Feedback {
         metrics.push(("lipschitz/sampled".into(), sampled));
         Ok(())
     }
-
-    pub(super) fn certified(&self) -> Result<f64, AgentError> {
-        match &self.body {
-            Body::Network(network) => network.certified(),
-            Body::Solved(solved) => Ok(solved.table.alpha()),
-        }
-    }
 }
 
 /// Slopes of a table's extension between each observation and one next to it.
-fn slopes(solved: &mut Solved, obs: &[f32], rng: &mut StreamRng) -> Vec<f64> {
+fn slopes(solved: &mut SolvedPolicy, obs: &[f32], rng: &mut StreamRng) -> Vec<f64> {
     let (o, a) = (solved.table.points().obs_dim, solved.table.points().act_dim);
     let (mut first, mut second) = (vec![0.0; a], vec![0.0; a]);
     let rows = obs.chunks_exact(o).step_by((obs.len() / o).div_ceil(200));

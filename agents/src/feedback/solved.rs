@@ -1,8 +1,9 @@
 //! Policies without a network: the least-squares optimum at some rows, extended to all of space.
 //!
-//! `kirszbraun` constrains all pairs of its rows, so the extension has the constant α that was asked for. `graph` constrains a nearest-neighbour
-//! graph (the saddle point that the authors' 2020 code integrates towards, here found exactly); its pairs without an edge may be
-//! steeper, and the extension has the constant of the steepest of them.
+//! `kirszbraun` constrains all pairs of its rows, so the extension has the configured constant α. `graph`
+//! constrains a nearest-neighbour graph: the saddle point that the authors' 2020 code integrates towards,
+//! found exactly here. Pairs without an edge may have a larger slope, and the extension has the largest
+//! slope of all pairs as its constant.
 
 use liprl_control::{
     ControlError,
@@ -17,36 +18,36 @@ use super::{
 };
 use crate::AgentError;
 
-/// A solved policy and what the solver found.
+/// A solved policy and the solver's result.
 #[derive(Debug)]
-pub(super) struct Solved {
+pub(super) struct SolvedPolicy {
     pub(super) table: Table,
     pub(super) fit: Fit,
 }
 
-/// Some rows in random order, all where there are not more than `count`.
+/// `count` rows in random order, or all if there are fewer.
 pub(super) fn choose(data: &Data, count: usize, rng: &mut StreamRng) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..data.len()).collect();
     rows.partial_shuffle(rng, count).0.to_vec()
 }
 
-/// The policy `constraint` asks for, or nothing for those with a network.
+/// The policy under `constraint`; `None` for constraints on a network.
 pub(super) fn solve(
     constraint: &ConstraintConfig,
     data: &Data,
     rng: &mut StreamRng,
-) -> Result<Option<Solved>, AgentError> {
+) -> Result<Option<SolvedPolicy>, AgentError> {
     match *constraint {
         ConstraintConfig::Kirszbraun { alpha, rows } => {
             let points = data.points(&choose(data, rows, rng));
             let fit = closest(&points, alpha, Constrained::All).map_err(named)?;
-            Ok(Some(Solved { table: extend(&points, &fit.values, alpha)?, fit }))
+            Ok(Some(SolvedPolicy { table: extend(&points, &fit.values, alpha)?, fit }))
         }
         ConstraintConfig::Graph { alpha, vertices, neighbours } => {
             let points = on_vertices(data, vertices, rng);
             let edges = edges(&points, neighbours);
             let fit = closest(&points, alpha, Constrained::Edges(&edges)).map_err(named)?;
-            Ok(Some(Solved { table: extend(&points, &fit.values, alpha)?, fit }))
+            Ok(Some(SolvedPolicy { table: extend(&points, &fit.values, alpha)?, fit }))
         }
         _ => Ok(None),
     }
@@ -82,13 +83,14 @@ fn edges(points: &Points, neighbours: usize) -> Vec<(usize, usize)> {
     edges
 }
 
-/// The extension of these values with the least constant that is possible and not below `alpha`.
+/// The extension of these values with the least constant that is possible and at least `alpha`.
 fn extend(points: &Points, values: &[f64], alpha: f64) -> Result<Table, AgentError> {
     let (merged, _) = Points { u: values.to_vec(), ..points.clone() }.merged();
     let steepest = slope(&merged.x, merged.obs_dim, &merged.u, merged.act_dim);
     Table::new(merged, if steepest > alpha * (1.0 + 1e-9) { steepest } else { alpha }).map_err(named)
 }
 
+/// The error, with the setting as the config names it.
 fn named(error: ControlError) -> AgentError {
     match error.into() {
         AgentError::BadConfig { problem, .. } => bad("constraint", problem),

@@ -3,7 +3,7 @@
 use liprl_agents::{
     Agent, AgentError, Metrics, TaskContext, Transition,
     demos::Demonstrations,
-    feedback::{Feedback, Teacher},
+    feedback::{Feedback, QueriedExpert},
 };
 use liprl_numerics::State;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::{HALF_WIDTH, NORM, agent, config, context, demonstrations, expert, me
 /// The linear expert, clipped to what the actuator can do.
 struct Linear;
 
-impl Teacher for Linear {
+impl QueriedExpert for Linear {
     fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
         let x = [f64::from(obs[0]), f64::from(obs[1])];
         action[0] = (expert(&x) / HALF_WIDTH) as f32;
@@ -63,10 +63,10 @@ impl Plant {
     }
 }
 
-fn asking(queries: Value, constraint: Value) -> Feedback {
+fn querying(queries: Value, constraint: Value) -> Feedback {
     let config = config(json!({"queries": queries, "constraint": constraint}));
     let context = TaskContext { demonstrations: None, ..context() };
-    Feedback::with_teacher(&config, &setup(), &context, Some(Box::new(Linear))).unwrap()
+    Feedback::with_expert(&config, &setup(), &context, Some(Box::new(Linear))).unwrap()
 }
 
 #[test]
@@ -74,10 +74,10 @@ fn queried_experts_are_cloned_where_the_learner_goes() {
     for kind in ["dagger", "dart"] {
         let queries = json!({"kind": kind, "rounds": 5, "steps": 100});
         for constraint in [json!({"kind": "none"}), json!({"kind": "primal_dual", "alpha": 2.0 * NORM})] {
-            let mut agent = asking(queries.clone(), constraint);
+            let mut agent = querying(queries.clone(), constraint);
             let (mut plant, mut metrics) = (Plant::new(), Metrics::default());
             plant.run(&mut agent, 1200, &mut metrics);
-            // 500 rows were asked for, no more.
+            // 500 rows were queried, no more.
             let rows = measured(&mut agent);
             assert!(rows["lipschitz/demonstration_mse"] < 5e-3, "{kind}: {}", rows["lipschitz/demonstration_mse"]);
             let queried = metrics.drain().into_iter().find(|(name, _)| name == "train/queried_rows").unwrap().1;
@@ -124,10 +124,10 @@ fn a_restored_agent_goes_on_to_the_bit() {
         let queries = json!({"kind": kind, "rounds": 5, "steps": 20});
         let constraint = json!({"kind": "primal_dual", "alpha": 1.0});
         let (mut plant, mut metrics) = (Plant::new(), Metrics::default());
-        let mut saved = asking(queries.clone(), constraint.clone());
+        let mut saved = querying(queries.clone(), constraint.clone());
         plant.run(&mut saved, 53, &mut metrics);
         let mut other = Plant { ..plant };
-        let mut loaded = asking(queries, constraint);
+        let mut loaded = querying(queries, constraint);
         loaded.load(&restored(&saved)).unwrap();
         plant.run(&mut saved, 60, &mut metrics);
         other.run(&mut loaded, 60, &mut metrics);

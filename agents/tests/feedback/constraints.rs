@@ -1,4 +1,4 @@
-//! What each constraint keeps and fits.
+//! The constants that each constraint keeps, and the errors that it reaches.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,8 @@ fn no_network_with_a_constant_by_construction_fits_better_than_the_oracle() {
     }
 }
 
-/// The steepest pair that 40 climbs find, by random steps of both points that keep what is steeper; never closer than f32 can tell apart.
+/// The largest slope of a pair that 40 climbs find. Random steps of both points are kept if the slope
+/// grows and the points stay further apart than f32 resolves.
 fn steepest_pair(policy: &mut Policy, rng: &mut StreamRng) -> f64 {
     let mut best = 0.0f64;
     for _ in 0..40 {
@@ -67,8 +68,9 @@ fn steepest_pair(policy: &mut Policy, rng: &mut StreamRng) -> f64 {
     best
 }
 
-/// Before training, during and after: exact singular values of the weights as they are stored where their product is the constant, the construction's
-/// own proof everywhere, and from below pairs and Jacobians that climb.
+/// Before training, during and after. From above: the construction's own proof, and for layers whose
+/// constant is the product of norms, exact singular values of the stored weights. From below: slopes of
+/// pairs and Jacobians that climb.
 #[test]
 fn constants_by_construction_hold_at_every_checkpoint() {
     let (alpha, mut rng) = (0.8 * NORM, Streams::new(5).rng("climbs"));
@@ -122,7 +124,7 @@ fn room_enough_and_the_expert_is_found() {
 }
 
 #[test]
-fn soft_constraints_pull_the_jacobian_down_and_say_by_how_much_they_are_violated() {
+fn soft_constraints_pull_the_jacobian_down_and_log_their_violation() {
     let alpha = 0.5 * NORM;
     let free = measured(&mut trained(json!({"constraint": {"kind": "none"}}), 1500));
     assert!(free["lipschitz/sampled"] > 0.95 * NORM);
@@ -146,7 +148,7 @@ fn soft_constraints_pull_the_jacobian_down_and_say_by_how_much_they_are_violated
             assert!(slopes || fresh < allowed * alpha, "{constraint} {activation}: violated by {fresh} of {alpha}");
             // Nothing is proven but the product of norms.
             assert!(found["lipschitz/certified"] >= found["lipschitz/sampled"]);
-            // Near the least error of what it does fulfil.
+            // Near the least error for the constant that it does keep.
             let (reached, least) = (error(&agent), least_error(found["lipschitz/sampled"].max(alpha)));
             assert!(reached < 1.3 * least_error(alpha), "{constraint}: {reached}");
             assert!(slopes || reached > 0.5 * least, "{constraint}: {reached} {least}");
@@ -154,7 +156,8 @@ fn soft_constraints_pull_the_jacobian_down_and_say_by_how_much_they_are_violated
     }
 }
 
-/// One seed gives one network and the same batches whatever the constraint, so that runs differ by the constraint alone.
+/// One seed gives one network and the same batches whatever the constraint is, so that runs differ by
+/// the constraint alone.
 #[test]
 fn a_constraint_that_never_binds_changes_nothing() {
     let free = trained(json!({"constraint": {"kind": "none"}}), 200);
@@ -202,7 +205,7 @@ fn solved_policies_reach_the_oracle_and_keep_their_constant() {
         assert_eq!(action[0], act(&mut policy, &x));
     }
 
-    // Edges alone allow more: a smaller error, a larger constant, which is said.
+    // Edges alone allow a smaller error and a larger constant, which is logged.
     let mut graph = agent(json!({"constraint": {"kind": "graph", "alpha": alpha, "neighbours": 2}})).unwrap();
     let found = measured(&mut graph);
     assert!(

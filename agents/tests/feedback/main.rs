@@ -1,4 +1,5 @@
-//! Feedback policies: what each constraint keeps and fits, against the exact optimum; queried experts; exact resume; the metrics listed.
+//! Feedback policies: constants and errors of each constraint against the exact optimum; queried
+//! experts; exact resume; the listed metrics.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
 mod agent;

@@ -1,63 +1,39 @@
-//! An expert that can be asked, DAgger's and DART's ways of asking, and where what is asked is kept.
+//! Queries to an expert while training, by DAgger or DART.
 
-use liprl_control::Policy;
 use liprl_numerics::{State, StreamRng};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{asking::QueriesConfig, data::Data};
+use super::{data::Data, expert::QueriedExpert, expert_config::QueriesConfig};
 use crate::AgentError;
 
-/// Someone who knows what to do at any observation.
-pub trait Teacher {
-    /// Forgets what earlier calls left behind: the next observation does not follow from the last one. Nothing to do for a function of the
-    /// observation alone.
-    fn begin(&mut self) {}
-
-    /// The action in `[-1, 1]` at `obs [O]`, into `action [A]`.
-    fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
-}
-
-impl Teacher for Policy {
-    fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
-        Ok(Self::act(self, obs, action)?)
-    }
-}
-
-/// Who acts in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Actor {
-    Learner,
-    Teacher,
-}
-
-/// The asking.
+/// The expert, and the state of the queries to it.
 pub(super) struct Queries {
     config: QueriesConfig,
-    teacher: Box<dyn Teacher>,
-    /// Steps asked for so far.
+    expert: Box<dyn QueriedExpert>,
+    /// Queries so far.
     asked: u64,
     /// Lower triangle L of the noise's covariance LLᵀ, `[A, A]`, for DART.
     noise: Vec<f64>,
     rng: StreamRng,
-    /// The observation that `label` answers; none at first.
+    /// The observation of `label`; empty at first.
     at: Vec<f32>,
     label: Vec<f32>,
 }
 
 impl Queries {
-    /// Asking `teacher` as `config` says, about actions of `act_dim` numbers.
-    pub(super) fn new(config: &QueriesConfig, teacher: Box<dyn Teacher>, act_dim: usize, rng: StreamRng) -> Self {
+    /// Queries to `expert` by `config`, for actions of `act_dim` numbers.
+    pub(super) fn new(config: &QueriesConfig, expert: Box<dyn QueriedExpert>, act_dim: usize, rng: StreamRng) -> Self {
         let mut queries = Self {
             config: config.clone(),
-            teacher,
+            expert,
             asked: 0,
             noise: Vec::new(),
             rng,
             at: Vec::new(),
             label: vec![0.0; act_dim],
         };
-        // Before anything is known of the learner's errors the noise has no direction.
+        // Before the learner's errors are known, the noise is isotropic.
         let each = 1.0 / act_dim as f64;
         queries.shape_noise(
             &(0..act_dim * act_dim).map(|at| if at % (act_dim + 1) == 0 { each } else { 0.0 }).collect::<Vec<_>>(),
@@ -65,41 +41,43 @@ impl Queries {
         queries
     }
 
-    /// What the teacher does at `obs`, into `label`: a function of `obs` alone, so that nothing of the teacher has to be saved.
+    /// Writes the expert's action at `obs` into `label`. It is a function of `obs` alone, so that a
+    /// checkpoint needs nothing of the expert.
     fn label(&mut self, obs: &[f32]) -> Result<(), AgentError> {
         if self.at != obs {
             self.at.clear();
-            self.teacher.begin();
-            self.teacher.act(obs, &mut self.label)?;
+            self.expert.begin();
+            self.expert.act(obs, &mut self.label)?;
             self.at.extend_from_slice(obs);
         }
         Ok(())
     }
 
-    /// Whether anything is still asked.
+    /// True while rounds are left.
     pub(super) fn open(&self) -> bool {
         let (rounds, steps) = self.config.rounds();
         self.asked < rounds * steps
     }
 
-    /// Whether a round has just ended.
+    /// True if a round has just ended.
     pub(super) fn round_ended(&self) -> bool {
         self.asked > 0 && self.asked.is_multiple_of(self.config.rounds().1)
     }
 
-    /// Whether the noise has to be shaped anew after a round.
+    /// True if the noise is shaped again after each round.
     pub(super) fn wants_errors(&self) -> bool {
         matches!(self.config, QueriesConfig::Dart { .. })
     }
 
-    /// Writes the teacher's part of the next step into `action` and says whose step it is; the learner's is the caller's to fill in.
-    pub(super) fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<Actor, AgentError> {
+    /// True if the next step is the expert's, whose action is then in `action`. Otherwise the step is the
+    /// learner's.
+    pub(super) fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<bool, AgentError> {
         let (rounds, steps) = self.config.rounds();
         match self.config {
             QueriesConfig::Dagger { .. } => {
                 let beta = 1.0 - (self.asked / steps) as f64 / rounds as f64;
                 if self.rng.random_range(0.0..1.0) >= beta {
-                    return Ok(Actor::Learner);
+                    return Ok(false);
                 }
                 self.label(obs)?;
                 action.copy_from_slice(&self.label);
@@ -115,10 +93,10 @@ impl Queries {
                 }
             }
         }
-        Ok(Actor::Teacher)
+        Ok(true)
     }
 
-    /// Adds what the teacher does at `obs` to `data`.
+    /// Adds `obs` with the expert's action to `data`.
     pub(super) fn ask(&mut self, obs: &[f32], data: &mut Data) -> Result<(), AgentError> {
         self.label(obs)?;
         data.push(obs, &self.label);
@@ -126,14 +104,15 @@ impl Queries {
         Ok(())
     }
 
-    /// Gives DART's noise the shape of the learner's errors, whose second moments `[A, A]` these are, and the configured trace (Laskey et
-    /// al., section 4: the maximum-likelihood covariance, scaled to the error that is expected in the end).
+    /// Gives DART's noise the shape of the learner's errors, by their second moments `[A, A]`, and the
+    /// configured trace (Laskey et al., section 4: the maximum-likelihood covariance, scaled to the error
+    /// that is expected in the end).
     pub(super) fn shape_noise(&mut self, moments: &[f64]) {
         let QueriesConfig::Dart { noise, .. } = self.config else { return };
         let a = self.label.len();
         let trace: f64 = (0..a).map(|i| moments[i * a + i]).sum();
         if trace <= 0.0 {
-            return; // no error yet: the old shape stays
+            return; // without an error the old shape stays
         }
         let mut factor = vec![0.0; a * a];
         for i in 0..a {

@@ -1,4 +1,4 @@
-//! Settings of experts and of when they are asked.
+//! Settings of experts and of queries to them.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use liprl_control::MpcConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who is asked.
+/// The expert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -23,15 +23,15 @@ pub enum ExpertConfig {
     },
 }
 
-/// Asking an expert while training.
+/// Queries to the expert while training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub enum QueriesConfig {
-    /// DAgger (Ross, Gordon & Bagnell 2011): the learner acts, the expert labels. With probability β = max(0, 1 − round/`rounds`) a step is
-    /// the expert's.
+    /// DAgger (Ross, Gordon & Bagnell 2011): the learner acts, the expert labels. With probability
+    /// β = max(0, 1 − round/`rounds`) a step is the expert's.
     Dagger {
-        /// Rounds until the learner acts alone, after which nothing is asked any more. Default `15` (the `imitation` library).
+        /// Rounds until the learner acts alone and queries end. Default `15` (the `imitation` library).
         #[serde(default = "rounds")]
         #[garde(range(min = 1))]
         rounds: u64,
@@ -40,17 +40,19 @@ pub enum QueriesConfig {
         #[garde(range(min = 1))]
         steps: u64,
     },
-    /// DART (Laskey et al. 2017): the expert acts, disturbed by noise shaped like the learner's errors, and says what it meant to do.
+    /// DART (Laskey et al. 2017): the expert acts under noise shaped like the learner's errors; labels are
+    /// its actions before the noise.
     Dart {
-        /// Rounds after which nothing is asked any more. Default `15`.
+        /// Rounds until queries end. Default `15`.
         #[serde(default = "rounds")]
         #[garde(range(min = 1))]
         rounds: u64,
-        /// Steps of a round; between rounds the noise's covariance is estimated anew. Default `1000`.
+        /// Steps of a round; after each round the noise's covariance is estimated again. Default `1000`.
         #[serde(default = "round_steps")]
         #[garde(range(min = 1))]
         steps: u64,
-        /// Trace of the noise's covariance, its mean square per step, in actions of [-1, 1]. Default `0.01`.
+        /// Trace of the noise's covariance, its mean square per step, in actions of [-1, 1]. Default
+        /// `0.01`.
         #[serde(default = "noise")]
         #[garde(range(min = 0.0))]
         noise: f64,
@@ -58,7 +60,7 @@ pub enum QueriesConfig {
 }
 
 impl QueriesConfig {
-    /// Rounds and steps of each.
+    /// Number of rounds, and steps of each.
     pub(super) fn rounds(&self) -> (u64, u64) {
         let (Self::Dagger { rounds, steps, .. } | Self::Dart { rounds, steps, .. }) = self;
         (*rounds, *steps)
