@@ -1,4 +1,5 @@
-//! Lets this package's tests, benches and examples find libmujoco at run time without a library path.
+//! Lets this package's tests, benches and examples find libmujoco at run time without a library
+//! path.
 fn main() {
     println!("cargo:rerun-if-env-changed=MUJOCO_DYNAMIC_LINK_DIR");
     if let Ok(dir) = std::env::var("MUJOCO_DYNAMIC_LINK_DIR") {

@@ -1,11 +1,11 @@
-//! Dense f64 algebra of small matrices, on faer. Runs on the calling thread.
+//! Dense f64 algebra of small matrices, on faer. It runs on the calling thread.
 
 use faer::{Mat, MatRef, Side, linalg::solvers::Solve};
 use liprl_envs::systems::{Matrix, Model};
 
-use super::ControlError;
+use crate::error::ControlError;
 
-/// A row-major matrix for faer.
+/// A system's matrix for faer.
 pub fn dense(matrix: &Matrix) -> Mat<f64> {
     Mat::from_fn(matrix.rows, matrix.columns, |i, j| matrix.at(i, j))
 }
@@ -34,7 +34,7 @@ pub fn extreme_eigenvalues(a: MatRef<'_, f64>) -> Result<(f64, f64), ControlErro
     Ok((finite(least, what)?, finite(largest, what)?))
 }
 
-/// A⁻¹B. Not finite where A is singular.
+/// A⁻¹B; not finite if A is singular.
 pub(super) fn solve(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
     a.partial_piv_lu().solve(b)
 }
@@ -42,10 +42,6 @@ pub(super) fn solve(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Mat<f64> {
 /// ½(A + Aᵀ).
 pub(super) fn symmetric(a: MatRef<'_, f64>) -> Mat<f64> {
     Mat::from_fn(a.nrows(), a.ncols(), |i, j| 0.5 * (a[(i, j)] + a[(j, i)]))
-}
-
-pub(super) fn trace(a: MatRef<'_, f64>) -> f64 {
-    (0..a.nrows()).map(|i| a[(i, i)]).sum()
 }
 
 pub(super) fn is_finite(a: MatRef<'_, f64>) -> bool {
@@ -57,7 +53,7 @@ pub(super) fn form(a: MatRef<'_, f64>, x: &[f64]) -> f64 {
     (0..a.nrows()).map(|i| x[i] * (0..a.ncols()).map(|j| a[(i, j)] * x[j]).sum::<f64>()).sum()
 }
 
-/// Refuses a matrix of another size or with an entry that is not finite.
+/// Rejects a matrix of another size or with an entry that is not finite.
 pub(super) fn check(name: &'static str, a: MatRef<'_, f64>, rows: usize, columns: usize) -> Result<(), ControlError> {
     if (a.nrows(), a.ncols()) != (rows, columns) {
         return Err(ControlError::bad(name, format!("is {} × {}, must be {rows} × {columns}", a.nrows(), a.ncols())));

@@ -1,13 +1,13 @@
-//! Experts: policies that can be asked for the action at any observation, not only along their own trajectories.
+//! Experts: policies with an answer at any observation, not only along their own trajectories.
 
 use liprl_numerics::NumericsError;
 
-use crate::ControlError;
+use crate::error::ControlError;
 
 /// A policy to learn from, in the environment's own units and in f64.
 ///
-/// What an expert answers is a function of the observation and of the calls since `begin`: one that plans may start from its last plan.
-/// The same calls give the same answers, bit for bit.
+/// An answer depends on the observation and on the calls since `begin`: a planner may start from
+/// its last plan. Equal calls give equal answers, bit for bit.
 pub trait Expert {
     /// Numbers in an observation.
     fn obs_dim(&self) -> usize;
@@ -15,19 +15,21 @@ pub trait Expert {
     /// Numbers in an action.
     fn act_dim(&self) -> usize;
 
-    /// Forgets what earlier calls left behind: called when an episode starts, and before an observation that does not follow from the
-    /// last one (a label for a state out of a data set).
+    /// Forgets earlier calls. To be called when an episode starts, and before an observation that
+    /// does not follow from the last one (a label for a state of a data set).
     fn begin(&mut self) {}
 
     /// The action at `obs [O]`, written into `action [A]`.
     ///
     /// # Errors
-    /// [`NumericsError::BadConfig`] for slices of another length; what else an expert says cannot be done.
+    /// [`NumericsError::BadConfig`] for slices of another length; an expert may add reasons of its
+    /// own.
     fn action(&mut self, obs: &[f64], action: &mut [f64]) -> Result<(), ControlError>;
 }
 
-/// An expert in a policy's coordinates: its actions divided by the action space's half-width about its centre, so that the bounds become
-/// `[-1, 1]`. An action beyond the bounds stays beyond them.
+/// An expert in a policy's coordinates. Its actions are taken about the action space's centre and
+/// divided by the half-width, so that the bounds become `[-1, 1]`. An action beyond the bounds
+/// stays beyond them.
 pub struct Scaled<E> {
     expert: E,
     centre: Vec<f64>,
@@ -38,7 +40,8 @@ impl<E: Expert> Scaled<E> {
     /// The expert for actions between `low` and `high`.
     ///
     /// # Errors
-    /// [`NumericsError::BadConfig`] where a bound is not finite, an interval is empty, or their number is not the expert's.
+    /// [`NumericsError::BadConfig`] if a bound is not finite, an interval is empty, or their number
+    /// is not the expert's.
     pub fn new(expert: E, low: &[f64], high: &[f64]) -> Result<Self, ControlError> {
         let bounds = || low.iter().zip(high);
         if (low.len(), high.len()) != (expert.act_dim(), expert.act_dim())
@@ -92,7 +95,7 @@ impl<E: Expert + ?Sized> Expert for Box<E> {
     }
 }
 
-/// Refuses slices that are not of the expert's sizes.
+/// Rejects slices that are not of the expert's sizes.
 pub(super) fn check_sizes(expert: &(impl Expert + ?Sized), obs: &[f64], action: &[f64]) -> Result<(), ControlError> {
     let (wanted, got) = ((expert.obs_dim(), expert.act_dim()), (obs.len(), action.len()));
     if wanted == got {

@@ -5,7 +5,12 @@ use liprl_envs::systems::Model;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ControlError, Expert, LinearFeedback, Mpc, MpcConfig};
+use crate::{
+    error::ControlError,
+    expert::Expert,
+    feedback::LinearFeedback,
+    mpc::{Mpc, MpcConfig},
+};
 
 /// An expert derived from a system's equations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -21,7 +26,8 @@ impl ExpertConfig {
     /// The expert for this model, in the environment's units.
     ///
     /// # Errors
-    /// [`ControlError`] where the system has no stabilising feedback, or the planner cannot plan for it.
+    /// [`ControlError`] if the system has no stabilising feedback, or the planner cannot plan for
+    /// it.
     pub fn build(&self, model: &dyn Model) -> Result<Box<dyn Expert>, ControlError> {
         Ok(match self {
             Self::Lqr => Box::new(LinearFeedback::optimal(model)?),

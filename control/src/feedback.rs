@@ -1,13 +1,19 @@
-//! Experts that need no planning: linear feedback, and a trained policy.
+//! Experts without planning: linear feedback, and a trained policy.
 
 use faer::Mat;
 use liprl_envs::systems::Model;
 use liprl_numerics::NumericsError;
 
-use super::{ControlError, Expert, Lqr, expert::check_sizes};
-use crate::Policy;
+use crate::{
+    algebra::check,
+    error::ControlError,
+    expert::{Expert, check_sizes},
+    lqr::Lqr,
+    policy::Policy,
+};
 
-/// u = −Kx, x being the state behind the observation with its angles wrapped. Beyond an actuator's limit it is not clamped; the model does that.
+/// u = −Kx, x being the state behind the observation with its angles wrapped. The model, not the
+/// expert, clamps u to the actuator's limit.
 pub struct LinearFeedback {
     model: Box<dyn Model>,
     gain: Mat<f64>,
@@ -18,7 +24,7 @@ impl LinearFeedback {
     /// The optimal feedback of the model linearised at its equilibrium.
     ///
     /// # Errors
-    /// [`ControlError::NotStabilisable`] where there is none.
+    /// [`ControlError::NotStabilisable`] if there is none.
     pub fn optimal(model: &dyn Model) -> Result<Self, ControlError> {
         Self::new(model, Lqr::of(model)?.optimal.gain)
     }
@@ -28,11 +34,11 @@ impl LinearFeedback {
     /// # Errors
     /// [`ControlError::BadInput`] for another size.
     pub fn new(model: &dyn Model, gain: Mat<f64>) -> Result<Self, ControlError> {
-        super::algebra::check("K", gain.as_ref(), model.input_dim(), model.state_dim())?;
+        check("K", gain.as_ref(), model.input_dim(), model.state_dim())?;
         Ok(Self { state: vec![0.0; model.state_dim()], model: model.boxed(), gain })
     }
 
-    /// K `[m, n]`. Its norm ‖K‖₂ is the expert's Lipschitz constant where the state is what is observed.
+    /// K `[m, n]`. Its norm ‖K‖₂ is the expert's Lipschitz constant if observations are states.
     pub fn gain(&self) -> &Mat<f64> {
         &self.gain
     }
@@ -71,7 +77,7 @@ impl PolicyExpert {
     /// The policy with its actions scaled to `low` … `high`, the action space it was trained on.
     ///
     /// # Errors
-    /// [`NumericsError::BadConfig`] where there are not as many finite bounds as actions.
+    /// [`NumericsError::BadConfig`] unless there are as many finite bounds as actions.
     pub fn new(policy: Policy, low: &[f64], high: &[f64]) -> Result<Self, ControlError> {
         let bounds = || low.iter().zip(high);
         let dim = policy.act_dim();

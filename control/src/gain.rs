@@ -1,11 +1,12 @@
-//! What a stable linear loop makes of disturbances: exact gains, and contraction in a norm of one's own.
+//! Response of a stable linear loop to disturbances: exact gains, and contraction in a weighted
+//! norm.
 
 use faer::{Mat, MatRef, Side};
 use liprl_numerics::linalg::spectral_norm;
 
-use super::{
-    ControlError,
-    algebra::{check, extreme_eigenvalues, spectral_radius},
+use crate::{
+    algebra::{check, extreme_eigenvalues, solve, spectral_radius},
+    error::ControlError,
     lyapunov::lyapunov,
 };
 
@@ -25,10 +26,12 @@ impl Contraction {
     }
 }
 
-/// Σₖ ‖Aᵏ B‖₂ over k ≥ 0, from above to a relative 1e-12: with B the input's matrix the gain G from a bounded disturbance of the
-/// input to the state, with the identity Σ‖Aᵏ‖. A `[n, n]`, B `[n, m]`.
+/// Σₖ ‖Aᵏ B‖₂ over k ≥ 0, an upper bound tight to a relative 1e-12. A `[n, n]`, B `[n, m]`. With
+/// the input's matrix B it is the gain G from a bounded disturbance of the input to the state; with
+/// the identity it is Σ‖Aᵏ‖.
 ///
-/// Terms are summed in blocks of s, where ‖Aˢ‖ ≤ ½; what comes after a block is at most that block times ‖Aˢ‖/(1 − ‖Aˢ‖), and is added.
+/// Terms are summed in blocks of s with ‖Aˢ‖ ≤ ½. The terms after a block sum to at most that block
+/// times ‖Aˢ‖/(1 − ‖Aˢ‖), which is added.
 ///
 /// # Errors
 /// [`ControlError::NotStable`] for a spectral radius of 1 or more.
@@ -59,16 +62,18 @@ pub fn power_sum(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Result<f64, ControlE
         sum += block_sum;
         let tail = block_sum * shrink / (1.0 - shrink);
         if tail <= 1e-13 * sum {
-            // The rounding of as many terms is well below this.
+            // The rounding of so many terms is well below this.
             return Ok((sum + tail) * (1.0 + 1e-13));
         }
     }
 }
 
-/// (κ, ρ) of A in the norm ‖x‖_P = √(xᵀPx): ρ = ‖P^½ A P^-½‖₂ and κ = √cond(P). `weight [n, n]` symmetric, positive definite.
+/// (κ, ρ) of A in the norm ‖x‖_P = √(xᵀPx): ρ = ‖P^½ A P^-½‖₂ and κ = √cond(P). `weight [n, n]`
+/// symmetric, positive definite.
 ///
 /// # Errors
-/// [`ControlError::BadInput`] where P is not positive definite; [`ControlError::NotStable`] where A does not contract in that norm.
+/// [`ControlError::BadInput`] if P is not positive definite; [`ControlError::NotStable`] if A does
+/// not contract in that norm.
 pub fn contraction(a: MatRef<'_, f64>, weight: MatRef<'_, f64>) -> Result<Contraction, ControlError> {
     let rate = spectral_norm(in_norm(a, weight)?.as_ref())?;
     if rate >= 1.0 {
@@ -78,7 +83,7 @@ pub fn contraction(a: MatRef<'_, f64>, weight: MatRef<'_, f64>) -> Result<Contra
     Ok(Contraction { overshoot: (largest / least).sqrt(), rate })
 }
 
-/// LᵀAL⁻ᵀ for P = LLᵀ: A in coordinates in which ‖·‖_P is Euclidean.
+/// LᵀAL⁻ᵀ for P = LLᵀ: A in coordinates that make ‖·‖_P Euclidean.
 pub(super) fn in_norm(a: MatRef<'_, f64>, weight: MatRef<'_, f64>) -> Result<Mat<f64>, ControlError> {
     let n = a.nrows();
     check("A", a, n, n)?;
@@ -87,11 +92,12 @@ pub(super) fn in_norm(a: MatRef<'_, f64>, weight: MatRef<'_, f64>) -> Result<Mat
     let lower = factor.L();
     let half = lower.transpose() * a;
     // X Lᵀ = LᵀA, that is L Xᵀ = AᵀL.
-    Ok(super::algebra::solve(lower, half.transpose()).transpose().to_owned())
+    Ok(solve(lower, half.transpose()).transpose().to_owned())
 }
 
-/// The least κ/(1 − ρ) of a scan over ρ: Y solves AᵀYA − ρ²Y = −I, so that A contracts by ρ in ‖·‖_Y. Sometimes better than the Riccati P,
-/// sometimes not: take the smaller of the two. `steps` values of ρ between A's spectral radius and 1.
+/// The least κ/(1 − ρ) of a scan over `steps` values of ρ between A's spectral radius and 1. Y
+/// solves AᵀYA − ρ²Y = −I, so that A contracts by ρ in ‖·‖_Y. It is sometimes better than the
+/// Riccati P, sometimes not: take the smaller of the two.
 ///
 /// # Errors
 /// [`ControlError::NotStable`] for a spectral radius of 1 or more.

@@ -1,10 +1,11 @@
 //! Optimal inputs of a nonlinear system over a finite horizon: iterative LQR with bounded input.
 //!
-//! min Σ_{t<N} c(x_t, u_t) + e_NᵀP e_N over u_0 … u_{N−1} with |u_t| ≤ limit, from a given x₀. Around a trajectory the dynamics are linearised
-//! and the cost, quadratic in e and u, is kept; the resulting problem is solved backwards in time, the input's bounds included (Tassa,
-//! Mansard and Todorov 2014, for a single input, where the box-constrained minimum is a clamp), and the new inputs are tried with
-//! shorter and shorter steps until the true cost falls. With
-//! V' the cost-to-go's derivatives at the next state:
+//! min Σ_{t<N} c(x_t, u_t) + e_NᵀP e_N over u_0 … u_{N−1} with |u_t| ≤ limit, from a given x₀.
+//! Around a trajectory the dynamics are linearised and the cost, quadratic in e and u, is kept. The
+//! resulting problem is solved backwards in time, the input's bounds included (Tassa, Mansard and
+//! Todorov 2014; for a single input the box-constrained minimum is a clamp). The new inputs are
+//! tried with shorter and shorter steps until the true cost falls. With V' the cost-to-go's
+//! derivatives at the next state:
 //!
 //! ```text
 //! Q_x = c_x + AᵀV'_x            Q_xx = 2Q + AᵀV'_xx A         k = clamp(−Q_u/Q_uu, −limit − u, limit − u)
@@ -15,7 +16,7 @@
 use faer::Mat;
 use liprl_envs::systems::Model;
 
-/// Inputs, the states they lead through and their cost.
+/// Inputs, the states that follow from them, and their cost.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
     /// `[N]`: one input.
@@ -39,7 +40,7 @@ pub(super) struct Ilqr {
     b: Vec<f64>,
     vx: Vec<f64>,
     vxx: Vec<f64>,
-    /// V'_xx A `[n, n]`, V'_xx B `[n]`, and what becomes V.
+    /// V'_xx A `[n, n]` and V'_xx B `[n]`; below, the derivatives of Q.
     va: Vec<f64>,
     vb: Vec<f64>,
     qx: Vec<f64>,
@@ -47,13 +48,14 @@ pub(super) struct Ilqr {
     qux: Vec<f64>,
 }
 
-/// A gain that counts as none whatever the plan costs: at rest at the equilibrium a plan costs nothing.
-const NOTHING: f64 = 1e-9;
-/// Step lengths tried, one after the other.
+/// Decrease of the cost that never counts as progress: at rest at the equilibrium a plan costs 0.
+const NEGLIGIBLE: f64 = 1e-9;
+/// Step lengths, tried in this order.
 const STEPS: [f64; 6] = [1.0, 0.5, 0.25, 0.1, 0.03, 0.01];
 
 impl Ilqr {
-    /// The problem of `horizon` steps of a model with one input, with the terminal weight P `[n, n]`.
+    /// The problem of `horizon` steps of a model with one input, with the terminal weight P `[n,
+    /// n]`.
     pub(super) fn new(model: Box<dyn Model>, horizon: usize, terminal: &Mat<f64>) -> Self {
         let n = model.state_dim();
         let terminal = (0..n * n).map(|i| terminal[(i / n, i % n)]).collect();
@@ -81,7 +83,8 @@ impl Ilqr {
         &*self.model
     }
 
-    /// Follows `policy(t, x)` from `x0` into `plan`, inputs clamped; stops, with an infinite cost, once it costs more than `worst`.
+    /// Follows `policy(t, x)` from `x0` with clamped inputs and writes `plan`. Stops with an
+    /// infinite cost once the cost exceeds `worst`.
     pub(super) fn follow(
         &self,
         x0: &[f64],
@@ -117,13 +120,14 @@ impl Ilqr {
         (0..n).map(|i| e(i) * (0..n).map(|j| self.terminal[i * n + j] * e(j)).sum::<f64>()).sum()
     }
 
-    /// Improves `plan` until an iteration gains, or promises to gain, less than `tolerance` of its cost; at most `iterations` times.
+    /// Improves `plan` at most `iterations` times, until an iteration saves, or is expected to
+    /// save, less than `tolerance` of its cost.
     pub(super) fn improve(&mut self, plan: &mut Plan, iterations: u32, tolerance: f64) {
         let mut damping = 0.0;
         for _ in 0..iterations {
-            let promised = self.backward(plan, damping);
-            let least = tolerance * plan.cost + NOTHING;
-            if damping == 0.0 && promised <= least {
+            let expected = self.backward(plan, damping);
+            let least = tolerance * plan.cost + NEGLIGIBLE;
+            if damping == 0.0 && expected <= least {
                 return;
             }
             let before = plan.cost;
@@ -140,7 +144,8 @@ impl Ilqr {
         }
     }
 
-    /// Follows `plan` from `x0 [n]`, which may be off its first state, with the gains around it. Where that diverges the plan costs infinity.
+    /// Follows `plan` from `x0 [n]`, which may differ from its first state, with the gains around
+    /// it. If that diverges the plan costs infinity.
     pub(super) fn track(&mut self, x0: &[f64], plan: &mut Plan) {
         self.backward(plan, 0.0);
         let mut trial = std::mem::take(&mut self.trial);
@@ -156,9 +161,10 @@ impl Ilqr {
         gains.iter().zip(x).zip(planned).map(|((k, x), planned)| k * (x - planned)).sum()
     }
 
-    /// k and K at every step of the plan; by how much they would lower the cost, were the system linear.
+    /// Computes k and K at every step of the plan; returns by how much they would lower the cost of
+    /// a linear system.
     fn backward(&mut self, plan: &Plan, damping: f64) -> f64 {
-        let mut promised = 0.0;
+        let mut expected = 0.0;
         let (n, limit) = (self.model.state_dim(), self.model.input_limit());
         let last = &plan.states[self.horizon * n..];
         for i in 0..n {
@@ -192,7 +198,7 @@ impl Ilqr {
             let step = wanted.clamp(-limit - u[0], limit - u[0]);
             let free = step == wanted;
             self.feedforward[t] = step;
-            promised -= step * (qu + 0.5 * step * quu);
+            expected -= step * (qu + 0.5 * step * quu);
             let gains = &mut self.feedback[t * n..(t + 1) * n];
             for (gain, qux) in gains.iter_mut().zip(&self.qux) {
                 *gain = if free { -qux / quu } else { 0.0 };
@@ -207,10 +213,10 @@ impl Ilqr {
                 }
             }
         }
-        promised
+        expected
     }
 
-    /// Takes the longest step that lowers the cost; whether there was one.
+    /// Takes the longest step that lowers the cost; false if there is none.
     fn forward(&mut self, plan: &mut Plan) -> bool {
         let n = self.model.state_dim();
         let mut trial = std::mem::take(&mut self.trial);

@@ -1,11 +1,12 @@
-//! Policies, experts, bounds on closed loops and Lipschitz certificates, in f64 and without libtorch.
+//! Policies, experts, bounds on closed loops and Lipschitz certificates, in f64 and without
+//! libtorch.
 //!
 //! | file | content |
 //! | --- | --- |
 //! | `policy` | a trained policy by itself, in one file |
 //! | `tables` | tables of actions: the oracle, the Lipschitz extension |
 //! | `certify` | proven Lipschitz bounds of networks |
-//! | `expert` | the interface of an expert, which answers at any observation |
+//! | `expert` | the interface of an expert: an action at any observation |
 //! | `expert_config` | experts that a config can name |
 //! | `feedback` | experts: linear feedback, a trained policy |
 //! | `mpc` | an expert that plans |
@@ -15,10 +16,12 @@
 //! | `gain` | exact gains Σ‖AᵏB‖ and contraction (κ, ρ) of stable loops |
 //! | `lqr` | a linear system with quadratic cost: the best feedback, and the cost of any other |
 //! | `linear` | scaled experts as policies, on linear systems |
+//! | `testing` | closed forms of costs, for tests |
 //! | `bounds` | bounds on a learned policy's error, deviation and loss |
 //! | `algebra` | eigenvalues and solves of small dense matrices |
 //!
-//! All of it is deterministic. `docs/systems.md` says how to use it; `docs/derivations/` has the proofs.
+//! All of it is deterministic. `docs/systems.md` explains its use; `docs/derivations/` has the
+//! proofs.
 
 mod algebra;
 pub mod bounds;
@@ -36,6 +39,8 @@ mod mpc;
 mod policy;
 mod riccati;
 pub mod tables;
+#[doc(hidden)]
+pub mod testing;
 
 pub use algebra::{dense, extreme_eigenvalues, linearisation, spectral_radius};
 pub use error::ControlError;

@@ -1,14 +1,17 @@
-//! Linear systems once more, as far as a figure of the trade-off wants them: whether equations are linear, and the expert scaled down to a
-//! constant α as a policy.
+//! Linear systems for the trade-off's figure: the problem of a linear model, and its expert scaled
+//! to a constant α as a policy.
 
 use faer::{Mat, MatRef, Scale};
 use liprl_envs::systems::Model;
 use liprl_numerics::{Activation, Init, Mlp};
 
-use super::{ControlError, Lqr};
-use crate::{Policy, PolicyHead};
+use crate::{
+    error::ControlError,
+    lqr::Lqr,
+    policy::{Policy, PolicyHead},
+};
 
-/// The model's problem where its equations are linear and nothing limits the input; none of any other model.
+/// The model's problem if its equations are linear and its input is not limited; `None` otherwise.
 ///
 /// # Errors
 /// As [`Lqr::new`].
@@ -22,13 +25,14 @@ impl Lqr {
     /// The optimal feedback scaled to the constant `alpha`: K α/‖K‖₂, `[m, n]`.
     ///
     /// # Errors
-    /// [`ControlError::NotConverged`] where the norm is not found.
+    /// [`ControlError::NotConverged`] if the norm is not found.
     pub fn scaled(&self, alpha: f64) -> Result<Mat<f64>, ControlError> {
         Ok(Scale(alpha / self.slope()?) * &self.optimal.gain)
     }
 }
 
-/// u = −Kx as a policy, its actions divided by the action space's `half_width [m]` and clamped to `[-1, 1]`.
+/// u = −Kx as a policy, its actions divided by the action space's `half_width [m]` and clamped to
+/// `[-1, 1]`.
 pub fn linear_policy(gain: MatRef<'_, f64>, half_width: &[f64]) -> Policy {
     let (m, n) = (gain.nrows(), gain.ncols());
     let mlp = Mlp::new(n, &[], m, Activation::Tanh, false, Init::Uniform);

@@ -1,10 +1,10 @@
 //! Model-predictive control: plan from every state, apply the plan's first input.
 //!
-//! The plan is iterative LQR's over a finite horizon, behind which the cost-to-go of the linearised system stands in. Such a plan is a
-//! local optimum (how many swings, to which side), so several guesses are followed first and the cheapest few improved: a push one way, then
-//! inputs that feed or brake the swing, then the saturated linear feedback, with different
-//! times to switch.
-//! Deterministic: nothing is drawn.
+//! Iterative LQR makes the plan over a finite horizon; the linearised system's cost-to-go stands
+//! for the rest. Such a plan is a local optimum (number of swings, side), so several guesses are
+//! followed first and the cheapest few improved. A guess is a push one way, then inputs that feed
+//! or brake the swing, then the saturated linear feedback; the times to switch vary. The planner
+//! draws no random numbers.
 
 use std::f64::consts::TAU;
 
@@ -13,30 +13,32 @@ use liprl_envs::systems::Model;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ControlError, Expert, Lqr,
-    expert::check_sizes,
+use crate::{
+    error::ControlError,
+    expert::{Expert, check_sizes},
     ilqr::{Ilqr, Plan},
+    lqr::Lqr,
 };
 
-/// How far and how hard to plan.
+/// Horizon and effort of the planner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct MpcConfig {
-    /// Steps looked ahead. Default 100: two swings of Gymnasium's pendulum and the time to come to rest.
+    /// Steps planned ahead. Default 100: two swings of Gymnasium's pendulum and the time to come to
+    /// rest.
     #[garde(range(min = 1, max = 10_000))]
     pub horizon: u32,
-    /// Improvements of each plan, at most. Default 40.
+    /// Most improvements of each plan. Default 40.
     #[garde(range(min = 1, max = 10_000))]
     pub iterations: u32,
-    /// A plan is done when an iteration saves less than this share of its cost. Default 1e-5.
+    /// Share of a plan's cost; an iteration that saves less is the last one. Default 1e-5.
     #[garde(range(min = 0.0, max = 1.0))]
     pub tolerance: f64,
-    /// Guesses that are improved, the cheapest first. Default 4.
+    /// Number of guesses to improve, the cheapest first. Default 4.
     #[garde(range(min = 1, max = 1000))]
     pub starts: u32,
-    /// Whether a plan made one step ago competes with the guesses, and spares them where the state is the one it foresaw. Default true. Without,
-    /// the answer depends on the state alone.
+    /// True to go on from the last plan if the state is the one that it predicted, without new
+    /// guesses. Default true. If false, the answer depends on the state alone.
     #[garde(skip)]
     pub warm_start: bool,
 }
@@ -47,13 +49,14 @@ impl Default for MpcConfig {
     }
 }
 
-/// The expert: a system with one input, of which at most one coordinate is an angle with its rate behind it.
+/// The planner as an expert, for a system with one input. At most one coordinate is an angle, and
+/// its rate follows it.
 pub struct Mpc {
     config: MpcConfig,
     ilqr: Ilqr,
     /// Linear feedback at the equilibrium, `[n]`.
     gain: Vec<f64>,
-    /// The coordinate whose motion is fed or braked.
+    /// The rate that guesses feed or brake.
     rate: usize,
     plan: Plan,
     planned: bool,
@@ -61,10 +64,11 @@ pub struct Mpc {
     state: Vec<f64>,
 }
 
-/// A state counts as foreseen within this: rounding to f32 on the way is no surprise.
-const FORESEEN: f64 = 1e-4;
+/// Largest distance from the predicted state; it allows for rounding to f32 on the way.
+const PREDICTED: f64 = 1e-4;
 
-/// A guess: `push` times the limit for `first` steps, then `pump` times the limit along the swing up to step `second`, then linear feedback.
+/// A guess: `push` times the limit for `first` steps, then `pump` times the limit along the swing
+/// up to step `second`, then linear feedback.
 #[derive(Clone, Copy, Debug)]
 struct Guess {
     push: f64,
@@ -77,7 +81,8 @@ impl Mpc {
     /// The expert for this model.
     ///
     /// # Errors
-    /// [`ControlError::BadInput`] for a model with several inputs; [`ControlError::NotStabilisable`] where its equilibrium cannot be held.
+    /// [`ControlError::BadInput`] for a model with several inputs;
+    /// [`ControlError::NotStabilisable`] if its equilibrium cannot be held.
     pub fn new(model: &dyn Model, config: MpcConfig) -> Result<Self, ControlError> {
         if model.input_dim() != 1 {
             let problem = format!("plans one input, the model has {}", model.input_dim());
@@ -100,11 +105,12 @@ impl Mpc {
         })
     }
 
-    /// Plans from `x [n]` and gives the first input and the plan's cost; 0 and an infinite cost where every guess diverges.
+    /// Plans from `x [n]`; returns the first input and the plan's cost, or 0 and an infinite cost
+    /// if every guess diverges.
     pub fn plan(&mut self, x: &[f64]) -> (f64, f64) {
-        let foreseen = self.planned && self.is_foreseen(x);
-        if self.config.warm_start && foreseen {
-            self.go_on(x);
+        let predicted = self.planned && self.is_predicted(x);
+        if self.config.warm_start && predicted {
+            self.continue_plan(x);
         } else {
             self.start_anew(x);
         }
@@ -113,19 +119,20 @@ impl Mpc {
         (input, self.plan.cost)
     }
 
-    /// Whether the plan leads to `x` next; an angle may have gone round.
-    fn is_foreseen(&self, x: &[f64]) -> bool {
+    /// True if the plan leads to `x` next, up to full turns of an angle.
+    fn is_predicted(&self, x: &[f64]) -> bool {
         let (model, n) = (self.ilqr.model(), x.len());
         let next = &self.plan.states[n..2 * n];
         (0..n).all(|i| {
             let apart = (model.deviation(x, i) - model.deviation(next, i)).abs();
-            apart <= FORESEEN || model.is_angle(i) && TAU - apart <= FORESEEN
+            apart <= PREDICTED || model.is_angle(i) && TAU - apart <= PREDICTED
         })
     }
 
-    /// The last plan one step later, its end filled with linear feedback, its inputs corrected for where `x` is off it: open loop, rounding
-    /// alone would topple a pendulum before the horizon.
-    fn go_on(&mut self, x: &[f64]) {
+    /// Moves the last plan one step on, fills its end with linear feedback and corrects its inputs
+    /// for the distance of `x` from it. In open loop, rounding alone would topple a pendulum before
+    /// the horizon.
+    fn continue_plan(&mut self, x: &[f64]) {
         let (n, model) = (x.len(), self.ilqr.model());
         let plan = &mut self.plan;
         plan.inputs.rotate_left(1);
@@ -134,7 +141,7 @@ impl Mpc {
         let (limit, at) = (model.input_limit(), plan.inputs.len() - 1);
         plan.inputs[at] = (-feedback(&self.gain, model, &past[at * n..])).clamp(-limit, limit);
         model.advance(&past[at * n..], &plan.inputs[at..], last);
-        // The plan's angles may have gone round.
+        // The plan's angles may have made full turns.
         let turned = |(i, x): (usize, &f64)| match model.is_angle(i) {
             true => x + TAU * ((past[i] - x) / TAU).round(),
             false => *x,
@@ -148,7 +155,8 @@ impl Mpc {
         }
     }
 
-    /// The best of the improved guesses; a plan of infinite cost where every one diverges.
+    /// Plans anew: takes the best of the improved guesses, or a plan of infinite cost if all
+    /// diverge.
     fn start_anew(&mut self, x: &[f64]) {
         let keep = self.config.starts as usize;
         let mut best = std::mem::take(&mut self.candidates);
@@ -159,7 +167,7 @@ impl Mpc {
             let (ilqr, gain, rate) = (&self.ilqr, &self.gain, self.rate);
             ilqr.follow(x, worst, &mut best[keep], |model, t, x| guess.input(model, gain, rate, t, x));
             let cost = best[keep].cost;
-            // Guesses that come to the same trajectory count once.
+            // Guesses with one trajectory count once.
             if cost >= worst || best[..kept].iter().any(|other| (other.cost - cost).abs() <= 1e-9 * cost) {
                 continue;
             }
@@ -199,7 +207,7 @@ impl Guess {
         if t < self.first {
             self.push * limit
         } else if t < self.second {
-            // Whichever way the input turns it: at rest a push.
+            // Along the motion that the input causes; at rest a push.
             let turn = turning(model, rate, x);
             if turn * x[rate] >= 0.0 { self.pump * limit } else { -self.pump * limit }
         } else {
@@ -208,7 +216,7 @@ impl Guess {
     }
 }
 
-/// By how much one unit of input changes the rate.
+/// Change of the rate by one unit of input.
 fn turning(model: &dyn Model, rate: usize, x: &[f64]) -> f64 {
     let n = x.len();
     let (mut a, mut b) = ([0.0; 64], [0.0; 8]);
@@ -249,45 +257,4 @@ impl Expert for Mpc {
 }
 
 #[cfg(test)]
-mod tests {
-    use liprl_envs::systems::{Linear, Matrix, Quadratic};
-
-    use super::*;
-
-    /// Of a double integrator.
-    fn planner() -> Mpc {
-        let weights = Quadratic { state: Matrix::diagonal(&[1.0, 1.0]), input: Matrix::diagonal(&[1.0]) };
-        let a = Matrix::from_rows(&[&[1.0, 0.1], &[0.0, 1.0]]).unwrap();
-        let b = Matrix::from_rows(&[&[0.005], &[0.1]]).unwrap();
-        let model = Linear::new(a, b, weights).unwrap();
-        Mpc::new(&model, MpcConfig { horizon: 30, ..MpcConfig::default() }).unwrap()
-    }
-
-    /// The square of 1e200 is beyond f64, so every plan from there costs infinity, whatever was planned before.
-    #[test]
-    fn where_every_guess_diverges_there_is_no_plan() {
-        let mut action = [7.0];
-        let (mut fresh, mut used) = (planner(), planner());
-        used.action(&[1.0, 0.0], &mut action).unwrap();
-        let answer = action;
-        for planner in [&mut fresh, &mut used] {
-            let error = planner.action(&[1e200, 0.0], &mut action).unwrap_err();
-            assert!(matches!(error, ControlError::NotConverged { .. }), "{error}");
-            assert_eq!(planner.plan(&[1e200, 0.0]), (0.0, f64::INFINITY));
-            // And it goes on from a state that has one.
-            planner.action(&[1.0, 0.0], &mut action).unwrap();
-            assert_eq!(action, answer);
-        }
-    }
-
-    /// A plan that cannot be followed any more is no place to go on from: the answer is that of a planner that has none.
-    #[test]
-    fn a_plan_that_diverges_is_made_anew() {
-        let mut used = planner();
-        used.plan(&[1.0, 0.0]);
-        let next = used.plan.states[2..4].to_vec();
-        used.plan.inputs[5] = 1e200;
-        assert!(used.is_foreseen(&next));
-        assert_eq!(used.plan(&next), planner().plan(&next));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! A trained policy by itself: weights, shape and normaliser in one small safetensors file, usable without its agent.
+//! A trained policy without its agent: weights, shape and normaliser in one small safetensors file.
 
 use liprl_numerics::{
     Activation, Init, Mlp, NormaliserOptions, NumericsError, PullBack, RunningNormaliser, Single, State,
@@ -8,18 +8,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    ControlError,
+    error::ControlError,
     tables::{Points, Table},
 };
 
-/// The newest format of a file; raised when an older reader could not read a newer file. A file says 1 where nothing in it is newer.
+/// The newest file format, raised when older readers could not read a newer file. A file without
+/// newer parts says 1.
 const FORMAT: u32 = 2;
 
-/// A deterministic policy: the first `act_dim` outputs of a perceptron (for SAC the means) brought into `[-1, 1]`, or the Lipschitz
-/// extension of a table of actions.
+/// A deterministic policy: the first `act_dim` outputs of a perceptron (for SAC the means) brought
+/// into `[-1, 1]`, or the Lipschitz extension of a table of actions.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    shape: Shape,
+    shape: PolicyShape,
     params: Vec<f32>,
     normaliser: Option<RunningNormaliser>,
     about: Map<String, Value>,
@@ -28,19 +29,19 @@ pub struct Policy {
     table: Option<TableBody>,
 }
 
-/// How a perceptron's outputs become actions. Both have slopes in [0, 1].
+/// Map from a perceptron's outputs to actions. Both kinds have slopes in [0, 1].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyHead {
     /// tanh.
     #[default]
     Tanh,
-    /// Cut off at ±1.
+    /// Clamp to ±1.
     Clamp,
 }
 
 impl PolicyHead {
-    /// The action an output becomes.
+    /// The action of an output.
     pub fn action(self, output: f32) -> f32 {
         match self {
             Self::Tanh => output.tanh(),
@@ -49,7 +50,7 @@ impl PolicyHead {
     }
 }
 
-/// A table in the environment's units, and what its actions are divided by.
+/// A table in the environment's units, and the divisor of its actions.
 #[derive(Clone, Debug)]
 struct TableBody {
     table: Table,
@@ -58,9 +59,9 @@ struct TableBody {
     action: Vec<f64>,
 }
 
-/// What the weights mean.
+/// Layout of the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Shape {
+struct PolicyShape {
     format: u32,
     obs_dim: usize,
     hidden: Vec<usize>,
@@ -71,15 +72,15 @@ struct Shape {
     normaliser: Option<NormaliserOptions>,
     #[serde(default)]
     head: PolicyHead,
-    /// Whether layers are given everything before them.
+    /// True for densely connected layers.
     #[serde(default)]
     dense: bool,
-    /// The constant of a table's extension; then there is no perceptron.
+    /// The Lipschitz constant of a table's extension; `None` for a perceptron.
     #[serde(default)]
     table: Option<f64>,
 }
 
-impl Shape {
+impl PolicyShape {
     fn mlp(&self) -> Mlp {
         if self.dense {
             return Mlp::dense(self.obs_dim, &self.hidden, self.outputs, self.activation);
@@ -89,7 +90,7 @@ impl Shape {
 }
 
 impl Policy {
-    /// The policy of these parameters of `mlp`, fed with what `normaliser` makes of observations.
+    /// The policy of these parameters of `mlp`, with observations standardised by `normaliser`.
     pub fn new(
         mlp: &Mlp,
         params: Vec<f32>,
@@ -97,7 +98,7 @@ impl Policy {
         normaliser: Option<(RunningNormaliser, NormaliserOptions)>,
     ) -> Self {
         let hidden = mlp.layers.iter().filter(|layer| !layer.last).map(|layer| layer.outputs).collect();
-        let shape = Shape {
+        let shape = PolicyShape {
             format: if mlp.dense { FORMAT } else { 1 },
             dense: mlp.dense,
             obs_dim: mlp.inputs(),
@@ -114,17 +115,18 @@ impl Policy {
         Self { single: Single::new(mlp), shape, params, normaliser, about: Map::new(), seen: Vec::new(), table: None }
     }
 
-    /// The same with another head.
+    /// Replaces the head.
     pub fn with_head(mut self, head: PolicyHead) -> Self {
         self.shape.head = head;
         self.shape.format = if head == PolicyHead::Tanh { self.shape.format } else { FORMAT };
         self
     }
 
-    /// The policy that extends `table`, whose actions are the environment's less their centre: `half_width [A]` brings them to `[-1, 1]`.
+    /// The policy that extends `table`, whose actions are in the environment's units about their
+    /// centre; `half_width [A]` scales them to `[-1, 1]`.
     pub fn of_table(table: Table, half_width: Vec<f64>) -> Self {
         let (obs_dim, act_dim) = (table.points().obs_dim, table.points().act_dim);
-        let shape = Shape {
+        let shape = PolicyShape {
             format: FORMAT,
             dense: false,
             obs_dim,
@@ -140,7 +142,7 @@ impl Policy {
         Self::with_table(shape, table, half_width, Map::new())
     }
 
-    fn with_table(shape: Shape, table: Table, half_width: Vec<f64>, about: Map<String, Value>) -> Self {
+    fn with_table(shape: PolicyShape, table: Table, half_width: Vec<f64>, about: Map<String, Value>) -> Self {
         let (obs, action) = (vec![0.0; shape.obs_dim], vec![0.0; shape.act_dim]);
         let table = Some(TableBody { table, half_width, obs, action });
         let single = Single::new(&shape.mlp());
@@ -157,38 +159,39 @@ impl Policy {
         self.shape.act_dim
     }
 
-    /// The network, for those who look inside (bounds, certificates), with its parameters; `None` for a table. Look whether it is
-    /// `dense`: what goes layer by layer does not fit those.
+    /// The network with its parameters, for bounds and certificates; `None` for a table. Methods
+    /// that go layer by layer do not fit a network that is `dense`: check it first.
     pub fn network(&self) -> Option<(Mlp, &[f32])> {
         self.table.is_none().then(|| (self.shape.mlp(), &self.params[..]))
     }
 
-    /// What follows the network's outputs.
+    /// Map from the network's outputs to actions.
     pub fn head(&self) -> PolicyHead {
         self.shape.head
     }
 
-    /// The table that is extended, in the environment's units with actions about their centre; `None` for a network.
+    /// The table that is extended, in the environment's units with actions about their centre;
+    /// `None` for a network.
     pub fn table(&self) -> Option<&Table> {
         self.table.as_ref().map(|body| &body.table)
     }
 
-    /// What observations go through first, where something is.
+    /// The standardisation of observations, if there is one.
     pub fn normaliser(&self) -> Option<&RunningNormaliser> {
         self.normaliser.as_ref()
     }
 
-    /// Whatever else the file says: the task, how the policy was trained, its return.
+    /// Further entries of the file: the task, the training, the return.
     pub fn about(&self) -> &Map<String, Value> {
         &self.about
     }
 
-    /// Whatever else the file is to say.
+    /// Further entries of the file, to be changed.
     pub fn about_mut(&mut self) -> &mut Map<String, Value> {
         &mut self.about
     }
 
-    /// `obs [O]` to `action [A]` in `[-1, 1]`.
+    /// Writes the action at `obs [O]` into `action [A]`, in `[-1, 1]`.
     pub fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), ControlError> {
         if (obs.len(), action.len()) != (self.shape.obs_dim, self.shape.act_dim) {
             let (wanted, got) = ((self.shape.obs_dim, self.shape.act_dim), (obs.len(), action.len()));
@@ -231,18 +234,19 @@ impl Policy {
         Ok(state.to_bytes()?)
     }
 
-    /// The policy in these bytes of a file that `to_bytes` made.
+    /// Reads a policy from the bytes of a file that `to_bytes` made.
     pub fn load(bytes: &[u8]) -> Result<Self, ControlError> {
         let bad = |problem: String| ControlError::from(NumericsError::BadState { name: "policy".into(), problem });
         let state = State::from_bytes(bytes)?;
-        let shape: Shape = state.get("policy")?;
+        let shape: PolicyShape = state.get("policy")?;
         if shape.format > FORMAT {
             return Err(bad(format!("has format {}, this program reads up to {FORMAT}", shape.format)));
         }
         if let Some(alpha) = shape.table {
             return Self::load_table(&state, shape, alpha);
         }
-        // A corrupt size must not overflow or reserve the machine's memory: the parameters at hand bound every one.
+        // A corrupt size must not overflow or exhaust memory: the number of parameters bounds every
+        // size.
         let limit = state.arrays.get("params").map_or(0, |array| array.shape.iter().product());
         let sizes: Vec<usize> = shape.hidden.iter().chain([&shape.obs_dim, &shape.outputs]).copied().collect();
         if sizes.iter().any(|&size| size == 0 || size > limit) || shape.act_dim > shape.outputs {
@@ -266,7 +270,7 @@ impl Policy {
         Ok(Self { single, params, normaliser, about, shape, seen: Vec::new(), table: None })
     }
 
-    fn load_table(state: &State, shape: Shape, alpha: f64) -> Result<Self, ControlError> {
+    fn load_table(state: &State, shape: PolicyShape, alpha: f64) -> Result<Self, ControlError> {
         let bad = |problem: String| ControlError::from(NumericsError::BadState { name: "policy".into(), problem });
         let (obs_dim, act_dim) = (shape.obs_dim, shape.act_dim);
         let rows = state.arrays.get("table/x").and_then(|array| array.shape.first().copied()).unwrap_or(0);
@@ -279,13 +283,13 @@ impl Policy {
         {
             return Err(bad("is a table without coordinates, or with numbers that are not finite".into()));
         }
-        // The constant is a claim: it is checked on all pairs.
+        // The constant is a claim of the file: it is checked on all pairs.
         let table = Table::new(Points { x, u, obs_dim, act_dim }, alpha).map_err(|error| bad(error.to_string()))?;
         Ok(Self::with_table(shape, table, half_width, state.get("about")?))
     }
 }
 
-/// A policy's slope, for those who attack it. In f64, the weights as they are stored.
+/// A policy's derivative, for attacks on it, in f64. The weights are taken as they are stored.
 #[derive(Clone, Debug)]
 pub struct PolicySlope {
     policy: Policy,
@@ -297,7 +301,7 @@ pub struct PolicySlope {
 }
 
 impl PolicySlope {
-    /// Of this policy; `None` of a table, or of a network whose layers see more than the layer before.
+    /// The derivative of this policy; `None` for a table or a densely connected network.
     pub fn new(policy: &Policy) -> Option<Self> {
         let (mlp, _) = policy.network().filter(|(mlp, _)| !mlp.dense)?;
         Some(Self {
@@ -309,7 +313,8 @@ impl PolicySlope {
         })
     }
 
-    /// `obs [O]` to `action [A]` in `[-1, 1]`, not rounded to f32; `pull_back` then refers to this observation.
+    /// Writes the action at `obs [O]` into `action [A]`, in `[-1, 1]` and not rounded to f32;
+    /// `pull_back` then refers to this observation.
     pub fn act(&mut self, obs: &[f64], action: &mut [f64]) {
         self.seen.copy_from_slice(obs);
         if let (Some(normaliser), Some(options)) = (&self.policy.normaliser, self.policy.shape.normaliser) {
@@ -328,7 +333,8 @@ impl PolicySlope {
         }
     }
 
-    /// The derivative of something by the action, `by_action [A]`, to its derivative by the observation, `by_obs [O]`; after `act`.
+    /// Writes a function's derivative by the observation into `by_obs [O]`, given its derivative by
+    /// the action, `by_action [A]`. Call `act` first.
     pub fn pull_back(&mut self, by_action: &[f64], by_obs: &mut [f64]) {
         self.by_head.copy_from_slice(&self.slope);
         self.by_head.iter_mut().zip(by_action).for_each(|(slope, by_action)| *slope *= by_action);
@@ -342,54 +348,4 @@ impl PolicySlope {
 }
 
 #[cfg(test)]
-mod tests {
-    use liprl_numerics::testing::{finite_difference_jacobian, networks, numbers};
-
-    use super::*;
-
-    #[test]
-    fn a_normaliser_that_cannot_be_is_refused() {
-        let mlp = Mlp::new(3, &[4], 2, Activation::Relu, false, Init::Uniform);
-        let load = |clip: f64, variance_floor: f64| {
-            let options = NormaliserOptions { clip, variance_floor };
-            let normaliser = Some((RunningNormaliser::new(3, options), options));
-            Policy::load(&Policy::new(&mlp, numbers(mlp.len(), "params"), 2, normaliser).to_bytes().unwrap())
-        };
-        assert!(load(5.0, 0.0).is_ok());
-        for (clip, variance_floor) in [(-5.0, 1e-8), (0.0, 1e-8), (5.0, -1.0)] {
-            let error = load(clip, variance_floor).unwrap_err();
-            assert!(matches!(error, ControlError::Numerics(NumericsError::BadState { .. })), "{error}");
-            assert!(error.to_string().contains("the clip must be above 0"), "{error}");
-        }
-    }
-
-    /// Through head, network and normaliser, a clipped coordinate included; and the action itself against `Policy::act`.
-    #[test]
-    fn a_policys_slope_is_that_of_differences() {
-        for net @ (activation, layer_norm, init) in networks() {
-            let mlp = Mlp::new(4, &[9, 8], 4, activation, layer_norm, init);
-            let options = NormaliserOptions { clip: 1.5, ..NormaliserOptions::default() };
-            let mut normaliser = RunningNormaliser::new(4, options);
-            normaliser.update(&numbers(40, "rows").iter().map(|x| 3.0 * x + 1.0).collect::<Vec<_>>());
-            let mut policy = Policy::new(&mlp, numbers(mlp.len(), "params"), 2, Some((normaliser, options)));
-            let mut slope = PolicySlope::new(&policy).unwrap();
-            let obs = [0.7f32, -1.1, 2.0, 40.0];
-            let wide = obs.map(f64::from);
-            let (mut action, mut narrow, mut found) = ([0.0; 2], [0.0f32; 2], [0.0; 4]);
-            slope.act(&wide, &mut action);
-            policy.act(&obs, &mut narrow).unwrap();
-            assert!(action.iter().zip(narrow).all(|(a, b)| (a - f64::from(b)).abs() < 1e-5), "{action:?} {narrow:?}");
-            slope.pull_back(&[0.4, -1.3], &mut found);
-            let f = |x: &[f64], out: &mut [f64]| {
-                slope.act(x, &mut action);
-                out[0] = 0.4 * action[0] - 1.3 * action[1];
-                Ok::<_, std::convert::Infallible>(())
-            };
-            let expected = finite_difference_jacobian(f, &wide, 1, 1e-6).unwrap();
-            assert_eq!(found[3], 0.0);
-            for (found, expected) in found.iter().zip(expected) {
-                assert!((found - expected).abs() < 1e-6, "{net:?}: {found} {expected}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,19 +1,22 @@
 //! The discrete Riccati equation by structured doubling.
 //!
-//! P = Q + AᵀPA − AᵀPB (R + BᵀPB)⁻¹ BᵀPA, whose stabilising solution is the cost-to-go of the best feedback, xᵀPx. From
-//! (A, G, H) = (A, BR⁻¹Bᵀ, Q), with W = (I + GH)⁻¹,
+//! P = Q + AᵀPA − AᵀPB (R + BᵀPB)⁻¹ BᵀPA, whose stabilising solution is the cost-to-go of the best
+//! feedback, xᵀPx. From (A, G, H) = (A, BR⁻¹Bᵀ, Q), with W = (I + GH)⁻¹,
 //!
 //! ```text
 //! A' = A W A        G' = G + A W G Aᵀ        H' = H + Aᵀ H W A
 //! ```
 //!
-//! doubles the horizon at each step: H is the cost-to-go of 1, 2, 4, … steps and converges quadratically to P (Chu, Fan, Lin and Wang 2004).
-//! Value iteration, one step at a time, would need tens of thousands for a cart-pole.
+//! doubles the horizon at each step: H is the cost-to-go of 1, 2, 4, … steps and converges
+//! quadratically to P (Chu, Fan, Lin and Wang 2004). Value iteration adds one step at a time and
+//! needs tens of thousands for a cart-pole.
 
 use faer::{Mat, MatRef};
 
-use super::ControlError;
-use super::algebra::{check, extreme_eigenvalues, is_finite, solve, spectral_radius, symmetric};
+use crate::{
+    algebra::{check, extreme_eigenvalues, is_finite, solve, spectral_radius, symmetric},
+    error::ControlError,
+};
 
 /// The solution: `P [n, n]`, the gain `K [m, n]` of u = −Kx, and the closed loop A − BK.
 #[derive(Clone, Debug)]
@@ -24,9 +27,9 @@ pub struct Riccati {
     pub gain: Mat<f64>,
     /// A − BK, of spectral radius below 1.
     pub closed_loop: Mat<f64>,
-    /// R + BᵀPB: what one unit of deviation from u = −Kx costs.
+    /// R + BᵀPB: the cost of one unit of deviation from u = −Kx.
     pub deviation: Mat<f64>,
-    /// Doublings it took.
+    /// Number of doublings.
     pub iterations: usize,
 }
 
@@ -36,8 +39,8 @@ const LIMIT: usize = 60;
 /// Solves the equation for A `[n, n]`, B `[n, m]`, symmetric Q ⪰ 0 `[n, n]` and R ≻ 0 `[m, m]`.
 ///
 /// # Errors
-/// [`ControlError::BadInput`] for sizes or weights that do not fit; [`ControlError::NotStabilisable`] where there is no stabilising
-/// solution.
+/// [`ControlError::BadInput`] for sizes or weights that do not fit;
+/// [`ControlError::NotStabilisable`] if there is no stabilising solution.
 pub fn riccati(
     a: MatRef<'_, f64>,
     b: MatRef<'_, f64>,

@@ -1,8 +1,9 @@
-//! Certificates against cvxpy, against the exact constants of networks small enough to enumerate, and on trained policies.
+//! Certificates against cvxpy, against the exact constants of networks small enough to enumerate,
+//! and on trained policies.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop here")]
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{path::Path, process::Command};
 
 use clarabel::{
     algebra::CscMatrix,
@@ -12,8 +13,8 @@ use faer::Mat;
 use liprl_control::{
     Policy,
     certify::{
-        Head, Input, LocalOptions, LowerOptions, Network, Norm, Region, SdpOptions, lipsdp, lipsdp_on, local_bound,
-        lower_bound, product,
+        Input, LocalOptions, LowerOptions, Network, Norm, OutputMap, Region, SdpOptions, lipsdp, lipsdp_on,
+        local_bound, lower_bound, product,
     },
 };
 use liprl_numerics::{Activation, Init, Mlp, StreamRng, Streams};
@@ -25,7 +26,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// What certify.py makes.
+/// The answers of certify.py.
 fn python() -> Vec<Value> {
     let program = std::env::var_os("LIPRL_PYTHON").map_or(root().join(".deps/venv/bin/python"), Into::into);
     let output = Command::new(&program)
@@ -45,7 +46,7 @@ fn network(name: &str, weights: &[Vec<Vec<f64>>], biases: &[Vec<f64>], activatio
     let params: Vec<f32> =
         layers.flat_map(|(w, b)| w.iter().flatten().chain(b).map(|&x| x as f32).collect::<Vec<_>>()).collect();
     let raw = vec![Input::RAW; mlp.inputs()];
-    Network::new(name, &mlp, &params, &raw, Head::Linear(vec![1.0; *outputs])).unwrap()
+    Network::new(name, &mlp, &params, &raw, OutputMap::Linear(vec![1.0; *outputs])).unwrap()
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn lipsdp_agrees_with_cvxpy() {
     }
 }
 
-/// A small random network as numbers, with the matrices at hand for enumeration.
+/// A small random network with its matrices as numbers, for enumeration.
 struct Small {
     weights: Vec<Vec<Vec<f64>>>,
     biases: Vec<Vec<f64>>,
@@ -101,23 +102,24 @@ impl Small {
         Self { weights, biases, slope, network }
     }
 
-    /// The largest norms, ℓ2 and ℓ∞, over all linear pieces of the network (that reach into the box).
+    /// The largest norms, ℓ2 and ℓ∞, over all linear pieces of the network (that reach into the
+    /// box).
     fn exact(&self, region: Option<&Region>) -> [f64; 2] {
         let inputs = self.weights[0][0].len();
         let identity = (0..inputs).map(|i| (0..inputs).map(|j| f64::from(u8::from(i == j))).collect()).collect();
-        let mut search = Pieces { small: self, constraints: Vec::new(), most: [0.0; 2] };
+        let mut pieces = Pieces { small: self, constraints: Vec::new(), most: [0.0; 2] };
         for i in 0..region.map_or(0, Region::dim) {
             let (low, high) = (region.unwrap().low()[i], region.unwrap().high()[i]);
             let unit: Vec<f64> = (0..inputs).map(|j| f64::from(u8::from(i == j))).collect();
-            search.constraints.push((unit.iter().map(|x| -x).collect(), high));
-            search.constraints.push((unit, -low));
+            pieces.constraints.push((unit.iter().map(|x| -x).collect(), high));
+            pieces.constraints.push((unit, -low));
         }
-        search.visit(0, identity, vec![0.0; inputs], &mut Vec::new());
-        search.most
+        pieces.visit(0, identity, vec![0.0; inputs], &mut Vec::new());
+        pieces.most
     }
 }
 
-/// A walk over all linear pieces: neuron by neuron both signs, as long as some inputs are left.
+/// A walk over all linear pieces: both signs of each neuron, as long as some inputs remain.
 struct Pieces<'a> {
     small: &'a Small,
     /// Each a and b with a·x + b ≥ 0.
@@ -126,7 +128,8 @@ struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// `matrix` x + `offset` is what layer `layer` takes; `signs` are those chosen in it so far.
+    /// Visits the pieces of layer `layer`, whose inputs are `matrix` x + `offset`; `signs` are
+    /// those chosen in it so far.
     fn visit(&mut self, layer: usize, matrix: Vec<Vec<f64>>, offset: Vec<f64>, signs: &mut Vec<bool>) {
         let (weight, bias) = (&self.small.weights[layer], &self.small.biases[layer]);
         let row = |i: usize| -> (Vec<f64>, f64) {
@@ -161,7 +164,7 @@ impl Pieces<'_> {
     }
 }
 
-/// Whether some x has a·x + b > 0 for all of these: the largest s ≤ 1 with a·x + b ≥ s.
+/// True if some x has a·x + b > 0 for all of these: by the largest s ≤ 1 with a·x + b ≥ s.
 fn has_inside(constraints: &[(Vec<f64>, f64)]) -> bool {
     let n = constraints[0].0.len();
     // Variables x, s; s − a·x + slack = b for each, s + slack = 1.
@@ -228,7 +231,8 @@ fn bounds_keep_their_order_on_two_hundred_networks() {
 
 #[test]
 fn every_linear_piece_of_a_hand_example_is_found() {
-    // relu(x₁ − x₂) + relu(x₁ + x₂): slopes (0, 0), (1, ±1), (2, 0); over the box around (1, 0) of radius ½ only the last.
+    // relu(x₁ − x₂) + relu(x₁ + x₂): slopes (0, 0), (1, ±1), (2, 0); over the box around (1, 0) of
+    // radius ½ only the last.
     let mut small = Small::new(&[2, 2, 1], 0.0, &mut Streams::new(0).rng("hand"));
     small.weights = vec![vec![vec![1.0, -1.0], vec![1.0, 1.0]], vec![vec![1.0, 1.0]]];
     small.biases = vec![vec![0.0; 2], vec![0.0]];
@@ -241,7 +245,7 @@ fn every_linear_piece_of_a_hand_example_is_found() {
 #[test]
 fn shipped_policies_are_what_is_certified_and_bounds_keep_their_order() {
     let mut rng = Streams::new(1).rng("policies");
-    let quick = SdpOptions { time_limit: Some(Duration::from_secs(3)) };
+    let quick = SdpOptions { evaluations: 60, ..SdpOptions::default() };
     for task in ["inverted_pendulum", "hopper"] {
         let bytes = std::fs::read(root().join(format!("demos/{task}.policy.safetensors"))).unwrap();
         let mut policy = Policy::load(&bytes).unwrap();
@@ -257,7 +261,7 @@ fn shipped_policies_are_what_is_certified_and_bounds_keep_their_order() {
             }
         }
         let region = Region::around(&centre, &vec![0.01; centre.len()]).unwrap();
-        let options = LowerOptions { points: &centre, time_limit: Some(Duration::from_secs(2)), ..Default::default() };
+        let options = LowerOptions { points: &centre, ..LowerOptions::default() };
         let in_box = LowerOptions { region: Some(&region), ..options };
         let limits = LocalOptions { leaves: 4, ..LocalOptions::default() };
         let (product2, sdp) = (product(&network, Norm::L2).unwrap(), lipsdp(&network, &quick).unwrap().upper);

@@ -1,7 +1,7 @@
-//! Optimal control of the reference systems against numbers from elsewhere: SciPy's Riccati and Lyapunov solvers, a published page, and
-//! simulation.
+//! Optimal control of the reference systems against numbers from elsewhere: SciPy's Riccati and
+//! Lyapunov solvers, a published page, and simulation.
 
-#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+#![allow(clippy::unwrap_used, reason = "a test may stop here")]
 
 #[path = "control/bounds.rs"]
 mod bounds;

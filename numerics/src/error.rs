@@ -1,4 +1,4 @@
-//! Errors of saved states and of settings, each naming the entry or the key.
+//! Errors of saved states and of settings, which name the entry or the key.
 
 use thiserror::Error;
 

@@ -1,4 +1,4 @@
-//! First weights, drawn from a random stream of the run.
+//! First weights, drawn from a random stream of the run (Glorot & Bengio 2010; Saxe et al. 2014).
 
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
@@ -6,7 +6,8 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::{Init, Layer, Mlp, StreamRng};
 
 impl Mlp {
-    /// Fills `params [len]` with first weights: LayerNorm at scale 1 and shift 0, the rest as `init` says.
+    /// Fills `params [len]` with first weights: LayerNorm at scale 1 and shift 0, the rest as
+    /// `init` says.
     pub fn initialise(&self, params: &mut [f32], rng: &mut StreamRng) {
         for layer in &self.layers {
             if layer.norm {
@@ -37,8 +38,8 @@ impl Mlp {
     }
 }
 
-/// A weight whose rows (or columns, where they are fewer) are orthogonal, each of length `gain` (Saxe et al. 2014):
-/// modified Gram–Schmidt on normal draws, done twice because once loses digits.
+/// Fills a weight whose rows (or columns, if they are fewer) are orthogonal, each of length `gain`
+/// (Saxe et al. 2014). Modified Gram–Schmidt on normal draws, done twice because once loses digits.
 fn orthogonal(layer: &Layer, gain: f64, weight: &mut [f32], rng: &mut StreamRng) {
     let (count, len) = (layer.outputs.min(layer.inputs), layer.outputs.max(layer.inputs));
     let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
@@ -96,7 +97,8 @@ mod tests {
         }
     }
 
-    /// Variance of a uniform law on ± b is b²/3; four standard errors of the estimate.
+    /// Asserts the variance b²/3 of a uniform law on ± b, within four standard errors of the
+    /// estimate.
     fn assert_fills(weights: &[f32], bound: f32) {
         assert!(weights.iter().all(|w| w.abs() <= bound));
         let n = weights.len() as f32;

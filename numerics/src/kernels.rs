@@ -1,18 +1,20 @@
-//! The elementwise loops of the hand-written form: each one pass over its memory, compiled for AVX-512, AVX2 and the
-//! baseline and chosen at run time. No multiply-add is fused and sums keep sixteen fixed lanes, so all three give the same bits.
+//! The elementwise loops of the hand-written passes, each one pass over its memory. They are
+//! compiled for AVX-512, AVX2 and the baseline, and chosen at run time. No multiply-add is fused
+//! and sums keep sixteen fixed lanes, so all three give equal bits.
 
 use multiversion::multiversion;
 
 use crate::{Activation, NORM_EPS};
 
-/// Lanes of every sum: enough independent additions to hide their latency, and one AVX-512 register.
+/// Lanes of every sum: enough independent additions to hide their latency, and one AVX-512
+/// register.
 const LANES: usize = 16;
 
 fn total(lanes: [f32; LANES]) -> f32 {
     lanes.iter().sum()
 }
 
-/// Sum, to be inlined into what is compiled for the machine.
+/// Sum, inlined into the loops so that it is compiled for their target.
 #[inline(always)]
 fn sum(x: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
@@ -25,7 +27,7 @@ fn sum(x: &[f32]) -> f32 {
     total(lanes) + rest.iter().sum::<f32>()
 }
 
-/// Scalar product, to be inlined likewise.
+/// Scalar product, inlined likewise.
 #[inline(always)]
 fn product(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
@@ -72,8 +74,8 @@ pub fn add_rows(delta: &[f32], sum: &mut [f32]) {
     }
 }
 
-/// Adds `bias` to every row of `z`, then the activation. `kept` takes the values before it where its derivative needs them (swish);
-/// empty, it takes none.
+/// Adds `bias` to every row of `z`, then applies the activation. `kept` takes the activation's
+/// inputs if its derivative needs them (swish); an empty `kept` takes none.
 pub fn bias_activate(z: &mut [f32], bias: &[f32], activation: Activation, kept: &mut [f32]) {
     match activation {
         Activation::Relu => bias_leaky(z, bias, 0.0),
@@ -89,7 +91,7 @@ pub fn bias_activate(z: &mut [f32], bias: &[f32], activation: Activation, kept: 
     }
 }
 
-/// z ← z · sigmoid(z). `kept` takes the values before, unless it is empty.
+/// z ← z · sigmoid(z). `kept` takes the inputs, unless it is empty.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn swish(z: &mut [f32], kept: &mut [f32]) {
     if !kept.is_empty() {
@@ -110,8 +112,8 @@ fn bias_leaky(z: &mut [f32], bias: &[f32], slope: f32) {
     }
 }
 
-/// Turns `delta`, the gradient with respect to an activation's output, into the one with respect to its input, and adds its
-/// rows into `bias_grad`. `out` is the output, `kept` what `bias_activate` kept.
+/// Turns `delta` from the gradient by an activation's output into the one by its input, and adds
+/// its rows into `bias_grad`. `out` is the output, `kept` the inputs that `bias_activate` kept.
 pub fn activation_backward(
     delta: &mut [f32],
     out: &[f32],
@@ -163,12 +165,14 @@ pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// eˣ to two units in the last place for |x| ≤ 87 (beyond, the value at ± 87), by arithmetic that compilers turn into vector
-/// instructions, which a call of the system's function prevents: eˣ = 2ⁿ eʳ with n the integer nearest to x / ln 2, |r| ≤ ½ ln 2,
-/// and Taylor's polynomial of degree 7 for eʳ, whose error there is 5e-9. NaN stays NaN.
+/// eˣ to two units in the last place for |x| ≤ 87; beyond, the value at ± 87. NaN stays NaN.
+///
+/// Plain arithmetic, because compilers turn it into vector instructions and a call of the system's
+/// function prevents that. eˣ = 2ⁿ eʳ with n the integer nearest to x / ln 2, |r| ≤ ½ ln 2, and
+/// Taylor's polynomial of degree 7 for eʳ, whose error there is 5e-9.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    // 1.5 · 2²³: adding it rounds to an integer, which then stands in the lowest bits.
+    // 1.5 · 2²³: adding it rounds to an integer, which is then in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with few enough bits that n times it is exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
@@ -192,8 +196,9 @@ pub struct Norm<'a> {
     pub shift: &'a [f32],
 }
 
-/// Bias, LayerNorm and activation, row by row. `hat` takes the standardised rows, `rstd` each row's inverse deviation, `kept`
-/// the activation's input where needed (swish).
+/// Applies bias, LayerNorm and activation, row by row. `hat` takes the standardised rows, `rstd`
+/// each row's inverse standard deviation, `kept` the activation's input if its derivative needs it
+/// (swish).
 pub fn norm_activate(
     z: &mut [f32],
     norm: Norm<'_>,
@@ -215,7 +220,7 @@ pub fn norm_activate(
     }
 }
 
-/// Negative numbers come out times `slope`.
+/// Adds the bias and applies LayerNorm; multiplies negative results by `slope`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn standardise(z: &mut [f32], norm: Norm<'_>, slope: f32, hat: &mut [f32], rstd: &mut [f32]) {
     let width = norm.bias.len();
@@ -236,7 +241,7 @@ fn standardise(z: &mut [f32], norm: Norm<'_>, slope: f32, hat: &mut [f32], rstd:
     }
 }
 
-/// Gradients of one layer's bias and LayerNorm parameters, added to.
+/// Gradients of one layer's bias and LayerNorm parameters, which are added to.
 #[derive(Debug)]
 pub struct NormGrad<'a> {
     /// Of the bias.
@@ -247,9 +252,9 @@ pub struct NormGrad<'a> {
     pub shift: &'a mut [f32],
 }
 
-/// The way back through `norm_activate`: `delta` goes from the gradient with respect to the layer's output to the one with
-/// respect to the matrix product.
-#[allow(clippy::too_many_arguments)] // the forward pass's six buffers and where the gradients go
+/// Backward pass of `norm_activate`: turns `delta` from the gradient by the layer's output into the
+/// one by the matrix product.
+#[allow(clippy::too_many_arguments)] // the forward pass's six buffers, and the gradients
 pub fn norm_backward(
     delta: &mut [f32],
     out: &[f32],
@@ -290,12 +295,13 @@ pub fn add(sum: &mut [f32], part: &[f32]) {
     sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
 }
 
-/// Sum of squares; the lanes are widened to f64 every 4096 numbers so that a long buffer loses nothing.
+/// Sum of squares. Every 4096 numbers the sum is widened to f64, so that a long buffer loses no
+/// accuracy.
 pub fn sum_of_squares(x: &[f32]) -> f64 {
     x.chunks(4096).map(|block| f64::from(dot(block, block))).sum()
 }
 
-/// One Adam step's numbers, bias corrections folded in.
+/// Constants of one Adam step, bias corrections folded in.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamStep {
     /// Decay of the first moment.

@@ -1,15 +1,15 @@
-//! Numbers that every learner and every certificate shares, without libtorch: random streams, saved state, perceptrons in flat
-//! buffers, dense f64 algebra, nearest neighbours.
+//! The numerical base of learners and certificates, without libtorch: random streams, saved state,
+//! perceptrons in flat buffers, dense f64 algebra, nearest neighbours.
 //!
 //! | file | content |
 //! | --- | --- |
 //! | `rng` | named random streams from one seed |
 //! | `state` | a component's state as named arrays and values, in safetensors |
 //! | `normaliser` | running moments of observations, in f64 |
-//! | `activation` | activations and initialisations a config can name |
+//! | `activation` | activations and initialisations that a config can name |
 //! | `mlp` | the perceptron: the place of each parameter in the flat buffer |
 //! | `init` | first weights from a random stream |
-//! | `kernels` | elementwise loops, compiled for AVX2 and AVX-512 and chosen at run time |
+//! | `kernels` | elementwise loops for AVX2 and AVX-512, chosen at run time |
 //! | `single` | outputs for one observation |
 //! | `pull_back` | outputs and their gradient at one input, in f64 |
 //! | `linalg` | dense f64 linear algebra shared by control and certificates |

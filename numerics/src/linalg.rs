@@ -1,8 +1,9 @@
-//! Dense f64 linear algebra shared by control and certificates, on faer. It runs on the calling thread.
+//! Dense f64 linear algebra shared by control and certificates, on faer. It runs on the calling
+//! thread.
 
 use faer::MatRef;
 
-/// A decomposition without a result.
+/// Failure of a decomposition.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{what} did not converge")]
 pub struct NotConverged {
@@ -13,7 +14,7 @@ pub struct NotConverged {
 /// ‖A‖₂, the largest singular value of a matrix of finite numbers; 0 of an empty one.
 ///
 /// # Errors
-/// [`NotConverged`] where the decomposition fails or its result is not finite.
+/// [`NotConverged`] if the decomposition fails or its result is not finite.
 pub fn spectral_norm(a: MatRef<'_, f64>) -> Result<f64, NotConverged> {
     if a.nrows() == 0 || a.ncols() == 0 {
         return Ok(0.0);

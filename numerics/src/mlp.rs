@@ -1,39 +1,40 @@
-//! The multilayer perceptron: where its parameters lie in a flat buffer, and its autograd form.
+//! The multilayer perceptron: the place of each parameter in a flat buffer.
 
 use crate::{Activation, Init};
 
 /// Added to LayerNorm's variance, as in PyTorch.
 pub const NORM_EPS: f64 = 1e-5;
 
-/// A perceptron's shape: `inputs → hidden… → outputs`, an activation after each hidden layer, none after the last.
+/// A perceptron's shape: `inputs → hidden… → outputs`, an activation after each hidden layer, none
+/// after the last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mlp {
     /// The layers, first to last.
     pub layers: Vec<Layer>,
-    /// What follows each hidden layer.
+    /// The activation after each hidden layer.
     pub activation: Activation,
-    /// LayerNorm before each activation.
+    /// True for LayerNorm before each activation.
     pub layer_norm: bool,
-    /// How weights start.
+    /// Distribution of the first weights.
     pub init: Init,
-    /// Whether each layer is given the network's input and every hidden layer's output, one after the other, and not the last output alone. Hand-written
-    /// passes and bounds by layers are for networks that are not.
+    /// True if each layer takes the network's input and the outputs of all hidden layers before it.
+    /// Hand-written passes and bounds by layers do not take such networks.
     pub dense: bool,
 }
 
-/// One linear layer and where its parameters start in the flat buffer: weight `[outputs, inputs]` row-major, then
-/// bias `[outputs]`, then, with LayerNorm, scale and shift `[outputs]` each.
+/// One linear layer and the offset of its parameters in the flat buffer: weight `[outputs, inputs]`
+/// row-major, then bias `[outputs]`, then, with LayerNorm, scale and shift `[outputs]` each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// Numbers in.
+    /// Number of inputs.
     pub inputs: usize,
-    /// Numbers out.
+    /// Number of outputs.
     pub outputs: usize,
     /// Offset of the weight.
     pub start: usize,
-    /// Whether LayerNorm follows.
+    /// True if LayerNorm follows.
     pub norm: bool,
-    /// Whether this is the last layer, which has neither LayerNorm nor activation.
+    /// True for the last layer, which has neither LayerNorm nor activation.
     pub last: bool,
 }
 
@@ -79,7 +80,8 @@ impl Mlp {
         Self { layers, activation, layer_norm, init, dense: false }
     }
 
-    /// The network whose layers are each given the input and all outputs before: residual connections multiplied out.
+    /// The densely connected network: each layer takes the input and all outputs before it.
+    /// Residual connections, multiplied out, are of this form.
     pub fn dense(inputs: usize, hidden: &[usize], outputs: usize, activation: Activation) -> Self {
         let (mut start, mut given) = (0, inputs);
         let sizes = hidden.iter().map(|&size| (size, false)).chain([(outputs, true)]);
@@ -91,12 +93,12 @@ impl Mlp {
         Self { layers: layers.collect(), activation, layer_norm: false, init: Init::Uniform, dense: true }
     }
 
-    /// Numbers in.
+    /// Number of inputs.
     pub fn inputs(&self) -> usize {
         self.layers.first().map_or(0, |layer| layer.inputs)
     }
 
-    /// Numbers out.
+    /// Number of outputs.
     pub fn outputs(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.outputs)
     }

@@ -1,5 +1,5 @@
-//! A k-d tree over rows of numbers (Bentley 1975; Friedman, Bentley & Finkel 1977): the nearest rows, and all rows within a radius. For graphs,
-//! for points between neighbours, for how far a data set leaves a state from its nearest sample.
+//! A k-d tree over rows of numbers (Bentley 1975; Friedman, Bentley & Finkel 1977): the nearest
+//! rows, and all rows within a radius.
 
 /// Rows of `dim` numbers each, arranged for neighbour queries in the Euclidean norm.
 #[derive(Clone, Debug)]
@@ -15,14 +15,14 @@ pub struct Tree<'a> {
 struct Node {
     from: u32,
     to: u32,
-    /// The coordinate that splits it and where; none for a leaf.
+    /// The coordinate that splits the node, and its value at the split; `None` for a leaf.
     split: Option<(u32, f64)>,
-    /// The node of what is below the split; what is above has the number behind it that `above` says.
+    /// Numbers of the nodes below and above the split.
     below: u32,
     above: u32,
 }
 
-/// Rows in a leaf, at most.
+/// Most rows of a leaf.
 const LEAF: usize = 12;
 
 impl<'a> Tree<'a> {
@@ -41,7 +41,7 @@ impl<'a> Tree<'a> {
         self.order.len()
     }
 
-    /// Whether there is none.
+    /// True if there are no rows.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
@@ -70,6 +70,7 @@ impl<'a> Tree<'a> {
         number
     }
 
+    /// The coordinate of the largest width among these rows, and that width.
     fn widest(&self, from: usize, to: usize) -> (usize, f64) {
         let width = |axis: usize| {
             let at = |row: &u32| self.rows[*row as usize * self.dim + axis];
@@ -84,7 +85,7 @@ impl<'a> Tree<'a> {
             .fold((0, 0.0), |best, one| if one.1 > best.1 { one } else { best })
     }
 
-    /// The row nearest to `query [dim]` and its distance; none in an empty tree.
+    /// The row nearest to `query [dim]` and its distance; `None` if the tree is empty.
     pub fn nearest(&self, query: &[f64]) -> Option<(usize, f64)> {
         let mut best = None;
         self.visit(query, f64::INFINITY, |row, distance| {
@@ -94,7 +95,8 @@ impl<'a> Tree<'a> {
         best
     }
 
-    /// The `k` rows nearest to `query [dim]` that are not `but`, nearest first, with their squared distances; of equal ones those with lower numbers.
+    /// The `k` rows nearest to `query [dim]` other than `but`, nearest first, with their squared
+    /// distances. Among equal distances lower row numbers come first.
     pub fn nearest_k(&self, query: &[f64], k: usize, but: Option<usize>) -> Vec<(f64, usize)> {
         let mut found: Vec<(f64, usize)> = Vec::with_capacity(k + 1);
         if k == 0 {
@@ -107,23 +109,24 @@ impl<'a> Tree<'a> {
                 found.insert(place, (squared, row));
                 found.truncate(k);
             }
-            // Rows as far as the furthest are still wanted where their numbers are lower.
+            // A row at the largest distance found still counts if its number is lower.
             if found.len() < k { f64::INFINITY } else { found[k - 1].0.sqrt().next_up() }
         });
         found
     }
 
-    /// Calls `visit` with each row within `radius` of `query [dim]` and its distance, in no particular order; what it returns is the radius
-    /// from then on.
+    /// Calls `visit` with each row within `radius` of `query [dim]` and its distance, in any order.
+    /// `visit` returns the radius from then on.
     pub fn visit(&self, query: &[f64], radius: f64, mut visit: impl FnMut(usize, f64) -> f64) {
         if !self.nodes.is_empty() {
-            let mut search = Search { query, offsets: vec![0.0; self.dim], radius, visit: &mut visit };
+            let mut search = Query { query, offsets: vec![0.0; self.dim], radius, visit: &mut visit };
             self.descend(0, 0.0, &mut search);
         }
     }
 
-    /// `away` is the squared distance from the query to the node's cell: the sum of the squared offsets (Arya & Mount 1993).
-    fn descend(&self, node: u32, away: f64, search: &mut Search<'_, impl FnMut(usize, f64) -> f64>) {
+    /// `away` is the squared distance from the query to the node's cell: the sum of the squared
+    /// offsets (Arya & Mount 1993).
+    fn descend(&self, node: u32, away: f64, search: &mut Query<'_, impl FnMut(usize, f64) -> f64>) {
         let Node { from, to, split, below, above } = self.nodes[node as usize];
         let Some((axis, at)) = split else {
             for &row in &self.order[from as usize..to as usize] {
@@ -140,7 +143,7 @@ impl<'a> Tree<'a> {
         self.descend(near, away, search);
         let before = search.offsets[axis];
         let beyond = (away + (offset - before) * (offset + before)).max(0.0);
-        // A hair less, for what rounding added on the way here.
+        // Slightly less, against the rounding of `beyond`.
         if beyond * (1.0 - 1e-12) <= search.radius * search.radius {
             search.offsets[axis] = offset;
             self.descend(far, beyond, search);
@@ -149,10 +152,10 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// One query on its way down.
-struct Search<'a, F> {
+/// A query during the descent.
+struct Query<'a, F> {
     query: &'a [f64],
-    /// From the query to the cell, coordinate by coordinate.
+    /// Offset from the query to the cell in each coordinate.
     offsets: Vec<f64>,
     radius: f64,
     visit: &'a mut F,
@@ -194,7 +197,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against looking at every row, duplicates included.
+        /// Compares with an exhaustive search, duplicates included.
         #[test]
         fn neighbours_are_those_of_an_exhaustive_search(
             rows in prop::collection::vec(0i32..12, 0..400),

@@ -1,7 +1,8 @@
-//! Running mean and variance of observations, and standardisation by them.
+//! Running moments of observations, and standardisation by them.
 //!
-//! Moments are f64 and batches are merged by Chan, Golub & LeVeque (1983, "Algorithms for computing the sample
-//! variance", eq. 2.1), so neither the number of rows nor how they were batched costs accuracy.
+//! Moments are f64 and batches are merged by Chan, Golub & LeVeque (1983, "Algorithms for computing
+//! the sample variance", eq. 2.1), so neither the number of rows nor their division into batches
+//! costs accuracy.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,12 +20,12 @@ pub struct RunningNormaliser {
     scale: Vec<f64>,
 }
 
-/// What `apply` does besides standardising.
+/// Clip and floor of the standardisation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NormaliserOptions {
-    /// Standardised values are clipped to ± this; infinite: not at all.
+    /// Bound of the standardised values, which are clipped to ± this; infinite for no clip.
     pub clip: f64,
-    /// Variances below this count as this, so that a coordinate that hardly moves is not blown up.
+    /// Least variance to divide by, so that a nearly constant coordinate is not amplified.
     pub variance_floor: f64,
 }
 
@@ -35,7 +36,8 @@ impl Default for NormaliserOptions {
 }
 
 impl RunningNormaliser {
-    /// A normaliser of rows of `dim` numbers that has seen none yet, and changes nothing until it has (but clips).
+    /// A normaliser of rows of `dim` numbers without data. Until the first row it clips and does
+    /// not standardise.
     pub fn new(dim: usize, options: NormaliserOptions) -> Self {
         Self { count: 0, mean: vec![0.0; dim], m2: vec![0.0; dim], options, scale: vec![1.0; dim] }
     }
@@ -55,7 +57,7 @@ impl RunningNormaliser {
         &self.mean
     }
 
-    /// What is multiplied by, 1 / std of each coordinate.
+    /// Factor 1 / std of each coordinate.
     pub fn scale(&self) -> &[f64] {
         &self.scale
     }
@@ -65,7 +67,8 @@ impl RunningNormaliser {
         self.options
     }
 
-    /// Variance of each coordinate (division by the count, as NumPy's `var`); 0 before the first row.
+    /// Variance of each coordinate (division by the count, as NumPy's `var`); 0 before the first
+    /// row.
     pub fn variance(&self) -> impl Iterator<Item = f64> {
         self.m2.iter().map(|m2| m2 / self.count.max(1) as f64)
     }
@@ -120,7 +123,7 @@ impl RunningNormaliser {
         }
     }
 
-    /// Coordinate `i` standardised but not clipped, and the slope 1 / std of doing so.
+    /// Coordinate `i` standardised but not clipped, and the slope 1 / std of the standardisation.
     pub fn affine(&self, i: usize, x: f32) -> (f32, f32) {
         let i = i % self.dim();
         (((f64::from(x) - self.mean[i]) * self.scale[i]) as f32, self.scale[i] as f32)
@@ -131,7 +134,8 @@ impl RunningNormaliser {
         (self.mean[i], self.scale[i])
     }
 
-    /// The same moments for each of `dim` coordinates, of a normaliser that has one for all.
+    /// A normaliser of `dim` coordinates with the moments of this one, which has one coordinate for
+    /// all.
     pub fn broadcast(&self, dim: usize) -> Self {
         let repeat = |numbers: &[f64]| numbers.iter().copied().cycle().take(dim).collect();
         Self { mean: repeat(&self.mean), m2: repeat(&self.m2), scale: repeat(&self.scale), ..*self }
@@ -144,7 +148,7 @@ impl RunningNormaliser {
         state.put_f64(format!("{name}/m2"), &[self.dim()], &self.m2);
     }
 
-    /// Takes back what `save` wrote for a normaliser of the same width.
+    /// Restores the moments that `save` wrote for a normaliser of the same width.
     pub fn load(&mut self, state: &State, name: &str) -> Result<(), NumericsError> {
         let mean = state.f64(&format!("{name}/mean"), &[self.dim()])?;
         let m2 = state.f64(&format!("{name}/m2"), &[self.dim()])?;
@@ -192,7 +196,8 @@ mod tests {
     #[test]
     fn a_large_offset_costs_no_accuracy() {
         let mut normaliser = RunningNormaliser::new(1, NormaliserOptions::default());
-        // 2²³ + {0, 1, 2, 3} is exact in f32; the variance of 0..4 is 1.25. Naive Σx² − (Σx)² in f32 gives nonsense.
+        // 2²³ + {0, 1, 2, 3} is exact in f32; the variance of 0..4 is 1.25. Naive Σx² − (Σx)² in
+        // f32 gives nonsense.
         (0..1000).for_each(|_| normaliser.update(&[8_388_608.0, 8_388_609.0, 8_388_610.0, 8_388_611.0]));
         assert!((normaliser.variance().next().unwrap() - 1.25).abs() < 1e-6);
         let mut row = [8_388_611.0];

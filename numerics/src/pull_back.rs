@@ -1,19 +1,19 @@
-//! A perceptron's slope at one input: gradients of functions of its outputs with respect to the input, in f64.
+//! A perceptron's outputs and their gradient by the input, in f64, one input at a time.
 //!
-//! What attacks on a policy climb. One input at a time and straight over the flat buffer, as for acting; the autograd form beside it is
-//! `Mlp::forward`.
+//! Attacks on a policy climb this gradient. It works on the flat buffer, as acting does; the
+//! autograd form is in `liprl-nets`.
 
-use crate::{Activation, Mlp, NORM_EPS};
+use crate::{Mlp, NORM_EPS};
 
 /// Scratch space for one network.
 #[derive(Clone, Debug)]
 pub struct PullBack {
     mlp: Mlp,
-    /// What goes into each layer, and what the last gives.
+    /// Each layer's input, and the last layer's output.
     inputs: Vec<Vec<f64>>,
-    /// What goes into each layer's activation.
+    /// The input of each layer's activation.
     before: Vec<Vec<f64>>,
-    /// Each layer's standardised sums and 1/σ, where LayerNorm follows it.
+    /// Each layer's standardised sums and 1/σ, if LayerNorm follows it.
     hat: Vec<Vec<f64>>,
     inverse_std: Vec<f64>,
     now: Vec<f64>,
@@ -21,7 +21,7 @@ pub struct PullBack {
 }
 
 impl PullBack {
-    /// Space for this network.
+    /// Scratch space for this network.
     pub fn new(mlp: &Mlp) -> Self {
         let widest = mlp.layers.iter().map(|layer| layer.outputs.max(layer.inputs)).max().unwrap_or(0);
         let outputs = || mlp.layers.iter().map(|layer| vec![0.0; layer.outputs]).collect();
@@ -37,7 +37,7 @@ impl PullBack {
         }
     }
 
-    /// `params [len]`, `x [inputs]` to `[outputs]`; `back` then refers to this input.
+    /// The outputs `[outputs]` of `params [len]` at `x [inputs]`; `back` then refers to this input.
     pub fn forward(&mut self, params: &[f32], x: &[f64]) -> &[f64] {
         self.inputs[0].copy_from_slice(x);
         for (l, layer) in self.mlp.layers.iter().enumerate() {
@@ -61,20 +61,21 @@ impl PullBack {
             let out = &mut future[0];
             match layer.last {
                 true => out.copy_from_slice(z),
-                false => out.iter_mut().zip(z).for_each(|(out, z)| *out = value(self.mlp.activation, *z)),
+                false => out.iter_mut().zip(z).for_each(|(out, z)| *out = self.mlp.activation.value(*z)),
             }
         }
         &self.inputs[self.mlp.layers.len()]
     }
 
-    /// `slope [outputs]`, the derivative of something by the outputs, to its derivative by the inputs, `out [inputs]`; after `forward`.
+    /// Writes a function's derivative by the inputs into `out [inputs]`, given its derivative by
+    /// the outputs, `slope [outputs]`. Call `forward` first.
     pub fn back(&mut self, params: &[f32], slope: &[f64], out: &mut [f64]) {
         self.now[..slope.len()].copy_from_slice(slope);
         for (l, layer) in self.mlp.layers.iter().enumerate().rev() {
             let now = &mut self.now[..layer.outputs];
             if !layer.last {
                 let z = &self.before[l];
-                now.iter_mut().zip(z).for_each(|(d, z)| *d *= derivative(self.mlp.activation, *z));
+                now.iter_mut().zip(z).for_each(|(d, z)| *d *= self.mlp.activation.derivative(*z));
             }
             if layer.norm {
                 let (hat, n) = (&self.hat[l], layer.outputs as f64);
@@ -94,27 +95,5 @@ impl PullBack {
             std::mem::swap(&mut self.now, &mut self.next);
         }
         out.copy_from_slice(&self.now[..out.len()]);
-    }
-}
-
-fn value(activation: Activation, z: f64) -> f64 {
-    match activation {
-        Activation::Relu => z.max(0.0),
-        Activation::LeakyRelu(slope) => z.max(slope * z),
-        Activation::Tanh => z.tanh(),
-        Activation::Swish => z / (1.0 + (-z).exp()),
-    }
-}
-
-fn derivative(activation: Activation, z: f64) -> f64 {
-    let positive = |below: f64| if z > 0.0 { 1.0 } else { below };
-    match activation {
-        Activation::Relu => positive(0.0),
-        Activation::LeakyRelu(slope) => positive(slope),
-        Activation::Tanh => 1.0 - z.tanh().powi(2),
-        Activation::Swish => {
-            let s = (1.0 + (-z).exp()).recip();
-            s + z * s * (1.0 - s)
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! One observation at a time, straight over the flat buffer: acting happens at every environment step, and a chain of libtorch
-//! calls would cost several times the arithmetic.
+//! A perceptron's outputs for one observation, computed on the flat buffer. Acting happens at every
+//! environment step, and a chain of libtorch calls would cost several times the arithmetic.
 
 use crate::{Mlp, kernels};
 
@@ -14,14 +14,14 @@ pub struct Single {
 }
 
 impl Single {
-    /// Space for this network.
+    /// Scratch space for this network.
     pub fn new(mlp: &Mlp) -> Self {
         let widest = mlp.layers.iter().map(|layer| layer.outputs.max(layer.inputs)).max().unwrap_or(0);
         let space = || vec![0.0; widest];
         Self { mlp: mlp.clone(), now: space(), next: space(), hat: space(), kept: space() }
     }
 
-    /// `params [len]`, `x [inputs]` to `[outputs]`.
+    /// The outputs `[outputs]` of `params [len]` at `x [inputs]`.
     pub fn forward(&mut self, params: &[f32], x: &[f32]) -> &[f32] {
         self.now[..x.len()].copy_from_slice(x);
         for layer in &self.mlp.layers {

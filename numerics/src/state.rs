@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::NumericsError;
 
-/// The key of the metadata under which the values stand.
+/// The metadata's key of the values.
 const VALUES: &str = "values";
 
 /// Numbers of one type, in row-major order.
@@ -67,7 +67,7 @@ pub struct Array {
 pub struct State {
     /// Numeric arrays.
     pub arrays: BTreeMap<String, Array>,
-    /// Everything else: counters, random streams, schedules.
+    /// All other state: counters, random streams, schedules.
     pub values: BTreeMap<String, serde_json::Value>,
 }
 
@@ -98,19 +98,20 @@ impl State {
         }
     }
 
-    /// Stores anything serialisable that is not a large array.
+    /// Stores a serialisable value other than a large array.
     pub fn put<T: Serialize>(&mut self, name: impl Into<String>, value: &T) {
         let value = serde_json::to_value(value).unwrap_or(serde_json::Value::Null);
         self.values.insert(name.into(), value);
     }
 
-    /// Reads back what `put` stored.
+    /// Returns the value that `put` stored.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T, NumericsError> {
         let value = self.values.get(name).ok_or_else(|| bad(name, "is missing"))?;
         serde_json::from_value(value.clone()).map_err(|error| bad(name, &error.to_string()))
     }
 
-    /// The state as one safetensors file: arrays as tensors, values as JSON in its metadata. Equal states give equal bytes.
+    /// The state as one safetensors file: arrays as tensors, values as JSON in its metadata. Equal
+    /// states give equal bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, NumericsError> {
         let values = serde_json::to_string(&self.values).map_err(|error| bad(VALUES, &error.to_string()))?;
         let bytes: Vec<(&String, &Array, Vec<u8>)> =
@@ -125,7 +126,7 @@ impl State {
             .map_err(|error| bad("safetensors", &error.to_string()))
     }
 
-    /// Reads back what `to_bytes` wrote.
+    /// Reads a state that `to_bytes` wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NumericsError> {
         let damaged = |error: SafeTensorError| bad("safetensors", &error.to_string());
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;

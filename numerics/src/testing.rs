@@ -1,4 +1,4 @@
-//! Numbers for tests of the crates that build on this one.
+//! Numbers and derivatives for tests of the crates that build on this one.
 
 use rand_distr::{Distribution, StandardNormal};
 
@@ -22,12 +22,13 @@ pub fn networks() -> Vec<(Activation, bool, Init)> {
     all
 }
 
-/// The Jacobian of `f(x, out)` at `x` by central differences, row-major `[outputs, inputs]`: for functions without autograd, a
-/// simulator's step say. `step` is how far each coordinate is moved each way, in its own unit; with h of it and f smooth, the error is
-/// about h² |f'''| / 6 + 1e-16 |f| / h, least near h = 1e-5. Where f has a kink or a jump within the step (a contact, a
-/// termination) the result is a secant's slope and grows as 1/h.
+/// The Jacobian of `f(x, out)` at `x` by central differences, row-major `[outputs, inputs]`, for
+/// functions without autograd such as a simulator's step. `step` is the distance h that each
+/// coordinate moves each way, in its own unit. For smooth f the error is about h² |f'''| / 6 +
+/// 1e-16 |f| / h, least near h = 1e-5. If f has a kink or a jump within the step (a contact, a
+/// termination), the result is a secant's slope and grows as 1/h.
 ///
-/// Calls `f` twice for each coordinate; its first error ends it.
+/// Calls `f` twice for each coordinate; returns its first error.
 pub fn finite_difference_jacobian<E>(
     mut f: impl FnMut(&[f64], &mut [f64]) -> Result<(), E>,
     x: &[f64],
@@ -44,7 +45,7 @@ pub fn finite_difference_jacobian<E>(
         f(&moved, &mut below)?;
         moved[i] = x[i];
         for j in 0..outputs {
-            // high − low is what was really moved, after rounding.
+            // high − low is the true step, after rounding.
             jacobian[j * x.len() + i] = (above[j] - below[j]) / (high - low);
         }
     }

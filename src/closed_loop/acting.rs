@@ -74,7 +74,7 @@ impl Acting {
     /// A proven Lipschitz constant everywhere, and where it comes from.
     pub(super) fn everywhere(&self, time_limit: Duration) -> anyhow::Result<(Constant, &'static str)> {
         if let Some(network) = &self.network {
-            let options = SdpOptions { time_limit: Some(time_limit) };
+            let options = SdpOptions { time_limit: Some(time_limit), ..SdpOptions::default() };
             return Ok((Constant::certified(lipsdp(network, &options)?.upper), "lipsdp"));
         }
         if let Some(table) = self.policy.table() {

@@ -196,7 +196,7 @@ impl Search<'_> {
             row("product", &|| Ok(Bound { upper: product(self.network, norm)?, ended: Ended::Finished }))?;
         }
         if wants_sdp {
-            row("lipsdp", &|| Ok(in_time(lipsdp(self.network, &SdpOptions { time_limit: Some(self.limit(1)) })?)))?;
+            row("lipsdp", &|| Ok(in_time(lipsdp(self.network, &SdpOptions { time_limit: Some(self.limit(1)), ..SdpOptions::default() })?)))?;
         }
         Ok(rows)
     }
@@ -238,7 +238,7 @@ impl Search<'_> {
         if method == "local" {
             return local_bound(self.network, region, norm, &LocalOptions { time_limit, ..LocalOptions::default() });
         }
-        Ok(in_time(lipsdp_on(self.network, region, &SdpOptions { time_limit })?))
+        Ok(in_time(lipsdp_on(self.network, region, &SdpOptions { time_limit, ..SdpOptions::default() })?))
     }
 
     /// A share of the time for one bound.

@@ -71,7 +71,10 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use liprl_control::Policy;
+    use liprl_control::{
+        Policy,
+        testing::{noise_cost, nominal_cost, tube},
+    };
     use serde_json::json;
 
     use super::*;
@@ -126,7 +129,7 @@ mod tests {
                     .map(|x| costs(&mut at(x), &mut policy.clone(), &tests).unwrap()[0])
                     .iter()
                     .sum();
-                close("nominal", nominal, known.lqr.nominal_cost(gain.as_ref()).unwrap());
+                close("nominal", nominal, nominal_cost(&known.lqr, gain.as_ref()).unwrap());
 
                 let mut resting = at([0.0, 0.0]);
                 let (mut noisy, mut answers) = (0.0, Vec::new());
@@ -142,7 +145,7 @@ mod tests {
                     noisy -= 0.01 * episode.unwrap().total;
                     answers.push(states);
                 }
-                close("noise", noisy, known.lqr.noise_cost(gain.as_ref(), 0.1).unwrap());
+                close("noise", noisy, noise_cost(&known.lqr, gain.as_ref(), 0.1).unwrap());
                 let norms = answers[0].iter().zip(&answers[1]).map(|(first, second)| {
                     // The largest singular value of a 2 × 2 matrix by its trace and determinant.
                     let (square, det) = (
@@ -151,7 +154,7 @@ mod tests {
                     );
                     (0.5 * (square + (square * square - 4.0 * det * det).max(0.0).sqrt())).sqrt()
                 });
-                close("tube", norms.sum(), known.lqr.tube(gain.as_ref()).unwrap());
+                close("tube", norms.sum(), tube(&known.lqr, gain.as_ref()).unwrap());
             }
         }
         let limited = task("PendulumSwingUp-v0", json!({}));

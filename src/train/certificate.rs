@@ -33,7 +33,7 @@ pub(super) fn measure(
     }
     let time_limit = Some(Duration::from_secs_f64(config.time_limit));
     if config.time_limit > 0.0
-        && let Ok(bound) = lipsdp(&network, &SdpOptions { time_limit })
+        && let Ok(bound) = lipsdp(&network, &SdpOptions { time_limit, ..SdpOptions::default() })
     {
         put("lipschitz/certificate/lipsdp", bound.upper);
     }

@@ -1,6 +1,6 @@
 //! Critics as networks that can be certified.
 
-use liprl_control::certify::{Certifiable, CertifyError, Head, Input, Network, Takes};
+use liprl_control::certify::{Certifiable, CertifyError, Input, Network, OutputMap, Takes};
 use liprl_nets::optim::Trained;
 use liprl_numerics::RunningNormaliser;
 use tch::Tensor;
@@ -23,7 +23,7 @@ pub(crate) fn critics_to_certify(
         let own = &params[start..start + mlp.len()];
         start += mlp.len();
         let network = match scale {
-            Some(scale) => Network::new(&name, mlp, own, &inputs, Head::Linear(vec![scale])),
+            Some(scale) => Network::new(&name, mlp, own, &inputs, OutputMap::Linear(vec![scale])),
             None => Err(CertifyError::Unsupported {
                 network: name.clone(),
                 problem: "puts out a distribution of returns, whose mean is no linear function of its outputs".into(),

@@ -168,7 +168,7 @@ impl Head {
         inputs.extend_from_within(..self.obs_dim);
         let name = "termination";
         let params = self.net.params().to_vec()?;
-        let network = Network::new(name, &self.net.mlps()[0], &params, &inputs, certify::Head::Linear(vec![1.0]));
+        let network = Network::new(name, &self.net.mlps()[0], &params, &inputs, certify::OutputMap::Linear(vec![1.0]));
         Ok(Certifiable { name: name.into(), takes: Takes::StateActionState, network })
     }
 

@@ -12,7 +12,7 @@
 //! mean and deviation for all coordinates); a learning rate of its own (there the actor's).
 
 use garde::Validate;
-use liprl_control::certify::{Certifiable, Head, Input, Network, Takes};
+use liprl_control::certify::{Certifiable, Input, Network, OutputMap, Takes};
 use liprl_nets::{
     Buffer, LrSchedule,
     lipschitz::{self, JacobianNorms},
@@ -203,7 +203,7 @@ impl ForwardModel {
         inputs.extend(mark);
         inputs.extend(vec![Input::RAW; self.act_dim]);
         inputs.extend(mark);
-        let head = Head::Linear(vec![1.0; self.obs_dim]);
+        let head = OutputMap::Linear(vec![1.0; self.obs_dim]);
         let network = Network::new("model", &net.mlps()[0], &net.params().to_vec()?, &inputs, head);
         Ok(Certifiable { name: "model".into(), takes: Takes::StateAction, network })
     }

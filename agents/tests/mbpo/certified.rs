@@ -51,7 +51,7 @@ fn certified_as_used(targets: &str) {
                 }
             }
         }
-        let quick = SdpOptions { time_limit: Some(std::time::Duration::from_millis(300)) };
+        let quick = SdpOptions { evaluations: 60, ..SdpOptions::default() };
         let sdp = lipsdp(network, &quick).unwrap().upper;
         let top = product(network, Norm::L2).unwrap();
         let mut rng = Streams::new(1).rng("points");

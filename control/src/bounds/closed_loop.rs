@@ -1,17 +1,16 @@
-//! B2, B3 and B4: how far a loop strays from the expert's whose actions are off by at most e, and what that costs.
+//! B2, B3 and B4: deviation from the expert's loop of a loop whose actions are off by at most e,
+//! and its cost.
 //!
-//! B4 needs no formula of its own: under measurement errors of size ε the action is off by at most e + αε (`disturbed_error`), with which B2
-//! and B3 hold against the undisturbed expert.
+//! B4 needs no formula of its own. Under measurement errors of size ε the action is off by at most
+//! e + αε (`disturbed_error`). With that error B2 and B3 hold against the undisturbed expert.
 
 use faer::MatRef;
 use liprl_numerics::linalg::spectral_norm;
 
-use super::{
-    super::{ControlError, Lqr, algebra::extreme_eigenvalues, gain::power_sum},
-    Constant,
-};
+use super::constant::Constant;
+use crate::{algebra::extreme_eigenvalues, error::ControlError, gain::power_sum, lqr::Lqr};
 
-/// How the expert's loop forgets a disturbance (A1 and A2).
+/// Decay of a disturbance in the expert's loop (A1 and A2).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stability {
     /// ‖F*ᵗ(x) − F*ᵗ(y)‖ ≤ κρᵗ‖x − y‖, and the input moves the next state by at most L_u.
@@ -23,7 +22,7 @@ pub enum Stability {
         /// L_u.
         input: Constant,
     },
-    /// A linear loop: what t steps of unit errors can do, exactly.
+    /// A linear loop: the exact effect of unit errors over t steps.
     Linear {
         /// G = Σ_k ‖A_clᵏB‖ over all k.
         gain: Constant,
@@ -32,7 +31,7 @@ pub enum Stability {
     },
 }
 
-/// A4: the stage cost's slopes on the tube, and the expert's.
+/// A4: Lipschitz constants of the stage cost on the tube, and of the expert.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Costs {
     /// ℓ_x.
@@ -62,7 +61,7 @@ impl Stability {
     /// The linear loop A_cl with input matrix B, exact for the first `steps` and in total.
     ///
     /// # Errors
-    /// [`ControlError::NotStable`] where it is not.
+    /// [`ControlError::NotStable`] if the loop is not stable.
     pub fn linear(closed_loop: MatRef<'_, f64>, b: MatRef<'_, f64>, steps: usize) -> Result<Self, ControlError> {
         let gain = Constant::certified(power_sum(closed_loop, b)?);
         let (mut term, mut sum, mut partial) = (b.to_owned(), 0.0, vec![0.0]);
@@ -74,7 +73,8 @@ impl Stability {
         Ok(Self::Linear { gain, partial })
     }
 
-    /// B2 after t steps: ‖x_t − x*_t‖ ≤ r_t = κ L_u e (1 − ρᵗ)/(1 − ρ), or Σ_{k<t}‖A_clᵏB‖ e. Both loops start at one state.
+    /// B2 after t steps: ‖x_t − x*_t‖ ≤ r_t = κ L_u e (1 − ρᵗ)/(1 − ρ), or Σ_{k<t}‖A_clᵏB‖ e. Both
+    /// loops start at one state.
     ///
     /// # Errors
     /// [`ControlError::BadInput`] for a negative error.
@@ -100,7 +100,8 @@ impl Stability {
         self.tube_after(error, u64::MAX)
     }
 
-    /// B4 against the undisturbed learned loop rather than the expert's: each is within its own tube of the expert's.
+    /// B4 against the undisturbed learned loop rather than the expert's: each is within its own
+    /// tube around the expert's.
     ///
     /// # Errors
     /// As `tube_after`.
@@ -109,7 +110,7 @@ impl Stability {
         Ok(Constant::from(own.value + other.value, &[own, other]))
     }
 
-    /// B3 over `steps`: Σ_{t<T} γᵗ [(ℓ_x + ℓ_u ℓ*) r_t + ℓ_u e] bounds J(π) − J(π*), and its size.
+    /// B3 over `steps`: Σ_{t<T} γᵗ [(ℓ_x + ℓ_u ℓ*) r_t + ℓ_u e] bounds |J(π) − J(π*)|.
     ///
     /// # Errors
     /// [`ControlError::BadInput`] for a negative constant or γ outside [0, 1].
@@ -128,8 +129,8 @@ impl Stability {
         Ok(Constant::from(sum, &[tube, costs.state, costs.input, costs.expert]))
     }
 
-    /// B3 for ever, γ < 1: e [ℓ_u/(1 − γ) + (ℓ_x + ℓ_u ℓ*) κ L_u γ/((1 − γ)(1 − γρ))], with Gγ/(1 − γ) for the fraction where the loop is
-    /// linear.
+    /// B3 over an infinite horizon, γ < 1: e [ℓ_u/(1 − γ) + (ℓ_x + ℓ_u ℓ*) κ L_u γ/((1 − γ)(1 −
+    /// γρ))]. For a linear loop the fraction is Gγ/(1 − γ).
     ///
     /// # Errors
     /// [`ControlError::BadInput`] for a negative constant or γ outside [0, 1).
@@ -139,20 +140,21 @@ impl Stability {
         }
         let (state, input) = (costs.state.at_least_zero("ℓ_x")?, costs.input.at_least_zero("ℓ_u")?);
         let through_state = state + input * costs.expert.at_least_zero("ℓ*")?;
-        let strayed = match self {
+        let deviation = match self {
             Self::Contracting { overshoot, rate, input, .. } => {
                 overshoot.value * input.value * gamma / ((1.0 - gamma) * (1.0 - gamma * rate.value))
             }
             Self::Linear { gain, .. } => gain.value * gamma / (1.0 - gamma),
         };
-        let value = error.at_least_zero("e")? * (input / (1.0 - gamma) + through_state * strayed);
+        let value = error.at_least_zero("e")? * (input / (1.0 - gamma) + through_state * deviation);
         let tube = self.tube(error)?;
         Ok(Constant::from(value, &[tube, costs.state, costs.input, costs.expert]))
     }
 }
 
-/// The rate ρ + κ L_u (α + ℓ*) at which a learned loop decays that has the expert's equilibrium exactly; it proves something only below 1,
-/// which is rare. None for a linear loop's gain, which has no rate.
+/// The rate ρ + κ L_u (α + ℓ*) at which a learned loop decays that has the expert's equilibrium
+/// exactly. Only a rate below 1 proves decay, which is rare. `None` for a linear loop's gain, which
+/// has no rate.
 ///
 /// # Errors
 /// [`ControlError::BadInput`] for a negative α or ℓ*.
@@ -171,22 +173,25 @@ pub fn decay_with_exact_equilibrium(
     })
 }
 
-/// B3 of a linear system with quadratic cost, from the regret identity: J_T(π) − J_T(π*) ≤ x*_TᵀPx*_T + T λ_max(R + BᵀPB) e², where
-/// ‖π(x) − π*(x)‖ ≤ e at every state on the way and `left` is x*_TᵀPx*_T, the optimal cost from where the expert's loop ends.
+/// B3 of a linear system with quadratic cost, from the regret identity: J_T(π) − J_T(π*) ≤
+/// x*_TᵀPx*_T + T λ_max(R + BᵀPB) e², where ‖π(x) − π*(x)‖ ≤ e at every state on the way and `left`
+/// is x*_TᵀPx*_T, the optimal cost from where the expert's loop ends.
 ///
 /// # Errors
-/// [`ControlError::BadInput`] for a negative error; [`ControlError::NotConverged`] where a decomposition fails.
+/// [`ControlError::BadInput`] for a negative error; [`ControlError::NotConverged`] if a
+/// decomposition fails.
 pub fn linear_regret(lqr: &Lqr, error: Constant, left: f64, steps: u64) -> Result<Constant, ControlError> {
     let excess = lqr.excess_rate()? * error.at_least_zero("e")?.powi(2);
-    // P solves its equation to some digits only.
+    // P solves its equation only up to rounding.
     Ok(Constant::from((left + steps as f64 * excess) * (1.0 + 1e-9), &[error]))
 }
 
 impl Costs {
-    /// The slopes of xᵀQx + uᵀRu where ‖x‖ ≤ `states` and ‖u‖ ≤ `inputs`: 2‖Q‖ and 2‖R‖ times these; ℓ* = ‖K‖₂ of the optimal feedback.
+    /// The constants of xᵀQx + uᵀRu for ‖x‖ ≤ `states` and ‖u‖ ≤ `inputs`: 2‖Q‖ and 2‖R‖ times
+    /// these, and ℓ* = ‖K‖₂ of the optimal feedback.
     ///
     /// # Errors
-    /// [`ControlError::NotConverged`] where a decomposition fails.
+    /// [`ControlError::NotConverged`] if a decomposition fails.
     pub fn quadratic(lqr: &Lqr, states: Constant, inputs: Constant) -> Result<Self, ControlError> {
         let (q, r) = (extreme_eigenvalues(lqr.q.as_ref())?.1, extreme_eigenvalues(lqr.r.as_ref())?.1);
         Ok(Self {

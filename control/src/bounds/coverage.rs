@@ -1,15 +1,20 @@
-//! δ = sup_{x ∈ X} min_i ‖x − x_i‖: how far a point of the region can be from the nearest sample.
+//! δ = sup_{x ∈ X} min_i ‖x − x_i‖: the largest distance from a point of the region to the nearest
+//! sample.
 
 use liprl_numerics::neighbours::Tree;
 
-use super::{Constant, ControlError, Supremum, supremum_within};
+use super::{
+    constant::Constant,
+    supremum::{Supremum, supremum_within},
+};
+use crate::error::ControlError;
 
 /// δ between two numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coverage {
-    /// A point of the box is this far from every sample.
+    /// Lower bound (observed): some point of the box is this far from every sample.
     pub lower: f64,
-    /// No point of the box is farther than this: what bounds may use.
+    /// Upper bound (proven), for use in other bounds.
     pub upper: f64,
 }
 
@@ -20,11 +25,13 @@ impl Coverage {
     }
 }
 
-/// δ of `samples [N, n]` over the box `low` … `high`, by branch and bound on the distance to the nearest, whose slope is 1: until both
-/// ends are within `tolerance` of each other (relative), or `cells` have been looked at; `upper` is valid either way.
+/// δ of `samples [N, n]` over the box `low` … `high`, by branch and bound on the distance to the
+/// nearest sample, whose Lipschitz constant is 1. It stops once both ends are within `tolerance` of
+/// each other (relative), or after `cells` cells; `upper` is valid either way.
 ///
 /// # Errors
-/// [`ControlError::BadInput`] without a sample, for an empty or unbounded box, or samples that are not rows of its dimension.
+/// [`ControlError::BadInput`] without a sample, for an empty or unbounded box, or samples that are
+/// not rows of its dimension.
 pub fn coverage(
     samples: &[f64],
     low: &[f64],
@@ -35,7 +42,8 @@ pub fn coverage(
     coverage_within(samples, |_, _| false, low, high, tolerance, cells)
 }
 
-/// The same over the part of the box that lies in a region, which `misses` those balls; see [`supremum_within`].
+/// δ over the part of the box in a region, which is given by the balls that it `misses`; see
+/// [`supremum_within`].
 ///
 /// # Errors
 /// As [`coverage`].
@@ -58,8 +66,11 @@ pub fn coverage_within(
     Ok(Coverage { lower, upper })
 }
 
-/// A δ that holds with probability `confidence` when `samples` points are drawn independently from a density of at least `density` times
-/// the uniform one on a cube of `side` in `dim` dimensions: with m cells a side, P(some cell is empty) ≤ mⁿ (1 − density/mⁿ)^N, and if none is, δ ≤ side √n/m. The largest m whose right side is at most 1 − confidence.
+/// A δ that holds with probability `confidence` for `samples` independent draws. Their density on a
+/// cube of `side` in `dim` dimensions is at least `density` times the uniform one.
+///
+/// With m cells a side, P(some cell is empty) ≤ mⁿ (1 − density/mⁿ)^N; if every cell has a sample,
+/// δ ≤ side √n/m. m is the largest number with a right side of at most 1 − confidence.
 ///
 /// # Errors
 /// [`ControlError::BadInput`] without a sample, for a side, confidence or density out of range.
@@ -95,8 +106,9 @@ pub fn finite_sample_coverage(
     Ok(side * f64::from(dim).sqrt() / m)
 }
 
-/// The largest probability under which `misses` or fewer of `trials` independent draws have at least 1 − `confidence`: Clopper and Pearson's
-/// upper limit. With a miss being a fresh state farther than δ from every sample, B1 holds outside a set of that mass.
+/// Clopper and Pearson's upper limit: the largest probability of a miss for which `misses` or fewer
+/// in `trials` independent draws have at least the probability 1 − `confidence`. If a miss is a
+/// fresh state farther than δ from every sample, B1 holds outside a set of that mass.
 ///
 /// # Errors
 /// [`ControlError::BadInput`] for more misses than trials, or a confidence out of range.
@@ -152,7 +164,8 @@ mod tests {
         assert!(coverage(&[1.0], &[0.0], &[f64::INFINITY], 0.1, 10).is_err());
     }
 
-    /// The promised share of samples covers that well; and no worse δ is promised where the formula allows a better one.
+    /// Asserts that the promised share of samples covers as promised, and that m is the largest
+    /// that the formula allows.
     #[test]
     fn random_samples_cover_as_often_as_promised() {
         let (side, count, confidence) = (2.0, 200, 0.9);
@@ -171,7 +184,8 @@ mod tests {
         assert!(thin > delta);
         assert!(finite_sample_coverage(0.0, 2, count, 1.0, confidence).is_err());
         assert!(finite_sample_coverage(side, 2, count, 1.0, 1.0).is_err());
-        // No point of the cube is farther from one sample than its diagonal is long; from none, every point is.
+        // One sample is within the cube's diagonal of every point; without samples there is no
+        // bound.
         assert_eq!(finite_sample_coverage(side, 1, 1, 1.0, confidence).unwrap(), side);
         let error = finite_sample_coverage(side, 2, 0, 1.0, confidence).unwrap_err().to_string();
         assert!(error.starts_with("samples: there must be at least one"), "{error}");
@@ -179,7 +193,8 @@ mod tests {
 
     #[test]
     fn clopper_and_pearson_by_hand() {
-        // No miss in 100: 1 − 0.05^(1/100); one of two at 95 %: (1 − p)² + 2p(1 − p) = 0.05, p = √0.95.
+        // No miss in 100: 1 − 0.05^(1/100); one of two at 95 %: (1 − p)² + 2p(1 − p) = 0.05, p =
+        // √0.95.
         assert!((uncovered_mass(0, 100, 0.95).unwrap() - (1.0 - 0.05f64.powf(0.01))).abs() < 1e-12);
         assert!((uncovered_mass(1, 2, 0.95).unwrap() - 0.95f64.sqrt()).abs() < 1e-12);
         assert_eq!(uncovered_mass(7, 7, 0.95).unwrap(), 1.0);

@@ -1,21 +1,22 @@
-//! The largest value of a function of known slope over a box, or over what of a region lies in one.
+//! The largest value of a function with a known Lipschitz constant over a box, or over a region
+//! within one.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::{cmp::Ordering, collections::BinaryHeap};
 
-use super::{Constant, ControlError};
+use super::constant::Constant;
+use crate::error::ControlError;
 
 /// A supremum between two numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Supremum {
-    /// A value that was met; 0 where the region is so thin that no cell's centre lay in it.
+    /// Lower bound (observed); 0 if the region is so thin that it contains no cell's centre.
     pub lower: f64,
-    /// No value is above this: what bounds may use.
+    /// Upper bound (proven), for use in other bounds.
     pub upper: f64,
 }
 
 impl Supremum {
-    /// The upper end, proven where the slope was.
+    /// The upper end, certified if `slope` is.
     pub fn constant(&self, slope: Constant) -> Constant {
         Constant::from(self.upper, &[slope])
     }
@@ -47,12 +48,17 @@ impl Ord for Cell {
     }
 }
 
-/// sup f over the box `low` … `high`, f's Lipschitz constant being at most `slope`, by branch and bound: in a cell f is at most its value at
-/// the centre plus `slope` times half the diagonal. The cell with the greatest such bound is halved along its longest side until both ends are within
-/// `tolerance` of each other (relative), or `cells` have been looked at; `upper` is valid either way.
+/// sup f over the box `low` … `high` by branch and bound, for an f with a Lipschitz constant of at
+/// most `slope`.
+///
+/// In a cell f is at most its value at the centre plus `slope` times half the diagonal. The cell
+/// with the largest such bound is halved along its longest side. The search stops once both ends
+/// are within `tolerance` of each other (relative), or after `cells` cells; `upper` is valid either
+/// way.
 ///
 /// # Errors
-/// [`ControlError::BadInput`] for an empty or unbounded box, or a slope that is no number.
+/// [`ControlError::BadInput`] for an empty or unbounded box, or a slope that is negative or not
+/// finite.
 pub fn supremum(
     f: impl FnMut(&[f64]) -> f64,
     slope: f64,
@@ -64,8 +70,9 @@ pub fn supremum(
     supremum_within(f, slope, |_, _| false, low, high, tolerance, cells)
 }
 
-/// The same of an f ≥ 0 over the part of the box that lies in a region: cells that the region `misses` are dropped, that is those of whose ball of this
-/// centre and radius no point is in it. 0 where it misses all. The slope has to hold in all of the box.
+/// sup f of an f ≥ 0 over the part of the box in a region; 0 if that is empty. `misses(centre,
+/// radius)` is true if no point of that ball is in the region; such cells are dropped. `slope` has
+/// to hold in the whole box.
 ///
 /// # Errors
 /// As [`supremum`].
@@ -90,8 +97,8 @@ pub fn supremum_within(
             return None;
         }
         let value = f(&centre);
-        let met = if misses(&centre, 0.0) { f64::NEG_INFINITY } else { value };
-        Some((met, Cell { upper: value + slope * radius, centre, half }))
+        let observed = if misses(&centre, 0.0) { f64::NEG_INFINITY } else { value };
+        Some((observed, Cell { upper: value + slope * radius, centre, half }))
     };
     let middle = low.iter().zip(high).map(|(low, high)| 0.5 * (low + high)).collect();
     let (mut lower, mut heap) = (f64::NEG_INFINITY, BinaryHeap::new());
@@ -117,7 +124,7 @@ pub fn supremum_within(
         }
     }
     let upper = heap.peek().map_or(lower, |cell| cell.upper);
-    // Nothing was met, or nothing is there.
+    // No centre was in the region, or the region is empty.
     let (lower, upper) = if lower == f64::NEG_INFINITY { (0.0, upper.max(0.0)) } else { (lower, upper) };
     // Values are sums and a root of a few rounded numbers.
     Ok(Supremum { lower, upper: upper.max(lower) * (1.0 + 1e-12) })
@@ -137,7 +144,8 @@ mod tests {
         }
         assert!(supremum(f, f64::NAN, &[0.0, -1.0], &[1.0, 0.0], 0.1, 10).is_err());
         assert!(supremum(f, 1.0, &[1.0, 0.0], &[0.0, 0.0], 0.1, 10).is_err());
-        // x + y over the disc of radius 1 around the origin: √2; and over what the disc leaves of a far corner, nothing.
+        // x + y over the disc of radius 1 around the origin: √2; and over what the disc leaves of a
+        // far corner, nothing.
         let disc = |x: &[f64], radius: f64| x.iter().map(|x| x * x).sum::<f64>().sqrt() > 1.0 + radius;
         let sum = |x: &[f64]| (x[0] + x[1]).max(0.0);
         let found = supremum_within(sum, 2f64.sqrt(), disc, &[-1.5; 2], &[2.0; 2], 1e-3, 20_000).unwrap();

@@ -3,7 +3,7 @@
 use faer::{Mat, MatRef, Side, linalg::solvers::Llt};
 use liprl_numerics::linalg::spectral_norm;
 
-use super::{CertifyError, Norm};
+use super::{bound::Norm, error::CertifyError};
 
 /// Half the distance from 1 to the next f64.
 pub(super) const UNIT_ROUNDOFF: f64 = f64::EPSILON / 2.0;
@@ -13,7 +13,7 @@ pub(super) fn largest_row_sum(a: MatRef<'_, f64>) -> f64 {
     (0..a.nrows()).map(|i| a.row(i).iter().map(|x| x.abs()).sum()).fold(0.0, f64::max)
 }
 
-/// The norm of a linear map that `norm` makes.
+/// The operator norm of a matrix, lengths being measured by `norm`.
 pub(super) fn operator_norm(a: MatRef<'_, f64>, norm: Norm) -> Result<f64, CertifyError> {
     match norm {
         Norm::L2 => Ok(spectral_norm(a)?),
@@ -21,7 +21,8 @@ pub(super) fn operator_norm(a: MatRef<'_, f64>, norm: Norm) -> Result<f64, Certi
     }
 }
 
-/// The Cholesky factor of a symmetric matrix (its lower triangle is read); `None` where it is not positive definite.
+/// The Cholesky factor of a symmetric matrix (its lower triangle is read); `None` if it is not
+/// positive definite.
 pub(super) fn cholesky(a: MatRef<'_, f64>) -> Option<Llt<f64>> {
     let factor = a.llt(Side::Lower).ok()?;
     let diagonal = factor.L();
@@ -41,8 +42,8 @@ pub(super) fn scale_rows(a: MatRef<'_, f64>, by: &[f64]) -> Mat<f64> {
     Mat::from_fn(a.nrows(), a.ncols(), |i, j| by[i] * a[(i, j)])
 }
 
-/// A matrix whose rows or columns outnumber the others, as a square one R with the same Rᵀ R = AᵀA, where that is smaller: by QR.
-/// AᵀA is what A does to lengths, so ‖A x‖ = ‖R x‖ for all x.
+/// The square R with RᵀR = AᵀA of a matrix with more rows than columns, by QR; any other matrix as
+/// it is. ‖A x‖ = ‖R x‖ for all x, since AᵀA alone determines the lengths.
 pub(super) fn triangular(a: MatRef<'_, f64>) -> Mat<f64> {
     if a.nrows() <= a.ncols() { a.to_owned() } else { a.qr().thin_R().to_owned() }
 }

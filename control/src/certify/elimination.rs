@@ -1,13 +1,18 @@
-//! LipSDP's matrix inequality by eliminating one layer after another: for any multipliers t > 0 whose Schur complements are positive definite, a
-//! proven bound √ρ(t), ρ convex in t, with its gradient (derivation: `docs/derivations/certificates.md`).
+//! LipSDP's matrix inequality (Fazlyab et al. 2019, arXiv 1906.04893), one layer eliminated after
+//! another. Multipliers t > 0 with positive definite Schur complements give the proven bound √ρ(t),
+//! ρ convex in t, and its gradient (derivation: `docs/derivations/certificates.md`).
 //!
-//! With A, B, C the diagonal matrices of αβ, of β + α and of t, neuron by neuron, for layers k = K … 1:
+//! With A, B, C the diagonal matrices of αβ, of β + α and of t, neuron by neuron, for layers k = K
+//! … 1:
 //!
-//! - S_K = 2T_K − W_{K+1}ᵀ W_{K+1}; S_k = 2T_k + 2 W_{k+1}ᵀ A T W_{k+1} − W_{k+1}ᵀ C T S_{k+1}⁻¹ T C W_{k+1}, T, A and C being layer k+1's;
+//! - S_K = 2T_K − W_{K+1}ᵀ W_{K+1}; S_k = 2T_k + 2 W_{k+1}ᵀ A T W_{k+1} − W_{k+1}ᵀ C T S_{k+1}⁻¹ T
+//!   C W_{k+1}, T, A and C being layer k+1's;
 //! - ρ = λ_max(W_1ᵀ C T S_1⁻¹ T C W_1 − 2 W_1ᵀ A T W_1);
-//! - with x_0 the eigenvector, v = W_k x_{k−1}, x_k = S_k⁻¹ C T v: ∂ρ/∂t = −2 (x − αv)(x − βv), coordinate by coordinate.
+//! - with x_0 the eigenvector, v = W_k x_{k−1}, x_k = S_k⁻¹ C T v: ∂ρ/∂t = −2 (x − αv)(x − βv),
+//!   coordinate by coordinate.
 //!
-//! λ_max is not smooth where eigenvalues meet; what is minimised is ν⁻¹ log Σ exp(ν λ_i), which lies above it by at most log(n)/ν.
+//! λ_max has kinks where eigenvalues meet. So ν⁻¹ log Σ exp(ν λ_i) is minimised, which exceeds it
+//! by at most log(n)/ν.
 
 use faer::{
     Mat,
@@ -15,20 +20,21 @@ use faer::{
 };
 
 use super::{
-    CertifyError,
     algebra::{UNIT_ROUNDOFF, cholesky, scale_rows, symmetric_eigen},
+    error::CertifyError,
 };
 
 /// One hidden layer: its weight and the sector of each of its neurons' slopes.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
-    /// `[n_k, n_{k−1}]`, of norm 1 or thereabouts.
+    /// `[n_k, n_{k−1}]`, of norm about 1.
     pub(super) weight: Mat<f64>,
     /// Least and largest slope of each neuron, `n_k`; α < β or β ≠ 0.
     pub(super) sector: Vec<(f64, f64)>,
 }
 
-/// max ‖W_{K+1} D_K W_K … D_1 W_1‖² over all diagonal D_k within the sectors, to be bounded.
+/// The quantity to bound: max ‖W_{K+1} D_K W_K … D_1 W_1‖² over all diagonal D_k within the
+/// sectors.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
     pub(super) layers: Vec<Layer>,
@@ -36,13 +42,13 @@ pub(super) struct Problem {
     pub(super) last_gram: Mat<f64>,
 }
 
-/// What one t gives.
-pub(super) struct Value {
+/// Bound and gradient of one t.
+pub(super) struct Evaluation {
     /// λ_max: √ρ bounds the constant.
     pub(super) rho: f64,
     /// The smoothed ρ.
     pub(super) smooth: f64,
-    /// Its derivative by log t, layer after layer.
+    /// Derivative of the smoothed ρ by log t, layer after layer.
     pub(super) gradient: Vec<f64>,
 }
 
@@ -52,7 +58,7 @@ impl Problem {
         self.layers.iter().map(|layer| layer.sector.len()).sum()
     }
 
-    /// t cut into layers.
+    /// t split into layers.
     fn cut<'a>(&self, t: &'a [f64]) -> Vec<&'a [f64]> {
         let mut rest = t;
         let cut = |layer: &Layer| {
@@ -63,8 +69,9 @@ impl Problem {
         self.layers.iter().map(cut).collect()
     }
 
-    /// ρ, its smoothing with `nu` and the gradient, at t = exp(`log_t`); `None` where a Schur complement is not positive definite.
-    pub(super) fn value(&self, log_t: &[f64], nu: f64) -> Result<Option<Value>, CertifyError> {
+    /// ρ, its smoothing with `nu` and the gradient, at t = exp(`log_t`); `None` if a Schur
+    /// complement is not positive definite.
+    pub(super) fn value(&self, log_t: &[f64], nu: f64) -> Result<Option<Evaluation>, CertifyError> {
         let t: Vec<f64> = log_t.iter().map(|x| x.exp()).collect();
         let t = self.cut(&t);
         let Some((factors, quotient)) = self.eliminate(&t) else { return Ok(None) };
@@ -88,7 +95,7 @@ impl Problem {
                 -2.0 * t * pairs.map(|(x, v)| (x - alpha * v) * (x - beta * v)).sum::<f64>()
             }));
         }
-        Ok(Some(Value { rho, smooth: rho + total.ln() / nu, gradient }))
+        Ok(Some(Evaluation { rho, smooth: rho + total.ln() / nu, gradient }))
     }
 
     /// The Cholesky factors of S_1 … S_K, and the matrix whose largest eigenvalue is ρ.
@@ -114,16 +121,19 @@ impl Problem {
         Some((factors, -&rest))
     }
 
-    /// Whether √ρ is a bound, proven by one Cholesky factorisation of the whole matrix inequality at t = exp(`log_t`): with its diagonal scaled to 1
-    /// it must stay positive definite once reduced by more than rounding can have added, in setting it up (n u times the sizes summed) and in
-    /// factoring it (Higham 2002, theorem 10.3: (n + 1) u times the trace).
+    /// True if √ρ is proven to be an upper bound, by one Cholesky factorisation of the whole matrix
+    /// inequality at t = exp(`log_t`).
+    ///
+    /// Its diagonal is scaled to 1 and then reduced by more than rounding can have added; it must
+    /// still be positive definite. Rounding adds n u times the absolute values summed in setting it
+    /// up, and (n + 1) u times the trace in factoring it (Higham 2002, theorem 10.3).
     pub(super) fn proves(&self, log_t: &[f64], rho: f64) -> bool {
         let t: Vec<f64> = log_t.iter().map(|x| x.exp()).collect();
         let t = self.cut(&t);
         let first = self.layers.first().map_or(self.last_gram.nrows(), |layer| layer.weight.ncols());
         let order = first + self.len();
         let mut matrix = Mat::<f64>::zeros(order, order);
-        // The sizes of what is summed up in each diagonal element.
+        // The absolute values summed in each diagonal element.
         let mut sizes = vec![rho; first];
         (0..first).for_each(|i| matrix[(i, i)] = rho);
         let mut start = 0;
@@ -166,7 +176,7 @@ impl Problem {
 }
 
 impl Layer {
-    /// 2 A T W, where any neuron's αβ is not 0.
+    /// 2 A T W; `None` if αβ = 0 for every neuron.
     fn linear_part(&self, t: &[f64]) -> Option<Mat<f64>> {
         let factors: Vec<f64> = self.sector.iter().zip(t).map(|((a, b), t)| 2.0 * a * b * t).collect();
         factors.iter().any(|&factor| factor != 0.0).then(|| scale_rows(self.weight.as_ref(), &factors))

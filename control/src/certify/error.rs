@@ -1,46 +1,46 @@
-//! What can keep a certificate from being given.
+//! Errors of certificates.
 
 use liprl_numerics::linalg::NotConverged;
 use thiserror::Error;
 
-/// Why there is no bound.
+/// Reasons for which there is not a bound.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CertifyError {
-    /// A layer or an output that no method here covers.
+    /// A layer or an output that the methods here do not cover.
     #[error("{network}: {problem}")]
     Unsupported {
-        /// Which network.
+        /// The network's name.
         network: String,
-        /// What it has, and what could be done instead.
+        /// The unsupported part, and the alternative.
         problem: String,
     },
     /// A weight, bias or moment that is NaN or infinite.
-    #[error("{network}: {what} is not finite; there is no bound on such a network")]
+    #[error("{network}: {what} is not finite; a bound needs finite numbers")]
     NotFinite {
-        /// Which network.
+        /// The network's name.
         network: String,
-        /// Which of its numbers.
+        /// The weight, bias or moment.
         what: String,
     },
-    /// A box that is none, or none of this network's.
+    /// A box that is empty, unbounded or of another dimension than the network's inputs.
     #[error("region: {problem}")]
     BadRegion {
-        /// What is wrong and what would be right.
+        /// The fault and the remedy.
         problem: String,
     },
     /// Sizes that contradict each other.
     #[error("{network}: {problem}")]
     BadShape {
-        /// Which network.
+        /// The network's name.
         network: String,
-        /// Which sizes.
+        /// The sizes.
         problem: String,
     },
-    /// A decomposition that did not converge, so that nothing is proven.
+    /// A decomposition that did not converge, so that there is not a proof.
     #[error("{what} did not converge; no bound is given")]
     NotConverged {
-        /// What was computed.
+        /// The decomposition.
         what: &'static str,
     },
 }

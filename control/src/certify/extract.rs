@@ -1,31 +1,34 @@
-//! Networks out of what the toolkit trains.
+//! Networks to certify, from trained policies and agents.
 
 use liprl_numerics::RunningNormaliser;
 
-use super::{CertifyError, Head, Input, Network};
-use crate::{Policy, PolicyHead};
+use super::{
+    error::CertifyError,
+    network::{Input, Network, OutputMap},
+};
+use crate::policy::{Policy, PolicyHead};
 
-/// What an input row of a network is made of.
+/// Contents of an input row of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
     /// An observation.
     State,
     /// An observation and an action in `[-1, 1]`.
     StateAction,
-    /// An observation and the one that follows.
+    /// An observation and the next one.
     StateState,
-    /// An observation, an action in `[-1, 1]` and the observation that follows.
+    /// An observation, an action in `[-1, 1]` and the next observation.
     StateActionState,
 }
 
-/// A network that an agent has, by the name it goes by, or why it cannot be certified.
+/// A network of an agent with its name, or the reason why it cannot be certified.
 #[derive(Debug)]
 pub struct Certifiable {
     /// `critic_0`, `reward`, `model`, …
     pub name: String,
-    /// What it is a function of.
+    /// Its inputs.
     pub takes: Takes,
-    /// The network.
+    /// The network, or the reason.
     pub network: Result<Network, CertifyError>,
 }
 
@@ -39,23 +42,27 @@ impl Input {
 }
 
 impl Policy {
-    /// The policy from observations to actions times `scale [A]` (half of each action's range, for the environment's units; 1 for those in
-    /// `[-1, 1]`): standardisation, perceptron, tanh. Of a policy whose outputs are cut off at ±1 it is the network before the cut, which can only
-    /// make actions differ less: upper bounds hold for the policy too, lower ones for the network.
+    /// The network from observations to actions times `scale [A]`: standardisation, perceptron,
+    /// tanh. `scale` is half of each action's range for the environment's units, and 1 for actions
+    /// in `[-1, 1]`.
+    ///
+    /// For a policy whose outputs are clamped to ±1 it is the network before the clamp, which can
+    /// only bring actions closer together. So upper bounds hold for the policy too, lower bounds
+    /// for the network alone.
     ///
     /// # Errors
-    /// As [`Network::new`], and for tables and networks whose layers see more than the layer before.
+    /// As [`Network::new`], and for tables and densely connected networks.
     pub fn to_certify(&self, scale: Vec<f64>) -> Result<Network, CertifyError> {
         let unsupported =
             |problem: &str| CertifyError::Unsupported { network: "policy".into(), problem: problem.into() };
         let Some((mlp, params)) = self.network() else {
             return Err(unsupported(
-                "extends a table of actions; its constant, checked on all pairs, is in the file, and no network is there to bound",
+                "extends a table of actions and has no network to bound; its constant is in the file, checked on all pairs",
             ));
         };
         if mlp.dense {
             return Err(unsupported(
-                "has layers that see everything before them; its construction bounds it (lipschitz/certified in its run)",
+                "has densely connected layers; its construction bounds it (`lipschitz/certified` in its run)",
             ));
         }
         let inputs = self.normaliser().map_or_else(|| vec![Input::RAW; mlp.inputs()], Input::standardised);
@@ -63,10 +70,10 @@ impl Policy {
             let problem = format!("has {} actions, not {}", self.act_dim(), scale.len());
             return Err(CertifyError::BadShape { network: "policy".into(), problem });
         }
-        let head = match self.head() {
-            PolicyHead::Tanh => Head::Tanh(scale),
-            PolicyHead::Clamp => Head::Linear(scale),
+        let outputs = match self.head() {
+            PolicyHead::Tanh => OutputMap::Tanh(scale),
+            PolicyHead::Clamp => OutputMap::Linear(scale),
         };
-        Network::new("policy", &mlp, params, &inputs, head)
+        Network::new("policy", &mlp, params, &inputs, outputs)
     }
 }

@@ -1,9 +1,10 @@
-//! Minimisation by L-BFGS (Nocedal & Wright 2006, algorithm 7.4) with a bisecting weak-Wolfe line search (Lewis & Overton 2013, section 2), which
-//! also makes progress on functions with kinks. Points outside the domain count as infinitely high.
+//! Minimisation by L-BFGS (Nocedal & Wright 2006, algorithm 7.4) with a bisecting weak-Wolfe line
+//! search (Lewis & Overton 2013, section 2), which also makes progress on functions with kinks.
+//! Outside its domain the function counts as infinite.
 
 use std::collections::VecDeque;
 
-/// Pairs of steps and gradient changes that are remembered.
+/// Pairs of steps and gradient changes kept.
 const MEMORY: usize = 16;
 
 /// Armijo's and Wolfe's constants.
@@ -13,46 +14,47 @@ const CURVATURE: f64 = 0.9;
 /// Trials of one line search.
 const TRIALS: usize = 30;
 
-/// A point, the function's value and gradient there.
+/// A point with the function's value and gradient there.
 #[derive(Clone, Debug)]
-pub(super) struct Point {
+pub(super) struct Iterate {
     pub(super) x: Vec<f64>,
     pub(super) value: f64,
     pub(super) gradient: Vec<f64>,
 }
 
-/// Why minimisation ended.
+/// End of a minimisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// The value hardly fell any more, or no lower point was found along the direction.
+pub(super) enum Outcome {
+    /// The value hardly fell any more, or the line search found no lower point.
     Settled,
-    /// So many iterations were made.
+    /// The limit of iterations was reached.
     Iterations,
     /// `f` asked to stop.
     Stopped,
 }
 
-/// When to stop.
+/// Limits of a minimisation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) iterations: usize,
-    /// Three iterations in a row that each lower the value by less than this, relative to it, settle it.
+    /// Relative decrease of the value that counts as progress; three iterations in a row without
+    /// progress end it.
     pub(super) tolerance: f64,
 }
 
-/// What `f` says of a point: its value and gradient, that it is outside the domain, or that time is up.
+/// Answer of the function at a point: value and gradient, outside the domain, or a request to stop.
 pub(super) enum Trial {
     Inside(f64, Vec<f64>),
     Outside,
     Stop,
 }
 
-/// Minimises from `start`; an error of `f` is passed on.
+/// Minimises `f` from `start`; returns an error of `f` unchanged.
 pub(super) fn minimise<E>(
-    start: Point,
+    start: Iterate,
     limits: Limits,
     mut f: impl FnMut(&[f64]) -> Result<Trial, E>,
-) -> Result<(Point, End), E> {
+) -> Result<(Iterate, Outcome), E> {
     let (mut point, mut pairs, mut idle) = (start, VecDeque::new(), 0);
     for _ in 0..limits.iterations {
         let mut direction = direction(&point.gradient, &pairs);
@@ -63,17 +65,17 @@ pub(super) fn minimise<E>(
             slope = dot(&direction, &point.gradient);
         }
         if slope == 0.0 {
-            return Ok((point, End::Settled));
+            return Ok((point, Outcome::Settled));
         }
         let first = if pairs.is_empty() { (1.0 / norm(&direction)).min(1.0) } else { 1.0 };
         let next = match search(&point, &direction, slope, first, &mut f)? {
-            Search::Found(next) => next,
-            Search::Nothing if pairs.is_empty() => return Ok((point, End::Settled)),
-            Search::Nothing => {
+            LineSearch::Found(next) => next,
+            LineSearch::Nothing if pairs.is_empty() => return Ok((point, Outcome::Settled)),
+            LineSearch::Nothing => {
                 pairs.clear();
                 continue;
             }
-            Search::Stopped => return Ok((point, End::Stopped)),
+            LineSearch::Stopped => return Ok((point, Outcome::Stopped)),
         };
         let step: Vec<f64> = next.x.iter().zip(&point.x).map(|(a, b)| a - b).collect();
         let change: Vec<f64> = next.gradient.iter().zip(&point.gradient).map(|(a, b)| a - b).collect();
@@ -87,10 +89,10 @@ pub(super) fn minimise<E>(
         idle = if point.value - next.value <= limits.tolerance * next.value.abs() { idle + 1 } else { 0 };
         point = next;
         if idle == 3 {
-            return Ok((point, End::Settled));
+            return Ok((point, Outcome::Settled));
         }
     }
-    Ok((point, End::Iterations))
+    Ok((point, Outcome::Iterations))
 }
 
 /// −H g by the two-loop recursion.
@@ -113,28 +115,30 @@ fn direction(gradient: &[f64], pairs: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> V
     q
 }
 
-enum Search {
-    Found(Point),
+/// Result of a line search.
+enum LineSearch {
+    Found(Iterate),
     Nothing,
     Stopped,
 }
 
-/// A point along `direction` that satisfies both Wolfe conditions, or the last one that satisfies Armijo's.
+/// Finds a point along `direction` that satisfies both Wolfe conditions, or the last one that
+/// satisfies Armijo's.
 fn search<E>(
-    from: &Point,
+    from: &Iterate,
     direction: &[f64],
     slope: f64,
     first: f64,
     f: &mut impl FnMut(&[f64]) -> Result<Trial, E>,
-) -> Result<Search, E> {
+) -> Result<LineSearch, E> {
     let (mut low, mut high, mut length, mut found) = (0.0, f64::INFINITY, first, None);
     for _ in 0..TRIALS {
         let x: Vec<f64> = from.x.iter().zip(direction).map(|(x, d)| x + length * d).collect();
         match f(&x)? {
-            Trial::Stop => return Ok(Search::Stopped),
+            Trial::Stop => return Ok(LineSearch::Stopped),
             Trial::Inside(value, gradient) if value <= from.value + DECREASE * length * slope => {
                 let flat = dot(&gradient, direction) >= CURVATURE * slope;
-                found = Some(Point { x, value, gradient });
+                found = Some(Iterate { x, value, gradient });
                 if flat {
                     break;
                 }
@@ -147,7 +151,7 @@ fn search<E>(
         }
         length = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * low };
     }
-    Ok(found.map_or(Search::Nothing, Search::Found))
+    Ok(found.map_or(LineSearch::Nothing, LineSearch::Found))
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -168,11 +172,11 @@ mod tests {
 
     use super::*;
 
-    fn run(start: &[f64], f: impl Fn(&[f64]) -> Option<(f64, Vec<f64>)>) -> (Point, End) {
+    fn run(start: &[f64], f: impl Fn(&[f64]) -> Option<(f64, Vec<f64>)>) -> (Iterate, Outcome) {
         let (value, gradient) = f(start).unwrap();
         let limits = Limits { iterations: 500, tolerance: 1e-14 };
         let trial = |x: &[f64]| Ok::<_, Infallible>(f(x).map_or(Trial::Outside, |(v, g)| Trial::Inside(v, g)));
-        minimise(Point { x: start.to_vec(), value, gradient }, limits, trial).unwrap()
+        minimise(Iterate { x: start.to_vec(), value, gradient }, limits, trial).unwrap()
     }
 
     #[test]
@@ -198,13 +202,13 @@ mod tests {
     #[test]
     fn it_stops_when_told_to() {
         let mut calls = 0;
-        let start = Point { x: vec![1.0], value: 1.0, gradient: vec![2.0] };
+        let start = Iterate { x: vec![1.0], value: 1.0, gradient: vec![2.0] };
         let limits = Limits { iterations: 100, tolerance: 0.0 };
         let f = |_: &[f64]| {
             calls += 1;
             Ok::<_, Infallible>(Trial::Stop)
         };
         let (point, end) = minimise(start, limits, f).unwrap();
-        assert_eq!((point.x[0], end, calls), (1.0, End::Stopped, 1));
+        assert_eq!((point.x[0], end, calls), (1.0, Outcome::Stopped, 1));
     }
 }

@@ -1,13 +1,15 @@
-//! Bounds through a chain of layers, b_s = M_s a_{s−1} + c_s followed by a_s between two lines of b_s: interval arithmetic, and linear bounds
-//! substituted back to the start (CROWN, Zhang et al. 2018, arXiv 1811.00866). The forward pass is such a chain from the box of inputs, the
-//! backward pass of a Jacobian one from the last weight.
+//! Bounds through a chain of layers: b_s = M_s a_{s−1} + c_s, then a_s between two lines of b_s.
+//! They come from interval arithmetic and from linear bounds substituted back to the start (CROWN,
+//! Zhang et al. 2018, arXiv 1811.00866). The forward pass is such a chain from the box of inputs,
+//! the backward pass of a Jacobian one from the last weight.
 //!
-//! Every bound is moved outwards by what f64's rounding may have done to it: a sum of n products is wrong by at most n u Σ|xy| (Higham 2002,
-//! section 3.1), u = 2⁻⁵³, and what the lines and maps still to come make of that is bounded by the sizes that the intervals allow.
+//! Every bound is moved outwards by the largest possible error of f64's rounding. A sum of n
+//! products is wrong by at most n u Σ|xy| (Higham 2002, section 3.1), u = 2⁻⁵³. The lines and maps
+//! that follow can enlarge that error; the intervals bound by how much.
 
 use faer::{Mat, MatRef};
 
-use super::{algebra::UNIT_ROUNDOFF, slopes::Lines};
+use super::{algebra::UNIT_ROUNDOFF, slopes::LinePair};
 
 /// All vectors between two corners.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,12 +19,12 @@ pub(super) struct Interval {
 }
 
 impl Interval {
-    /// Largest size of each coordinate.
+    /// Largest absolute value of each coordinate.
     fn sizes(&self) -> Vec<f64> {
         self.low.iter().zip(&self.high).map(|(low, high)| low.abs().max(high.abs())).collect()
     }
 
-    /// Whether no vector is left.
+    /// True if the box is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.low.iter().zip(&self.high).any(|(low, high)| low > high)
     }
@@ -40,21 +42,21 @@ impl FromIterator<(f64, f64)> for Interval {
     }
 }
 
-/// M and c of one layer.
+/// The affine map of one layer, M and c.
 #[derive(Clone, Copy)]
-pub(super) struct Map<'a> {
+pub(super) struct Affine<'a> {
     pub(super) matrix: MatRef<'a, f64>,
     pub(super) bias: Option<&'a [f64]>,
 }
 
-/// What is known of one layer.
+/// One layer with its bounds.
 struct Stage<'a> {
-    map: Map<'a>,
-    /// |M| |a_{s−1}|: the sizes that rounding in M a scales with.
+    map: Affine<'a>,
+    /// |M| |a_{s−1}|: the sizes to which rounding in M a is proportional.
     sizes: Vec<f64>,
-    /// |b| at most.
+    /// Largest |b|.
     inputs: Vec<f64>,
-    lines: Vec<Lines>,
+    lines: Vec<LinePair>,
     /// a_s.
     outputs: Interval,
 }
@@ -66,7 +68,7 @@ pub(super) struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    /// Nothing but a_0 in `base`.
+    /// The empty chain: a_0 in `base`.
     pub(super) fn new(base: Interval) -> Self {
         Self { base, stages: Vec::new() }
     }
@@ -75,8 +77,8 @@ impl<'a> Chain<'a> {
         self.stages.last().map_or(&self.base, |stage| &stage.outputs)
     }
 
-    /// Bounds on M a + c, a the last layer's.
-    pub(super) fn bounds(&self, map: Map<'_>) -> Interval {
+    /// Bounds on M a + c for the last layer's a.
+    pub(super) fn bounds(&self, map: Affine<'_>) -> Interval {
         let (rows, zeros) = (map.matrix.nrows(), vec![0.0; map.matrix.nrows()]);
         let bias = map.bias.unwrap_or(&zeros);
         let mut bounds = self.interval(map.matrix, bias);
@@ -93,7 +95,7 @@ impl<'a> Chain<'a> {
         bounds
     }
 
-    /// The same by interval arithmetic alone.
+    /// Those bounds by interval arithmetic alone.
     fn interval(&self, matrix: MatRef<'_, f64>, bias: &[f64]) -> Interval {
         let mut ends = Interval { low: bias.to_vec(), high: bias.to_vec() };
         let mut sizes: Vec<f64> = bias.iter().map(|b| b.abs()).collect();
@@ -113,8 +115,9 @@ impl<'a> Chain<'a> {
         ends
     }
 
-    /// Adds a layer: b = M a + c lies in `inputs` (the bounds above, or better), where `lines` enclose the new a, which lies in `outputs`.
-    pub(super) fn push(&mut self, map: Map<'a>, inputs: &Interval, lines: Vec<Lines>, outputs: Interval) {
+    /// Adds a layer. b = M a + c lies in `inputs` (`bounds`, or tighter); there `lines` enclose the
+    /// new a, which lies in `outputs`.
+    pub(super) fn push(&mut self, map: Affine<'a>, inputs: &Interval, lines: Vec<LinePair>, outputs: Interval) {
         let before = self.outputs().sizes();
         let mut sizes = vec![0.0; map.matrix.nrows()];
         for (j, before) in before.iter().enumerate() {
@@ -125,8 +128,8 @@ impl<'a> Chain<'a> {
         self.stages.push(Stage { map, sizes, inputs: inputs.sizes(), lines, outputs });
     }
 
-    /// Upper bounds on `rows` a + `constants`, a the last layer's. `trail` takes the size of the first row's coefficients of every layer's a,
-    /// last layer first.
+    /// Upper bounds on `rows` a + `constants` for the last layer's a. `trail` takes the absolute
+    /// values of the first row's coefficients of every layer's a, last layer first.
     pub(super) fn upper(
         &self,
         mut rows: Mat<f64>,
@@ -169,7 +172,8 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// A bound on what rounding does to a sum of `n` products and a few terms besides, relative to the sum of their sizes; twice what is needed.
+/// Bound on the rounding error of a sum of `n` products and a few more terms, relative to the sum
+/// of their absolute values; twice the true bound.
 fn rounding(n: usize) -> f64 {
     2.0 * UNIT_ROUNDOFF * (n + 8) as f64
 }
@@ -187,9 +191,10 @@ mod tests {
 
     #[test]
     fn bounds_by_hand() {
-        // z = x₁ − x₂ over [0, 2] × [−1, 1] lies in [−1, 3]; relu(z) below its chord ¾(z + 1): 2 relu(z) − x₁ has no place here, −relu ≤ 0 has.
+        // z = x₁ − x₂ over [0, 2] × [−1, 1] lies in [−1, 3], and relu(z) is at most its chord ¾(z +
+        // 1).
         let matrix = Mat::from_fn(1, 2, |_, j| [1.0, -1.0][j]);
-        let map = Map { matrix: matrix.as_ref(), bias: None };
+        let map = Affine { matrix: matrix.as_ref(), bias: None };
         let mut chain = Chain::new(Interval { low: vec![0.0, -1.0], high: vec![2.0, 1.0] });
         let z = chain.bounds(map);
         assert!((z.low[0] + 1.0).abs() < 1e-12 && (z.high[0] - 3.0).abs() < 1e-12);
@@ -208,7 +213,7 @@ mod tests {
             let mut chain = Chain::new(base.clone());
             let mut all = Vec::new();
             for (weight, bias) in network.weights().iter().zip(network.biases()) {
-                let map = Map { matrix: weight.as_ref(), bias: Some(bias) };
+                let map = Affine { matrix: weight.as_ref(), bias: Some(bias) };
                 let (z, coarse) = (chain.bounds(map), chain.interval(map.matrix, bias));
                 assert!(z.ends().zip(coarse.ends()).all(|(fine, coarse)| fine.0 >= coarse.0 && fine.1 <= coarse.1));
                 let around = z.ends().map(|(low, high)| lines(activation, low, high)).collect();

@@ -1,8 +1,11 @@
-//! Lower bounds: the largest norm of a Jacobian found, exact at its point, so no constant can be smaller. What an upper bound is worth shows beside it.
+//! Lower bounds (observed): the largest Jacobian norm found. It is exact at its point, so the
+//! Lipschitz constant is at least this. Beside an upper bound it shows how tight that is.
 //!
-//! Points come from data, from a Gaussian around it or uniformly from a box; from the best of them, two climbs start. Pairs of points climb the ratio
-//! ‖f(x) − f(y)‖ / ‖x − y‖ by Adam, which sees beyond the kinks where the Jacobian of a ReLU network jumps and has no gradient; then single points
-//! take random steps that raise ‖J‖, longer after a success and shorter after a failure. Only Jacobian norms count in the end.
+//! Points come from data, from a Gaussian around it or uniformly from a box. From the best of them,
+//! two climbs start. First, pairs of points climb the ratio ‖f(x) − f(y)‖ / ‖x − y‖ by Adam; unlike
+//! a gradient of ‖J‖, this ratio sees beyond the kinks at which the Jacobian of a ReLU network
+//! jumps. Then single points take random steps that raise ‖J‖, longer after a success and shorter
+//! after a failure. Only Jacobian norms count in the end.
 
 use std::time::{Duration, Instant};
 
@@ -11,48 +14,50 @@ use liprl_numerics::StreamRng;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{CertifyError, Network, Norm, Region, algebra::operator_norm};
+use super::{algebra::operator_norm, bound::Norm, error::CertifyError, network::Network, region::Region};
 
-/// Data points and random points that the norm is taken at.
+/// Number of data points, and of random points, at which the norm is evaluated.
 const SAMPLES: usize = 512;
 
-/// Pairs that climb, how far apart they start (relative to the spread of each coordinate), and Adam's steps and rate (likewise relative).
+/// Pairs that climb, their first distance (relative to the spread of each coordinate), and Adam's
+/// steps and rate (likewise relative).
 const PAIRS: usize = 16;
 const APART: f64 = 1e-3;
 const STEPS: usize = 100;
 const RATE: f64 = 0.03;
 
-/// Points that climb by random steps, and how many they take.
+/// Points that climb by random steps, and the number of their steps.
 const CLIMBERS: usize = 8;
 const RANDOM_STEPS: usize = 100;
 
-/// What a norm found is multiplied by, for f64's rounding in finding it.
+/// Safety factor of observed norms, for f64's rounding on the way to them.
 const SAFE: f64 = 1.0 - 1e-9;
 
-/// Where and how long to look.
+/// Place and limits of the search.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LowerOptions<'a> {
-    /// Only in this box; none: anywhere.
+    /// The box to search; `None` for everywhere.
     pub region: Option<&'a Region>,
-    /// Points to start from, `[R, inputs]`; those outside the box are brought into it.
+    /// Points to start from, `[R, inputs]`; those outside the box are moved into it.
     pub points: &'a [f64],
-    /// Stop after this long; none: after a fixed amount of work.
+    /// Time after which the search stops; `None` for a fixed amount of work.
     pub time_limit: Option<Duration>,
 }
 
-/// A lower bound.
+/// A lower bound (observed).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lower {
-    /// The constant is at least this.
+    /// The Lipschitz constant is at least this.
     pub lower: f64,
-    /// The input with this Jacobian norm; empty where none was found.
+    /// The input with this Jacobian norm; empty if none was found.
     pub at: Vec<f64>,
 }
 
-/// The largest Jacobian norm found.
+/// Searches for the largest Jacobian norm.
 ///
 /// # Errors
-/// [`CertifyError::BadRegion`] for a box or points of another dimension, [`CertifyError::NotConverged`] where a decomposition fails.
+/// [`CertifyError::BadRegion`] for a box or points of another dimension,
+/// [`CertifyError::NotConverged`] if a decomposition fails.
 pub fn lower_bound(
     network: &Network,
     norm: Norm,
@@ -67,21 +72,21 @@ pub fn lower_bound(
     }
     let deadline = options.time_limit.map(|limit| Instant::now() + limit);
     let late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
-    let source = Source::of(inputs, options);
+    let sampler = Sampler::of(inputs, options);
     let mut found: Vec<(f64, Vec<f64>)> = Vec::new();
     let size = |x: &[f64]| network.jacobian(x).map_or(Ok(0.0), |jacobian| operator_norm(jacobian.as_ref(), norm));
     let rows = options.points.chunks_exact(inputs);
     let stride = rows.len().div_ceil(SAMPLES).max(1);
     for x in rows.step_by(stride) {
         let mut x = x.to_vec();
-        source.confine(&mut x);
+        sampler.confine(&mut x);
         found.push((size(&x)?, x));
     }
     for _ in 0..SAMPLES {
         if late() {
             break;
         }
-        let x = source.draw(rng);
+        let x = sampler.draw(rng);
         found.push((size(&x)?, x));
     }
     best_first(&mut found);
@@ -89,7 +94,7 @@ pub fn lower_bound(
         if late() {
             break;
         }
-        for x in climb_pair(network, &source, &found[pair].1, rng) {
+        for x in climb_pair(network, &sampler, &found[pair].1, rng) {
             found.push((size(&x)?, x));
         }
     }
@@ -100,8 +105,8 @@ pub fn lower_bound(
             if late() {
                 break;
             }
-            let mut next: Vec<f64> = x.iter().zip(&source.spread).map(|(x, s)| x + reach * s * normal(rng)).collect();
-            source.confine(&mut next);
+            let mut next: Vec<f64> = x.iter().zip(&sampler.spread).map(|(x, s)| x + reach * s * normal(rng)).collect();
+            sampler.confine(&mut next);
             let norm = size(&next)?;
             if norm > *value {
                 (*value, *x) = (norm, next);
@@ -125,15 +130,15 @@ fn normal(rng: &mut StreamRng) -> f64 {
     StandardNormal.sample(rng)
 }
 
-/// Where points come from.
-struct Source<'a> {
+/// Distribution of the points.
+struct Sampler<'a> {
     region: Option<&'a Region>,
     centre: Vec<f64>,
     /// Standard deviation of the data, or a quarter of the box's width; 1 without either.
     spread: Vec<f64>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> Sampler<'a> {
     fn of(inputs: usize, options: &LowerOptions<'a>) -> Self {
         if let Some(region) = options.region {
             let spread = region.low().iter().zip(region.high()).map(|(low, high)| 0.25 * (high - low)).collect();
@@ -162,7 +167,7 @@ impl<'a> Source<'a> {
             }
             None => self.centre.iter().zip(&self.spread),
         };
-        // Some near the data, some well beyond.
+        // One half near the data, the other well beyond it.
         let far = [1.0, 3.0][rng.random_range(0..2usize)];
         ends.map(|(centre, spread)| centre + far * spread * normal(rng)).collect()
     }
@@ -174,11 +179,12 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Lets a point near `start` and one close to it climb the logarithm of the ratio of distances; returns where both end, and three points between.
-fn climb_pair(network: &Network, source: &Source<'_>, start: &[f64], rng: &mut StreamRng) -> Vec<Vec<f64>> {
+/// Climbs the logarithm of the ratio of distances with `start` and a point close to it; returns
+/// both ends of the climb and three points between.
+fn climb_pair(network: &Network, sampler: &Sampler<'_>, start: &[f64], rng: &mut StreamRng) -> Vec<Vec<f64>> {
     let n = start.len();
     let mut ends: Vec<f64> = start.to_vec();
-    ends.extend(start.iter().zip(&source.spread).map(|(x, spread)| x + APART * spread * normal(rng)));
+    ends.extend(start.iter().zip(&sampler.spread).map(|(x, spread)| x + APART * spread * normal(rng)));
     let (mut first, mut second) = (vec![0.0; 2 * n], vec![0.0; 2 * n]);
     for step in 1..=STEPS {
         let (x, y) = ends.split_at(n);
@@ -190,13 +196,13 @@ fn climb_pair(network: &Network, source: &Source<'_>, start: &[f64], rng: &mut S
         if apart2 < 1e-24 || moved2 < 1e-24 {
             break;
         }
-        // ∂/∂x ½ log(|f(x) − f(y)|² / |x − y|²), and the same by y with the other sign.
+        // ∂/∂x ½ log(|f(x) − f(y)|² / |x − y|²); the derivative by y has the other sign.
         let pull =
             |jacobian: &Mat<f64>, j: usize| -> f64 { jacobian.col(j).iter().zip(&moved).map(|(a, m)| a * m).sum() };
         let gradient = (0..2 * n).map(|i| {
             let j = i % n;
             let (sign, jacobian) = if i < n { (1.0, &jx) } else { (-1.0, &jy) };
-            sign * (pull(jacobian, j) / moved2 - apart[j] / apart2) * source.spread[j]
+            sign * (pull(jacobian, j) / moved2 - apart[j] / apart2) * sampler.spread[j]
         });
         let gradient: Vec<f64> = gradient.collect();
         let rate = RATE * 0.1f64.powi((3 * (step - 1) / STEPS) as i32);
@@ -204,11 +210,11 @@ fn climb_pair(network: &Network, source: &Source<'_>, start: &[f64], rng: &mut S
             first[i] = 0.9 * first[i] + 0.1 * gradient[i];
             second[i] = 0.999 * second[i] + 0.001 * gradient[i] * gradient[i];
             let (a, b) = (1.0 - 0.9f64.powi(step as i32), 1.0 - 0.999f64.powi(step as i32));
-            ends[i] += rate * source.spread[i % n] * (first[i] / a) / ((second[i] / b).sqrt() + 1e-12);
+            ends[i] += rate * sampler.spread[i % n] * (first[i] / a) / ((second[i] / b).sqrt() + 1e-12);
         }
         let (x, y) = ends.split_at_mut(n);
-        source.confine(x);
-        source.confine(y);
+        sampler.confine(x);
+        sampler.confine(y);
     }
     let (x, y) = ends.split_at(n);
     let between = |share: f64| x.iter().zip(y).map(|(x, y)| x + share * (y - x)).collect();
@@ -220,42 +226,4 @@ fn squares(x: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use liprl_numerics::Activation;
-
-    use super::{super::network::testing::*, *};
-
-    #[test]
-    fn climbing_reaches_a_constant_that_is_known() {
-        // 1 + tanh'(x) along x₁ + x₂ is largest at 0: f = 2 tanh(x₁ + x₂), constant 2 √2.
-        let network = by_hand(&[(&[1.0, 1.0], &[-3.0]), (&[2.0], &[0.0])], 2, Activation::Tanh);
-        let mut rng = rng("climb");
-        for (norm, expected) in [(Norm::L2, 8f64.sqrt()), (Norm::Linf, 4.0)] {
-            let found = lower_bound(&network, norm, &LowerOptions::default(), &mut rng).unwrap();
-            assert!(found.lower <= expected && found.lower > expected * (1.0 - 1e-3), "{found:?}");
-            assert!((found.at[0] + found.at[1] - 3.0).abs() < 0.1, "{found:?}");
-        }
-    }
-
-    #[test]
-    fn a_box_keeps_the_search_inside() {
-        let network = by_hand(&[(&[1.0, 1.0], &[-3.0]), (&[2.0], &[0.0])], 2, Activation::Tanh);
-        let region = Region::around(&[0.0, 0.0], &[0.5, 0.5]).unwrap();
-        let options = LowerOptions { region: Some(&region), points: &[5.0, 5.0], ..LowerOptions::default() };
-        let found = lower_bound(&network, Norm::L2, &options, &mut rng("box")).unwrap();
-        // The steepest corner is (½, ½): 2 √2 (1 − tanh²(−2)).
-        let expected = 8f64.sqrt() * (1.0 - 2f64.tanh().powi(2));
-        assert!(region.contains(&found.at) && found.lower <= expected && found.lower > 0.999 * expected, "{found:?}");
-    }
-
-    #[test]
-    fn wrong_dimensions_are_refused() {
-        let network = by_hand(&[(&[1.0, 1.0], &[0.0])], 2, Activation::Relu);
-        let region = Region::around(&[0.0], &[1.0]).unwrap();
-        let in_box = LowerOptions { region: Some(&region), ..LowerOptions::default() };
-        let points = LowerOptions { points: &[1.0; 3], ..LowerOptions::default() };
-        for options in [in_box, points] {
-            assert!(lower_bound(&network, Norm::L2, &options, &mut rng("wrong")).is_err());
-        }
-    }
-}
+mod tests;

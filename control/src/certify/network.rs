@@ -1,26 +1,29 @@
-//! A network as certificates see it, in f64: y = scale ⊙ h(W_{K+1} φ(… φ(W_1 clamp(x) + b_1) …) + b_{K+1}), h the identity or tanh.
+//! A network to certify, in f64: y = scale ⊙ h(W_{K+1} φ(… φ(W_1 clamp(x) + b_1) …) + b_{K+1}), h
+//! the identity or tanh.
 //!
-//! Standardising the inputs is folded into W_1 and b_1, an output scale into W_{K+1} where h is the identity. Clamping x to a box stretches
-//! no distance in either norm, so a bound on the rest is one on all of it; over a region, the rest need only be bounded on the clamped region.
+//! The inputs' standardisation is folded into W_1 and b_1, and an output scale into W_{K+1} if h is
+//! the identity. Clamping x to a box does not stretch a distance in either norm. So a bound on the
+//! rest holds for the whole network; over a region, the rest need only be bounded on the clamped
+//! region.
 
 use faer::Mat;
 use liprl_numerics::{Activation, Mlp};
 
-use super::{CertifyError, algebra::scale_rows};
+use super::{algebra::scale_rows, error::CertifyError};
 
-/// What happens to one input coordinate before the first layer.
+/// Map of one input coordinate before the first layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Input {
     /// clamp((x − mean) · scale, ± clip).
     Standardised {
-        /// Taken off.
+        /// Subtracted.
         mean: f64,
-        /// Multiplied by.
+        /// Factor.
         scale: f64,
-        /// Largest size afterwards; infinite for none.
+        /// Largest absolute value afterwards; infinite for no limit.
         clip: f64,
     },
-    /// Always this number: no input of the certified function.
+    /// Always this number; not an input of the certified function.
     Held(f64),
 }
 
@@ -29,16 +32,16 @@ impl Input {
     pub const RAW: Self = Self::Standardised { mean: 0.0, scale: 1.0, clip: f64::INFINITY };
 }
 
-/// What happens to the outputs of the last layer, coordinate by coordinate.
+/// Map of the last layer's outputs, coordinate by coordinate.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Head {
-    /// Times these numbers.
+pub enum OutputMap {
+    /// Multiplication by these numbers.
     Linear(Vec<f64>),
-    /// tanh, then times these numbers.
+    /// tanh, then multiplication by these numbers.
     Tanh(Vec<f64>),
 }
 
-impl Head {
+impl OutputMap {
     fn scale(&self) -> &[f64] {
         match self {
             Self::Linear(scale) | Self::Tanh(scale) => scale,
@@ -54,22 +57,29 @@ pub struct Network {
     weights: Vec<Mat<f64>>,
     biases: Vec<Vec<f64>>,
     activation: Activation,
-    /// The scale after tanh; `None` for a linear head, whose scale is in the last weight.
+    /// The scale after tanh; `None` for a linear map, whose scale is in the last weight.
     squash: Option<Vec<f64>>,
 }
 
 impl Network {
-    /// The network of these parameters of `mlp`: `inputs` has one entry for each of its inputs, `head` one number for each output that counts, the
-    /// first ones.
+    /// The network of these parameters of `mlp`. `inputs` has one entry for each of its inputs,
+    /// `outputs` one number for each of the first outputs, which are certified.
     ///
     /// # Errors
-    /// [`CertifyError::Unsupported`] for LayerNorm, [`CertifyError::BadShape`] for sizes that do not fit, [`CertifyError::NotFinite`] for
-    /// numbers that are not.
-    pub fn new(name: &str, mlp: &Mlp, params: &[f32], inputs: &[Input], head: Head) -> Result<Self, CertifyError> {
-        Self::of_outputs(name, mlp, params, inputs, 0, head)
+    /// [`CertifyError::Unsupported`] for LayerNorm, [`CertifyError::BadShape`] for sizes that do
+    /// not fit, [`CertifyError::NotFinite`] for numbers that are not finite.
+    pub fn new(
+        name: &str,
+        mlp: &Mlp,
+        params: &[f32],
+        inputs: &[Input],
+        outputs: OutputMap,
+    ) -> Result<Self, CertifyError> {
+        Self::of_outputs(name, mlp, params, inputs, 0, outputs)
     }
 
-    /// The same with the outputs from the `first` on, for networks that put out several things side by side.
+    /// The network with the outputs from `first` on, for networks with several results side by
+    /// side.
     ///
     /// # Errors
     /// As `new`.
@@ -79,16 +89,16 @@ impl Network {
         params: &[f32],
         inputs: &[Input],
         first: usize,
-        head: Head,
+        outputs: OutputMap,
     ) -> Result<Self, CertifyError> {
         let name = name.to_owned();
         if mlp.layer_norm {
-            let problem = "has LayerNorm, which stretches small differences without a useful limit; certificates need a network without it";
+            let problem = "has LayerNorm, which stretches small differences without a useful limit; use a network without LayerNorm";
             return Err(CertifyError::Unsupported { network: name, problem: problem.into() });
         }
-        let outputs = head.scale().len();
-        let end = first + outputs;
-        if params.len() != mlp.len() || inputs.len() != mlp.inputs() || end > mlp.outputs() || outputs == 0 {
+        let count = outputs.scale().len();
+        let end = first + count;
+        if params.len() != mlp.len() || inputs.len() != mlp.inputs() || end > mlp.outputs() || count == 0 {
             let (wanted, got) = ((mlp.len(), mlp.inputs(), mlp.outputs()), (params.len(), inputs.len(), end));
             let problem = format!("has (parameters, inputs, outputs) {wanted:?}, not {got:?}");
             return Err(CertifyError::BadShape { network: name, problem });
@@ -97,16 +107,16 @@ impl Network {
         let mut weights = Vec::new();
         let mut biases = Vec::new();
         for layer in &mlp.layers {
-            let (from, rows) = if layer.last { (first, outputs) } else { (0, layer.outputs) };
+            let (from, rows) = if layer.last { (first, count) } else { (0, layer.outputs) };
             let flat: Vec<f64> = numbers(layer.start..layer.bias()).collect();
             weights.push(Mat::from_fn(rows, layer.inputs, |i, j| flat[(from + i) * layer.inputs + j]));
             biases.push(numbers(layer.bias()..layer.scale()).skip(from).take(rows).collect::<Vec<f64>>());
         }
         let mut network = Self { name, clamps: Vec::new(), weights, biases, activation: mlp.activation, squash: None };
         network.fold_inputs(inputs);
-        match head {
-            Head::Tanh(scale) => network.squash = Some(scale),
-            Head::Linear(scale) => network.fold_scale(&scale),
+        match outputs {
+            OutputMap::Tanh(scale) => network.squash = Some(scale),
+            OutputMap::Linear(scale) => network.fold_scale(&scale),
         }
         network.check_finite()?;
         Ok(network)
@@ -159,17 +169,17 @@ impl Network {
         }
     }
 
-    /// What messages and tables call it.
+    /// Name in messages and tables.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Numbers in.
+    /// Number of inputs.
     pub fn inputs(&self) -> usize {
         self.weights[0].ncols()
     }
 
-    /// Numbers out.
+    /// Number of outputs.
     pub fn outputs(&self) -> usize {
         self.weights.last().map_or(0, Mat::nrows)
     }
@@ -179,17 +189,17 @@ impl Network {
         self.weights[..self.weights.len() - 1].iter().map(Mat::nrows).collect()
     }
 
-    /// What follows each hidden layer.
+    /// The activation after each hidden layer.
     pub fn activation(&self) -> Activation {
         self.activation
     }
 
-    /// Whether tanh follows the last layer.
+    /// True if tanh follows the last layer.
     pub fn squashed(&self) -> bool {
         self.squash.is_some()
     }
 
-    /// Where each input stops counting; infinite where it does not.
+    /// Range to which each input is clamped; infinite for no clamp.
     pub(super) fn clamps(&self) -> &[(f64, f64)] {
         &self.clamps
     }
@@ -204,12 +214,13 @@ impl Network {
         &self.biases
     }
 
-    /// The scale after tanh, where there is one.
+    /// The scale after tanh; `None` for a linear map.
     pub(super) fn squash(&self) -> Option<&[f64]> {
         self.squash.as_deref()
     }
 
-    /// The last weight with the head at its steepest: every Jacobian of the head times W_{K+1} is D times this, 0 ≤ D ≤ 1 diagonal.
+    /// The last weight times the largest slopes of the output map. A Jacobian of the output map
+    /// times W_{K+1} is D times this, 0 ≤ D ≤ 1 diagonal.
     pub(super) fn last_weight(&self) -> Mat<f64> {
         let last = self.weights.last().map_or_else(|| Mat::zeros(0, 0), Clone::clone);
         match &self.squash {
@@ -233,7 +244,8 @@ pub(super) mod testing {
         let (outputs, hidden) = sizes.split_last().unwrap();
         let mlp = Mlp::new(inputs, hidden, *outputs, activation, false, Init::Uniform);
         let params: Vec<f32> = layers.iter().flat_map(|(w, b)| w.iter().chain(*b)).copied().collect();
-        Network::new("by hand", &mlp, &params, &vec![Input::RAW; inputs], Head::Linear(vec![1.0; *outputs])).unwrap()
+        Network::new("by hand", &mlp, &params, &vec![Input::RAW; inputs], OutputMap::Linear(vec![1.0; *outputs]))
+            .unwrap()
     }
 
     /// A Gaussian network of these sizes, its weights with variance 2/inputs.
@@ -250,7 +262,7 @@ pub(super) mod testing {
             params[layer.bias()..layer.scale()].iter_mut().for_each(|b| *b = rng.random_range(-0.5..0.5));
         }
         let scale = vec![1.0; outputs];
-        let head = if squashed { Head::Tanh(scale) } else { Head::Linear(scale) };
+        let head = if squashed { OutputMap::Tanh(scale) } else { OutputMap::Linear(scale) };
         Network::new("gaussian", &mlp, &params, &vec![Input::RAW; inputs], head).unwrap()
     }
 
@@ -259,58 +271,10 @@ pub(super) mod testing {
         Streams::new(0).rng(name)
     }
 
-    /// Every activation there is.
+    /// Every activation.
     pub(crate) const ACTIVATIONS: [Activation; 4] =
         [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh, Activation::Swish];
 }
 
 #[cfg(test)]
-mod tests {
-    use liprl_numerics::{Init, Single};
-
-    use super::{testing::*, *};
-
-    #[test]
-    fn the_description_is_the_network_with_everything_folded_in() {
-        for activation in ACTIVATIONS {
-            let mlp = Mlp::new(4, &[7, 5], 3, activation, false, Init::Uniform);
-            let params = liprl_numerics::testing::numbers(mlp.len(), "description");
-            let inputs = [
-                Input::Standardised { mean: 0.3, scale: 2.0, clip: 1.5 },
-                Input::RAW,
-                Input::Held(0.7),
-                Input::Standardised { mean: -1.0, scale: 0.5, clip: f64::INFINITY },
-            ];
-            let scale = vec![2.0, 0.5];
-            let linear = Network::new("linear", &mlp, &params, &inputs, Head::Linear(scale.clone())).unwrap();
-            let squashed = Network::new("tanh", &mlp, &params, &inputs, Head::Tanh(scale.clone())).unwrap();
-            assert_eq!((linear.inputs(), linear.outputs(), linear.hidden()), (3, 2, vec![7, 5]));
-            // The first coordinate is within the clip, then beyond it.
-            for x in [[0.4, -0.2, 3.0], [9.0, 0.1, -2.0]] {
-                let seen = [((x[0] - 0.3) * 2.0f64).clamp(-1.5, 1.5), x[1], 0.7, (x[2] + 1.0) * 0.5];
-                let expected = Single::new(&mlp).forward(&params, &seen.map(|x| x as f32)).to_vec();
-                for (i, (a, b)) in linear.forward(&x).into_iter().zip(squashed.forward(&x)).enumerate() {
-                    let z = f64::from(expected[i]);
-                    assert!((a - scale[i] * z).abs() < 1e-5 * z.abs().max(1.0), "{activation:?}");
-                    assert!((b - scale[i] * z.tanh()).abs() < 1e-5, "{activation:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_certified_is_refused() {
-        let mlp = Mlp::new(2, &[3], 1, Activation::Relu, true, Init::Uniform);
-        let head = || Head::Linear(vec![1.0]);
-        let raw = [Input::RAW; 2];
-        let error = Network::new("critic", &mlp, &vec![0.1; mlp.len()], &raw, head()).unwrap_err().to_string();
-        assert!(error.contains("critic: has LayerNorm"), "{error}");
-        let mlp = Mlp::new(2, &[3], 1, Activation::Relu, false, Init::Uniform);
-        assert!(Network::new("short", &mlp, &[0.1; 3], &raw, head()).is_err());
-        assert!(Network::new("wide", &mlp, &vec![0.1; mlp.len()], &raw[..1], head()).is_err());
-        let mut params = vec![0.1; mlp.len()];
-        params[7] = f32::NAN;
-        let error = Network::new("net", &mlp, &params, &raw, head()).unwrap_err().to_string();
-        assert!(error.contains("the bias of layer 0 is not finite"), "{error}");
-    }
-}
+mod tests;

@@ -3,20 +3,17 @@
 use faer::{Mat, MatRef};
 use liprl_numerics::Activation;
 
-use super::{
-    Network,
-    algebra::scale_rows,
-    slopes::{slope, value},
-};
+use super::{algebra::scale_rows, network::Network, slopes::value};
 
-/// Nearer to an activation's kink than this times the size of what was summed up, a point has no certain Jacobian.
+/// Distance to an activation's kink, relative to the size of the terms summed, below which the
+/// Jacobian is not certain.
 const KINK: f64 = 1e-12;
 
-/// One layer's outputs before the activation.
+/// All layers' outputs before the activations.
 pub(super) struct Trace {
-    /// Before each activation, and last the last layer's outputs.
+    /// Inputs of each activation, and last the last layer's outputs.
     pub(super) z: Vec<Vec<f64>>,
-    /// Whether every number is clear of every kink.
+    /// True if every number is clear of every kink.
     smooth: bool,
 }
 
@@ -54,7 +51,8 @@ impl Network {
         trace
     }
 
-    /// The Jacobian `[outputs, inputs]` at `x`; `None` where `x` is too close to a kink to know it.
+    /// The Jacobian `[outputs, inputs]` at `x`; `None` if `x` is too close to a kink to be certain
+    /// of it.
     pub fn jacobian(&self, x: &[f64]) -> Option<Mat<f64>> {
         let trace = self.trace(x);
         if !trace.smooth {
@@ -63,14 +61,14 @@ impl Network {
         let last = self.weights().len() - 1;
         let mut back = match self.squash() {
             Some(scale) => {
-                let slopes: Vec<f64> =
-                    trace.z[last].iter().zip(scale).map(|(z, s)| s * (1.0 - z.tanh().powi(2))).collect();
+                let slope = |z: f64| Activation::Tanh.derivative(z);
+                let slopes: Vec<f64> = trace.z[last].iter().zip(scale).map(|(&z, s)| s * slope(z)).collect();
                 scale_rows(self.weights()[last].as_ref(), &slopes)
             }
             None => self.weights()[last].clone(),
         };
         for k in (0..last).rev() {
-            let slopes: Vec<f64> = trace.z[k].iter().map(|&z| slope(self.activation(), z)).collect();
+            let slopes: Vec<f64> = trace.z[k].iter().map(|&z| self.activation().derivative(z)).collect();
             back = scale_columns(back.as_ref(), &slopes) * &self.weights()[k];
         }
         let inside = |j: usize| self.clamps()[j].0 < x[j] && x[j] < self.clamps()[j].1;
@@ -87,10 +85,8 @@ fn scale_columns(a: MatRef<'_, f64>, by: &[f64]) -> Mat<f64> {
 mod tests {
     use liprl_numerics::{Init, Mlp};
 
-    use super::{
-        super::{Head, Input, network::testing::*},
-        *,
-    };
+    use super::*;
+    use crate::certify::network::{Input, OutputMap, testing::*};
 
     #[test]
     fn jacobians_equal_finite_differences() {
@@ -121,7 +117,7 @@ mod tests {
         assert_eq!(abs.jacobian(&[-2.0]).unwrap()[(0, 0)], -1.0);
         let mlp = Mlp::new(1, &[], 1, Activation::Relu, false, Init::Uniform);
         let input = [Input::Standardised { mean: 1.0, scale: 0.5, clip: 2.0 }];
-        let network = Network::new("clipped", &mlp, &[3.0, 1.0], &input, Head::Linear(vec![1.0])).unwrap();
+        let network = Network::new("clipped", &mlp, &[3.0, 1.0], &input, OutputMap::Linear(vec![1.0])).unwrap();
         assert_eq!(network.jacobian(&[4.9]).unwrap()[(0, 0)], 1.5);
         assert_eq!(network.jacobian(&[5.1]).unwrap()[(0, 0)], 0.0);
         assert_eq!(network.forward(&[100.0]), [7.0]);

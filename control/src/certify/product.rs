@@ -1,13 +1,20 @@
-//! The product of the layers' norms (Szegedy et al. 2014, arXiv 1312.6199, section 4.3): ‖W_{K+1}‖ β … β ‖W_1‖, β the activation's steepest slope.
-//! ‖·‖ is the largest singular value, from a singular value decomposition, or the largest row sum. A diagonal matrix of slopes has norm ≤ β in
-//! either norm, and tanh behind the last layer none above 1.
+//! The product of the layers' norms (Szegedy et al. 2014, arXiv 1312.6199, section 4.3): ‖W_{K+1}‖
+//! β … β ‖W_1‖, β the activation's largest slope. ‖·‖ is the largest singular value, from a
+//! singular value decomposition, or the largest row sum. A diagonal matrix of slopes has norm ≤ β
+//! in either norm, and the slopes of tanh after the last layer are at most 1.
 
-use super::{CertifyError, MARGIN, Network, Norm, algebra::operator_norm, slopes::sector};
+use super::{
+    algebra::operator_norm,
+    bound::{MARGIN, Norm},
+    error::CertifyError,
+    network::Network,
+    slopes::sector,
+};
 
-/// A bound on the network's constant everywhere.
+/// An upper bound on the network's Lipschitz constant everywhere.
 ///
 /// # Errors
-/// [`CertifyError::NotConverged`] where a decomposition fails.
+/// [`CertifyError::NotConverged`] if a decomposition fails.
 pub fn product(network: &Network, norm: Norm) -> Result<f64, CertifyError> {
     let (alpha, beta) = sector(network.activation());
     let steepest = beta.abs().max(alpha.abs());

@@ -1,27 +1,29 @@
-//! What a network and its slopes come to for LipSDP: layers of norm 1, without what does nothing.
+//! LipSDP's problem of a network and its slopes: layers of norm 1, without neurons and directions
+//! that have no effect.
 
 use faer::Mat;
 use liprl_numerics::linalg::spectral_norm;
 
 use super::{
-    CertifyError,
     algebra::triangular,
     elimination::{Layer, Problem},
+    error::CertifyError,
 };
 
-/// Sectors are widened to at least this half width, relative to their middle: for a slope that is certain the best multiplier is infinite, and
-/// nearly so for one that nearly is.
+/// Least half width of a sector, relative to its middle. For a slope that is certain the best
+/// multiplier is infinite, and for one that is nearly certain nearly so.
 pub(super) const WIDTH: f64 = 1e-4;
 
-/// The problem that is left.
+/// The reduced problem.
 pub(super) enum Reduced {
-    /// No hidden layer does anything: the constant itself.
+    /// The hidden layers have no effect: the constant itself.
     Constant(f64),
-    /// Layers of norm 1, and the product of the norms they had.
+    /// Layers of norm 1, and the product of their original norms.
     Problem(Problem, f64),
 }
 
-/// Without neurons that are always off and directions of the input that the first layer does not tell apart; every weight divided by its norm.
+/// Drops neurons that are always off and directions of the input that the first layer ignores;
+/// divides every weight by its norm.
 pub(super) fn normalised(
     hidden: &[Mat<f64>],
     sectors: Vec<Vec<(f64, f64)>>,
@@ -59,8 +61,9 @@ pub(super) fn normalised(
     Ok(Reduced::Problem(Problem { layers, last_gram: last.transpose() * &last }, scale * norm))
 }
 
-/// A sector with room: a weaker statement than the one given, but within the activation's own sector `widest` where that has room itself, so that
-/// a box never has more slopes than there are everywhere.
+/// A wider sector, which claims less than the one given. It stays within the activation's own
+/// sector `widest` if that is wide enough, so that a box never has more slopes than the whole
+/// space.
 fn widened((alpha, beta): (f64, f64), widest: (f64, f64)) -> (f64, f64) {
     let middle = 0.5 * (alpha + beta);
     let radius = WIDTH * middle.abs();

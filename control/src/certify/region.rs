@@ -1,6 +1,6 @@
-//! A box of inputs.
+//! A box of network inputs.
 
-use super::CertifyError;
+use super::error::CertifyError;
 
 /// All inputs between `low` and `high`, coordinate by coordinate, in the network's raw inputs.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,10 +10,11 @@ pub struct Region {
 }
 
 impl Region {
-    /// Between these corners.
+    /// The box between these corners.
     ///
     /// # Errors
-    /// [`CertifyError::BadRegion`] for corners of different lengths, not finite, or the wrong way round.
+    /// [`CertifyError::BadRegion`] for corners of different lengths, not finite, or in the wrong
+    /// order.
     pub fn new(low: Vec<f64>, high: Vec<f64>) -> Result<Self, CertifyError> {
         let bad = |problem: String| Err(CertifyError::BadRegion { problem });
         if low.len() != high.len() || low.is_empty() {
@@ -27,7 +28,7 @@ impl Region {
         Ok(Self { low, high })
     }
 
-    /// Around `centre`, as far as `radius` in each coordinate.
+    /// The box around `centre` that reaches `radius` in each coordinate.
     ///
     /// # Errors
     /// As `new`.
@@ -39,7 +40,7 @@ impl Region {
     /// The smallest box with all these points, `[R, n]` row-major, in it.
     ///
     /// # Errors
-    /// As `new`; also for no point at all.
+    /// As `new`; also if there are no points.
     pub fn hull(points: &[f64], n: usize) -> Result<Self, CertifyError> {
         if n == 0 || points.len() < n {
             return Err(CertifyError::BadRegion { problem: "has no points to enclose".into() });
@@ -54,7 +55,7 @@ impl Region {
         Self::new(extreme(f64::min), extreme(f64::max))
     }
 
-    /// Numbers in an input.
+    /// Number of coordinates.
     pub fn dim(&self) -> usize {
         self.low.len()
     }
@@ -74,13 +75,13 @@ impl Region {
         self.low.iter().zip(&self.high).map(|(low, high)| 0.5 * (low + high)).collect()
     }
 
-    /// Whether `point` is in it.
+    /// True if `point` is in the box.
     pub fn contains(&self, point: &[f64]) -> bool {
         point.len() == self.dim()
             && point.iter().zip(&self.low).zip(&self.high).all(|((x, low), high)| low <= x && x <= high)
     }
 
-    /// Brings `point` into it.
+    /// Moves `point` to the nearest point of the box.
     pub fn clamp(&self, point: &mut [f64]) {
         for ((x, &low), &high) in point.iter_mut().zip(&self.low).zip(&self.high) {
             *x = x.clamp(low, high);
@@ -96,7 +97,7 @@ impl Region {
         halves
     }
 
-    /// What is left of it once every coordinate is clamped to its range.
+    /// The box with every coordinate clamped to its range.
     pub(super) fn clamped(&self, ranges: &[(f64, f64)]) -> Self {
         let ends = |ends: &[f64]| ends.iter().zip(ranges).map(|(x, range)| x.clamp(range.0, range.1)).collect();
         Self { low: ends(&self.low), high: ends(&self.high) }

@@ -1,11 +1,12 @@
-//! The activations: values, slopes, what slopes there are between two points, and lines that enclose the activation there.
+//! Activations on an interval: ranges of values and slopes, and lines that enclose the activation
+//! (as in CROWN, Zhang et al. 2018).
 
 use liprl_numerics::{Activation, SWISH_CONSTANT};
 
-/// Where swish is steepest, x tanh(x/2) = 2; at its negative it falls the most.
+/// The x of swish's largest slope, x tanh(x/2) = 2; −x has the least.
 const SWISH_STEEPEST: f64 = 2.399_357_280_515_468;
 
-/// What rounding can do to a slope or value near 1.
+/// Bound on the rounding error of a slope or value near 1.
 const ROUNDING: f64 = 1e-14;
 
 /// a x + b.
@@ -15,48 +16,23 @@ pub(super) struct Line {
     pub(super) offset: f64,
 }
 
-/// A line below and a line above something.
+/// A line below and a line above a function.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Lines {
+pub(super) struct LinePair {
     pub(super) lower: Line,
     pub(super) upper: Line,
 }
 
-/// φ(z).
+/// φ(z). Swish is a product here and a quotient in [`Activation::value`], which differ by rounding:
+/// so certificates stay equal to the bit.
 pub(super) fn value(activation: Activation, z: f64) -> f64 {
     match activation {
-        Activation::Relu => z.max(0.0),
-        Activation::LeakyRelu(slope) => z.max(slope * z),
-        Activation::Tanh => z.tanh(),
-        Activation::Swish => z * sigmoid(z),
+        Activation::Swish => z * (1.0 / (1.0 + (-z).exp())),
+        other => other.value(z),
     }
 }
 
-/// φ'(z); at a kink, that of the negative side.
-pub(super) fn slope(activation: Activation, z: f64) -> f64 {
-    match activation {
-        Activation::Relu => f64::from(u8::from(z > 0.0)),
-        // max(z, a z) is convex: the steeper branch is the positive one, whatever a is.
-        Activation::LeakyRelu(a) => {
-            if z > 0.0 {
-                a.max(1.0)
-            } else {
-                a.min(1.0)
-            }
-        }
-        Activation::Tanh => 1.0 - z.tanh().powi(2),
-        Activation::Swish => {
-            let s = sigmoid(z);
-            s + z * s * (1.0 - s)
-        }
-    }
-}
-
-fn sigmoid(z: f64) -> f64 {
-    1.0 / (1.0 + (-z).exp())
-}
-
-/// All slopes there are: [α, β].
+/// Range of the slope everywhere: [α, β].
 pub(super) fn sector(activation: Activation) -> (f64, f64) {
     match activation {
         Activation::Relu | Activation::Tanh => (0.0, 1.0),
@@ -65,9 +41,9 @@ pub(super) fn sector(activation: Activation) -> (f64, f64) {
     }
 }
 
-/// The slopes between `low` and `high`, the Clarke derivative where the activation has a kink at 0.
+/// Range of the slope between `low` and `high`; at a kink, of the Clarke derivative.
 pub(super) fn slopes_between(activation: Activation, low: f64, high: f64) -> (f64, f64) {
-    let ends = (slope(activation, low), slope(activation, high));
+    let ends = (activation.derivative(low), activation.derivative(high));
     let (mut least, mut most) = (ends.0.min(ends.1), ends.0.max(ends.1));
     match activation {
         Activation::Relu | Activation::LeakyRelu(_) if low <= 0.0 && high >= 0.0 => return sector(activation),
@@ -87,11 +63,11 @@ pub(super) fn slopes_between(activation: Activation, low: f64, high: f64) -> (f6
     ((least - ROUNDING).max(all.0), (most + ROUNDING).min(all.1))
 }
 
-/// The activation's values between `low` and `high`, or a little more.
+/// Range of the activation between `low` and `high`, with a margin for rounding.
 pub(super) fn values_between(activation: Activation, low: f64, high: f64) -> (f64, f64) {
     let (a, b) = (value(activation, low), value(activation, high));
     let turns = slopes_between(activation, low, high).0 < 0.0;
-    // Where it may turn, its least value is nowhere below that of the lower lines at both ends.
+    // If it may turn, its values are at least those of the lower line at its two ends.
     let least = if turns {
         let Line { slope, offset } = lines(activation, low, high).lower;
         (slope * low + offset).min(slope * high + offset)
@@ -107,9 +83,10 @@ pub(super) fn values_between(activation: Activation, low: f64, high: f64) -> (f6
 
 /// Lines around the activation on [`low`, `high`].
 ///
-/// Piecewise linear: the chord on one side; on the other a line through the kink. Smooth: with m the least slope there, φ(z) − m z rises,
-/// so it lies between its values at the ends; likewise with the largest slope, falling. Of the two bands, the narrower one.
-pub(super) fn lines(activation: Activation, low: f64, high: f64) -> Lines {
+/// Piecewise linear: the chord above, and a line through the kink below. Smooth: with m the least
+/// slope there, φ(z) − m z rises, so it lies between its values at the ends; with the largest slope
+/// it falls. The narrower of the two bands is taken.
+pub(super) fn lines(activation: Activation, low: f64, high: f64) -> LinePair {
     let (least, most) = slopes_between(activation, low, high);
     let at = |z: f64, slope: f64| value(activation, z) - slope * z;
     match activation {
@@ -118,28 +95,30 @@ pub(super) fn lines(activation: Activation, low: f64, high: f64) -> Lines {
             let slope = (above - below) / (high - low);
             let spare = ROUNDING * (below.abs() + (slope * low).abs());
             let chord = Line { slope, offset: below - slope * low + spare };
-            // The line that leaves the smaller area.
+            // The line that encloses the smaller area.
             let kink = Line { slope: if high > -low { most } else { least }, offset: 0.0 };
-            Lines { lower: kink, upper: chord }
+            LinePair { lower: kink, upper: chord }
         }
         Activation::Relu | Activation::LeakyRelu(_) => {
-            let line =
-                Line { slope: if low >= 0.0 { slope(activation, 1.0) } else { slope(activation, -1.0) }, offset: 0.0 };
-            Lines { lower: line, upper: line }
+            let line = Line {
+                slope: if low >= 0.0 { activation.derivative(1.0) } else { activation.derivative(-1.0) },
+                offset: 0.0,
+            };
+            LinePair { lower: line, upper: line }
         }
         Activation::Tanh | Activation::Swish => {
             let rising = (at(low, least), at(high, least), least);
             let falling = (at(high, most), at(low, most), most);
             let (below, above, slope) = if rising.1 - rising.0 <= falling.1 - falling.0 { rising } else { falling };
             let spare = ROUNDING * (1.0 + low.abs().max(high.abs()));
-            Lines { lower: Line { slope, offset: below - spare }, upper: Line { slope, offset: above + spare } }
+            LinePair { lower: Line { slope, offset: below - spare }, upper: Line { slope, offset: above + spare } }
         }
     }
 }
 
-/// Lines around d·a for a in [`low`, `high`] and any d in [`least`, `most`] ≥ or ≤ 0: above, the chord of the convex max(least·a, most·a);
-/// below, that of the concave min.
-pub(super) fn product_lines((least, most): (f64, f64), low: f64, high: f64) -> Lines {
+/// Lines around d·a for a in [`low`, `high`] and d in [`least`, `most`], of any sign. Above, the
+/// chord of the convex max(least·a, most·a); below, the chord of the concave min.
+pub(super) fn product_lines((least, most): (f64, f64), low: f64, high: f64) -> LinePair {
     let top = |a: f64| (least * a).max(most * a);
     let bottom = |a: f64| (least * a).min(most * a);
     let chord = |f: &dyn Fn(f64) -> f64, sign: f64, steep: (f64, f64)| {
@@ -153,7 +132,7 @@ pub(super) fn product_lines((least, most): (f64, f64), low: f64, high: f64) -> L
         let offset = f(low) - slope * low;
         Line { slope, offset: offset + sign * ROUNDING * (offset.abs() + (slope * low).abs()) }
     };
-    Lines { lower: chord(&bottom, -1.0, (least, most)), upper: chord(&top, 1.0, (most, least)) }
+    LinePair { lower: chord(&bottom, -1.0, (least, most)), upper: chord(&top, 1.0, (most, least)) }
 }
 
 #[cfg(test)]
@@ -168,7 +147,7 @@ mod tests {
             for z in [-3.1, -0.7, 0.4, 2.2] {
                 let h = 1e-6;
                 let difference = (value(activation, z + h) - value(activation, z - h)) / (2.0 * h);
-                assert!((difference - slope(activation, z)).abs() < 1e-8, "{activation:?} {z}");
+                assert!((difference - activation.derivative(z)).abs() < 1e-8, "{activation:?} {z}");
             }
         }
     }
@@ -176,8 +155,8 @@ mod tests {
     #[test]
     fn swish_is_steepest_where_the_constant_says() {
         assert!((SWISH_STEEPEST * (SWISH_STEEPEST / 2.0).tanh() - 2.0).abs() < 1e-13);
-        assert!((slope(Activation::Swish, SWISH_STEEPEST) - sector(Activation::Swish).1).abs() < 1e-14);
-        assert!((slope(Activation::Swish, -SWISH_STEEPEST) - sector(Activation::Swish).0).abs() < 2.0 * ROUNDING);
+        assert!((Activation::Swish.derivative(SWISH_STEEPEST) - sector(Activation::Swish).1).abs() < 1e-14);
+        assert!((Activation::Swish.derivative(-SWISH_STEEPEST) - sector(Activation::Swish).0).abs() < 2.0 * ROUNDING);
     }
 
     proptest! {
@@ -191,7 +170,7 @@ mod tests {
             let lines = lines(activation, low, high);
             for share in share.into_iter().chain([0.0, 1.0]) {
                 let z = (low + share * (high - low)).clamp(low, high);
-                let (phi, slope) = (value(activation, z), slope(activation, z));
+                let (phi, slope) = (value(activation, z), activation.derivative(z));
                 prop_assert!(least <= slope && slope <= most, "{activation:?} {z}: {slope} {least} {most}");
                 let (below, above) = (lines.lower, lines.upper);
                 let spare = 1e-12;
@@ -208,7 +187,7 @@ mod tests {
             share in prop::collection::vec((0.0..=1.0f64, 0.0..=1.0f64), 20)
         ) {
             let ((low, high), (least, most)) = ((p.min(q), p.max(q)), (d.min(e), d.max(e)));
-            let Lines { lower, upper } = product_lines((least, most), low, high);
+            let LinePair { lower, upper } = product_lines((least, most), low, high);
             let mut gap = f64::INFINITY;
             for (x, y) in share.into_iter().chain([(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)]) {
                 let (a, d) = (low + x * (high - low), least + y * (most - least));

@@ -1,4 +1,5 @@
-//! Policies given by a table of state–action pairs: the closest Lipschitz values (the oracle) and their extension to all states.
+//! Policies given by a table of state–action pairs: the closest Lipschitz values (the oracle) and
+//! their extension to all states.
 
 mod oracle;
 mod points;

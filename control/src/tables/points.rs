@@ -1,15 +1,16 @@
-//! State–input pairs in f64, as the oracle, the graph and the extension take them, and what they force on any α-Lipschitz policy ([`Pair`]).
+//! State–action pairs in f64 for the oracle, the graph and the extension, and the error that they
+//! force on any α-Lipschitz policy ([`Pair`]).
 
 use std::collections::HashMap;
 
 use liprl_numerics::neighbours::distance;
 
 use crate::{
-    ControlError,
     bounds::{Pair, forced_error},
+    error::ControlError,
 };
 
-/// N pairs (x, u). Arrays are flat and row-major; x in the environment's units, u too.
+/// N pairs (x, u). Arrays are flat and row-major, in the environment's units.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Points {
     /// Observations, `[N, O]`.
@@ -28,7 +29,7 @@ impl Points {
         self.x.len() / self.obs_dim.max(1)
     }
 
-    /// Whether there is none.
+    /// True if there are no pairs.
     pub fn is_empty(&self) -> bool {
         self.x.is_empty()
     }
@@ -43,14 +44,15 @@ impl Points {
         &self.u[i * self.act_dim..][..self.act_dim]
     }
 
-    /// For each row the first row with the same observation, itself where there is none before.
+    /// For each row the first row with an equal observation; the row itself if none precedes it.
     pub fn first_alike(&self) -> Vec<usize> {
         let mut seen: HashMap<Vec<u64>, usize> = HashMap::with_capacity(self.len());
         let key = |i: usize| self.x(i).iter().map(|&x| if x == 0.0 { 0 } else { x.to_bits() }).collect();
         (0..self.len()).map(|i| *seen.entry(key(i)).or_insert(i)).collect()
     }
 
-    /// Of the rows with equal observations, the two whose actions are furthest from their first's.
+    /// Among rows with equal observations, the row whose action is furthest from the first one's,
+    /// with that first row.
     pub fn worst_duplicate(&self) -> Option<Pair> {
         let alike = self.first_alike();
         let pairs = alike.iter().enumerate().filter(|(i, first)| i != *first).map(|(i, &first)| Pair {
@@ -61,7 +63,7 @@ impl Points {
         pairs.max_by(|a, b| a.actions_apart.total_cmp(&b.actions_apart))
     }
 
-    /// The pair that forces the largest error on an α-Lipschitz policy; `None` where none forces any.
+    /// The pair that forces the largest error on an α-Lipschitz policy; `None` if none forces any.
     ///
     /// # Errors
     /// As [`forced_error`].
@@ -69,7 +71,8 @@ impl Points {
         forced_error(&self.x, &self.u, self.obs_dim, self.act_dim, alpha)
     }
 
-    /// One row for each observation: the mean of its actions, and how many rows it stands for.
+    /// One row for each observation with the mean of its actions, and the number of rows that it
+    /// stands for.
     pub fn merged(&self) -> (Self, Vec<f64>) {
         let alike = self.first_alike();
         let (mut index, mut counts) = (vec![0; self.len()], Vec::new());
@@ -96,8 +99,8 @@ impl Points {
     }
 }
 
-/// The largest ‖vᵢ − vⱼ‖/‖xᵢ − xⱼ‖ over all pairs: the least constant with which these values can be extended to all of space.
-/// Infinite where two rows have the same x and different values.
+/// The largest ‖vᵢ − vⱼ‖/‖xᵢ − xⱼ‖ over all pairs: the least constant with which these values
+/// extend to the whole space. Infinite if two rows have one x and different values.
 pub fn slope(x: &[f64], obs_dim: usize, values: &[f64], act_dim: usize) -> f64 {
     let rows = x.len() / obs_dim.max(1);
     let mut largest = 0.0f64;

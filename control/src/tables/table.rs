@@ -1,32 +1,36 @@
-//! A non-parametric policy: an α-Lipschitz extension of a table of values to the whole space, exact in f64.
+//! A non-parametric policy: an α-Lipschitz extension of a table of values to the whole space, exact
+//! in f64.
 //!
-//! Scalars: the mean of McShane's (1934) two extremes, maxᵢ(vᵢ − α‖x − xᵢ‖) and minᵢ(vᵢ + α‖x − xᵢ‖).
+//! Scalars: the mean of McShane's (1934) two extremes, maxᵢ(vᵢ − α‖x − xᵢ‖) and minᵢ(vᵢ + α‖x −
+//! xᵢ‖).
 //!
-//! Vectors: any point of the balls B(vᵢ, α‖x − xᵢ‖) is right for one query, but points chosen query by query need not be Lipschitz
-//! among one another. So the explicit extension of Azagra, Le Gruyer & Mudarra (2021, "Kirszbraun's theorem via an explicit formula") is
-//! used, F(x) = ∇_y conv(g)(x, 0). For a finite table the convex hull is that of N quadratics with one Hessian, and
-//! F(x) = Σ λᵢ vᵢ with λ the solution of a quadratic program on the simplex (derivation: docs/derivations/lipschitz_layers.md):
+//! Vectors: any common point of the balls B(vᵢ, α‖x − xᵢ‖) is right for one query, but points
+//! chosen query by query need not be Lipschitz among one another. So the explicit extension of
+//! Azagra, Le Gruyer & Mudarra (2021, "Kirszbraun's theorem via an explicit formula") is used, F(x)
+//! = ∇_y conv(g)(x, 0). For a finite table the convex hull is that of N quadratics with one
+//! Hessian. Then F(x) = Σ λᵢ vᵢ, and λ solves a quadratic program on the simplex (derivation:
+//! docs/derivations/lipschitz_layers.md):
 //!
 //!   min over λ of 2 Σ λᵢ‖x − xᵢ‖² − Var_λ(x) − Var_λ(v)/α²,  Var_λ(z) = Σ λᵢ‖zᵢ‖² − ‖Σ λᵢ zᵢ‖².
 //!
-//! It is convex of rank O + A, so at most O + A + 1 of the λ are not 0, and an active-set method finds them in about as many passes over
-//! the table.
+//! It is convex of rank O + A, so at most O + A + 1 of the λ are not 0. An active-set method finds
+//! them in about as many passes over the table.
 
 use liprl_numerics::{NumericsError, neighbours::distance};
 
-use super::Points;
-use crate::ControlError;
+use super::points::Points;
+use crate::error::ControlError;
 
 /// An α-Lipschitz function through given values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
-    /// Where, and with which values: no observation twice.
+    /// Observations and values; no observation occurs twice.
     points: Points,
     alpha: f64,
     scratch: Scratch,
 }
 
-/// What one query needs.
+/// Buffers of one query.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Scratch {
     /// (xᵢ − x, (vᵢ − v₀)/α), `[N, O + A]`.
@@ -39,11 +43,12 @@ impl Table {
     /// The extension of `points` (their u are the values) with constant `alpha`.
     ///
     /// # Errors
-    /// [`NumericsError::BadConfig`] where there is no point, two have one observation, or some pair is steeper than α by more than rounding.
+    /// [`NumericsError::BadConfig`] if there are no points, two have one observation, or some
+    /// pair's slope exceeds α by more than rounding.
     pub fn new(points: Points, alpha: f64) -> Result<Self, ControlError> {
         let bad = |problem: String| ControlError::from(NumericsError::BadConfig { setting: "alpha".into(), problem });
         if points.is_empty() {
-            return Err(bad("there is no point to extend from".into()));
+            return Err(bad("there are no points to extend from".into()));
         }
         if let Some(worst) = points.worst_pair(alpha)?
             && worst.forced_error(alpha) > 1e-9 * (1.0 + worst.actions_apart)
@@ -68,7 +73,8 @@ impl Table {
         &self.points
     }
 
-    /// The value at `x [O]`, into `out [A]`. O(N (O + A)) a pass: one pass for scalars, some ten for vectors.
+    /// Writes the value at `x [O]` into `out [A]`. O(N (O + A)) a pass: one pass for scalars, some
+    /// ten for vectors.
     pub fn value(&mut self, x: &[f64], out: &mut [f64]) {
         if self.points.act_dim == 1 {
             let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
@@ -88,7 +94,7 @@ impl Table {
         }
     }
 
-    /// The program's data, moved so that x and the nearest point's value are 0.
+    /// Prepares the program's data, moved so that x and the nearest point's value are 0.
     fn lift(&mut self, x: &[f64]) {
         let Self { points, alpha, scratch } = self;
         let Some(nearest) =
@@ -109,7 +115,8 @@ impl Table {
         }
     }
 
-    /// The support and weights that minimise ‖Σ λᵢ pᵢ‖² + Σ λᵢ cᵢ on the simplex, p the lifted points and c the linear term.
+    /// The support and weights that minimise ‖Σ λᵢ pᵢ‖² + Σ λᵢ cᵢ on the simplex, p the lifted
+    /// points and c the linear term.
     fn minimise(&self) -> (Vec<usize>, Vec<f64>) {
         let (width, linear) = (self.points.obs_dim + self.points.act_dim, &self.scratch.linear);
         let lifted = |i: usize| &self.scratch.lifted[i * width..][..width];
@@ -158,7 +165,7 @@ impl Table {
         (support, weights)
     }
 
-    /// The minimum over the weights with sum 1 on `support`, of whatever sign.
+    /// The minimum over weights of any sign on `support` with sum 1.
     fn on_the_affine_hull(&self, support: &[usize]) -> Vec<f64> {
         let width = self.points.obs_dim + self.points.act_dim;
         let lifted = |i: usize| &self.scratch.lifted[support[i] * width..][..width];
@@ -172,7 +179,8 @@ impl Table {
             right[i] = -dot(&edges[i], base) - 0.5 * change;
             (0..count).for_each(|j| matrix[i * count + j] = dot(&edges[i], &edges[j]));
         }
-        // Points that are affinely dependent leave a direction without curvature: then the step goes on until a weight is 0.
+        // Affinely dependent points leave a direction without curvature, along which the step goes
+        // on until a weight is 0.
         let largest = (0..count).fold(0.0f64, |largest, i| largest.max(matrix[i * count + i]));
         (0..count).for_each(|i| matrix[i * count + i] += 1e-14 * largest + 1e-300);
         solve(&mut matrix, &mut right, count);
@@ -185,7 +193,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Solves a positive definite system by Cholesky's factors, in place; the solution is left in `right`.
+/// Solves a positive definite system in place by Cholesky's factors; the solution is left in
+/// `right`.
 fn solve(matrix: &mut [f64], right: &mut [f64], n: usize) {
     for i in 0..n {
         for j in 0..=i {
@@ -205,127 +214,4 @@ fn solve(matrix: &mut [f64], right: &mut [f64], n: usize) {
 }
 
 #[cfg(test)]
-mod tests {
-    use liprl_numerics::Streams;
-    use proptest::prelude::*;
-    use rand::RngExt;
-
-    use super::*;
-    use crate::tables::{Constrained, closest};
-
-    /// A table whose values are α-Lipschitz, from random actions.
-    fn table(seed: u64, rows: usize, obs_dim: usize, act_dim: usize, alpha: f64) -> Table {
-        let mut rng = Streams::new(seed).rng("table");
-        let mut draw = |count: usize| (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
-        let points = Points { x: draw(rows * obs_dim), u: draw(rows * act_dim), obs_dim, act_dim };
-        let values = closest(&points, alpha, Constrained::All).unwrap().values;
-        Table::new(Points { u: values, ..points }, alpha).unwrap()
-    }
-
-    fn at(table: &mut Table, x: &[f64]) -> Vec<f64> {
-        let mut out = vec![0.0; table.points.act_dim];
-        table.value(x, &mut out);
-        out
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(60))]
-
-        #[test]
-        fn the_extension_passes_through_the_table_and_is_lipschitz_everywhere(
-            seed in 0u64..1000, rows in 1usize..14, dims in (1usize..4, 1usize..4), alpha in 0.2f64..4.0, spread in 0.01f64..3.0
-        ) {
-            let (obs_dim, act_dim) = dims;
-            let mut table = table(seed, rows, obs_dim, act_dim, alpha);
-            for i in 0..rows {
-                let (x, v) = (table.points.x(i).to_vec(), table.points.u(i).to_vec());
-                prop_assert!(distance(&at(&mut table, &x), &v) < 1e-8);
-            }
-            let mut rng = Streams::new(seed).rng("queries");
-            for _ in 0..20 {
-                let x: Vec<f64> = (0..obs_dim).map(|_| rng.random_range(-2.0..2.0)).collect();
-                let y: Vec<f64> = x.iter().map(|x| x + spread * rng.random_range(-1.0..1.0)).collect();
-                let (fx, fy) = (at(&mut table, &x), at(&mut table, &y));
-                prop_assert!(distance(&fx, &fy) <= alpha * distance(&x, &y) * (1.0 + 1e-7) + 1e-9,
-                    "{} > {}", distance(&fx, &fy), alpha * distance(&x, &y));
-            }
-        }
-    }
-
-    #[test]
-    fn values_that_the_solver_finds_only_almost_extend_too() {
-        let table = table(169, 9, 1, 2, 1.677_113_643_346_333_6);
-        assert!(
-            table.points.worst_pair(table.alpha).unwrap().is_none_or(|pair| pair.forced_error(table.alpha) < 1e-12)
-        );
-    }
-
-    /// The same program by projected gradients on the simplex, which knows nothing of supports.
-    #[test]
-    fn the_weights_solve_the_program() {
-        let mut table = table(7, 12, 2, 2, 0.8);
-        for x in [[0.1, -0.3], [1.5, 0.2], [-0.9, -0.9]] {
-            table.lift(&x);
-            let width = 4;
-            let value = |weights: &[f64]| {
-                let mut centre = [0.0; 4];
-                for (i, w) in weights.iter().enumerate() {
-                    centre.iter_mut().zip(&table.scratch.lifted[i * width..]).for_each(|(c, p)| *c += w * p);
-                }
-                dot(&centre, &centre) + dot(weights, &table.scratch.linear)
-            };
-            let (support, weights) = table.minimise();
-            let mut full = vec![0.0; 12];
-            support.iter().zip(&weights).for_each(|(&i, w)| full[i] = *w);
-            // Frank–Wolfe with away steps left out: exchange steps between all pairs, to a local and so global minimum.
-            let mut other = vec![1.0 / 12.0; 12];
-            let mut by = 0.25;
-            while by > 1e-9 {
-                let mut better = false;
-                for i in 0..12 {
-                    for j in 0..12 {
-                        let step = f64::min(by, other[i]);
-                        let mut trial = other.clone();
-                        trial[i] -= step;
-                        trial[j] += step;
-                        if i != j && step > 0.0 && value(&trial) < value(&other) - 1e-16 {
-                            other = trial;
-                            better = true;
-                        }
-                    }
-                }
-                if !better {
-                    by *= 0.5;
-                }
-            }
-            assert!((value(&full) - value(&other)).abs() < 1e-7, "{} {}", value(&full), value(&other));
-            assert!(value(&full) <= value(&other) + 1e-10);
-        }
-    }
-
-    #[test]
-    fn between_two_points_by_hand() {
-        // Values (0, 0) and (1, 0) at −1 and 1 with α = ½, the least possible: the segment between them, constant beyond.
-        let points = Points { x: vec![-1.0, 1.0], u: vec![0.0, 0.0, 1.0, 0.0], obs_dim: 1, act_dim: 2 };
-        let mut table = Table::new(points, 0.5).unwrap();
-        for (x, expected) in [(-1.0, 0.0), (0.0, 0.5), (0.5, 0.75), (1.0, 1.0)] {
-            assert!(distance(&at(&mut table, &[x]), &[expected, 0.0]) < 1e-9, "{x}");
-        }
-        // Scalars: the mean of the two cones; far out it is the mean of the values at the ends of their reach.
-        let points = Points { x: vec![0.0, 1.0], u: vec![0.0, 1.0], obs_dim: 1, act_dim: 1 };
-        let mut table = Table::new(points, 2.0).unwrap();
-        // At ½: max(−1, 0) = 0 and min(1, 2) = 1.
-        assert_eq!(at(&mut table, &[0.5]), [0.5]);
-        // At 2: max(−4, −1) = −1 and min(4, 3) = 3.
-        assert_eq!(at(&mut table, &[2.0]), [1.0]);
-    }
-
-    #[test]
-    fn what_cannot_be_extended_is_refused() {
-        let points = Points { x: vec![0.0, 1.0], u: vec![0.0, 3.0], obs_dim: 1, act_dim: 1 };
-        let error = Table::new(points.clone(), 1.0).unwrap_err().to_string();
-        assert!(error.contains("further apart"), "{error}");
-        assert!(Table::new(Points { x: vec![0.0, 0.0], u: vec![1.0, 1.0], ..points }, 1.0).is_err());
-        assert!(Table::new(Points { obs_dim: 1, act_dim: 1, ..Points::default() }, 1.0).is_err());
-    }
-}
+mod tests;

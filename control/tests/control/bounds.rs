@@ -1,4 +1,4 @@
-//! The bounds against simulation: a thousand runs each, of which none may break one.
+//! The bounds against simulation: in a thousand episodes each, none may be exceeded.
 
 use faer::{Mat, Scale};
 use liprl_control::{
@@ -8,6 +8,7 @@ use liprl_control::{
         steepest_pair,
     },
     spectral_norm,
+    testing::{noise_cost, nominal_cost, stage_cost},
 };
 use liprl_numerics::Streams;
 use rand::RngExt;
@@ -19,16 +20,17 @@ use crate::tables::named;
 const RUNS: usize = 1000;
 const STEPS: usize = 150;
 
-/// How measurements are falsified.
+/// Perturbation of measurements.
 #[derive(Clone, Copy, Debug)]
 enum Attack {
     Random,
     Bias,
-    /// Along the steepest direction of the gain, its sign as the state's: the worst there is for one step.
+    /// Along the gain's direction, with the sign of the state: the worst for one step.
     Steepest,
 }
 
-/// u = −Kx + size sin(w·x + phase): off by at most `size`, of slope at most ‖K‖ + size ‖w‖.
+/// u = −Kx + size sin(w·x + phase): off by at most `size`, with a Lipschitz constant of at most ‖K‖
+/// + size ‖w‖.
 struct Learned<'a> {
     lqr: &'a Lqr,
     size: f64,
@@ -53,7 +55,7 @@ fn norm(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// B2, B3 and B4 for one system at one ε; prints how tight they are.
+/// Checks B2, B3 and B4 for one system at one ε; prints their tightness.
 fn check(name: &str, lqr: &Lqr, width: f64, size: f64, epsilon: f64) {
     let sure = Constant::certified;
     let slope = spectral_norm(lqr.optimal.gain.as_ref()).unwrap();
@@ -99,8 +101,8 @@ fn check(name: &str, lqr: &Lqr, width: f64, size: f64, epsilon: f64) {
             };
             let u = learned.act(&[x[0] + delta[0], x[1] + delta[1]]);
             let best = -gain[(0, 0)] * expert[0] - gain[(0, 1)] * expert[1];
-            cost += lqr.stage_cost(&x, &[u]);
-            expert_cost += lqr.stage_cost(&expert, &[best]);
+            cost += stage_cost(lqr, &x, &[u]);
+            expert_cost += stage_cost(lqr, &expert, &[best]);
             excess += lqr.excess(&x, &[u]);
             states = states.max(norm(&x)).max(norm(&expert));
             inputs = inputs.max(u.abs()).max(best.abs());
@@ -110,7 +112,7 @@ fn check(name: &str, lqr: &Lqr, width: f64, size: f64, epsilon: f64) {
             assert!(strayed <= allowed + 1e-12, "{name} {attack:?} ε = {epsilon} step {t}: {strayed} above {allowed}");
             farthest = farthest.max(strayed);
         }
-        // The identity: whatever the policy and the disturbance, to rounding.
+        // The identity holds for any policy and disturbance, up to rounding.
         let left = cost + lqr.optimal_cost(&x);
         let right = lqr.optimal_cost(&start) + excess;
         assert!((left - right).abs() <= 1e-10 * right.max(1.0), "{name}: {left} {right}");
@@ -118,7 +120,7 @@ fn check(name: &str, lqr: &Lqr, width: f64, size: f64, epsilon: f64) {
         let allowed = linear.regret(error, costs, 1.0, STEPS as u64).unwrap().value;
         let regret = cost - expert_cost;
         assert!(regret <= allowed, "{name} {attack:?} ε = {epsilon}: regret {regret} above {allowed}");
-        // By the identity: much sharper, as it charges each step for its own error.
+        // By the identity: much sharper, because each step counts its own error.
         let sharper = linear_regret(lqr, error, lqr.optimal_cost(&expert), STEPS as u64).unwrap().value;
         assert!(regret <= sharper, "{name} {attack:?} ε = {epsilon}: regret {regret} above {sharper}");
         identity_share = identity_share.max(regret / sharper);
@@ -133,8 +135,8 @@ fn check(name: &str, lqr: &Lqr, width: f64, size: f64, epsilon: f64) {
         dearest_share,
         identity_share
     );
-    assert!(identity_share > 0.5, "{name}: a bound so far from what happens has lost its meaning");
-    assert!(farthest > 0.05 * tube.value, "{name}: a bound so far from what happens has lost its meaning");
+    assert!(identity_share > 0.5, "{name}: the bound is too far from the observed values");
+    assert!(farthest > 0.05 * tube.value, "{name}: the bound is too far from the observed values");
 }
 
 #[test]
@@ -146,7 +148,7 @@ fn no_run_breaks_a_bound() {
     }
 }
 
-/// The numbers of the double integrator's bound, worked out elsewhere: G (0.05 + 2.0611 ε).
+/// Compares the double integrator's bound, G (0.05 + 2.0611 ε), with numbers computed elsewhere.
 #[test]
 fn the_double_integrators_tube() {
     let lqr = named("DoubleIntegrator-v0", json!({}));
@@ -158,7 +160,7 @@ fn the_double_integrators_tube() {
     }
 }
 
-/// A policy that interpolates expert samples with the expert's own constant is nowhere off by more than B1 says.
+/// A policy that interpolates expert samples is nowhere off by more than B1.
 #[test]
 fn an_interpolating_policy_keeps_within_b1() {
     let lqr = named("DoubleIntegrator-v0", json!({}));
@@ -174,7 +176,8 @@ fn an_interpolating_policy_keeps_within_b1() {
     let half = forced_error(&states, &actions, 2, 1, 0.5 * slope).unwrap().unwrap().forced_error(0.5 * slope);
     assert!(half > 0.25, "{half}");
 
-    // McShane's midpoint: the middle of what an α-Lipschitz function through the samples may be.
+    // McShane's midpoint: the middle of the values that an α-Lipschitz function through the samples
+    // may take.
     let alpha = 1.2 * slope;
     let policy = |x: &[f64]| {
         let (mut above, mut below) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -198,14 +201,14 @@ fn an_interpolating_policy_keeps_within_b1() {
     assert!(worst <= bound.value && worst > 0.1 * bound.value);
 }
 
-/// Scaled gains: the simulated stationary cost under measurement noise is the closed form's, and the best gain under noise is below the best
-/// without.
+/// Scaled gains: the simulated stationary cost under measurement noise equals the closed form, and
+/// the best gain under noise is below the best without noise.
 #[test]
 fn noise_costs_what_the_closed_form_says() {
     let lqr = named("Oscillator-v0", json!({}));
     let cost = |share: f64| {
         let gain: Mat<f64> = Scale(share) * &lqr.optimal.gain;
-        (lqr.nominal_cost(gain.as_ref()).unwrap(), lqr.noise_cost(gain.as_ref(), 0.1).unwrap(), gain)
+        (nominal_cost(&lqr, gain.as_ref()).unwrap(), noise_cost(&lqr, gain.as_ref(), 0.1).unwrap(), gain)
     };
     let (_, expected, gain) = cost(0.7);
     let mut rng = Streams::new(29).rng("noise");
@@ -216,7 +219,7 @@ fn noise_costs_what_the_closed_form_says() {
             x[i] + 0.1 * noise
         });
         let u = -gain[(0, 0)] * seen[0] - gain[(0, 1)] * seen[1];
-        sum += lqr.stage_cost(&x, &[u]);
+        sum += stage_cost(&lqr, &x, &[u]);
         x = advance(&lqr, &x, u);
     }
     let found = sum / f64::from(steps);

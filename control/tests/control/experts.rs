@@ -32,7 +32,7 @@ fn episodes(env: &mut dyn Env, expert: &mut dyn Expert, seeds: std::ops::Range<u
         .collect()
 }
 
-/// An expert whose observations and actions go through f32, as those of policies do.
+/// An expert whose observations and actions are rounded to f32, as those of policies are.
 struct Rounded(Mpc);
 
 impl Expert for Rounded {
@@ -66,10 +66,10 @@ fn the_planner_swings_the_pendulum_up() {
     let mut expert = Mpc::new(env.model().unwrap(), MpcConfig::default()).unwrap();
     let runs = episodes(env.as_mut(), &mut expert, 0..12);
     assert!(runs.iter().all(|(_, obs)| obs[0] > 0.999 && obs[2].abs() < 0.05), "not every run ends upright");
-    // The same calls give the same answers.
+    // Equal calls give equal answers.
     let mut again = Mpc::new(env.model().unwrap(), MpcConfig::default()).unwrap();
     assert_eq!(episodes(env.as_mut(), &mut again, 0..2), runs[..2]);
-    // Actions rounded to f32 throw no plan over.
+    // Actions rounded to f32 do not change the plans.
     let mut rounded = Rounded(Mpc::new(env.model().unwrap(), MpcConfig::default()).unwrap());
     let narrow = mean(&episodes(env.as_mut(), &mut rounded, 0..12));
     assert!((narrow - mean(&runs)).abs() < 0.5, "{narrow} {}", mean(&runs));
@@ -91,7 +91,7 @@ fn the_planner_swings_the_cart_pole_up() {
     assert!(runs.iter().all(|(_, obs)| obs[2] > 0.99 && obs[4].abs() < 0.3), "{runs:?}");
 }
 
-/// Where the system is linear and unconstrained, a plan's first input is the linear feedback's.
+/// For a linear system without limits, a plan's first input is the linear feedback's.
 #[test]
 fn plans_of_a_linear_system_are_the_linear_feedback() {
     for id in ["DoubleIntegrator-v0", "Oscillator-v0"] {
@@ -107,7 +107,7 @@ fn plans_of_a_linear_system_are_the_linear_feedback() {
             feedback.action(&x, &mut fed).unwrap();
             assert!((planned[0] - fed[0]).abs() < 1e-6, "{id}: {planned:?} {fed:?}");
         }
-        // An episode's return is minus the Riccati cost, but for what the end leaves out.
+        // An episode's return is minus the Riccati cost, up to the cost after its end.
         let lqr = Lqr::of(env.model().unwrap()).unwrap();
         let mut obs = [0.0; 2];
         env.reset(Some(5), &Options::new(), &mut obs).unwrap();
@@ -143,13 +143,13 @@ fn what_cannot_be_an_expert_is_refused() {
     assert!(error.contains("no stabilising solution"), "{error}");
 }
 
-/// Seconds this thread has had a core, whoever else wants one.
+/// CPU seconds of this thread.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     text.split_whitespace().next().unwrap().parse::<f64>().unwrap() * 1e-9
 }
 
-/// How good and how fast the planner is; run by hand:
+/// Measures the planner's returns and speed; run by hand:
 /// `cargo test --release -p liprl-control --test control -- --ignored --nocapture measure`
 #[test]
 #[ignore = "minutes; prints what docs/systems.md quotes"]

@@ -1,8 +1,9 @@
-//! The reference systems' gains, rates and costs, as NumPy and SciPy give them.
+//! The reference systems' gains, rates and costs, against NumPy and SciPy.
 
 use faer::{Mat, Scale};
 use liprl_control::{
     ControlError, Lqr, contraction, lyapunov, power_sum, riccati, scanned_contraction, spectral_norm, spectral_radius,
+    testing::{noise_cost, nominal_cost, tube},
 };
 use liprl_envs::{
     make,
@@ -20,21 +21,22 @@ fn matrix(rows: &[&[f64]]) -> Mat<f64> {
     Mat::from_fn(rows.len(), rows[0].len(), |i, j| rows[i][j])
 }
 
-/// Six printed decimals, or six digits, whichever is coarser.
+/// Asserts six printed decimals or six digits, whichever is coarser.
 fn assert_printed(found: f64, printed: f64, what: &str) {
     let tolerance = 0.51e-6 + 1e-6 * printed.abs();
     assert!((found - printed).abs() <= tolerance, "{what}: {found}, printed {printed}");
 }
 
-/// To so many digits after the decimal point as are printed.
+/// Asserts as many digits after the decimal point as are printed.
 fn assert_digits(found: f64, printed: &str, what: &str) {
     let decimals = printed.split_once('.').map_or(0, |(_, digits)| digits.len() as i32);
     let value: f64 = printed.parse().unwrap();
     assert!((found - value).abs() <= 0.51 * 10f64.powi(-decimals), "{what}: {found}, printed {printed}");
 }
 
-/// One line of the table of systems: K, ‖K‖₂, spectral radius, (ρ_P, κ_P), κ/(1 − ρ) by P and by scan, Σ‖A_clᵏ‖, G.
-struct Row {
+/// One line of the table of systems: K, ‖K‖₂, spectral radius, (ρ_P, κ_P), κ/(1 − ρ) by P and by
+/// scan, Σ‖A_clᵏ‖, G.
+struct SystemRow {
     name: &'static str,
     lqr: Lqr,
     gain: &'static [f64],
@@ -47,7 +49,7 @@ struct Row {
     reach: f64,
 }
 
-fn rows() -> Vec<Row> {
+fn rows() -> Vec<SystemRow> {
     let cart_pole = CartPole::default();
     let dare = Lqr::new(
         matrix(&[&[-0.9, -0.3], &[0.7, 0.1]]),
@@ -56,7 +58,7 @@ fn rows() -> Vec<Row> {
         matrix(&[&[0.1]]),
     );
     vec![
-        Row {
+        SystemRow {
             name: "double integrator, R = 1",
             lqr: named("DoubleIntegrator-v0", json!({})),
             gain: &[0.917075, 1.635596],
@@ -68,7 +70,7 @@ fn rows() -> Vec<Row> {
             powers: "24.549",
             reach: 1.54142,
         },
-        Row {
+        SystemRow {
             name: "double integrator, R = 0.1",
             lqr: named("DoubleIntegrator-v0", json!({"r": 0.1})),
             gain: &[2.585701, 3.443436],
@@ -80,7 +82,7 @@ fn rows() -> Vec<Row> {
             powers: "17.531",
             reach: 0.65512,
         },
-        Row {
+        SystemRow {
             name: "oscillator",
             lqr: named("Oscillator-v0", json!({})),
             gain: &[1.754918, 3.177733],
@@ -92,7 +94,7 @@ fn rows() -> Vec<Row> {
             powers: "16.651",
             reach: 0.64294,
         },
-        Row {
+        SystemRow {
             name: "pendulum upright, R = 1",
             lqr: named("UprightPendulum-v0", json!({})),
             gain: &[9.192596, 2.159524],
@@ -104,7 +106,7 @@ fn rows() -> Vec<Row> {
             powers: "23.616",
             reach: 0.75378,
         },
-        Row {
+        SystemRow {
             name: "pendulum upright, R = 0.001",
             lqr: Lqr::of(&Pendulum::default()).unwrap(),
             gain: &[19.693217, 5.262500],
@@ -116,7 +118,7 @@ fn rows() -> Vec<Row> {
             powers: "21.948",
             reach: 0.34075,
         },
-        Row {
+        SystemRow {
             name: "cart-pole upright",
             lqr: Lqr::of(&cart_pole).unwrap(),
             gain: &[-0.910126, -2.132488, -30.594563, -7.841506],
@@ -126,10 +128,10 @@ fn rows() -> Vec<Row> {
             overshoot: "34.175",
             sums: ["12383", "5546"],
             powers: "654.71",
-            // 600 terms give 1.78821, all of them this.
+            // 600 terms give 1.78821.
             reach: 1.78838,
         },
-        Row {
+        SystemRow {
             name: "MathWorks' page on dare",
             lqr: dare.unwrap(),
             gain: &[-0.221621, -0.129655],
@@ -185,14 +187,15 @@ fn gains_and_rates_of_the_reference_systems() {
 
 const SHARES: [f64; 11] = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0];
 
-/// K scaled by each share: nominal cost tr P, stationary cost per step under measurement noise of 0.1, tube.
+/// Scales K by each share and checks nominal cost tr P, stationary cost per step under measurement
+/// noise of 0.1, and tube.
 #[test]
 fn the_trade_off_of_scaled_gains() {
     let double_integrator = named("DoubleIntegrator-v0", json!({}));
     let oscillator = named("Oscillator-v0", json!({}));
-    let noise = |lqr: &Lqr, gain: &Mat<f64>| lqr.noise_cost(gain.as_ref(), 0.1).unwrap();
-    let nominal = |lqr: &Lqr, gain: &Mat<f64>| lqr.nominal_cost(gain.as_ref()).unwrap();
-    let tube = |lqr: &Lqr, gain: &Mat<f64>| lqr.tube(gain.as_ref()).unwrap();
+    let noise = |lqr: &Lqr, gain: &Mat<f64>| noise_cost(lqr, gain.as_ref(), 0.1).unwrap();
+    let nominal = |lqr: &Lqr, gain: &Mat<f64>| nominal_cost(lqr, gain.as_ref()).unwrap();
+    let tube = |lqr: &Lqr, gain: &Mat<f64>| tube(lqr, gain.as_ref()).unwrap();
     type Measure<'a> = &'a dyn Fn(&Lqr, &Mat<f64>) -> f64;
     let lines: [(&str, &Lqr, Measure<'_>, &str); 6] = [
         (
@@ -240,7 +243,7 @@ fn the_trade_off_of_scaled_gains() {
     check("cart-pole, noise", &cart_pole, &noise, &shares, "7.482 6.166 7.843 9.830 12.107 19.074");
     for share in [0.3, 0.5] {
         let gain = Scale(share) * &pendulum.optimal.gain;
-        assert!(matches!(pendulum.nominal_cost(gain.as_ref()), Err(ControlError::NotStable { .. })), "{share}");
+        assert!(matches!(nominal_cost(&pendulum, gain.as_ref()), Err(ControlError::NotStable { .. })), "{share}");
     }
 }
 
@@ -273,7 +276,7 @@ fn solutions_solve_their_equations() {
         gain[(i, j)] += by;
         let cost = lqr.cost_of(gain.as_ref()).unwrap();
         assert!((&cost - p).self_adjoint_eigenvalues(faer::Side::Lower).unwrap()[0] > -1e-9);
-        assert!(lqr.nominal_cost(gain.as_ref()).unwrap() > lqr.nominal_cost(best.gain.as_ref()).unwrap());
+        assert!(nominal_cost(&lqr, gain.as_ref()).unwrap() > nominal_cost(&lqr, best.gain.as_ref()).unwrap());
     }
     // Σ‖AᵏB‖, term by term.
     let (mut term, mut sum) = (lqr.b.clone(), 0.0);
@@ -293,7 +296,7 @@ fn problems_without_a_solution_say_why() {
         riccati(a.as_ref(), b.as_ref(), q.as_ref(), one.as_ref()).unwrap_err()
     };
     let identity: &[&[f64]] = &[&[1.0, 0.0], &[0.0, 1.0]];
-    // A mode that no input reaches and that grows, one that stays, and one that the cost does not see.
+    // An unreached mode that grows, an unreached mode that stays, and a mode without cost.
     let unreached: &[&[f64]] = &[&[1.2, 0.0], &[0.0, 0.5]];
     let kept: &[&[f64]] = &[&[1.0, 0.0], &[0.0, 0.5]];
     let unseen: &[&[f64]] = &[&[0.5, 0.0], &[0.0, 1.0]];

@@ -37,7 +37,7 @@ use crate::{
     batch::f32_slice_mut,
     shaping::{ForwardModel, Shaping, ShapingConfig, Steps},
 };
-use liprl_control::certify::{Certifiable, Head, Network};
+use liprl_control::certify::{Certifiable, Network, OutputMap};
 use liprl_numerics::{NormaliserOptions, RunningNormaliser, State, StreamRng};
 use rewarding::{no_gradient, tensor};
 
@@ -294,7 +294,7 @@ impl Rewards for LearnedReward {
         if let Source::Discriminator(discriminator) = &self.source {
             let (mlp, params) = discriminator.network()?;
             let (takes, inputs) = self.encoder.certifiable(self.normaliser.as_ref());
-            let network = Network::new("reward", mlp, &params, &inputs, Head::Linear(vec![1.0]));
+            let network = Network::new("reward", mlp, &params, &inputs, OutputMap::Linear(vec![1.0]));
             all.push(Certifiable { name: "reward".into(), takes, network });
         }
         if let Some(model) = &self.monitor {

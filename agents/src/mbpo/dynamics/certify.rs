@@ -3,7 +3,7 @@
 //! log-variance of each, before it is bounded. Bounding has derivatives in (0, 1), so an upper bound
 //! holds behind it too. Elites come first, the best of them first.
 
-use liprl_control::certify::{Certifiable, Head, Input, Network, Takes};
+use liprl_control::certify::{Certifiable, Input, Network, OutputMap, Takes};
 
 use super::{Dynamics, Scaler};
 
@@ -37,7 +37,7 @@ impl Dynamics {
                     scale[j] = 1.0 / f64::from(inverse[j]);
                 }
             }
-            let network = Network::of_outputs(&name, mlp, &params, &inputs, head * dims, Head::Linear(scale));
+            let network = Network::of_outputs(&name, mlp, &params, &inputs, head * dims, OutputMap::Linear(scale));
             Certifiable { name, takes: Takes::StateAction, network }
         })
         .collect()

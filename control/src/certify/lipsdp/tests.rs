@@ -1,0 +1,143 @@
+use liprl_numerics::{Activation, linalg::spectral_norm};
+
+use super::*;
+use crate::certify::network::testing::*;
+
+fn bound(network: &Network) -> f64 {
+    lipsdp(network, &SdpOptions::default()).unwrap().upper
+}
+
+#[test]
+fn small_networks_whose_constant_is_known() {
+    // |x| = relu(x) + relu(−x).
+    let abs = by_hand(&[(&[1.0, -1.0], &[0.0, 0.0]), (&[1.0, 1.0], &[0.0])], 1, Activation::Relu);
+    assert!((bound(&abs) - 1.0).abs() < 1e-6, "{}", bound(&abs));
+    assert!((product(&abs, Norm::L2).unwrap() - 2.0).abs() < 1e-6);
+    // relu(x₁ − x₂) + relu(x₁ + x₂): slopes (1, ±1) and (2, 0).
+    let two = by_hand(&[(&[1.0, -1.0, 1.0, 1.0], &[0.0, 0.0]), (&[1.0, 1.0], &[0.0])], 2, Activation::Relu);
+    assert!((bound(&two) - 2.0).abs() < 1e-6, "{}", bound(&two));
+}
+
+/// `last` times the neurons, whose slopes are in `sectors`, of `first` x.
+fn one_layer(first: &[[f64; 2]], sectors: &[(f64, f64)], last: &[&[f64]]) -> f64 {
+    let weight = Mat::from_fn(first.len(), 2, |i, j| first[i][j]);
+    let last = Mat::from_fn(last.len(), first.len(), |i, j| last[i][j]);
+    solve(&[weight], vec![sectors.to_vec()], (0.0, 1.0), last, &SdpOptions::default()).unwrap().upper
+}
+
+/// The larger and the smaller of two numbers, by ReLUs and by neurons that pass a number on (slope
+/// 1). With r = relu(x₁ − x₂) alone, (x₂ + r, x₁ − r), LipSDP finds the true 1; with relu(x₂ − x₁)
+/// for the smaller one, it takes the two for independent: √2.
+#[test]
+fn max_min_by_two_relus_and_by_one() {
+    let (relu, pass) = ((0.0, 1.0), (1.0, 1.0));
+    let two =
+        one_layer(&[[1.0, -1.0], [-1.0, 1.0], [0.0, 1.0]], &[relu, relu, pass], &[&[1.0, 0.0, 1.0], &[0.0, -1.0, 1.0]]);
+    assert!(two >= 2f64.sqrt() * (1.0 - 1e-9) && two < 2f64.sqrt() * (1.0 + 1e-3), "{two}");
+    let one =
+        one_layer(&[[1.0, -1.0], [1.0, 0.0], [0.0, 1.0]], &[relu, pass, pass], &[&[1.0, 0.0, 1.0], &[-1.0, 1.0, 0.0]]);
+    assert!((1.0..1.001).contains(&one), "{one}");
+}
+
+#[test]
+fn a_network_that_is_linear_in_effect_has_its_matrix_s_norm() {
+    let mut rng = rng("linear");
+    let linear = gaussian(&[4, 3], Activation::Relu, false, &mut rng);
+    let norm = spectral_norm(linear.weights()[0].as_ref()).unwrap();
+    assert!((bound(&linear) / norm - 1.0).abs() < 1e-8);
+    // LeakyReLU of slope 1 is the identity.
+    let identity = gaussian(&[3, 5, 4, 2], Activation::LeakyRelu(1.0), false, &mut rng);
+    let w = identity.weights();
+    let matrix = &w[2] * &(&w[1] * &w[0]);
+    let norm = spectral_norm(matrix.as_ref()).unwrap();
+    let found = bound(&identity);
+    assert!(found >= norm && found < norm * 1.01, "{found} {norm}");
+}
+
+#[test]
+fn the_start_gives_the_product_of_norms() {
+    let mut rng = rng("start");
+    for activation in ACTIVATIONS {
+        let network = gaussian(&[3, 8, 9, 7, 2], activation, false, &mut rng);
+        let sectors = network.hidden().iter().map(|&n| vec![sector(activation); n]).collect();
+        let Reduced::Problem(problem, scale) =
+            normalised(&network.weights()[..3], sectors, sector(activation), network.last_weight()).unwrap()
+        else {
+            panic!("a problem")
+        };
+        let value = problem.value(&feasible(&problem), 1.0).unwrap().unwrap();
+        let (start, product) = (scale * value.rho.sqrt(), product(&network, Norm::L2).unwrap());
+        assert!(start <= product * (1.0 + 1e-6), "{activation:?}: {start} {product}");
+        assert!(start > 0.1 * product, "{activation:?}: {start} {product}");
+    }
+}
+
+/// Of ρ smoothed, by every multiplier, for every activation and for sectors that differ from neuron
+/// to neuron.
+#[test]
+fn the_gradient_equals_finite_differences() {
+    let mut rng = rng("gradient");
+    for activation in ACTIVATIONS {
+        let network = gaussian(&[4, 6, 5, 3], activation, false, &mut rng);
+        let mut sectors: Vec<Vec<(f64, f64)>> = network.hidden().iter().map(|&n| vec![sector(activation); n]).collect();
+        sectors[0][1] = (0.2, 0.7);
+        sectors[1][2] = (1.0, 1.0);
+        let Reduced::Problem(problem, _) =
+            normalised(&network.weights()[..2], sectors, sector(activation), network.last_weight()).unwrap()
+        else {
+            panic!("a problem")
+        };
+        let x: Vec<f64> = feasible(&problem).iter().enumerate().map(|(i, x)| x + 0.05 * (i as f64).sin()).collect();
+        let nu = 30.0;
+        let value = problem.value(&x, nu).unwrap().unwrap();
+        assert!(value.smooth >= value.rho);
+        for i in 0..x.len() {
+            let moved = |by: f64| {
+                let mut moved = x.clone();
+                moved[i] += by;
+                problem.value(&moved, nu).unwrap().unwrap().smooth
+            };
+            let h = 1e-5;
+            let difference = (moved(h) - moved(-h)) / (2.0 * h);
+            let gradient = value.gradient[i];
+            assert!(
+                (difference - gradient).abs() < 1e-6 * gradient.abs().max(1e-2),
+                "{activation:?} {i}: {difference} {gradient}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_bound_too_small_is_not_proven() {
+    let mut rng = rng("proofs");
+    let network = gaussian(&[3, 8, 8, 2], Activation::Relu, false, &mut rng);
+    let sectors = network.hidden().iter().map(|&n| vec![(0.0, 1.0); n]).collect();
+    let Reduced::Problem(problem, _) =
+        normalised(&network.weights()[..2], sectors, (0.0, 1.0), network.last_weight()).unwrap()
+    else {
+        panic!("a problem")
+    };
+    let x = feasible(&problem);
+    let rho = problem.value(&x, 1.0).unwrap().unwrap().rho;
+    assert!(problem.proves(&x, rho * (1.0 + 1e-7)) && !problem.proves(&x, rho * (1.0 - 1e-7)));
+    assert!(!problem.proves(&x, f64::NAN));
+}
+
+#[test]
+fn without_time_the_start_is_what_is_proven() {
+    let mut rng = rng("time");
+    let network = gaussian(&[3, 16, 16, 2], Activation::Tanh, true, &mut rng);
+    let rushed = lipsdp(&network, &SdpOptions { time_limit: Some(Duration::ZERO), ..SdpOptions::default() }).unwrap();
+    assert!(!rushed.finished && rushed.upper <= product(&network, Norm::L2).unwrap());
+    assert!(rushed.upper > bound(&network));
+}
+
+#[test]
+fn a_dead_network_has_the_constant_zero() {
+    let dead = by_hand(&[(&[1.0, 2.0], &[0.0, 0.0]), (&[0.0, 0.0], &[1.0])], 1, Activation::Relu);
+    assert_eq!(bound(&dead), 0.0);
+    let off = by_hand(&[(&[1.0], &[-5.0]), (&[3.0], &[0.0])], 1, Activation::Relu);
+    let region = Region::new(vec![-1.0], vec![1.0]).unwrap();
+    assert_eq!(lipsdp_on(&off, &region, &SdpOptions::default()).unwrap().upper, 0.0);
+}
