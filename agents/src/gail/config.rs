@@ -6,7 +6,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{discriminator_config::DiscriminatorConfig, reference::Reference};
+use super::{discriminator_config::DiscriminatorConfig, reference::Reference, reward::RewardConfig};
 use crate::{
     AgentError, TaskContext,
     actor_critic::{SacConfig, Schedule, Td3Config},
@@ -119,41 +119,6 @@ impl GailConfig {
             normalise.scalar = true;
         }
         schedule
-    }
-}
-
-/// The reward of a transition, from the discriminator's logit x (large for demonstrated ones) where nothing else is said.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-pub enum RewardConfig {
-    /// −log(1 − σ(x) + 1e-8): from 0 to 18.42, never negative (GAIL's; the paper's).
-    Minimax,
-    /// log σ(x): never positive.
-    NonSaturating,
-    /// log σ(x) − log(1 − σ(x)) = x (Fu et al. 2018; DAC's).
-    Airl,
-    /// Random expert distillation (Wang et al. 2019): near 1 where a predictor trained on the demonstrations is right, towards 0
-    /// elsewhere. The discriminator is not trained.
-    Red(#[garde(dive)] super::red::RedConfig),
-    /// The environment's own, to test everything but imitation.
-    Environment,
-    /// The same for every transition: what survival alone is worth, a control.
-    Constant {
-        /// That reward.
-        value: f64,
-    },
-}
-
-impl RewardConfig {
-    /// Whether the discriminator gives it, and has to be trained.
-    pub fn from_logits(&self) -> bool {
-        matches!(self, Self::Minimax | Self::NonSaturating | Self::Airl)
-    }
-
-    /// Whether demonstrations are needed.
-    pub fn imitates(&self) -> bool {
-        !matches!(self, Self::Environment | Self::Constant { .. })
     }
 }
 

@@ -33,7 +33,7 @@ pub mod red;
 mod reference;
 pub mod reward;
 
-pub use config::{Absorbing, GailConfig, PolicyConfig, RewardConfig};
+pub use config::{Absorbing, GailConfig, PolicyConfig};
 pub use discriminator_config::{
     ClassificationLoss, DiscriminatorConfig, DiscriminatorInput, GradientPenalty, Labels, Mixing, PenaltyKind, Units,
 };
@@ -41,3 +41,4 @@ pub use expert::Expert;
 pub use learned_reward::LearnedReward;
 pub use liprl_nets::lipschitz::Sides;
 pub use reference::{Quirks, Reference};
+pub use reward::RewardConfig;

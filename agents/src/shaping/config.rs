@@ -24,6 +24,11 @@ pub enum ShapingConfig {
 }
 
 impl ShapingConfig {
+    /// True if the shaping reads [`ShapedRows::reward_gradient`](super::ShapedRows), which not every reward has.
+    pub fn needs_reward_gradient(&self) -> bool {
+        matches!(self, Self::Gradient(_))
+    }
+
     /// The shaping this config describes, for an agent that discounts by `gamma` and, where `absorbing`, goes on in absorbing
     /// states after terminations.
     pub fn build(&self, setup: &Setup, gamma: f64, absorbing: bool) -> Result<Box<dyn Shaping>, AgentError> {

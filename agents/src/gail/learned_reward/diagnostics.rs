@@ -26,12 +26,7 @@ use liprl_nets::lipschitz::{
 use tch::Tensor;
 
 use super::{LearnedReward, Source, rewarding::tensor};
-use crate::{
-    AgentError, Flags, Visited,
-    actor_critic::Place,
-    gail::{discriminator_config::Units, reward},
-    shaping::Steps,
-};
+use crate::{AgentError, Flags, Visited, actor_critic::Place, gail::discriminator_config::Units, shaping::Steps};
 
 /// How steep the reward is, row by row, with respect to raw rows.
 struct RewardGradientStats {
@@ -65,7 +60,7 @@ impl LearnedReward {
                 delta = of_reward.into_iter().reduce(f64::max);
             }
         }
-        if let Source::Discriminator(discriminator) = &self.source {
+        if let Source::Discriminator(discriminator, _) = &self.source {
             let (mlp, params) = discriminator.network()?;
             network_constants("discriminator", mlp, &Tensor::f_from_slice(&params)?, &mut metrics)?;
         }
@@ -138,7 +133,7 @@ impl LearnedReward {
         let normaliser = self.normaliser.as_ref();
         let wide = |norms: Vec<f32>| norms.into_iter().map(f64::from).collect::<Vec<_>>();
         match &mut self.source {
-            Source::Discriminator(discriminator) => {
+            Source::Discriminator(discriminator, form) => {
                 self.encoder.squash(normaliser, &mut rows);
                 self.encoder.slopes(normaliser, Units::Environment, raw, &mut slopes);
                 let of_logit = wide(discriminator.gradient_norms(&rows, &slopes)?);
@@ -146,8 +141,8 @@ impl LearnedReward {
                 self.encoder.slopes(normaliser, units, raw, &mut slopes);
                 let penalised = wide(discriminator.gradient_norms(&rows, &slopes)?);
                 let logits = discriminator.logits(&rows)?;
-                let slope = |x: &f32| reward::slope(&self.config.reward, f64::from(*x));
-                let of_reward = of_logit.iter().zip(logits).map(|(norm, x)| norm * slope(x)).collect();
+                let of_reward =
+                    of_logit.iter().zip(logits).map(|(norm, &x)| norm * (form.slope)(f64::from(x))).collect();
                 Ok(Some(RewardGradientStats { of_logit: Some((of_logit, penalised)), of_reward }))
             }
             Source::Red(red) => {

@@ -57,7 +57,7 @@ impl LearnedReward {
         }
         squashed.clone_from(sides);
         self.encoder.squash(self.normaliser.as_ref(), squashed);
-        let Source::Discriminator(discriminator) = &mut self.source else { return Ok(Measured::default()) };
+        let Source::Discriminator(discriminator, _) = &mut self.source else { return Ok(Measured::default()) };
         discriminator.step(&StepData {
             rows: squashed,
             policy_labels: &labels[0],

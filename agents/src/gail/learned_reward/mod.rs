@@ -24,17 +24,18 @@ mod rewarding;
 use tch::Tensor;
 
 use super::{
-    config::{Absorbing, GailConfig, RewardConfig},
+    config::{Absorbing, GailConfig},
     discriminator::Discriminator,
     encoder::Encoder,
     expert::Expert,
     red::Red,
     reference::Quirks,
+    reward::{LogitReward, RewardSource},
 };
 use crate::{
     AgentError, Flags, Metrics, Replay, Setup, TaskContext, Transition, Visited, WindowBatch,
     actor_critic::{Learner, Place, Rewards, Schedule},
-    batch::f32_slice_mut,
+    batch::{WindowReturn, f32_slice_mut},
     shaping::{ForwardModel, Shaping, ShapingConfig, Steps},
 };
 use liprl_control::certify::{Certifiable, Head, Network};
@@ -68,9 +69,9 @@ pub struct LearnedReward {
     scratch: Scratch,
 }
 
-/// Where rewards come from.
+/// The part that gives the rewards, with what it has learnt.
 enum Source {
-    Discriminator(Box<Discriminator>),
+    Discriminator(Box<Discriminator>, LogitReward),
     Red(Box<Red>),
     Environment,
     Constant(f32),
@@ -131,8 +132,8 @@ impl LearnedReward {
             let problem = "has nothing to clone: no step of the demonstrations is left; lower `keep_every`".to_owned();
             return Err(AgentError::BadConfig { setting: "agent.warm_start".into(), problem });
         }
-        if matches!(config.shaping, Some(ShapingConfig::Gradient(_)))
-            && matches!(config.reward, RewardConfig::Environment)
+        if matches!(config.reward.source(), RewardSource::Environment)
+            && config.shaping.as_ref().is_some_and(ShapingConfig::needs_reward_gradient)
         {
             return Err(no_gradient());
         }
@@ -140,18 +141,18 @@ impl LearnedReward {
         for (i, row) in expert_rows.chunks_exact_mut(encoder.width()).enumerate() {
             encoder.encode(expert.row(i), row);
         }
-        let source = match &config.reward {
-            RewardConfig::Environment => Source::Environment,
-            RewardConfig::Constant { value } => Source::Constant(*value as f32),
-            RewardConfig::Red(red) => {
+        let source = match config.reward.source() {
+            RewardSource::Logit(form) => {
+                let discriminator = Discriminator::new(&config.discriminator, encoder.width(), setup.device, &mut rng)?;
+                Source::Discriminator(Box::new(discriminator), form)
+            }
+            RewardSource::Red(red) => {
                 let mut rows = expert_rows.clone();
                 encoder.squash(None, &mut rows);
                 Source::Red(Box::new(Red::new(red, &tensor(&rows, encoder.width())?, setup)?))
             }
-            RewardConfig::Minimax | RewardConfig::NonSaturating | RewardConfig::Airl => {
-                let discriminator = Discriminator::new(&config.discriminator, encoder.width(), setup.device, &mut rng)?;
-                Source::Discriminator(Box::new(discriminator))
-            }
+            RewardSource::Environment => Source::Environment,
+            RewardSource::Constant(value) => Source::Constant(value as f32),
         };
         let moments = NormaliserOptions { clip: f64::INFINITY, variance_floor: 1e-2 };
         let dim = if quirks.scalar_moments { 1 } else { setup.obs_dim };
@@ -219,33 +220,23 @@ impl Rewards for LearnedReward {
     fn relabel(&mut self, window: &mut WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
         let absorbing_reward = self.reward_rows(window)?;
         let absorbing_reward = self.shape(window, absorbing_reward, metrics)?;
-        let (n, gamma) = (window.batch.n_step(), self.gamma);
-        let mask = f32_slice_mut(&mut window.mask)?;
+        let (n, gamma, rewards) = (window.batch.n_step(), self.gamma, &self.scratch.rewards);
+        let returns = window.returns(rewards)?;
         let discount = f32_slice_mut(&mut window.batch.discount)?;
-        let returns = f32_slice_mut(&mut window.batch.reward)?;
-        let rewards = &self.scratch.rewards;
-        let (mut total, mut rows) = (0.0, 0_u32);
-        for (b, (returned, discount)) in returns.iter_mut().zip(discount).enumerate() {
-            let (mut sum, mut power) = (0.0, 1.0);
-            for (reward, mask) in rewards[b * n..][..n].iter().zip(&mask[b * n..][..n]) {
-                if *mask == 0.0 {
-                    break;
-                }
-                sum += power * f64::from(*reward);
-                power *= gamma;
-                total += f64::from(*reward);
-                rows += 1;
-            }
+        let reward = f32_slice_mut(&mut window.batch.reward)?;
+        for (b, WindowReturn { mut sum, discount: power, rows }) in returns.iter().copied().enumerate() {
             if window.batch.flags[b].contains(Flags::TERMINATED) {
-                if self.quirks.open_last_step && mask[(b + 1) * n - 1] == 1.0 {
-                    *discount = power as f32;
+                if self.quirks.open_last_step && rows == n {
+                    discount[b] = power as f32;
                 } else if self.absorbing == Absorbing::Value && window.batch.flags[b].contains(Flags::NEXT_ABSORBING) {
                     sum += power * f64::from(absorbing_reward) / (1.0 - gamma);
                 }
             }
-            *returned = sum as f32;
+            reward[b] = sum as f32;
         }
-        metrics.add("train/reward_mean", total / f64::from(rows.max(1)));
+        let own = rewards.chunks_exact(n).zip(&returns).flat_map(|(rewards, window)| &rewards[..window.rows]);
+        let rows: usize = returns.iter().map(|window| window.rows).sum();
+        metrics.add("train/reward_mean", own.map(|reward| f64::from(*reward)).sum::<f64>() / rows.max(1) as f64);
         if self.absorbing == Absorbing::Value {
             metrics.add("train/absorbing_reward", f64::from(absorbing_reward));
         }
@@ -253,7 +244,7 @@ impl Rewards for LearnedReward {
     }
 
     fn learn(&mut self, replay: &Replay, window: &WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
-        if matches!(self.source, Source::Discriminator(_)) {
+        if matches!(self.source, Source::Discriminator(..)) {
             for _ in 0..self.config.discriminator.passes {
                 self.pass(replay, metrics)?;
             }
@@ -284,14 +275,14 @@ impl Rewards for LearnedReward {
     }
 
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-        let Source::Discriminator(discriminator) = &self.source else { return Ok(Vec::new()) };
+        let Source::Discriminator(discriminator, _) = &self.source else { return Ok(Vec::new()) };
         let named = discriminator.trained().named()?.into_iter();
         Ok(named.map(|(name, values)| (format!("weights/discriminator/{name}"), values)).collect())
     }
 
     fn networks(&self) -> Result<Vec<Certifiable>, AgentError> {
         let mut all = Vec::new();
-        if let Source::Discriminator(discriminator) = &self.source {
+        if let Source::Discriminator(discriminator, _) = &self.source {
             let (mlp, params) = discriminator.network()?;
             let (takes, inputs) = self.encoder.certifiable(self.normaliser.as_ref());
             let network = Network::new("reward", mlp, &params, &inputs, Head::Linear(vec![1.0]));
@@ -305,7 +296,7 @@ impl Rewards for LearnedReward {
 
     fn save(&self, state: &mut State) -> Result<(), AgentError> {
         match &self.source {
-            Source::Discriminator(discriminator) => discriminator.save(state)?,
+            Source::Discriminator(discriminator, _) => discriminator.save(state)?,
             Source::Red(red) => red.save(RED, state)?,
             Source::Environment | Source::Constant(_) => {}
         }
@@ -325,7 +316,7 @@ impl Rewards for LearnedReward {
 
     fn load(&mut self, state: &State) -> Result<(), AgentError> {
         match &mut self.source {
-            Source::Discriminator(discriminator) => discriminator.load(state)?,
+            Source::Discriminator(discriminator, _) => discriminator.load(state)?,
             Source::Red(red) => red.load(RED, state)?,
             Source::Environment | Source::Constant(_) => {}
         }

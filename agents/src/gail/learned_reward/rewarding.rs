@@ -7,12 +7,7 @@ use super::{LearnedReward, Scratch, Source};
 use crate::{
     AgentError, Flags, Metrics, WindowBatch,
     batch::f32_slice_mut,
-    gail::{
-        config::{Absorbing, RewardConfig},
-        discriminator_config::Units,
-        encoder::Encoder,
-        reward,
-    },
+    gail::{config::Absorbing, discriminator_config::Units, encoder::Encoder},
     shaping::{self, Steps},
 };
 
@@ -22,7 +17,7 @@ impl LearnedReward {
         let (count, width) = (window.flags.len(), self.encoder.width());
         let Scratch { rows, raw, rewards, .. } = &mut self.scratch;
         rewards.clear();
-        let logits = match &mut self.source {
+        match &self.source {
             Source::Environment => {
                 rewards.extend_from_slice(f32_slice_mut(&mut window.reward)?);
                 return Ok(0.0);
@@ -31,27 +26,25 @@ impl LearnedReward {
                 rewards.resize(count, *value);
                 return Ok(*value);
             }
-            Source::Discriminator(_) | Source::Red(_) => {
-                raw.resize((count + 1) * width, 0.0);
-                let (windows, absorbing) = raw.split_at_mut(count * width);
-                let (obs, action) = (f32_slice_mut(&mut window.obs)?, f32_slice_mut(&mut window.action)?);
-                let next_obs = f32_slice_mut(&mut window.next_obs)?;
-                self.encoder.encode_all((obs, action, next_obs), &window.flags, windows);
-                self.encoder.encode_absorbing(absorbing);
-                rows.clone_from(raw);
-                let normaliser = self.normaliser.as_ref().filter(|_| matches!(self.source, Source::Discriminator(_)));
-                self.encoder.squash(normaliser, rows);
-                match &mut self.source {
-                    Source::Red(red) => {
-                        rewards.extend(red.reward(&tensor(rows, width)?)?);
-                        return Ok(rewards.pop().unwrap_or(0.0));
-                    }
-                    Source::Discriminator(discriminator) => discriminator.logits(rows)?,
-                    Source::Environment | Source::Constant(_) => &[],
-                }
+            Source::Red(_) | Source::Discriminator(..) => {}
+        }
+        raw.resize((count + 1) * width, 0.0);
+        let (windows, absorbing) = raw.split_at_mut(count * width);
+        let (obs, action) = (f32_slice_mut(&mut window.obs)?, f32_slice_mut(&mut window.action)?);
+        let next_obs = f32_slice_mut(&mut window.next_obs)?;
+        self.encoder.encode_all((obs, action, next_obs), &window.flags, windows);
+        self.encoder.encode_absorbing(absorbing);
+        rows.clone_from(raw);
+        let normaliser = self.normaliser.as_ref().filter(|_| matches!(self.source, Source::Discriminator(..)));
+        self.encoder.squash(normaliser, rows);
+        match &mut self.source {
+            Source::Red(red) => rewards.extend(red.reward(&tensor(rows, width)?)?),
+            Source::Discriminator(discriminator, form) => {
+                let logits = discriminator.logits(rows)?;
+                rewards.extend(logits.iter().map(|&x| (form.value)(f64::from(x)) as f32));
             }
-        };
-        rewards.extend(logits.iter().map(|&x| reward::reward(&self.config.reward, f64::from(x)) as f32));
+            Source::Environment | Source::Constant(_) => {}
+        }
         Ok(rewards.pop().unwrap_or(0.0))
     }
 
@@ -64,14 +57,13 @@ impl LearnedReward {
     ) -> Result<f32, AgentError> {
         let Some(shaping) = &mut self.shaping else { return Ok(absorbing) };
         let Scratch { rows, raw, slopes, rewards, .. } = &mut self.scratch;
-        let (encoder, normaliser, source, form) =
-            (&self.encoder, self.normaliser.as_ref(), &mut self.source, &self.config.reward);
+        let (encoder, normaliser, source) = (&self.encoder, self.normaliser.as_ref(), &mut self.source);
         let count = window.flags.len();
         // Behind the windows' rows is the absorbing one, where the reward is a function of rows.
         let split = count * encoder.width();
         let (rows, absorbing_rows) = rows.split_at(split.min(rows.len()));
         let (raw, absorbing_raw) = raw.split_at(split.min(raw.len()));
-        let mut reward_gradient = || gradient_norms(encoder, normaliser, source, form, (rows, raw, slopes), count);
+        let mut reward_gradient = || gradient_norms(encoder, normaliser, source, (rows, raw, slopes), count);
         let flat = |tensor: &Tensor| tensor.f_view([count as i64, -1]);
         let (obs, action, next_obs) = (flat(&window.obs)?, flat(&window.action)?, flat(&window.next_obs)?);
         let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &window.flags };
@@ -87,7 +79,7 @@ impl LearnedReward {
         let flags = [Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING];
         let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags };
         let of = (absorbing_rows, absorbing_raw, slopes);
-        let mut reward_gradient = || gradient_norms(encoder, normaliser, source, form, (of.0, of.1, of.2), 1);
+        let mut reward_gradient = || gradient_norms(encoder, normaliser, source, (of.0, of.1, of.2), 1);
         let mut one = shaping::Rows { steps, window: 1, mask: None, reward_gradient: &mut reward_gradient };
         shaping.shape_absorbing(&mut one, absorbing)
     }
@@ -112,19 +104,18 @@ fn gradient_norms(
     encoder: &Encoder,
     normaliser: Option<&RunningNormaliser>,
     source: &mut Source,
-    form: &RewardConfig,
     (rows, raw, slopes): (&[f32], &[f32], &mut Vec<f32>),
     count: usize,
 ) -> Result<Vec<f32>, AgentError> {
     match source {
-        Source::Discriminator(discriminator) => {
+        Source::Discriminator(discriminator, form) => {
             slopes.resize(slopes.len().max(raw.len()), 0.0);
             let slopes = &mut slopes[..raw.len()];
             encoder.slopes(normaliser, Units::Environment, raw, slopes);
             let mut norms = discriminator.gradient_norms(rows, slopes)?;
             let logits = discriminator.logits(rows)?;
             for (norm, &x) in norms.iter_mut().zip(logits) {
-                *norm *= reward::slope(form, f64::from(x)) as f32;
+                *norm *= (form.slope)(f64::from(x)) as f32;
             }
             Ok(norms)
         }
