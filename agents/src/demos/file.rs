@@ -1,8 +1,9 @@
-//! Reading typed arrays out of an HDF5 file that may be anything: every surprise becomes an error with its place.
+//! Typed arrays of an HDF5 file, which may hold anything: every surprise becomes an error with its
+//! place.
 
 use hdf5_pure::{DType, File, Group};
 
-/// No filter that is read packs more than this many bytes into one: deflate's limit is 1032.
+/// Upper bound on the compression ratio of the filters that are read: deflate's limit is 1032.
 const MAX_EXPANSION: u64 = 2048;
 
 /// An array of numbers with its shape.
@@ -29,8 +30,8 @@ impl Numbers {
     }
 }
 
-/// Floats, or integers where `integers` says that they may stand for them. Checked before reading, because the reader
-/// converts any number into any other without a word.
+/// Reads floats, and with `integers` integers too. Checks the type before reading, because the
+/// reader silently converts any number into any other.
 pub(super) fn numbers(file: &File, group: &Group, name: &str, place: &str, integers: bool) -> Result<Numbers, String> {
     let (dataset, dtype, shape) = open(file, group, name, place)?;
     let float = matches!(dtype, DType::F32 | DType::F64);
