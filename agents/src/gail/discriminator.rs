@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     discriminator_config::{ClassificationLoss, DiscriminatorConfig},
-    loss::{Classification, Vitals},
+    loss::{Classification, ClassificationStats},
 };
 use crate::AgentError;
 
@@ -71,7 +71,7 @@ pub(super) struct StepData<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Measured {
     /// The classification.
-    pub(super) vitals: Vitals,
+    pub(super) vitals: ClassificationStats,
     /// λ · mean φ.
     pub(super) penalty: f64,
     /// Mean ‖∇D‖ at the penalty's points.

@@ -1,4 +1,4 @@
-//! The gradient penalty λ · mean φ(‖∇D(x)‖₂ − k): where it looks, and what it costs.
+//! The gradient penalty λ · mean φ(‖∇D(x)‖₂ − k): its points x, and its cost φ.
 //!
 //! | `kind` | x |
 //! | --- | --- |
@@ -7,8 +7,8 @@
 //! | `nagard` | p + N(0, noise²) |
 //! | `bare` | p |
 //!
-//! The reference is arXiv 2006.16785's authors' code: ε is drawn for the state and for the other half apart, and noise is on every
-//! coordinate, indicators included.
+//! The reference is arXiv 2006.16785's authors' code. There ε is drawn for the state and for the
+//! other half apart, and noise is on every coordinate, indicators included.
 
 use liprl_numerics::StreamRng;
 use rand::RngExt;
@@ -17,8 +17,8 @@ use rand_distr::{Distribution, StandardNormal};
 use super::discriminator_config::{GradientPenalty, Mixing, PenaltyKind};
 
 impl GradientPenalty {
-    /// Draws raw points x, as many rows of `width` numbers as `points` has, from as many rows of each side; `second` is where the second half
-    /// of a row starts.
+    /// Draws raw points x, as many rows of `width` numbers as `points` has, from as many rows of
+    /// each side. The second half of a row starts at `second`.
     pub fn draw(
         &self,
         policy: &[f32],
@@ -97,7 +97,8 @@ mod tests {
                     assert!(row[0] == row[2] && row[3] == row[4]);
                 }
             }
-            // Uniform: mean ½ and variance 1/12, within four deviations of their estimates from 400 independent rows.
+            // Uniform: mean ½ and variance 1/12, within four deviations of their estimates from 400
+            // independent rows.
             let first: Vec<f64> = points.iter().step_by(WIDTH).map(|&x| f64::from(x)).collect();
             let mean = first.iter().sum::<f64>() / ROWS as f64;
             let variance = first.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / ROWS as f64;

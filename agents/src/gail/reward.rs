@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::red::RedConfig;
 
-/// The reward of a transition, from the discriminator's logit x (large for demonstrated ones) unless stated otherwise.
+/// The reward of a transition, from the discriminator's logit x (large for demonstrated ones)
+/// unless stated otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -29,12 +30,12 @@ pub enum RewardConfig {
     NonSaturating,
     /// log σ(x) − log(1 − σ(x)) = x (Fu et al. 2018; DAC's).
     Airl,
-    /// Random expert distillation (Wang et al. 2019): near 1 if a predictor trained on the demonstrations is right, towards 0
-    /// elsewhere. The discriminator is not trained.
+    /// Random expert distillation (Wang et al. 2019): near 1 if a predictor trained on the
+    /// demonstrations is right, towards 0 elsewhere. The discriminator is not trained.
     Red(#[garde(dive)] RedConfig),
     /// The environment's own, to test everything but imitation.
     Environment,
-    /// One number for every transition: what survival alone is worth, a control.
+    /// One number for every transition: the worth of survival alone, a control.
     Constant {
         /// That reward.
         value: f64,

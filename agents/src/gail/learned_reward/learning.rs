@@ -10,13 +10,13 @@ use crate::{
         config::Absorbing,
         discriminator::{Measured, StepData},
         discriminator_config::Labels,
-        encoder::Seen,
+        encoder::RawTransition,
     },
 };
 
 impl LearnedReward {
-    /// Draws a batch of the policy's transitions, raw, into the first half of `scratch.sides`. Where absorbing states count, there is one absorbing
-    /// transition for each terminated one.
+    /// Draws a batch of the policy's transitions, raw, into the first half of `scratch.sides`. If
+    /// absorbing states count, there is one absorbing transition for each terminated one.
     fn draw_policy(&mut self, replay: &Replay) -> Result<(), AgentError> {
         let (width, batch) = (self.encoder.width(), self.config.discriminator.batch_size);
         let stored = replay.len() as u64;
@@ -25,8 +25,12 @@ impl LearnedReward {
         for row in self.scratch.sides[..batch * width].chunks_exact_mut(width) {
             match replay.get(self.rng.random_range(0..all) as u32) {
                 Some(stored) => {
-                    let seen =
-                        Seen { obs: stored.obs, action: stored.action, next_obs: stored.next_obs, flags: stored.flags };
+                    let seen = RawTransition {
+                        obs: stored.obs,
+                        action: stored.action,
+                        next_obs: stored.next_obs,
+                        flags: stored.flags,
+                    };
                     self.encoder.encode(seen, row);
                 }
                 None => self.encoder.encode_absorbing(row),
@@ -35,11 +39,12 @@ impl LearnedReward {
         Ok(())
     }
 
-    /// One gradient step of the discriminator on the policy's rows in `scratch.sides` and these demonstrated ones.
+    /// One gradient step of the discriminator on the policy's rows in `scratch.sides` and these
+    /// demonstrated ones.
     fn step(&mut self, chosen: std::ops::Range<usize>) -> Result<Measured, AgentError> {
         let config = &self.config.discriminator;
         let (width, batch, penalty) = (self.encoder.width(), config.batch_size, config.gradient_penalty);
-        let Scratch { slopes, sides, squashed, points, chosen: taken, labels, weights, .. } = &mut self.scratch;
+        let Scratch { slopes, sides, preprocessed, points, chosen: taken, labels, weights, .. } = &mut self.scratch;
         let (policy, expert) = sides.split_at_mut(batch * width);
         weights.clear();
         for (row, &i) in expert.chunks_exact_mut(width).zip(&taken[chosen]) {
@@ -53,13 +58,13 @@ impl LearnedReward {
             slopes.resize(batch * width, 0.0);
             penalty.draw(policy, expert, (width, self.encoder.second()), &mut self.rng, points);
             self.encoder.slopes(self.normaliser.as_ref(), penalty.units, points, slopes);
-            self.encoder.squash(self.normaliser.as_ref(), points);
+            self.encoder.preprocess(self.normaliser.as_ref(), points);
         }
-        squashed.clone_from(sides);
-        self.encoder.squash(self.normaliser.as_ref(), squashed);
+        preprocessed.clone_from(sides);
+        self.encoder.preprocess(self.normaliser.as_ref(), preprocessed);
         let Source::Discriminator(discriminator, _) = &mut self.source else { return Ok(Measured::default()) };
         discriminator.step(&StepData {
-            rows: squashed,
+            rows: preprocessed,
             policy_labels: &labels[0],
             expert_labels: &labels[1],
             expert_weights: weights,
@@ -102,7 +107,7 @@ impl LearnedReward {
     }
 }
 
-/// Labels of `count` rows whose exact one is `exact`.
+/// Draws labels of `count` rows whose exact label is `exact`.
 fn draw_labels(labels: Labels, exact: f32, count: usize, rng: &mut StreamRng, out: &mut Vec<f32>) {
     out.clear();
     out.extend((0..count).map(|_| match labels {

@@ -1,10 +1,11 @@
-//! The reward of an imitator: rewards of replayed windows by the discriminator of the moment, what termination is worth, and the
-//! discriminator's own learning.
+//! The reward of a `gail` run: rewards of replayed windows, the value of terminations, and
+//! learning. Its source is the current discriminator, random expert distillation, or for comparison
+//! the environment or a constant.
 //!
 //! | metric | meaning |
 //! | --- | --- |
 //! | `train/reward_mean` | mean learned reward over the rows of the last windows, shaping included |
-//! | `train/absorbing_reward` | r(absorbing), shaping included, where terminations are worth r(absorbing)/(1 − γ) |
+//! | `train/absorbing_reward` | r(absorbing), shaping included, if terminations are worth r(absorbing)/(1 − γ) |
 //! | `train/monitor_model_loss` | squared error of the forward model that the diagnostics use, with `monitor` |
 //! | `train/discriminator_loss` | classification loss, entropy term included |
 //! | `train/discriminator_entropy` | mean entropy of its outputs, nats |
@@ -14,7 +15,7 @@
 //! | `train/discriminator_logit_policy` | mean logit of the policy's rows |
 //! | `train/discriminator_grad_norm` | global norm of its gradient |
 //! | `train/gradient_penalty` | λ · mean φ(‖∇D‖ − k) |
-//! | `lipschitz/penalised_gradient_norm` | mean ‖∇D‖ where the penalty looks |
+//! | `lipschitz/penalised_gradient_norm` | mean ‖∇D‖ at the points of the penalty |
 //! | `lipschitz/penalised_share_above_target` | share of those points with ‖∇D‖ > k |
 
 mod diagnostics;
@@ -27,7 +28,7 @@ use super::{
     config::{Absorbing, GailConfig},
     discriminator::Discriminator,
     encoder::Encoder,
-    expert::Expert,
+    expert::ExpertRows,
     red::Red,
     reference::Quirks,
     reward::{LogitReward, RewardSource},
@@ -42,12 +43,12 @@ use liprl_control::certify::{Certifiable, Head, Network};
 use liprl_numerics::{NormaliserOptions, RunningNormaliser, State, StreamRng};
 use rewarding::{no_gradient, tensor};
 
-/// The names of the parts' states.
+/// Names of the parts' states.
 const SHAPING: &str = "shaping";
 const MONITOR: &str = "monitor";
 const RED: &str = "red";
 
-/// Rewards by comparison with demonstrations.
+/// The reward of a `gail` run, with all that it learns.
 pub struct LearnedReward {
     config: GailConfig,
     quirks: Quirks,
@@ -57,11 +58,11 @@ pub struct LearnedReward {
     encoder: Encoder,
     normaliser: Option<RunningNormaliser>,
     source: Source,
-    expert: Expert,
+    expert: ExpertRows,
     /// The demonstrated rows, raw, `[E, I]`.
     expert_rows: Vec<f32>,
     shaping: Option<Box<dyn Shaping>>,
-    /// A forward model for the diagnostics alone.
+    /// Forward model for the diagnostics alone.
     monitor: Option<ForwardModel>,
     rng: StreamRng,
     /// Transitions to the absorbing state among those in the replay.
@@ -69,7 +70,7 @@ pub struct LearnedReward {
     scratch: Scratch,
 }
 
-/// The part that gives the rewards, with what it has learnt.
+/// The part that gives the rewards, with its networks.
 enum Source {
     Discriminator(Box<Discriminator>, LogitReward),
     Red(Box<Red>),
@@ -77,17 +78,17 @@ enum Source {
     Constant(f32),
 }
 
-/// Scratch space, kept between calls.
+/// Buffers, kept between calls.
 #[derive(Default)]
 struct Scratch {
-    /// Rows of windows, and the absorbing one.
+    /// Rows of windows and the absorbing one, preprocessed and raw.
     rows: Vec<f32>,
     raw: Vec<f32>,
     slopes: Vec<f32>,
     rewards: Vec<f32>,
     /// The policy's rows and the demonstrations' of one step, raw.
     sides: Vec<f32>,
-    squashed: Vec<f32>,
+    preprocessed: Vec<f32>,
     points: Vec<f32>,
     order: Vec<u32>,
     /// A pass's demonstrated rows, in the order they are used.
@@ -97,10 +98,10 @@ struct Scratch {
 }
 
 impl LearnedReward {
-    /// What `config` says, for the task of `context`.
+    /// The reward of `config` for the task of `context`.
     ///
     /// # Errors
-    /// [`AgentError::BadConfig`] for settings that do not go together or with the task.
+    /// [`AgentError::BadConfig`] for settings that do not fit each other or the task.
     pub fn new(
         config: &GailConfig,
         schedule: &Schedule,
@@ -115,7 +116,7 @@ impl LearnedReward {
         let dims = (setup.obs_dim, setup.act_dim);
         let encoder = Encoder::new(&config.discriminator, dims, indicators, quirks.penalise_indicators);
         let expert = match &context.demonstrations {
-            Some(demonstrations) => Expert::new(
+            Some(demonstrations) => ExpertRows::new(
                 demonstrations,
                 config,
                 indicators,
@@ -123,10 +124,10 @@ impl LearnedReward {
                 &mut setup.streams.rng("expert"),
             )?,
             None if config.reward.imitates() || config.warm_start.is_some() => {
-                let problem = "is missing: name the file of what is to be imitated".to_owned();
+                let problem = "is missing: name the file to imitate".to_owned();
                 return Err(AgentError::BadConfig { setting: "agent.demonstrations".into(), problem });
             }
-            None => Expert::default(),
+            None => ExpertRows::default(),
         };
         if config.warm_start.is_some() && expert.len() == expert.absorbing_rows() {
             let problem = "has nothing to clone: no step of the demonstrations is left; lower `keep_every`".to_owned();
@@ -148,7 +149,7 @@ impl LearnedReward {
             }
             RewardSource::Red(red) => {
                 let mut rows = expert_rows.clone();
-                encoder.squash(None, &mut rows);
+                encoder.preprocess(None, &mut rows);
                 Source::Red(Box::new(Red::new(red, &tensor(&rows, encoder.width())?, setup)?))
             }
             RewardSource::Environment => Source::Environment,
@@ -186,7 +187,8 @@ impl Rewards for LearnedReward {
     ) -> Result<(), AgentError> {
         let Some(warm_start) = &self.config.warm_start else { return Ok(()) };
         let (mut obs, action, _) = self.expert.transitions();
-        // The clone's observations are standardised by the moments of the demonstrations, which the policy's own join once it learns.
+        // The clone's observations are standardised by the moments of the demonstrations. The
+        // policy's own observations join them once it learns.
         if let Some(normaliser) = normaliser {
             normaliser.update(&obs);
             normaliser.apply(&mut obs);
@@ -336,7 +338,7 @@ impl Rewards for LearnedReward {
 }
 
 impl LearnedReward {
-    /// Stores a transition and keeps count of those that lead to the absorbing state.
+    /// Stores a transition and counts those that lead to the absorbing state.
     fn store(&mut self, transition: &Transition<'_>, flags: Flags, replay: &mut Replay) -> Result<(), AgentError> {
         let full = replay.len() == replay.config().capacity;
         let ended = |flags: Flags| flags.contains(Flags::NEXT_ABSORBING);

@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl LearnedReward {
-    /// Rewards of every row of the windows into `scratch.rewards`, and r(absorbing) where it counts.
+    /// Writes the rewards of every row of the windows to `scratch.rewards`. Returns r(absorbing), 0
+    /// if it has no use.
     pub(super) fn reward_rows(&mut self, window: &mut WindowBatch) -> Result<f32, AgentError> {
         let (count, width) = (window.flags.len(), self.encoder.width());
         let Scratch { rows, raw, rewards, .. } = &mut self.scratch;
@@ -36,7 +37,7 @@ impl LearnedReward {
         self.encoder.encode_absorbing(absorbing);
         rows.clone_from(raw);
         let normaliser = self.normaliser.as_ref().filter(|_| matches!(self.source, Source::Discriminator(..)));
-        self.encoder.squash(normaliser, rows);
+        self.encoder.preprocess(normaliser, rows);
         match &mut self.source {
             Source::Red(red) => rewards.extend(red.reward(&tensor(rows, width)?)?),
             Source::Discriminator(discriminator, form) => {
@@ -48,7 +49,7 @@ impl LearnedReward {
         Ok(rewards.pop().unwrap_or(0.0))
     }
 
-    /// Lets the shaping change `scratch.rewards`, and r(absorbing), which it returns.
+    /// Shapes `scratch.rewards` and r(absorbing), which it returns.
     pub(super) fn shape(
         &mut self,
         window: &WindowBatch,
@@ -59,7 +60,7 @@ impl LearnedReward {
         let Scratch { rows, raw, slopes, rewards, .. } = &mut self.scratch;
         let (encoder, normaliser, source) = (&self.encoder, self.normaliser.as_ref(), &mut self.source);
         let count = window.flags.len();
-        // Behind the windows' rows is the absorbing one, where the reward is a function of rows.
+        // The absorbing row follows the windows' rows if the reward is a function of rows.
         let split = count * encoder.width();
         let (rows, absorbing_rows) = rows.split_at(split.min(rows.len()));
         let (raw, absorbing_raw) = raw.split_at(split.min(raw.len()));
@@ -69,7 +70,7 @@ impl LearnedReward {
         let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &window.flags };
         let mask = Vec::<f32>::try_from(window.mask.f_flatten(0, -1)?)?;
         let (window, mask) = (window.batch.n_step(), Some(&mask[..]));
-        let mut all = shaping::Rows { steps, window, mask, reward_gradient: &mut reward_gradient };
+        let mut all = shaping::ShapedRows { steps, window, mask, reward_gradient: &mut reward_gradient };
         shaping.shape(&mut all, rewards, metrics)?;
         if self.absorbing != Absorbing::Value {
             return Ok(absorbing);
@@ -80,12 +81,12 @@ impl LearnedReward {
         let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags };
         let of = (absorbing_rows, absorbing_raw, slopes);
         let mut reward_gradient = || gradient_norms(encoder, normaliser, source, (of.0, of.1, of.2), 1);
-        let mut one = shaping::Rows { steps, window: 1, mask: None, reward_gradient: &mut reward_gradient };
+        let mut one = shaping::ShapedRows { steps, window: 1, mask: None, reward_gradient: &mut reward_gradient };
         shaping.shape_absorbing(&mut one, absorbing)
     }
 }
 
-/// What is said of shaping the environment's reward by its gradient.
+/// The error of shaping the environment's reward by its gradient.
 pub(super) fn no_gradient() -> AgentError {
     AgentError::BadConfig {
         setting: "agent.shaping".into(),
@@ -99,7 +100,7 @@ pub(super) fn tensor(rows: &[f32], width: usize) -> Result<Tensor, AgentError> {
     Ok(Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?)
 }
 
-/// ‖∇r‖ of `count` rows, with respect to raw ones.
+/// ‖∇r‖ at `count` rows, with respect to raw ones.
 fn gradient_norms(
     encoder: &Encoder,
     normaliser: Option<&RunningNormaliser>,
@@ -119,7 +120,8 @@ fn gradient_norms(
             }
             Ok(norms)
         }
-        // RED's rows are clipped but never standardised, and its gradient is with respect to clipped rows.
+        // RED's rows are clipped but never standardised. Its gradient is with respect to clipped
+        // rows.
         Source::Red(red) => red.gradient_norms(&tensor(rows, encoder.width())?),
         Source::Environment => Err(no_gradient()),
         Source::Constant(_) => Ok(vec![0.0; count]),
