@@ -7,12 +7,12 @@ use hdf5_pure::{DType, File, Group};
 const MAX_EXPANSION: u64 = 2048;
 
 /// An array of numbers with its shape.
-pub(super) struct Numbers {
+pub(super) struct NumberArray {
     pub(super) shape: Vec<usize>,
     pub(super) data: Vec<f64>,
 }
 
-impl Numbers {
+impl NumberArray {
     /// Number of rows and numbers in each, of an array that must have two dimensions.
     pub(super) fn rows_of(&self, place: &str) -> Result<(usize, usize), String> {
         match self.shape[..] {
@@ -32,7 +32,13 @@ impl Numbers {
 
 /// Reads floats, and with `integers` integers too. Checks the type before reading, because the
 /// reader silently converts any number into any other.
-pub(super) fn numbers(file: &File, group: &Group, name: &str, place: &str, integers: bool) -> Result<Numbers, String> {
+pub(super) fn numbers(
+    file: &File,
+    group: &Group,
+    name: &str,
+    place: &str,
+    integers: bool,
+) -> Result<NumberArray, String> {
     let (dataset, dtype, shape) = open(file, group, name, place)?;
     let float = matches!(dtype, DType::F32 | DType::F64);
     let integer =
@@ -44,7 +50,7 @@ pub(super) fn numbers(file: &File, group: &Group, name: &str, place: &str, integ
     if data.len() != shape.iter().product::<usize>() {
         return Err(format!("{place}: holds {} numbers, its shape {shape:?} says otherwise", data.len()));
     }
-    Ok(Numbers { shape, data })
+    Ok(NumberArray { shape, data })
 }
 
 /// Booleans: h5py's enumeration of FALSE and TRUE, or integers that are 0 or 1.

@@ -7,6 +7,8 @@ use liprl_numerics::{Activation, Init};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::AgentError;
+
 /// A perceptron with one output, the logit of "demonstrated", and how it learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
@@ -104,6 +106,25 @@ impl DiscriminatorConfig {
             lr_schedule: LrSchedule::Constant,
             clip_norm: self.clip_norm,
         }
+    }
+
+    /// Rejects settings that do not fit each other.
+    pub(super) fn check(&self) -> Result<(), AgentError> {
+        let bad = |setting: &str, problem: &str| {
+            Err(AgentError::BadConfig { setting: format!("agent.discriminator.{setting}"), problem: problem.into() })
+        };
+        for (name, labels) in [("expert_labels", self.expert_labels), ("policy_labels", self.policy_labels)] {
+            if let Labels::Uniform { low, high } = labels
+                && low > high
+            {
+                return bad(name, "`low` is above `high`; exchange them");
+            }
+            let unlabelled = matches!(self.loss, ClassificationLoss::PositiveUnlabelled { .. });
+            if unlabelled && labels != Labels::Exact {
+                return bad(name, "the positive–unlabelled loss has labels of its own; leave this out");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -8,15 +8,16 @@
 //!
 //! | file | content |
 //! | --- | --- |
+//! | `equations` | the discriminator's loss and penalty by autograd: begin here |
+//! | `reward` | the rewards that a config can name; from logit to reward |
 //! | `config`, `discriminator_config`, `reference` | settings; reference-implementation quirks |
-//! | `reward` | the rewards a config can name; from logit to reward |
-//! | `loss` | classification: cross-entropy, positive–unlabelled |
-//! | `penalty` | the points of the gradient penalty, and its cost |
 //! | `encoder` | transitions as rows of the discriminator |
 //! | `expert` | demonstrations, thinned out |
-//! | `discriminator` | the network and its gradient step |
+//! | `penalty` | the points of the gradient penalty |
+//! | `classification` | the classification loss by hand |
+//! | `discriminator` | the network and its gradient step by hand |
 //! | `red` | random expert distillation, a reward without an adversary |
-//! | `learned_reward` | the reward of a run: relabelling and shaping (`rewarding`), passes over the demonstrations (`learning`), gradient norms and the paper's quantities (`diagnostics`) |
+//! | `learned_reward` | the reward of a run: relabelling and shaping (`rewarding`), passes over the demonstrations (`learning`), the origin of rewards (`source`), gradient norms and the paper's quantities (`diagnostics`) |
 //!
 //! Differs from the authors' code by default in:
 //!
@@ -30,13 +31,14 @@
 //!
 //! All but the last come back with `reference`.
 
+mod classification;
 mod config;
 mod discriminator;
 mod discriminator_config;
 mod encoder;
+mod equations;
 mod expert;
 mod learned_reward;
-mod loss;
 mod penalty;
 pub mod red;
 mod reference;

@@ -27,7 +27,10 @@ use liprl_nets::lipschitz::{
 };
 use tch::Tensor;
 
-use super::{LearnedReward, Source, rewarding::tensor};
+use super::{
+    LearnedReward,
+    source::{Source, tensor},
+};
 use crate::{AgentError, Flags, Visited, actor_critic::Place, gail::discriminator_config::Units, shaping::Steps};
 
 /// Gradient norms of logit and reward with respect to raw rows.

@@ -3,12 +3,12 @@
 use liprl_numerics::StreamRng;
 use rand::{RngExt, seq::SliceRandom};
 
-use super::{LearnedReward, Scratch, Source};
+use super::{LearnedReward, Scratch, source::Source};
 use crate::{
     AgentError, Metrics, Replay,
     gail::{
         config::Absorbing,
-        discriminator::{Measured, StepData},
+        discriminator::{StepData, StepStats},
         discriminator_config::Labels,
         encoder::RawTransition,
     },
@@ -41,7 +41,7 @@ impl LearnedReward {
 
     /// One gradient step of the discriminator on the policy's rows in `scratch.sides` and these
     /// demonstrated ones.
-    fn step(&mut self, chosen: std::ops::Range<usize>) -> Result<Measured, AgentError> {
+    fn step(&mut self, chosen: std::ops::Range<usize>) -> Result<StepStats, AgentError> {
         let config = &self.config.discriminator;
         let (width, batch, penalty) = (self.encoder.width(), config.batch_size, config.gradient_penalty);
         let Scratch { slopes, sides, preprocessed, points, chosen: taken, labels, weights, .. } = &mut self.scratch;
@@ -62,7 +62,7 @@ impl LearnedReward {
         }
         preprocessed.clone_from(sides);
         self.encoder.preprocess(self.normaliser.as_ref(), preprocessed);
-        let Source::Discriminator(discriminator, _) = &mut self.source else { return Ok(Measured::default()) };
+        let Source::Discriminator(discriminator, _) = &mut self.source else { return Ok(StepStats::default()) };
         discriminator.step(&StepData {
             rows: preprocessed,
             policy_labels: &labels[0],
@@ -89,13 +89,14 @@ impl LearnedReward {
             } else {
                 shuffle_rows(&mut self.scratch.sides[..batch * width], width, &mut self.rng);
             }
-            let Measured { vitals, penalty, norm, above, grad_norm } = self.step(step * batch..(step + 1) * batch)?;
-            metrics.add("train/discriminator_loss", vitals.loss);
-            metrics.add("train/discriminator_entropy", vitals.entropy);
-            metrics.add("train/discriminator_accuracy_expert", vitals.expert_accuracy);
-            metrics.add("train/discriminator_accuracy_policy", vitals.policy_accuracy);
-            metrics.add("train/discriminator_logit_expert", vitals.expert_logit);
-            metrics.add("train/discriminator_logit_policy", vitals.policy_logit);
+            let StepStats { classification, penalty, norm, above, grad_norm } =
+                self.step(step * batch..(step + 1) * batch)?;
+            metrics.add("train/discriminator_loss", classification.loss);
+            metrics.add("train/discriminator_entropy", classification.entropy);
+            metrics.add("train/discriminator_accuracy_expert", classification.expert_accuracy);
+            metrics.add("train/discriminator_accuracy_policy", classification.policy_accuracy);
+            metrics.add("train/discriminator_logit_expert", classification.expert_logit);
+            metrics.add("train/discriminator_logit_policy", classification.policy_logit);
             metrics.add("train/discriminator_grad_norm", grad_norm);
             if self.config.discriminator.gradient_penalty.scale > 0.0 {
                 metrics.add("train/gradient_penalty", penalty);

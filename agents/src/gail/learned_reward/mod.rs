@@ -21,17 +21,16 @@
 mod diagnostics;
 mod learning;
 mod rewarding;
+mod source;
 
 use tch::Tensor;
 
 use super::{
     config::{Absorbing, GailConfig},
-    discriminator::Discriminator,
     encoder::Encoder,
     expert::ExpertRows,
-    red::Red,
     reference::Quirks,
-    reward::{LogitReward, RewardSource},
+    reward::RewardSource,
 };
 use crate::{
     AgentError, Flags, Metrics, Replay, Setup, TaskContext, Transition, Visited, WindowBatch,
@@ -41,7 +40,7 @@ use crate::{
 };
 use liprl_control::certify::{Certifiable, Head, Network};
 use liprl_numerics::{NormaliserOptions, RunningNormaliser, State, StreamRng};
-use rewarding::{no_gradient, tensor};
+use source::{Source, no_gradient};
 
 /// Names of the parts' states.
 const SHAPING: &str = "shaping";
@@ -68,14 +67,6 @@ pub struct LearnedReward {
     /// Transitions to the absorbing state among those in the replay.
     terminations: u64,
     scratch: Scratch,
-}
-
-/// The part that gives the rewards, with its networks.
-enum Source {
-    Discriminator(Box<Discriminator>, LogitReward),
-    Red(Box<Red>),
-    Environment,
-    Constant(f32),
 }
 
 /// Buffers, kept between calls.
@@ -142,19 +133,7 @@ impl LearnedReward {
         for (i, row) in expert_rows.chunks_exact_mut(encoder.width()).enumerate() {
             encoder.encode(expert.row(i), row);
         }
-        let source = match config.reward.source() {
-            RewardSource::Logit(form) => {
-                let discriminator = Discriminator::new(&config.discriminator, encoder.width(), setup.device, &mut rng)?;
-                Source::Discriminator(Box::new(discriminator), form)
-            }
-            RewardSource::Red(red) => {
-                let mut rows = expert_rows.clone();
-                encoder.preprocess(None, &mut rows);
-                Source::Red(Box::new(Red::new(red, &tensor(&rows, encoder.width())?, setup)?))
-            }
-            RewardSource::Environment => Source::Environment,
-            RewardSource::Constant(value) => Source::Constant(value as f32),
-        };
+        let source = Source::new(config, &encoder, &expert_rows, setup, &mut rng)?;
         let moments = NormaliserOptions { clip: f64::INFINITY, variance_floor: 1e-2 };
         let dim = if quirks.scalar_moments { 1 } else { setup.obs_dim };
         Ok(Self {

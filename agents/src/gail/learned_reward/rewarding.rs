@@ -1,13 +1,15 @@
 //! Rewards of replayed windows, and their shaping.
 
-use liprl_numerics::RunningNormaliser;
 use tch::Tensor;
 
-use super::{LearnedReward, Scratch, Source};
+use super::{
+    LearnedReward, Scratch,
+    source::{Source, tensor},
+};
 use crate::{
     AgentError, Flags, Metrics, WindowBatch,
     batch::f32_slice_mut,
-    gail::{config::Absorbing, discriminator_config::Units, encoder::Encoder},
+    gail::config::Absorbing,
     shaping::{self, Steps},
 };
 
@@ -64,7 +66,7 @@ impl LearnedReward {
         let split = count * encoder.width();
         let (rows, absorbing_rows) = rows.split_at(split.min(rows.len()));
         let (raw, absorbing_raw) = raw.split_at(split.min(raw.len()));
-        let mut reward_gradient = || gradient_norms(encoder, normaliser, source, (rows, raw, slopes), count);
+        let mut reward_gradient = || source.gradient_norms(encoder, normaliser, (rows, raw, slopes), count);
         let flat = |tensor: &Tensor| tensor.f_view([count as i64, -1]);
         let (obs, action, next_obs) = (flat(&window.obs)?, flat(&window.action)?, flat(&window.next_obs)?);
         let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &window.flags };
@@ -80,50 +82,8 @@ impl LearnedReward {
         let flags = [Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING];
         let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags };
         let of = (absorbing_rows, absorbing_raw, slopes);
-        let mut reward_gradient = || gradient_norms(encoder, normaliser, source, (of.0, of.1, of.2), 1);
+        let mut reward_gradient = || source.gradient_norms(encoder, normaliser, (of.0, of.1, of.2), 1);
         let mut one = shaping::ShapedRows { steps, window: 1, mask: None, reward_gradient: &mut reward_gradient };
         shaping.shape_absorbing(&mut one, absorbing)
-    }
-}
-
-/// The error of shaping the environment's reward by its gradient.
-pub(super) fn no_gradient() -> AgentError {
-    AgentError::BadConfig {
-        setting: "agent.shaping".into(),
-        problem: "the environment's reward has no gradient to shape by; choose another shaping or a learned reward"
-            .into(),
-    }
-}
-
-/// Rows as a tensor, `[R, I]`.
-pub(super) fn tensor(rows: &[f32], width: usize) -> Result<Tensor, AgentError> {
-    Ok(Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?)
-}
-
-/// ‖∇r‖ at `count` rows, with respect to raw ones.
-fn gradient_norms(
-    encoder: &Encoder,
-    normaliser: Option<&RunningNormaliser>,
-    source: &mut Source,
-    (rows, raw, slopes): (&[f32], &[f32], &mut Vec<f32>),
-    count: usize,
-) -> Result<Vec<f32>, AgentError> {
-    match source {
-        Source::Discriminator(discriminator, form) => {
-            slopes.resize(slopes.len().max(raw.len()), 0.0);
-            let slopes = &mut slopes[..raw.len()];
-            encoder.slopes(normaliser, Units::Environment, raw, slopes);
-            let mut norms = discriminator.gradient_norms(rows, slopes)?;
-            let logits = discriminator.logits(rows)?;
-            for (norm, &x) in norms.iter_mut().zip(logits) {
-                *norm *= (form.slope)(f64::from(x)) as f32;
-            }
-            Ok(norms)
-        }
-        // RED's rows are clipped but never standardised. Its gradient is with respect to clipped
-        // rows.
-        Source::Red(red) => red.gradient_norms(&tensor(rows, encoder.width())?),
-        Source::Environment => Err(no_gradient()),
-        Source::Constant(_) => Ok(vec![0.0; count]),
     }
 }

@@ -1,34 +1,11 @@
-//! The discriminator's classification loss as a function of its logits x, with labels y and weights
-//! w. ℓ(x, y) = softplus(x) − y x.
-//!
-//! - cross-entropy: mean_policy ℓ(x, y) + mean_expert w ℓ(x, y);
-//! - positive–unlabelled (Xu & Denil 2019, eq. 7):
-//!   η mean_expert w ℓ(x, 1) + max(−β, mean_policy ℓ(x, 0) − η mean_expert w ℓ(x, 0));
-//! - either minus c · mean H(σ(x)) over both sides, H(σ(x)) = softplus(x) − x σ(x).
-//!
-//! First the autograd form, then the hand-written derivative with respect to each logit.
-
-use tch::Tensor;
+//! The classification loss of `equations` by hand: its value, statistics, and derivative with
+//! respect to each logit.
 
 use super::{
     discriminator_config::ClassificationLoss,
+    equations::Classification,
     reward::{sigmoid, softplus},
 };
-
-/// Settings and labels of the loss of one batch.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Classification<'a> {
-    /// The kind of loss.
-    pub(super) loss: ClassificationLoss,
-    /// c, the weight of the entropy.
-    pub(super) entropy: f64,
-    /// Labels of the policy's rows, `[B]`.
-    pub(super) policy_labels: &'a [f32],
-    /// Labels of the demonstrated rows, `[B]`.
-    pub(super) expert_labels: &'a [f32],
-    /// w of the demonstrated rows, `[B]`.
-    pub(super) expert_weights: &'a [f32],
-}
 
 /// Means over a batch of logits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -48,27 +25,6 @@ pub(super) struct ClassificationStats {
 }
 
 impl Classification<'_> {
-    /// The loss, a scalar, of logits `[B]` of each side.
-    pub(super) fn autograd(&self, policy: &Tensor, expert: &Tensor) -> Tensor {
-        let on = |numbers: &[f32]| Tensor::from_slice(numbers).to_device(policy.device()).to_kind(policy.kind());
-        let weights = on(self.expert_weights);
-        let cross = |x: &Tensor, y: &Tensor| x.softplus() - x * y;
-        let entropy = Tensor::cat(&[policy, expert], 0);
-        let entropy = (entropy.softplus() - &entropy * entropy.sigmoid()).mean(None);
-        let loss = match self.loss {
-            ClassificationLoss::CrossEntropy => {
-                cross(policy, &on(self.policy_labels)).mean(None)
-                    + (cross(expert, &on(self.expert_labels)) * weights).mean(None)
-            }
-            ClassificationLoss::PositiveUnlabelled { prior, slack } => {
-                let (positive, negative) = ((-expert).softplus() * &weights, expert.softplus() * &weights);
-                let unlabelled = policy.softplus().mean(None) - negative.mean(None) * prior;
-                positive.mean(None) * prior + unlabelled.clamp_min(-slack)
-            }
-        };
-        loss - entropy * self.entropy
-    }
-
     /// The loss and its statistics. Writes the derivatives with respect to the logits `[B]` of each
     /// side to `policy_slopes` and `expert_slopes`.
     pub(super) fn by_hand(
@@ -158,7 +114,7 @@ mod tests {
 
     use liprl_nets::testing::assert_gradient;
     use liprl_numerics::testing::numbers;
-    use tch::Kind;
+    use tch::{Kind, Tensor};
 
     use super::*;
 
@@ -183,7 +139,7 @@ mod tests {
                 let stats = classification.by_hand(&policy, &expert, &mut a, &mut b);
                 let leaf = |x: &[f32]| Tensor::from_slice(x).to_kind(Kind::Double).set_requires_grad(true);
                 let (policy, expert) = (leaf(&policy), leaf(&expert));
-                let expected = classification.autograd(&policy, &expert);
+                let expected = classification.loss(&policy, &expert);
                 assert!((stats.loss - expected.double_value(&[])).abs() < 1e-6, "{loss:?}");
                 let slopes = Tensor::run_backward(&[&expected], &[&policy, &expert], false, false);
                 let by_hand: Vec<f32> = a.into_iter().chain(b).collect();
