@@ -1,6 +1,8 @@
-//! Off-policy GAIL on Hopper-v5 at the released defaults of arXiv 2006.16785 (every 2 steps 2 rounds, each one TD3 update on 10-step windows of
-//! 64 and one pass over 500 demonstrated transitions in batches of 64): environment steps per second, what its parts take, and the matrix products alone.
-//! One JSON object a line.
+//! Off-policy GAIL on Hopper-v5 at the released defaults of arXiv 2006.16785: environment steps per
+//! second, the share of its parts, and the matrix products alone. One JSON object a line.
+//!
+//! Every 2 steps there are 2 rounds, each one TD3 update on 10-step windows of 64 and one pass over
+//! 500 demonstrated transitions in batches of 64.
 //!
 //! `cargo bench -p liprl-agents --bench gail -- [--threads N] [--steps N] [--repeats N]`
 
@@ -28,7 +30,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 fn main() -> Outcome<()> {
     let threads = argument("--threads", 1)?;
     let (steps, repeats) = (argument("--steps", 400)?, argument("--repeats", 5)?);
-    // The same work less one part at a time: what is missing is what the part takes.
+    // The work less one part at a time: the difference is the part's share.
     let parts = [
         ("gail_steps_per_s", json!({})),
         ("gail_steps_per_s_without_discriminator", json!({"reward": {"kind": "constant", "value": 1.0}})),
@@ -63,8 +65,9 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// The matrix products of two steps, those of acting and of parameter noise apart: two updates of TD3, in one of which the actor learns, each on windows
-/// relabelled by the discriminator and followed by seven steps of the discriminator with its penalty.
+/// The matrix products of two steps, except those of acting and of parameter noise. These are two
+/// updates of TD3, in one of which the actor learns. Each is on windows relabelled by the
+/// discriminator and followed by seven steps of the discriminator with its penalty.
 fn two_rounds() -> Floor {
     let (batch, obs, act, window, row, steps) = (64, 11, 3, 10, 16, 7);
     let (policy, critic, discriminator) = ([obs, 300, 200, act], [obs + act, 400, 300, 1], [row, 100, 100, 1]);
@@ -84,7 +87,8 @@ fn two_rounds() -> Floor {
         for _ in 0..steps {
             floor.forward(2 * batch, &discriminator);
             floor.backward(2 * batch, &discriminator, true);
-            // The penalty: input gradients, what comes back to each layer, what is carried forward, their outer products.
+            // The penalty: input gradients, vectors back to each layer, tangents forward, their
+            // outer products.
             floor.forward(batch, &discriminator[..3]);
             floor.product(batch, 100, 100, false, false);
             floor.product(batch, 100, row, false, false);
@@ -131,7 +135,7 @@ impl World {
         let obs = wide.iter().map(|&x| x as f32).collect();
         let (next_obs, action) = (vec![0.0; obs_dim], vec![0.0; act_dim]);
         let mut world = Self { env, agent, metrics: Metrics::default(), wide, obs, next_obs, action };
-        // Windows as long as they get.
+        // Until windows have their full length.
         (0..200).try_for_each(|_| world.step())?;
         Ok(world)
     }
@@ -160,7 +164,8 @@ impl World {
     }
 }
 
-/// configs/liayn/hopper.yaml with the labels, the one-sided penalty and the schedule of the authors' release.
+/// configs/liayn/hopper.yaml with the labels, the one-sided penalty and the schedule of the
+/// authors' release.
 fn released() -> Value {
     let net = |hidden: [usize; 2]| json!({"hidden": hidden, "layer_norm": true, "init": {"orthogonal": {"output_gain": 0.01}}, "lr": 2.5e-4});
     let mut actor = net([300, 200]);
@@ -182,7 +187,7 @@ fn released() -> Value {
     })
 }
 
-/// Ten episodes of 1000 steps: what they hold does not matter to the clock.
+/// Ten episodes of 1000 steps; their numbers do not matter to the clock.
 fn demonstrations(obs_dim: usize, act_dim: usize) -> Demonstrations {
     let mut rng = Streams::new(1).rng("demonstrations");
     let mut numbers = |count: usize| (0..count).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>();

@@ -64,7 +64,7 @@ impl Batch {
 /// was cut short the rows beyond the cut repeat its last one, with mask 0.
 #[derive(Debug)]
 pub struct WindowBatch {
-    /// The windows summed up with the stored rewards; [`WindowBatch::relabel`] sums others.
+    /// The windows summed up with the stored rewards; [`WindowBatch::returns`] sums others.
     pub batch: Batch,
     /// Observations, `[B, n, O]`.
     pub obs: Tensor,
@@ -78,6 +78,17 @@ pub struct WindowBatch {
     pub mask: Tensor,
     /// Flags of every row, `B · n` of them, row-major.
     pub flags: Vec<Flags>,
+}
+
+/// Return of a window under rewards other than the stored ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WindowReturn {
+    /// Σ γᵏ rₖ over the window's m rows.
+    pub sum: f64,
+    /// γᵐ.
+    pub discount: f64,
+    /// Rows before the cut, m.
+    pub rows: usize,
 }
 
 impl WindowBatch {
@@ -95,19 +106,22 @@ impl WindowBatch {
         }
     }
 
-    /// Discounted sums of these rewards, `[B, n]` → `[B]`, on the rewards' device. What stands beyond a cut is ignored
-    /// (but must be finite).
-    pub fn returns(&self, rewards: &Tensor) -> Result<Tensor, AgentError> {
-        let powers: Vec<f32> = (0..self.batch.n_step).map(|k| self.batch.gamma.powi(k as i32) as f32).collect();
-        let coefficients = self.mask.f_mul(&Tensor::from_slice(&powers))?.f_to_device(rewards.device())?;
-        Ok(rewards.f_mul(&coefficients)?.f_sum_dim_intlist(1, false, Kind::Float)?)
-    }
-
-    /// Replaces `batch.reward` by the returns of these rewards, `[B, n]`.
-    pub fn relabel(&mut self, rewards: &Tensor) -> Result<(), AgentError> {
-        let returns = self.returns(&rewards.detach())?;
-        self.batch.reward.f_copy_(&returns)?;
-        Ok(())
+    /// Returns of the windows under these rewards, `[B · n]`, row-major. Rewards beyond a cut are ignored.
+    pub fn returns(&self, rewards: &[f32]) -> Result<Vec<WindowReturn>, AgentError> {
+        let mask = Vec::<f32>::try_from(self.mask.f_flatten(0, -1)?)?;
+        let (n, gamma) = (self.batch.n_step, self.batch.gamma);
+        let windows = rewards.chunks_exact(n).zip(mask.chunks_exact(n));
+        Ok(windows
+            .map(|(rewards, mask)| {
+                let rows = mask.iter().take_while(|&&own| own != 0.0).count();
+                let start = WindowReturn { sum: 0.0, discount: 1.0, rows };
+                rewards[..rows].iter().fold(start, |WindowReturn { sum, discount, rows }, &reward| WindowReturn {
+                    sum: sum + discount * f64::from(reward),
+                    discount: discount * gamma,
+                    rows,
+                })
+            })
+            .collect())
     }
 }
 

@@ -18,7 +18,7 @@ pub mod shaping;
 mod transition;
 
 pub use agent::Agent;
-pub use batch::{Batch, WindowBatch};
+pub use batch::{Batch, WindowBatch, WindowReturn};
 pub use error::AgentError;
 pub use metrics::Metrics;
 pub use noise::{ActionNoise, Noise};

@@ -1,4 +1,4 @@
-//! Demonstrations against the real Minari in both directions, and against files that are not what they should be.
+//! Demonstrations against the real Minari in both directions, and against spoilt files.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop here")]
 
@@ -84,7 +84,7 @@ fn minari_loads_what_we_write_and_makes_its_environment_again() {
         assert_eq!((torque.len(), torque[0].as_str().unwrap()), (201, "nan"));
         assert_eq!(torque[7].as_str().unwrap().parse::<f64>().unwrap(), episode.actions[6]);
     }
-    // Gymnasium's own Pendulum, on the recorded seeds and actions, sees what was recorded.
+    // Gymnasium's own Pendulum, on the recorded seeds and actions, gives the recorded observations.
     assert!(loaded["replay_error"].as_f64().unwrap() < 1e-5);
 }
 
@@ -157,7 +157,7 @@ fn a_file_reads_back_as_it_was_written_and_can_be_overwritten() {
     assert_eq!(Demonstrations::read(folder.path().join("twice-v0"), None).unwrap(), demonstrations);
 }
 
-/// A sound episode of two steps, of which a test spoils one array.
+/// Writes a sound episode of two steps, of which a test spoils one array.
 fn sound(group: &mut GroupBuilder, spoilt: &str, spoil: impl FnOnce(&mut GroupBuilder)) {
     let mut put = |name: &str, data: &[f64], shape: &[u64]| {
         if name != spoilt {
@@ -370,7 +370,8 @@ proptest! {
     }
 }
 
-/// Minari's folder beside a file is ours where it is a link to that file; another's dataset of the same name is left alone.
+/// Minari's folder beside a file is ours if it is a link to that file. Another dataset of that name
+/// is left alone.
 #[test]
 fn another_dataset_is_not_taken_for_our_link() {
     let (folder, demonstrations) = (tempfile::tempdir().unwrap(), pendulum(1));
@@ -409,7 +410,7 @@ fn a_damaged_file_of_minari_never_panics() {
         std::fs::write(&path, damaged).unwrap();
         refused += usize::from(Demonstrations::read(&path, None).is_err());
     }
-    assert!(refused >= 100, "at least what was cut short is noticed");
+    assert!(refused >= 100, "at least the files cut short are noticed");
 }
 
 #[test]

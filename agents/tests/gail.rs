@@ -1,5 +1,6 @@
-//! Off-policy GAIL's rewards: what replayed windows are worth under every setting, terminations, exact resume, the metrics its page lists.
-#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+//! Off-policy GAIL's rewards: returns of replayed windows under every setting, terminations, exact
+//! resume, and the metrics that its page lists.
+#![allow(clippy::unwrap_used)] // a test may stop here
 
 use liprl_agents::{
     Agent, AgentConfig, AgentError, Flags, Metrics, Replay, ReplayConfig, Setup, TaskContext, Transition, Visited,
@@ -25,12 +26,13 @@ fn setup() -> Setup {
     Setup { obs_dim: OBS, act_dim: ACT, streams: Streams::new(3), device: Device::Cpu, threads: 1 }
 }
 
-/// Numbers in [-1, 1] that look random, the same for the same place.
+/// Numbers in [-1, 1] that look random, a fixed one for each place.
 fn number(i: usize) -> f64 {
     ((i as f64 + 1.0) * 12.9898).sin()
 }
 
-/// Episodes of 30 steps near observation 1, the last of which is ended by the task in every second one.
+/// Episodes of 30 steps near observation 1, the last of which is ended by the task in every second
+/// one.
 fn demonstrations() -> Demonstrations {
     let episodes = (0..4).map(|e| Episode {
         observations: (0..31 * OBS).map(|i| 1.0 + 0.1 * number(i + 1000 * e)).collect(),
@@ -82,7 +84,7 @@ fn fill(learned: &mut LearnedReward, episodes: &[(usize, bool)], rest: usize) ->
 /// The windows that start at these rows, relabelled.
 fn windows(learned: &mut LearnedReward, replay: &Replay, starts: &[u32], n: usize) -> WindowBatch {
     let mut window = WindowBatch::new(starts.len(), OBS, ACT, n, GAMMA);
-    // Draw until every window starts where it is wanted: sampling is the only way to whole windows.
+    // Draw until every window starts at its row: sampling is the only way to whole windows.
     let mut rng = Streams::new(1).rng("windows");
     let mut singles = Vec::new();
     for &start in starts {
@@ -122,12 +124,13 @@ fn assert_all_close(a: &[f64], b: &[f64]) {
     }
 }
 
-/// The page's table: n = 10, an episode ended at row 14 of 30. Rows 5, 6, 10, 14 and 25 begin windows of 10, 9, 5, 1 and 5 steps.
+/// The page's table: n = 10, an episode ended at row 14 of 30. Rows 5, 6, 10, 14 and 25 begin
+/// windows of 10, 9, 5, 1 and 5 steps.
 const STARTS: [u32; 5] = [5, 6, 10, 14, 25];
 const LENGTHS: [i32; 5] = [10, 9, 5, 1, 5];
 
 #[test]
-fn windows_end_with_the_episode_and_in_the_authors_way_one_of_them_goes_on() {
+fn windows_end_with_the_episode_and_by_a_quirk_one_of_them_goes_on() {
     for (quirk, discounts) in
         [(false, [0.0, 0.0, 0.0, 0.0, GAMMA.powi(5)]), (true, [GAMMA.powi(10), 0.0, 0.0, 0.0, GAMMA.powi(5)])]
     {
@@ -143,7 +146,8 @@ fn windows_end_with_the_episode_and_in_the_authors_way_one_of_them_goes_on() {
 
 #[test]
 fn an_absorbing_state_makes_ending_worth_what_going_on_is() {
-    // With the same reward everywhere, absorbing state included, every return is r / (1 − γ): neither lost nor gained by ending.
+    // With one reward everywhere, absorbing state included, every return is r / (1 − γ): ending
+    // neither gains nor loses.
     let more = json!({"reward": {"kind": "constant", "value": 2.0}, "absorbing": "value"});
     let mut learned = learned_reward(more, true).unwrap();
     let replay = fill(&mut learned, &[(15, true)], 15);
@@ -161,14 +165,14 @@ fn an_absorbing_state_makes_ending_worth_what_going_on_is() {
     assert_all_close(&whole(&windows(&mut shaped, &replay, &STARTS, 10), value / 2.0), &[value / 2.0; 5]);
 }
 
-/// The other shapings see the absorbing row too: with κ 1 everywhere nothing changes, and with κ at its floor all of a return that ends there does,
-/// r(absorbing)/(1 − γ) included.
+/// The other shapings see the absorbing row too. With κ 1 everywhere nothing changes. With κ at its
+/// floor all of a return that ends there does, r(absorbing)/(1 − γ) included.
 #[test]
 fn shapings_by_gradients_precondition_the_absorbing_reward() {
     let returns = |shaping: Value| {
-        // A head that is not near zero, so that the logit is steep everywhere.
-        let steep = json!({"init": {"orthogonal": {"output_gain": 3.0}}});
-        let mut learned = learned_reward(json!({"shaping": shaping, "discriminator": steep}), true).unwrap();
+        // A last layer that is not near zero, so that the logit's gradient is large everywhere.
+        let last_layer = json!({"init": {"orthogonal": {"output_gain": 3.0}}});
+        let mut learned = learned_reward(json!({"shaping": shaping, "discriminator": last_layer}), true).unwrap();
         let replay = fill(&mut learned, &[(15, true)], 15);
         read(&windows(&mut learned, &replay, &[5], 10).batch.reward)
     };
@@ -192,7 +196,8 @@ fn the_mean_reward_is_of_rows_within_their_windows() {
     assert_all_close(&[mean], &[(number(7 * 13) + 2.0 * number(7 * 14)) / 3.0]);
 }
 
-/// A time limit that counts as a termination has nothing after it, unless the task ended the episode: no demonstrated time limit has.
+/// A time limit that counts as a termination has nothing after it, unless the task ended the
+/// episode, which it did in no demonstrated time limit.
 #[test]
 fn time_limits_taken_for_terminations_lead_to_no_absorbing_state() {
     let more = json!({"reward": {"kind": "constant", "value": 2.0}, "absorbing": "value", "reference": {"timeouts_terminate": true}});
@@ -206,10 +211,10 @@ fn time_limits_taken_for_terminations_lead_to_no_absorbing_state() {
     assert_eq!(state.get::<u64>("imitation/terminations").unwrap(), 1);
 }
 
-/// Where observations hardly vary their standardised ones are a hundred times as large, and the logit's gradient in raw units with them: what the
-/// penalty holds at k is the gradient in its own units.
+/// If observations hardly vary, their standardised ones are a hundred times as large, and so is the
+/// logit's gradient in raw units. The penalty holds the gradient in its own units at k.
 #[test]
-fn what_is_compared_with_the_target_is_in_the_penalty_s_units() {
+fn gradients_are_compared_with_the_target_in_the_penalty_s_units() {
     let share = |units: &str, target: f64| {
         let penalty = json!({"units": units, "target": target});
         let mut agent =
@@ -231,7 +236,8 @@ fn what_is_compared_with_the_target_is_in_the_penalty_s_units() {
             norm("max"),
         )
     };
-    // An untrained logit's gradient is small; in raw units it is larger by 1/0.1, the floor of the moments' deviation.
+    // An untrained logit's gradient is small; in raw units it is larger by 1/0.1, the floor of the
+    // moments' deviation.
     let (_, _, median, most) = share("environment", 1.0);
     let (above, within, ..) = share("environment", median);
     assert!((0.3..=0.7).contains(&above) && within < 1.0, "{above} {within}");
@@ -239,9 +245,10 @@ fn what_is_compared_with_the_target_is_in_the_penalty_s_units() {
     assert_eq!((above, within), (0.0, 1.0), "of at most {most} in raw units");
 }
 
-/// A clone has learnt on inputs standardised by the demonstrations' moments, and keeps them until it learns.
+/// A clone has learnt on inputs standardised by the demonstrations' moments, and keeps them until
+/// it learns.
 #[test]
-fn steps_before_learning_do_not_change_what_a_clone_does() {
+fn steps_before_learning_do_not_change_a_clone() {
     let more = json!({"warm_start": {"updates": 20}, "policy": {"normalise_observations": {}, "learning_starts": 500}});
     let mut agent = agent(more);
     let (obs, mut before, mut after) = ([0.9, 1.1, 1.0], [0.0; ACT], [0.0; ACT]);
@@ -258,14 +265,15 @@ fn steps_before_learning_do_not_change_what_a_clone_does() {
     (0..499).for_each(|i| agent.observe(&step(number(i) as f32)).unwrap());
     agent.act_greedy(&obs, &mut after).unwrap();
     assert_eq!(after, before);
-    // The moments are the demonstrations' own, and what the policy sees once it learns joins them.
+    // The moments are the demonstrations' own, and the policy's observations join them once it
+    // learns.
     (0..50).for_each(|i| agent.observe(&step(number(i) as f32)).unwrap());
     agent.act_greedy(&obs, &mut after).unwrap();
     assert_ne!(after, before);
 }
 
 #[test]
-fn time_limits_go_on_unless_the_authors_way_is_asked_for() {
+fn time_limits_go_on_unless_the_quirk_is_on() {
     for (quirk, discount) in [(false, GAMMA.powi(5)), (true, 0.0)] {
         let more = json!({"reward": {"kind": "environment"}, "absorbing": "value", "reference": {"timeouts_terminate": quirk}});
         let mut learned = learned_reward(more, true).unwrap();
@@ -278,7 +286,7 @@ fn time_limits_go_on_unless_the_authors_way_is_asked_for() {
 }
 
 #[test]
-fn the_authors_absorbing_copy_is_stored_after_the_last_step_and_only_there() {
+fn the_reference_s_absorbing_copy_is_stored_after_the_last_step_and_only_there() {
     let mut learned = learned_reward(json!({"absorbing": "reference"}), true).unwrap();
     let replay = fill(&mut learned, &[(4, true), (3, false)], 2);
     assert_eq!(replay.len(), 10);
@@ -295,13 +303,14 @@ fn the_authors_absorbing_copy_is_stored_after_the_last_step_and_only_there() {
 }
 
 #[test]
-fn rewards_are_those_of_the_discriminator_at_the_moment_of_sampling() {
+fn rewards_are_those_of_the_discriminator_at_the_time_of_sampling() {
     let mut learned = learned_reward(json!({"absorbing": "value"}), true).unwrap();
     let replay = fill(&mut learned, &[(15, true)], 15);
     let before = read(&windows(&mut learned, &replay, &STARTS, 10).batch.reward);
     let again = read(&windows(&mut learned, &replay, &STARTS, 10).batch.reward);
     assert_eq!(before, again);
-    // Untrained, with a head of gain 0.01, D is near ½ everywhere: r = log 2, here and in the absorbing state.
+    // Untrained, with a head of gain 0.01, D is near ½ everywhere: r = log 2, here and in the
+    // absorbing state.
     let expected: Vec<f64> = LENGTHS
         .iter()
         .zip(STARTS)
@@ -316,7 +325,7 @@ fn rewards_are_those_of_the_discriminator_at_the_moment_of_sampling() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_with_a_remedy() {
+fn impossible_settings_are_refused_with_a_remedy() {
     let refused = |more: Value, can_terminate| learned_reward(more, can_terminate).err().unwrap().to_string();
     assert!(refused(json!({"absorbing": "value"}), false).starts_with("agent.absorbing: this task never ends"));
     assert!(refused(json!({"policy": {"gamma": 1.0}}), true).contains("lower gamma"));
@@ -343,7 +352,7 @@ fn what_cannot_work_is_refused_with_a_remedy() {
     let nothing =
         LearnedReward::new(&config, &config.schedule(), &TaskContext::NONE, &setup()).err().unwrap().to_string();
     assert!(nothing.starts_with("agent.demonstrations: is missing"), "{nothing}");
-    // A task that never ends is fine as long as nobody asks for an absorbing state.
+    // A task that never ends is fine without an absorbing state.
     assert!(learned_reward(json!({}), false).is_ok());
 }
 
@@ -354,7 +363,7 @@ fn agent(more: Value) -> Box<dyn Agent> {
     config.build(&setup(), &context(true)).unwrap()
 }
 
-/// Everything that has state, in a few combinations.
+/// All parts that have state, in a few combinations.
 fn variants() -> Vec<Value> {
     let labels = json!({"uniform": {"low": 0.7, "high": 1.2}});
     let everything = json!({
@@ -448,7 +457,7 @@ fn diagnostics_are_those_on_their_pages_and_looking_changes_nothing() {
         .collect();
     let found = |start: &str| metrics.iter().filter(|(name, _)| name.starts_with(start)).count();
     for start in &listed {
-        // Estimates and bounds are left out where they do not exist.
+        // Estimates and bounds are left out if they do not exist.
         let may_lack = start.ends_with("paper_estimate") || start.ends_with("sound_bound");
         assert!(may_lack || found(start) > 0, "{start} is not logged: {metrics:?}");
     }

@@ -1,6 +1,7 @@
-//! The claims of docs/derivations/liayn.md that no other test covers, each against autograd, a sum or a search in f64.
+//! The claims of docs/derivations/liayn.md that other tests leave open, each against autograd, a
+//! sum or a search in f64.
 
-#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+#![allow(clippy::unwrap_used)] // a test may stop here
 
 use liprl_nets::{
     Autograd,
@@ -91,7 +92,7 @@ fn penalty_gradient(mlp: &Mlp, params: &Tensor, x: &Tensor) -> Tensor {
         along.push(t[l].matmul(&weights[l].tr()));
         t.push(&slopes[l].0 * &along[l]);
     }
-    // Backward again: what moves the slopes. Zero between kinks.
+    // Backward again: the changes of the slopes, zero between kinks.
     let mut a = u[last].zeros_like();
     let mut out = Vec::new();
     for l in (0..=last).rev() {
@@ -150,7 +151,8 @@ fn the_gradient_through_spectral_normalisation_is_the_projected_one() {
         let along = (&by_hand * &w).sum(Kind::Double).double_value(&[]);
         assert!(along.abs() < 1e-12 * by_hand.norm().double_value(&[]) * w.norm().double_value(&[]));
     }
-    // With the singular vectors it is the gradient of W/‖W‖₂ itself: their own movement is of second order.
+    // With the singular vectors it is the gradient of W/‖W‖₂ itself: their own movement is of
+    // second order.
     let loss = |w: &Tensor| (w / spectral_norms(w).unwrap()[0] - &target).square().sum(Kind::Double).double_value(&[]);
     let (u, v) = exact;
     let sigma = u.dot(&w.mv(&v));
@@ -168,13 +170,13 @@ fn the_gradient_through_spectral_normalisation_is_the_projected_one() {
 }
 
 #[test]
-fn no_reward_form_is_steeper_than_its_logit() {
+fn no_reward_form_exceeds_its_logit_s_gradient_norm() {
     let (mlp, params) = network(4, &[16, 16], 1, Activation::LeakyRelu(0.1), "discriminator");
     let params = params * 3.0; // logits from about −50 to 50
     let x = normal(&[256, 4], "pairs") * 2.0;
     let logit = mlp.forward(&params, &x);
     assert!(logit.max().double_value(&[]) > 10.0 && logit.min().double_value(&[]) < -10.0);
-    let steepness = rows(&Tensor::from_slice(&gradient_norms(|x| Ok(mlp.forward(&params, x)), &x).unwrap()));
+    let norms_of_logit = rows(&Tensor::from_slice(&gradient_norms(|x| Ok(mlp.forward(&params, x)), &x).unwrap()));
     type OfLogit = fn(&Tensor) -> Tensor;
     let forms: [(OfLogit, OfLogit); 4] = [
         // −log(1 − σ), without and with 1e-8 under the logarithm; log σ − log(1 − σ); log σ.
@@ -185,8 +187,8 @@ fn no_reward_form_is_steeper_than_its_logit() {
     ];
     for (reward, slope) in forms {
         let norms = gradient_norms(|x| Ok(reward(&mlp.forward(&params, x))), &x).unwrap();
-        for ((norm, steepness), slope) in norms.into_iter().zip(&steepness).zip(rows(&slope(&logit))) {
-            assert!((norm - slope * steepness).abs() <= 1e-8 * steepness, "{norm} {slope} {steepness}");
+        for ((norm, norms_of_logit), slope) in norms.into_iter().zip(&norms_of_logit).zip(rows(&slope(&logit))) {
+            assert!((norm - slope * norms_of_logit).abs() <= 1e-8 * norms_of_logit, "{norm} {slope} {norms_of_logit}");
             assert!((0.0..=1.0).contains(&slope));
         }
     }
@@ -228,7 +230,8 @@ fn the_absorbing_value_closes_the_sum_and_makes_offsets_harmless() {
     for steps in [1, 10, 100] {
         let rewards = rows(&normal(&[steps], "rewards"));
         assert!(close(backup(&rewards, value(absorbing)), sum(&rewards, absorbing)));
-        // A constant on every reward moves every return by c/(1 − γ), however soon it ends, so it changes no preference …
+        // A constant on every reward moves every return by c/(1 − γ), however soon it ends, so it
+        // changes no preference …
         let lifted: Vec<f64> = rewards.iter().map(|r| r + 2.0).collect();
         assert!(close(backup(&lifted, value(absorbing + 2.0)) - backup(&rewards, value(absorbing)), 200.0));
         // … whereas with nothing after the end it pays each step survived.
@@ -286,7 +289,7 @@ fn values_of_networks_stay_within_the_sound_bound() {
         };
         let pairs = normal(&[64, 5], "pairs");
         let norms = gradient_norms(q, &pairs).unwrap();
-        // The sizes met along each trajectory: Σₖ γᵏ δₖ Π Aⱼ √(1 + Bⱼ₊₁²).
+        // The sizes along each trajectory: Σₖ γᵏ δₖ Π Aⱼ √(1 + Bⱼ₊₁²).
         let (mut pair, mut reach, mut along) = (pairs, vec![1.0; 64], vec![0.0; 64]);
         for k in 0..steps {
             let deltas = gradient_norms(|x| Ok(reward(x)), &pair).unwrap();

@@ -1,11 +1,13 @@
-//! What cloning minimises.
+//! Action distributions of policy networks, and the cloning loss L of each.
 //!
 //! - deterministic policies (TD3): L = mean over rows and coordinates of (tanh μ(s) − a)²;
-//! - tanh-Gaussian policies (SAC): L = −mean log π(a|s) = mean Σ [½ ε² + log σ + ½ log 2π + log(1 − a²)], ε = (atanh a − μ)/σ.
+//! - tanh-Gaussian policies (SAC): L = −mean log π(a|s)
+//!   = mean Σ [½ ε² + log σ + ½ log 2π + log(1 − a²)], ε = (atanh a − μ)/σ.
 //!
-//! Actions are clamped to ± [`ACTION_LIMIT`] before atanh, which is infinite at ±1. log σ has a least value: a deterministic expert
-//! would else draw it to −∞ and leave a policy that explores nothing. Smaller ones are clamped to it, and because a clamped number
-//! feels no pull, and would drift on with what the network learns elsewhere, max(0, least − log σ)² is added to L for each.
+//! Actions are clamped to ± [`ACTION_LIMIT`] before atanh, which is infinite at ±1. log σ has a
+//! least value: a deterministic expert would else draw it to −∞ and leave a policy that explores
+//! nothing. Smaller ones are clamped to it. A clamped number has no gradient and would drift with
+//! the rest of the network. Therefore max(0, least − log σ)² is added to L for each.
 
 use liprl_nets::gaussian;
 use tch::Tensor;
@@ -15,7 +17,7 @@ pub const ACTION_LIMIT: f64 = 0.999;
 
 const HALF_LOG_2PI: f64 = 0.918_938_533_204_672_8;
 
-/// What a policy network's outputs are.
+/// Action distribution that a policy network's outputs describe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyDistribution {
     /// μ `[A]` of the action tanh μ.
@@ -77,7 +79,8 @@ impl PolicyDistribution {
                         let below = (low - raw).max(0.0);
                         sum += f64::from(0.5 * epsilon * epsilon + log_std + squash + below * below) + HALF_LOG_2PI;
                         slopes[j] = -epsilon * inverse / rows;
-                        // Beyond the clamp the deviation is constant, and only the pull back is left.
+                        // Beyond the clamp the deviation is constant, and only the added term has a
+                        // gradient.
                         let inside = (low..=high).contains(&raw);
                         slopes[act_dim + j] = (if inside { 1.0 - epsilon * epsilon } else { -2.0 * below }) / rows;
                     }
@@ -136,7 +139,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_squared_error_worked_out_by_hand() {
-        // tanh 0 − 0.5 and tanh(atanh 0.5) − 0: both squared are 0.25; slopes 2/2 · (∓0.5) · (1 − tanh²).
+        // tanh 0 − 0.5 and tanh(atanh 0.5) − 0: both squared are 0.25; slopes 2/2 · (∓0.5) · (1 −
+        // tanh²).
         let (output, mut slopes) = ([0.0, 0.5f32.atanh()], [0.0; 2]);
         let loss = PolicyDistribution::Deterministic.loss_by_hand(&output, &[0.5, 0.0], 1, -3.0, &mut slopes);
         assert!((loss - 0.25).abs() < 1e-7);

@@ -1,9 +1,9 @@
-//! D4RL's flat files: all episodes end to end, told apart by `terminals` and `timeouts`.
+//! D4RL's flat files: all episodes end to end, separated by `terminals` and `timeouts`.
 
 use hdf5_pure::File;
 
 use super::{
-    Episode,
+    episode::Episode,
     file::{booleans, numbers},
 };
 

@@ -7,9 +7,9 @@ use liprl_envs::Step;
 /// n steps, in the environment's own units. All two-dimensional arrays are row-major.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Episode {
-    /// Seed of the reset, where known.
+    /// Seed of the reset, if known.
     pub seed: Option<u64>,
-    /// `[n + 1, O]`: the first is what `reset` returned.
+    /// `[n + 1, O]`: the first is the one of `reset`.
     pub observations: Vec<f64>,
     /// `[n, A]`.
     pub actions: Vec<f64>,
@@ -19,7 +19,7 @@ pub struct Episode {
     pub terminations: Vec<bool>,
     /// `[n]`: the episode was cut off here.
     pub truncations: Vec<bool>,
-    /// Named quantities, `[n + 1]` (the first of the reset, NaN where it gave none) or `[n]`.
+    /// Named quantities, `[n + 1]` (the first of the reset, NaN if it gave none) or `[n]`.
     pub infos: BTreeMap<String, Vec<f64>>,
 }
 
@@ -31,7 +31,7 @@ impl Episode {
         episode
     }
 
-    /// Appends a step: the action taken, what it returned, and the observation and infos that followed.
+    /// Appends a step: the action, its result, and the observation and infos that followed.
     pub fn push(&mut self, action: &[f64], step: &Step, obs: &[f64], info: &[(&str, f64)]) {
         self.actions.extend_from_slice(action);
         self.rewards.push(step.reward);
@@ -57,7 +57,7 @@ impl Episode {
         self.rewards.len()
     }
 
-    /// Whether there is no step.
+    /// True if there are no steps.
     pub fn is_empty(&self) -> bool {
         self.rewards.is_empty()
     }
@@ -82,7 +82,7 @@ impl Episode {
         &self.actions[i * self.act_dim()..][..self.act_dim()]
     }
 
-    /// Lengths and finiteness; an error names the array.
+    /// Checks lengths and finiteness; an error names the array.
     pub(super) fn check(&self, obs_dim: usize, act_dim: usize) -> Result<(), String> {
         let n = self.len();
         if n == 0 {

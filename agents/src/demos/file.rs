@@ -1,17 +1,18 @@
-//! Reading typed arrays out of an HDF5 file that may be anything: every surprise becomes an error with its place.
+//! Typed arrays of an HDF5 file, which may hold anything: every surprise becomes an error with its
+//! place.
 
 use hdf5_pure::{DType, File, Group};
 
-/// No filter that is read packs more than this many bytes into one: deflate's limit is 1032.
+/// Upper bound on the compression ratio of the filters that are read: deflate's limit is 1032.
 const MAX_EXPANSION: u64 = 2048;
 
 /// An array of numbers with its shape.
-pub(super) struct Numbers {
+pub(super) struct NumberArray {
     pub(super) shape: Vec<usize>,
     pub(super) data: Vec<f64>,
 }
 
-impl Numbers {
+impl NumberArray {
     /// Number of rows and numbers in each, of an array that must have two dimensions.
     pub(super) fn rows_of(&self, place: &str) -> Result<(usize, usize), String> {
         match self.shape[..] {
@@ -29,9 +30,15 @@ impl Numbers {
     }
 }
 
-/// Floats, or integers where `integers` says that they may stand for them. Checked before reading, because the reader
-/// converts any number into any other without a word.
-pub(super) fn numbers(file: &File, group: &Group, name: &str, place: &str, integers: bool) -> Result<Numbers, String> {
+/// Reads floats, and with `integers` integers too. Checks the type before reading, because the
+/// reader silently converts any number into any other.
+pub(super) fn numbers(
+    file: &File,
+    group: &Group,
+    name: &str,
+    place: &str,
+    integers: bool,
+) -> Result<NumberArray, String> {
     let (dataset, dtype, shape) = open(file, group, name, place)?;
     let float = matches!(dtype, DType::F32 | DType::F64);
     let integer =
@@ -43,7 +50,7 @@ pub(super) fn numbers(file: &File, group: &Group, name: &str, place: &str, integ
     if data.len() != shape.iter().product::<usize>() {
         return Err(format!("{place}: holds {} numbers, its shape {shape:?} says otherwise", data.len()));
     }
-    Ok(Numbers { shape, data })
+    Ok(NumberArray { shape, data })
 }
 
 /// Booleans: h5py's enumeration of FALSE and TRUE, or integers that are 0 or 1.

@@ -1,9 +1,9 @@
-//! `metadata.json` as Minari 0.5 has it: environment and spaces are JSON texts inside the JSON.
+//! Minari 0.5's `metadata.json`: environment and spaces are JSON texts inside the JSON.
 
 use liprl_envs::{BoxSpace, EnvSpec};
 use serde_json::{Map, Value, json};
 
-use super::{DemoMeta, Demonstrations};
+use super::demonstrations::{DemoMeta, Demonstrations};
 
 /// The version of the layout; every Minari from 0.5.0 on accepts it.
 const MINARI_VERSION: &str = "0.5.0";
@@ -22,7 +22,7 @@ const DERIVED: [&str; 10] = [
     "dataset_size",
 ];
 
-/// Types in which the arrays are stored; the spaces say the same.
+/// Types of the stored arrays, also those of the spaces.
 pub(super) struct Types {
     pub(super) observations: &'static str,
     pub(super) actions: &'static str,
@@ -50,7 +50,8 @@ pub(super) fn print(demonstrations: &Demonstrations, id: &str, types: &Types) ->
     Value::Object(all).to_string()
 }
 
-/// Reads metadata of any origin: what is missing or of a kind not known here (spaces that are no box) stays unknown.
+/// Reads metadata of any origin. Missing entries and kinds not known here (spaces other than a box)
+/// stay unknown.
 pub(super) fn parse(text: &str) -> Result<DemoMeta, String> {
     let mut all: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let take = |key: &str| all.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -118,7 +119,8 @@ fn parse_env(text: &str) -> Result<EnvSpec, String> {
     Ok(EnvSpec { id, max_episode_steps, options: kwargs.into_iter().collect() })
 }
 
-/// Where Gymnasium has the class of a task, so that Minari can make the environment again; none for a user's own.
+/// Gymnasium's path to the class of a task, by which Minari makes the environment; `None` for a
+/// user's own.
 fn entry_point(id: &str) -> Option<String> {
     let (module, class) = match id {
         "Pendulum-v1" => ("classic_control.pendulum", "Pendulum"),

@@ -8,19 +8,40 @@ use std::{
 use hdf5_pure::{DType, File, Group};
 
 use super::{
-    DemoSpec, Demonstrations, Episode, d4rl,
+    d4rl,
+    demonstrations::{DemoSpec, Demonstrations},
+    episode::Episode,
     file::{booleans, numbers},
     metadata,
 };
+use crate::AgentError;
 
 /// Name of the root's attribute that repeats `metadata.json`.
 pub(super) const METADATA_ATTRIBUTE: &str = "minari_metadata";
 
-pub(super) fn read(path: &Path, expected: Option<&DemoSpec<'_>>) -> Result<Demonstrations, String> {
+impl Demonstrations {
+    /// Reads a file, or the folder of a Minari dataset, and checks it: arrays present, of the right
+    /// types and lengths, finite, all episodes of one width, and as `expected`.
+    ///
+    /// # Errors
+    /// [`AgentError::BadDemonstrations`] naming file, episode and array. Damaged files give errors
+    /// too, never a panic.
+    pub fn read(path: impl AsRef<Path>, expected: Option<&DemoSpec<'_>>) -> Result<Self, AgentError> {
+        let path = path.as_ref();
+        read(path, expected).map_err(|problem| bad_demonstrations(path, problem))
+    }
+}
+
+/// The error of a file that cannot be read or written.
+pub(super) fn bad_demonstrations(path: &Path, problem: String) -> AgentError {
+    AgentError::BadDemonstrations { path: path.display().to_string(), problem }
+}
+
+fn read(path: &Path, expected: Option<&DemoSpec<'_>>) -> Result<Demonstrations, String> {
     let path = data_file(path)?;
     let file = File::open(&path).map_err(|error| match error {
         hdf5_pure::Error::Io(error) => error.to_string(),
-        error => format!("is no readable HDF5 file ({error})"),
+        error => format!("is not a readable HDF5 file ({error})"),
     })?;
     let root = file.root();
     let mut ids: Vec<(u64, String)> = root
@@ -47,7 +68,7 @@ pub(super) fn read(path: &Path, expected: Option<&DemoSpec<'_>>) -> Result<Demon
     Ok(demonstrations)
 }
 
-/// The HDF5 file itself, where a dataset's folder or its `data` folder was given.
+/// The HDF5 file itself; `path` may also be a dataset's folder or its `data` folder.
 fn data_file(path: &Path) -> Result<PathBuf, String> {
     if !path.is_dir() {
         return Ok(path.to_owned());

@@ -9,17 +9,31 @@ use fs_err as fs;
 use hdf5_pure::{AttrValue, Datatype, EnumTypeBuilder, FileBuilder, GroupBuilder, make_i8_type};
 
 use super::{
-    Demonstrations, Episode,
+    demonstrations::Demonstrations,
+    episode::Episode,
     metadata::{self, Types},
-    read::METADATA_ATTRIBUTE,
+    read::{METADATA_ATTRIBUTE, bad_demonstrations},
 };
+use crate::AgentError;
 
-/// Rows of a chunk: a chunk is what is compressed, and read, as one.
+/// Rows of a chunk, the unit of compression and reading.
 const CHUNK_ROWS: u64 = 1024;
 /// Deflate's usual level.
 const LEVEL: u32 = 6;
 
-pub(super) fn write(demonstrations: &Demonstrations, path: &Path) -> Result<(), String> {
+impl Demonstrations {
+    /// Writes the file and its Minari folder, whole or not at all.
+    ///
+    /// # Errors
+    /// [`AgentError::BadDemonstrations`] for episodes that `read` would refuse, and if the file
+    /// cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), AgentError> {
+        let path = path.as_ref();
+        write(self, path).map_err(|problem| bad_demonstrations(path, problem))
+    }
+}
+
+fn write(demonstrations: &Demonstrations, path: &Path) -> Result<(), String> {
     demonstrations.check(None)?;
     let layout = Layout::of(path)?;
     layout.refuse_another(path)?;
@@ -36,7 +50,7 @@ pub(super) fn write(demonstrations: &Demonstrations, path: &Path) -> Result<(), 
     layout.link(path).map_err(io)
 }
 
-/// Where Minari's folder lies and what it calls the dataset.
+/// Minari's folder and its id of the dataset.
 struct Layout {
     /// `…/<id>/data`
     folder: PathBuf,
@@ -55,7 +69,8 @@ impl Layout {
         Ok(Self { folder: parent.join(&id).join("data"), id })
     }
 
-    /// Refuses to put the folder's link where another dataset is: a file of its own, or a link to one of another name.
+    /// Refuses to replace another dataset by the folder's link: a file of its own, or a link to one
+    /// of another name.
     fn refuse_another(&self, path: &Path) -> Result<(), String> {
         let link = self.folder.join("main_data.hdf5");
         if link == path || fs::symlink_metadata(&link).is_err() {
@@ -95,7 +110,7 @@ fn versioned(name: &str) -> String {
     if has_version { name } else { format!("{name}-v0") }
 }
 
-/// f32 where that loses nothing, in any episode.
+/// f32 if that loses nothing in any episode.
 fn smallest_type(demonstrations: &Demonstrations, array: fn(&Episode) -> &[f64]) -> &'static str {
     let exact = |x: &f64| f64::from(*x as f32) == *x;
     if demonstrations.episodes.iter().flat_map(array).all(exact) { "float32" } else { "float64" }
@@ -151,7 +166,7 @@ fn put_booleans(group: &mut GroupBuilder, name: &str, data: &[bool], boolean: &D
     dataset.with_chunks(&[(data.len() as u64).clamp(1, CHUNK_ROWS)]).with_deflate(LEVEL);
 }
 
-/// Writes beside the path and renames, so that nobody ever sees half a file.
+/// Writes beside the path and renames, so that a partial file is never visible.
 fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");

@@ -1,4 +1,5 @@
-//! Settings of off-policy GAIL. Source unless another is named: Blondé, Strasser & Kalousis 2020 (arXiv 2006.16785) and its authors' code.
+//! Settings of off-policy GAIL. Source unless another is named: Blondé, Strasser & Kalousis 2020
+//! (arXiv 2006.16785) and its authors' code.
 
 use std::path::PathBuf;
 
@@ -6,7 +7,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{discriminator_config::DiscriminatorConfig, reference::Reference};
+use super::{discriminator_config::DiscriminatorConfig, reference::Reference, reward::RewardConfig};
 use crate::{
     AgentError, TaskContext,
     actor_critic::{SacConfig, Schedule, Td3Config},
@@ -14,43 +15,46 @@ use crate::{
     shaping::{ForwardModelConfig, ShapingConfig},
 };
 
-/// Off-policy generative adversarial imitation: an actor–critic learns from replay, on rewards that a discriminator between its own
-/// transitions and demonstrated ones gives at the moment of sampling.
+/// Off-policy generative adversarial imitation: an actor–critic learns from replay. Its rewards
+/// come from a discriminator between its own transitions and demonstrated ones, at the moment of
+/// sampling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct GailConfig {
-    /// What is imitated: a Minari or D4RL HDF5 file, or a Minari dataset's folder. Needed unless the reward is `environment` or
-    /// `constant`.
+    /// File to imitate: a Minari or D4RL HDF5 file, or a Minari dataset's folder. Needed unless the
+    /// reward is `environment` or `constant`.
     pub demonstrations: Option<PathBuf>,
-    /// Episodes used of it, the first ones. Default: all.
+    /// Number of its episodes that are used, the first ones. Default: all.
     #[garde(inner(range(min = 1)))]
     pub episodes: Option<usize>,
-    /// Of each episode every n-th step is used, from a random first one. Default `20`; 1 uses all.
+    /// Every n-th step of each episode is used, from a random first one. Default `20`; 1 uses all.
     #[garde(range(min = 1))]
     pub keep_every: usize,
     /// The learner that imitates. Default `{kind: td3}` with TD3's defaults.
     #[garde(dive)]
     pub policy: PolicyConfig,
-    /// What tells demonstrated transitions from the policy's.
+    /// Classifier of demonstrated transitions against the policy's.
     #[garde(dive)]
     pub discriminator: DiscriminatorConfig,
-    /// How its output becomes a reward. Default `{kind: minimax}`.
+    /// Reward, from the discriminator's output or another source. Default `{kind: minimax}`.
     #[garde(dive)]
     pub reward: RewardConfig,
-    /// What is done to the reward before the policy learns from it. Default: nothing.
+    /// Change of the reward before the policy learns from it. Default: none.
     #[garde(dive)]
     pub shaping: Option<ShapingConfig>,
-    /// A forward model, learnt beside the rest, for the diagnostics that need one (`lipschitz/model_jacobian`, `lipschitz/gamma2c`, …). Default:
-    /// none.
+    /// Forward model, learnt beside the rest, for the diagnostics that need one
+    /// (`lipschitz/model_jacobian`, `lipschitz/gamma2c`, …). Default: none.
     #[garde(dive)]
     pub monitor: Option<ForwardModelConfig>,
-    /// What becomes of an episode that the task ended. Default: `value` where the task can end an episode, else `off`.
+    /// Treatment of episodes that the task ended. Default: `value` if the task can end an episode,
+    /// else `off`.
     pub absorbing: Option<Absorbing>,
     /// Behaviour cloning of the demonstrations before the first step. Default: none.
     #[garde(dive)]
     pub warm_start: Option<CloningConfig>,
-    /// Ways of the authors' code that change numbers: `true` for all of them, or one by one. Default `false`.
+    /// Reference-implementation quirks, which change numbers: `true` for all of them, or one by
+    /// one. Default `false`.
     pub reference: Reference,
 }
 
@@ -73,7 +77,10 @@ impl Default for GailConfig {
 }
 
 impl GailConfig {
-    /// What is done about terminations, and whether that goes with the task and the discount.
+    /// Treatment of terminations.
+    ///
+    /// # Errors
+    /// [`AgentError::BadConfig`] if it does not fit the task or the discount.
     pub(super) fn absorbing(&self, schedule: &Schedule, context: &TaskContext) -> Result<Absorbing, AgentError> {
         let all = self.reference == Reference::All(true);
         let chosen = self.absorbing.unwrap_or(match (context.can_terminate, all) {
@@ -88,15 +95,15 @@ impl GailConfig {
             ));
         }
         if chosen == Absorbing::Value && schedule.gamma >= 1.0 {
-            return Err(bad(
-                "with agent.policy.gamma 1 the absorbing state's value r/(1 − gamma) is infinite; lower gamma or write `off`",
-            ));
+            return Err(bad("with agent.policy.gamma 1 the absorbing state's value r/(1 − gamma) is infinite; \
+                 lower gamma or write `off`"));
         }
         Ok(chosen)
     }
 }
 
-/// The actor–critic under the learned reward; its own settings say how often it learns, from how much, discounted how.
+/// The actor–critic under the learned reward. Its own settings hold the discount, the batch and the
+/// schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum PolicyConfig {
@@ -107,7 +114,7 @@ pub enum PolicyConfig {
 }
 
 impl GailConfig {
-    /// When the policy learns, and from how much.
+    /// Schedule of the policy's learning.
     pub fn schedule(&self) -> Schedule {
         let mut schedule: Schedule = match &self.policy {
             PolicyConfig::Td3(config) => config.into(),
@@ -122,51 +129,19 @@ impl GailConfig {
     }
 }
 
-/// The reward of a transition, from the discriminator's logit x (large for demonstrated ones) where nothing else is said.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-pub enum RewardConfig {
-    /// −log(1 − σ(x) + 1e-8): from 0 to 18.42, never negative (GAIL's; the paper's).
-    Minimax,
-    /// log σ(x): never positive.
-    NonSaturating,
-    /// log σ(x) − log(1 − σ(x)) = x (Fu et al. 2018; DAC's).
-    Airl,
-    /// Random expert distillation (Wang et al. 2019): near 1 where a predictor trained on the demonstrations is right, towards 0
-    /// elsewhere. The discriminator is not trained.
-    Red(#[garde(dive)] super::red::RedConfig),
-    /// The environment's own, to test everything but imitation.
-    Environment,
-    /// The same for every transition: what survival alone is worth, a control.
-    Constant {
-        /// That reward.
-        value: f64,
-    },
-}
-
-impl RewardConfig {
-    /// Whether the discriminator gives it, and has to be trained.
-    pub fn from_logits(&self) -> bool {
-        matches!(self, Self::Minimax | Self::NonSaturating | Self::Airl)
-    }
-
-    /// Whether demonstrations are needed.
-    pub fn imitates(&self) -> bool {
-        !matches!(self, Self::Environment | Self::Constant { .. })
-    }
-}
-
-/// What becomes of an episode that the task ended, whose reward would otherwise stop: an imitator rewarded at each step would learn to
-/// survive, one punished at each step to end it, whatever the demonstrations do.
+/// Treatment of an episode that the task ended, whose reward would otherwise stop. An imitator
+/// rewarded at each step would learn to survive, one punished at each step to end the episode,
+/// whatever the demonstrations do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Absorbing {
     /// The next state is worth nothing.
     Off,
-    /// The next state is the absorbing one (Kostrikov et al. 2019), which leads to itself for ever: it is worth r(absorbing)/(1 − γ), in closed
-    /// form from the reward of the moment. The discriminator sees one absorbing transition for each ended episode, on both sides.
+    /// The next state is the absorbing one (Kostrikov et al. 2019), which leads to itself for ever.
+    /// It is worth r(absorbing)/(1 − γ), in closed form from the current reward. The discriminator
+    /// sees one absorbing transition for each ended episode, on both sides.
     Value,
-    /// As the authors' code: a copy of the last transition, rewarded as the absorbing one, is stored and is worth that reward alone.
+    /// A copy of the last transition is stored, rewarded as the absorbing one and worth that reward
+    /// alone (the authors' code).
     Reference,
 }

@@ -13,21 +13,19 @@ use liprl_numerics::{Mlp, State, StreamRng};
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    discriminator_config::{ClassificationLoss, DiscriminatorConfig},
-    loss::{Classification, Vitals},
+    classification::ClassificationStats,
+    discriminator_config::DiscriminatorConfig,
+    equations::{self, Classification},
 };
 use crate::AgentError;
 
-/// Added to a squared norm, so that its root has a gradient at zero.
-const NORM_FLOOR: f64 = 1e-24;
-
-/// The network and what its steps need.
+/// The network with the buffers of its steps.
 #[derive(Debug)]
 pub(super) struct Discriminator {
     config: DiscriminatorConfig,
     trained: Trained,
     spectral: Option<SpectralNorm>,
-    /// The parameters in use: the learnt ones, spectrally normalised where that is asked for.
+    /// The parameters in use: the learnt ones, spectrally normalised if the config says so.
     effective: Buffer,
     weights: Weights,
     by_hand: Option<ByHand>,
@@ -50,7 +48,7 @@ struct ByHand {
     gradient: Gradient,
 }
 
-/// One step's data; rows are `[B, I]`, squashed, of the policy first and the demonstrations then.
+/// One step's data; rows are `[B, I]`, preprocessed, of the policy first and the demonstrations then.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepData<'a> {
     /// `[2 B, I]`.
@@ -61,17 +59,17 @@ pub(super) struct StepData<'a> {
     pub(super) expert_labels: &'a [f32],
     /// Weights of the demonstrated rows, `[B]`.
     pub(super) expert_weights: &'a [f32],
-    /// Points of the penalty, squashed, `[B, I]`.
+    /// Points of the penalty, preprocessed, `[B, I]`.
     pub(super) points: &'a [f32],
-    /// ∂(squashed)/∂(raw) at those points, `[B, I]`.
+    /// ∂(preprocessed)/∂(raw) at those points, `[B, I]`.
     pub(super) slopes: &'a [f32],
 }
 
-/// What one step measured.
+/// Statistics of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Measured {
-    /// The classification.
-    pub(super) vitals: Vitals,
+pub(super) struct StepStats {
+    /// Those of the classification.
+    pub(super) classification: ClassificationStats,
     /// λ · mean φ.
     pub(super) penalty: f64,
     /// Mean ‖∇D‖ at the penalty's points.
@@ -134,12 +132,12 @@ impl Discriminator {
         Ok((&self.trained.mlps()[0], self.effective.to_vec()?))
     }
 
-    /// What is learnt, for histograms.
+    /// The learnt parameters, for histograms.
     pub(super) fn trained(&self) -> &Trained {
         &self.trained
     }
 
-    /// Logits of squashed rows, `[R, I]` to `[R]`.
+    /// Logits of preprocessed rows, `[R, I]` to `[R]`.
     pub(super) fn logits(&mut self, rows: &[f32]) -> Result<&[f32], AgentError> {
         let (mlp, width) = (&self.trained.mlps()[0], self.width());
         let count = rows.len() / width;
@@ -160,7 +158,7 @@ impl Discriminator {
         Ok(self.trained.forward(0, self.effective.tensor(), &x).f_squeeze_dim(-1)?)
     }
 
-    /// ‖∇D‖₂ with respect to raw rows, `[R]`, at squashed rows `[R, I]` with ∂(squashed)/∂(raw) `[R, I]`.
+    /// ‖∇D‖₂ with respect to raw rows, `[R]`, at preprocessed rows `[R, I]` with ∂(preprocessed)/∂(raw) `[R, I]`.
     pub(super) fn gradient_norms(&mut self, rows: &[f32], slopes: &[f32]) -> Result<Vec<f32>, AgentError> {
         let width = self.width();
         let count = rows.len() / width;
@@ -184,13 +182,13 @@ impl Discriminator {
     }
 
     /// One gradient step.
-    pub(super) fn step(&mut self, data: &StepData<'_>) -> Result<Measured, AgentError> {
+    pub(super) fn step(&mut self, data: &StepData<'_>) -> Result<StepStats, AgentError> {
         let measured = match self.by_hand {
             Some(_) => self.step_by_hand(data)?,
             None => self.step_autograd(data)?,
         };
         self.steps += 1;
-        finite("the discriminator's loss", measured.vitals.loss + measured.penalty, self.steps)?;
+        finite("the discriminator's loss", measured.classification.loss + measured.penalty, self.steps)?;
         self.refresh(true)?;
         Ok(measured)
     }
@@ -205,16 +203,16 @@ impl Discriminator {
         }
     }
 
-    fn step_by_hand(&mut self, data: &StepData<'_>) -> Result<Measured, AgentError> {
+    fn step_by_hand(&mut self, data: &StepData<'_>) -> Result<StepStats, AgentError> {
         let classification = self.classification(data);
-        let mut measured = Measured::default();
+        let mut measured = StepStats::default();
         let Some(ByHand { x, pass, points, input_gradient, gradient }) = &mut self.by_hand else { return Ok(measured) };
         let (batch, width) = (self.config.batch_size, x.slice().len() / (2 * self.config.batch_size));
         x.slice_mut().copy_from_slice(data.rows);
         pass.forward(&self.weights, x.tensor())?;
         let (logits, slopes) = pass.output_and_gradient();
         let ((policy, expert), (policy_slopes, expert_slopes)) = (logits.split_at(batch), slopes.split_at_mut(batch));
-        measured.vitals = classification.by_hand(policy, expert, policy_slopes, expert_slopes);
+        measured.classification = classification.by_hand(policy, expert, policy_slopes, expert_slopes);
         pass.backward(&self.weights, x.tensor(), Some((gradient, 0)))?;
         let penalty = self.config.gradient_penalty;
         if penalty.scale > 0.0 {
@@ -223,16 +221,12 @@ impl Discriminator {
             let (g, outer) = input_gradient.gradient_and_outer();
             let share = penalty.scale / batch as f64;
             for (row, norm) in row_norms(g, data.slopes, width).enumerate() {
-                let (value, derivative) = penalty.phi(norm);
-                measured.penalty += share * value;
+                let range = row * width..(row + 1) * width;
+                let (g, slopes) = (&g[range.clone()], &data.slopes[range.clone()]);
+                let cost = penalty.sides.row_by_hand((norm, penalty.target), share, (g, slopes), &mut outer[range]);
+                measured.penalty += share * cost;
                 measured.norm += norm / batch as f64;
                 measured.above += f64::from(u8::from(norm > penalty.target)) / batch as f64;
-                // v = λ/B φ′ ∂‖J g‖/∂g = λ/B φ′ J² g / ‖J g‖, J the diagonal of slopes.
-                let factor = (share * derivative / norm.max(NORM_FLOOR.sqrt())) as f32;
-                let range = row * width..(row + 1) * width;
-                for ((v, g), slope) in outer[range.clone()].iter_mut().zip(&g[range.clone()]).zip(&data.slopes[range]) {
-                    *v = factor * slope * slope * g;
-                }
             }
             input_gradient.backward(&self.weights, gradient, 0)?;
         }
@@ -244,7 +238,7 @@ impl Discriminator {
     }
 
     /// The loss with its penalty by autograd over `params`, the learnt ones, in their own float type.
-    fn loss_autograd(&self, data: &StepData<'_>, params: &Tensor) -> Result<(Tensor, Measured), AgentError> {
+    fn loss_autograd(&self, data: &StepData<'_>, params: &Tensor) -> Result<(Tensor, StepStats), AgentError> {
         let (batch, width) = (self.config.batch_size as i64, self.width() as i64);
         let on = |numbers: &[f32]| {
             let tensor = Tensor::f_from_slice(numbers)?.f_view([-1, width])?;
@@ -254,23 +248,20 @@ impl Discriminator {
             Some(spectral) => spectral.forward(params)?,
             None => params.shallow_clone(),
         };
-        let forward = |x: &Tensor| self.trained.forward(0, &effective, x).f_squeeze_dim(-1);
-        let logits = forward(&on(data.rows)?)?;
-        let (policy, expert) = (logits.f_narrow(0, 0, batch)?, logits.f_narrow(0, batch, batch)?);
-        let mut loss = self.classification(data).autograd(&policy, &expert);
-        let mut measured = Measured::default();
+        let logits = |x: &Tensor| Ok::<_, AgentError>(self.trained.forward(0, &effective, x).f_squeeze_dim(-1)?);
+        let rows = logits(&on(data.rows)?)?;
+        let (policy, expert) = (rows.f_narrow(0, 0, batch)?, rows.f_narrow(0, batch, batch)?);
+        let mut loss = self.classification(data).loss(&policy, &expert);
+        let mut measured = StepStats::default();
         let read =
             |tensor: &Tensor| Vec::<f32>::try_from(tensor.f_detach()?.f_to_kind(Kind::Float)?.f_to(Device::Cpu)?);
         let (policy, expert, mut unused) = (read(&policy)?, read(&expert)?, vec![0.0; 2 * batch as usize]);
         let (a, b) = unused.split_at_mut(batch as usize);
-        measured.vitals = self.classification(data).by_hand(&policy, &expert, a, b);
+        measured.classification = self.classification(data).by_hand(&policy, &expert, a, b);
         let penalty = self.config.gradient_penalty;
         if penalty.scale > 0.0 {
-            let points = on(data.points)?.set_requires_grad(true);
-            let sum = forward(&points)?.f_sum(points.kind())?;
-            let g = Tensor::f_run_backward(&[&sum], &[&points], true, true)?.swap_remove(0) * on(data.slopes)?;
-            let norm = (g.square().f_sum_dim_intlist(1, false, None::<Kind>)? + NORM_FLOOR).sqrt();
-            let term = penalty.sides.cost_tensor(&(&norm - penalty.target)).mean(None) * penalty.scale;
+            let (points, slopes) = (on(data.points)?, on(data.slopes)?);
+            let (term, norm) = equations::gradient_penalty(&penalty, logits, &points, &slopes)?;
             measured.penalty = term.f_double_value(&[])?;
             measured.norm = norm.mean(None).f_double_value(&[])?;
             measured.above = norm.gt(penalty.target).f_to_kind(Kind::Double)?.mean(None).f_double_value(&[])?;
@@ -280,7 +271,7 @@ impl Discriminator {
     }
 
     /// The specification of `step_by_hand`, on any device and for any activation.
-    fn step_autograd(&mut self, data: &StepData<'_>) -> Result<Measured, AgentError> {
+    fn step_autograd(&mut self, data: &StepData<'_>) -> Result<StepStats, AgentError> {
         let params = leaf(self.trained.params().tensor());
         let (loss, mut measured) = self.loss_autograd(data, &params)?;
         measured.grad_norm = self.trained.step_tensor(&gradient(&loss, &params)?)?;
@@ -331,27 +322,6 @@ impl Discriminator {
         }
         self.steps = state.get("discriminator/steps")?;
         self.refresh(false)
-    }
-}
-
-impl DiscriminatorConfig {
-    /// Settings that do not go together.
-    pub(super) fn check(&self) -> Result<(), AgentError> {
-        let bad = |setting: &str, problem: &str| {
-            Err(AgentError::BadConfig { setting: format!("agent.discriminator.{setting}"), problem: problem.into() })
-        };
-        for (name, labels) in [("expert_labels", self.expert_labels), ("policy_labels", self.policy_labels)] {
-            if let super::discriminator_config::Labels::Uniform { low, high } = labels
-                && low > high
-            {
-                return bad(name, "`low` is above `high`; exchange them");
-            }
-            let unlabelled = matches!(self.loss, ClassificationLoss::PositiveUnlabelled { .. });
-            if unlabelled && labels != super::discriminator_config::Labels::Exact {
-                return bad(name, "the positive–unlabelled loss has labels of its own; leave this out");
-            }
-        }
-        Ok(())
     }
 }
 

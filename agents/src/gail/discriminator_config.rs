@@ -1,4 +1,5 @@
-//! Settings of the discriminator. Source unless another is named: arXiv 2006.16785 and its authors' code.
+//! Settings of the discriminator. Source unless another is named: arXiv 2006.16785 and its authors'
+//! code.
 
 use garde::Validate;
 use liprl_nets::{LrSchedule, NetworkConfig, lipschitz::Sides};
@@ -6,20 +7,22 @@ use liprl_numerics::{Activation, Init};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::AgentError;
+
 /// A perceptron with one output, the logit of "demonstrated", and how it learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct DiscriminatorConfig {
-    /// What of a transition it sees. Default `state_action`.
+    /// Part of a transition that it sees. Default `state_action`.
     pub input: DiscriminatorInput,
     /// Units of each hidden layer. Default `[100, 100]`.
     #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
     pub hidden: Vec<usize>,
-    /// What follows each hidden layer. Default `{leaky_relu: 0.1}`.
+    /// Activation of the hidden layers. Default `{leaky_relu: 0.1}`.
     #[garde(dive)]
     pub activation: Activation,
-    /// How weights start. Default `{orthogonal: {output_gain: 0.01}}`.
+    /// Initial weights. Default `{orthogonal: {output_gain: 0.01}}`.
     #[garde(dive)]
     pub init: Init,
     /// Adam's learning rate. Default `5e-4`.
@@ -30,10 +33,10 @@ pub struct DiscriminatorConfig {
     pub clip_norm: Option<f64>,
     /// Divide the hidden layers' weights by their spectral norms. Default `true`.
     pub spectral_norm: bool,
-    /// Penalty on how steep it is. `scale: 0` is none.
+    /// Penalty on its gradient norm. `scale: 0` turns it off.
     #[garde(dive)]
     pub gradient_penalty: GradientPenalty,
-    /// What the classification minimises. Default `cross_entropy`.
+    /// Loss of the classification. Default `cross_entropy`.
     #[garde(dive)]
     pub loss: ClassificationLoss,
     /// Labels of demonstrated transitions. Default `exact`, 1.
@@ -45,7 +48,8 @@ pub struct DiscriminatorConfig {
     /// Weight of the mean entropy of its outputs, which is maximised. Default `0.001`.
     #[garde(range(min = 0.0))]
     pub entropy: f64,
-    /// States are standardised by running moments before they are clipped. Default `false`: clipped as they come.
+    /// States are standardised by running moments before they are clipped. Default `false`: clipped
+    /// as they come.
     pub standardise: bool,
     /// States are clipped to ± this. Default `5`.
     #[garde(range(min = 0.1))]
@@ -56,10 +60,12 @@ pub struct DiscriminatorConfig {
     /// Passes over the demonstrations after each update of the policy. Default `1`.
     #[garde(range(min = 1))]
     pub passes: u64,
-    /// Gradient steps of a pass, each on demonstrated transitions the pass has not had. Default: as many as there are whole batches.
+    /// Gradient steps of a pass, each on demonstrated transitions that the pass has not had.
+    /// Default: one for each whole batch.
     #[garde(inner(range(min = 1)))]
     pub steps: Option<usize>,
-    /// Draw the policy's transitions anew for every gradient step, rather than once a pass. Default `false`.
+    /// Draw the policy's transitions anew for every gradient step, rather than once a pass. Default
+    /// `false`.
     pub fresh_rows: bool,
 }
 
@@ -101,9 +107,28 @@ impl DiscriminatorConfig {
             clip_norm: self.clip_norm,
         }
     }
+
+    /// Rejects settings that do not fit each other.
+    pub(super) fn check(&self) -> Result<(), AgentError> {
+        let bad = |setting: &str, problem: &str| {
+            Err(AgentError::BadConfig { setting: format!("agent.discriminator.{setting}"), problem: problem.into() })
+        };
+        for (name, labels) in [("expert_labels", self.expert_labels), ("policy_labels", self.policy_labels)] {
+            if let Labels::Uniform { low, high } = labels
+                && low > high
+            {
+                return bad(name, "`low` is above `high`; exchange them");
+            }
+            let unlabelled = matches!(self.loss, ClassificationLoss::PositiveUnlabelled { .. });
+            if unlabelled && labels != Labels::Exact {
+                return bad(name, "the positive–unlabelled loss has labels of its own; leave this out");
+            }
+        }
+        Ok(())
+    }
 }
 
-/// What of a transition the discriminator sees.
+/// Part of a transition that the discriminator sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DiscriminatorInput {
@@ -114,12 +139,13 @@ pub enum DiscriminatorInput {
     StateState,
 }
 
-/// λ · mean φ(‖∇D(x)‖₂ − k) over points x drawn as `kind` says (Gulrajani et al. 2017). D is the logit and the norm runs over both of its inputs.
+/// λ · mean φ(‖∇D(x)‖₂ − k) over points x drawn as `kind` says (Gulrajani et al. 2017). D is the
+/// logit, and the norm is over both of its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct GradientPenalty {
-    /// λ. Default `10`; 0 is no penalty.
+    /// λ. Default `10`; 0 turns the penalty off.
     #[garde(range(min = 0.0))]
     pub scale: f64,
     /// k, the wanted Lipschitz constant. Default `1`.
@@ -127,11 +153,11 @@ pub struct GradientPenalty {
     pub target: f64,
     /// φ. Default `two`.
     pub sides: Sides,
-    /// Where gradients are looked at. Default `wgan`.
+    /// Points at which gradients are penalised. Default `wgan`.
     pub kind: PenaltyKind,
-    /// How `wgan` mixes the two sides. Default `halves`.
+    /// Mixture of the two sides by `wgan`. Default `halves`.
     pub mixing: Mixing,
-    /// What distances are measured in. Default `environment`.
+    /// Units of distances. Default `environment`.
     pub units: Units,
     /// Standard deviation of the noise of `dragan` and `nagard`, on every coordinate. Default `10`.
     #[garde(range(min = 0.0))]
@@ -152,11 +178,12 @@ impl Default for GradientPenalty {
     }
 }
 
-/// Where the penalty looks at gradients.
+/// Points at which the penalty is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PenaltyKind {
-    /// Between policy and demonstrations: ε · policy + (1 − ε) · demonstrated, ε uniform in [0, 1] (Gulrajani et al. 2017).
+    /// Between policy and demonstrations: ε · policy + (1 − ε) · demonstrated, ε uniform in [0, 1]
+    /// (Gulrajani et al. 2017).
     #[default]
     Wgan,
     /// Around the demonstrations: demonstrated + noise (Kodali et al. 2017).
@@ -171,18 +198,21 @@ pub enum PenaltyKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Units {
-    /// The environment's own, also where states are standardised (the authors' code): k says how fast the logit changes with radians or metres.
+    /// The environment's own, also if states are standardised (the authors' code). k then limits
+    /// the change of the logit with radians or metres.
     #[default]
     Environment,
-    /// Those of the network's input: standard deviations with `standardise: true`, so that one k suits coordinates and tasks of every scale.
+    /// Those of the network's input: standard deviations with `standardise: true`, so that one k
+    /// suits coordinates and tasks of every scale.
     Network,
 }
 
-/// What shares one ε.
+/// Numbers that share one ε.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mixing {
-    /// The state has one, action or next state another: points of a rectangle, not of the segment.
+    /// The state has one, the action or next state another: points of a rectangle, not of the
+    /// segment.
     #[default]
     Halves,
     /// A whole row: points of the segment (DAC).
@@ -191,7 +221,7 @@ pub enum Mixing {
     Coordinates,
 }
 
-/// What the classification minimises.
+/// Loss of the classification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -199,13 +229,14 @@ pub enum ClassificationLoss {
     /// E_policy[ℓ(x, 0)] + E_expert[ℓ(x, 1)] with ℓ the logistic loss.
     #[default]
     CrossEntropy,
-    /// The policy's transitions count as unlabelled, a share η of them as good as demonstrated (Xu & Denil 2019, eq. 7):
+    /// The policy's transitions count as unlabelled, a share η of them as good as demonstrated (Xu
+    /// & Denil 2019, eq. 7):
     /// η E_expert[ℓ(x, 1)] + max(−β, E_policy[ℓ(x, 0)] − η E_expert[ℓ(x, 0)]).
     PositiveUnlabelled {
         /// η. 0.5 in Xu & Denil; 0.25 in the authors' code.
         #[garde(range(min = 0.0, max = 1.0))]
         prior: f64,
-        /// β ≥ 0: how far below zero the second term may go.
+        /// β ≥ 0: distance below zero that the second term may reach.
         #[garde(range(min = 0.0))]
         slack: f64,
     },
@@ -219,7 +250,8 @@ pub enum Labels {
     /// y.
     #[default]
     Exact,
-    /// Drawn anew for each transition; 0.7 to 1.2 for demonstrated ones in the released configuration.
+    /// Drawn anew for each transition; 0.7 to 1.2 for demonstrated ones in the released
+    /// configuration.
     Uniform {
         /// Least label.
         #[garde(range(min = -10.0, max = 10.0))]

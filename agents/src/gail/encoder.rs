@@ -1,12 +1,14 @@
-//! Transitions as the discriminator takes them: two halves, a state and an action or next state, each with an indicator behind it where
-//! absorbing states are told apart.
+//! Transitions as rows of the discriminator. A row has two halves, a state and an action or next
+//! state. If absorbing states are told apart, each half ends with an indicator.
 //!
-//! A *raw* row holds the transition's own numbers. What the network takes has its states standardised (if asked for) and clipped, and
-//! the gradients that matter are with respect to raw rows: a coordinate beyond the clip contributes none.
+//! A *raw* row holds the transition's own numbers. In a *preprocessed* row, the network's input,
+//! states are standardised (if the config says so) and clipped. The gradients that matter are with
+//! respect to raw rows: a coordinate beyond the clip contributes none.
 //!
-//! Nor do indicators: how far the absorbing state is from the others is nobody's to say. A discriminator that is k-Lipschitz in them too could not
-//! tell the absorbing state from a demonstrated one by more than k√2 in the logit, wherever the demonstrations lie near zero, and r(absorbing)/(1 − γ)
-//! would make an early end the best there is.
+//! Nor do indicators contribute: the distance to the absorbing state is undefined. Suppose that the
+//! discriminator were k-Lipschitz in them too. Near demonstrations around zero it could not tell
+//! the absorbing state from a demonstrated one by more than k√2 in the logit. Then
+//! r(absorbing)/(1 − γ) would make an early end the best choice.
 
 use liprl_control::certify::{Input, Takes};
 use liprl_numerics::RunningNormaliser;
@@ -14,42 +16,42 @@ use liprl_numerics::RunningNormaliser;
 use super::discriminator_config::{DiscriminatorConfig, DiscriminatorInput, Units};
 use crate::Flags;
 
-/// The layout of a row and what is done to it.
+/// Layout and preprocessing of a row.
 #[derive(Clone, Debug)]
 pub(super) struct Encoder {
     obs_dim: usize,
     act_dim: usize,
     input: DiscriminatorInput,
-    /// Whether each half ends with an indicator.
+    /// True if each half ends with an indicator.
     indicators: bool,
-    /// Whether gradients with respect to indicators count.
-    steep_indicators: bool,
+    /// True if gradients with respect to indicators count.
+    indicator_gradients: bool,
     clip: f32,
 }
 
-/// One transition to be encoded, in the environment's units but for actions, which are in `[-1, 1]`.
+/// A transition to encode, in the environment's units, except actions, which are in `[-1, 1]`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen<'a> {
+pub(super) struct RawTransition<'a> {
     /// s, `[O]`.
     pub(super) obs: &'a [f32],
     /// a, `[A]`.
     pub(super) action: &'a [f32],
     /// s′, `[O]`.
     pub(super) next_obs: &'a [f32],
-    /// Which of the states is absorbing.
+    /// Marks of absorbing states.
     pub(super) flags: Flags,
 }
 
 impl Encoder {
-    /// Rows of these transitions; `indicators` where absorbing states are told apart, `steep_indicators` where the gradient with respect
-    /// to them counts.
+    /// An encoder of transitions of these dimensions. `indicators`: absorbing states are told
+    /// apart. `indicator_gradients`: the gradient with respect to the indicators counts.
     pub(super) fn new(
         config: &DiscriminatorConfig,
         (obs_dim, act_dim): (usize, usize),
         indicators: bool,
-        steep_indicators: bool,
+        indicator_gradients: bool,
     ) -> Self {
-        Self { obs_dim, act_dim, input: config.input, indicators, steep_indicators, clip: config.clip as f32 }
+        Self { obs_dim, act_dim, input: config.input, indicators, indicator_gradients, clip: config.clip as f32 }
     }
 
     /// Numbers in a row.
@@ -58,7 +60,7 @@ impl Encoder {
         second + self.second_dim() + usize::from(self.indicators)
     }
 
-    /// Where the second half starts.
+    /// Start of the second half.
     pub(super) fn second(&self) -> usize {
         self.obs_dim + usize::from(self.indicators)
     }
@@ -70,8 +72,9 @@ impl Encoder {
         }
     }
 
-    /// Writes a transition's raw row. An absorbing state is zeros with indicator 1, and so is the action there.
-    pub(super) fn encode(&self, seen: Seen<'_>, row: &mut [f32]) {
+    /// Writes a transition's raw row. An absorbing state is zeros with indicator 1, and so is the
+    /// action there.
+    pub(super) fn encode(&self, seen: RawTransition<'_>, row: &mut [f32]) {
         let (first, second) = row.split_at_mut(self.second());
         let absorbed = seen.flags.contains(Flags::OBS_ABSORBING);
         let (numbers, absorbed_next) = match self.input {
@@ -82,7 +85,8 @@ impl Encoder {
         self.half(numbers, absorbed_next, second);
     }
 
-    /// Writes raw rows of transitions that lie in flat arrays, `[R, O]`, `[R, A]`, `[R, O]` and `[R]`.
+    /// Writes raw rows of transitions that lie in flat arrays, `[R, O]`, `[R, A]`, `[R, O]` and
+    /// `[R]`.
     pub(super) fn encode_all(
         &self,
         (obs, action, next_obs): (&[f32], &[f32], &[f32]),
@@ -92,7 +96,7 @@ impl Encoder {
         let arrays = obs.chunks_exact(self.obs_dim).zip(action.chunks_exact(self.act_dim));
         let arrays = arrays.zip(next_obs.chunks_exact(self.obs_dim)).zip(flags);
         for (row, (((obs, action), next_obs), &flags)) in rows.chunks_exact_mut(self.width()).zip(arrays) {
-            self.encode(Seen { obs, action, next_obs, flags }, row);
+            self.encode(RawTransition { obs, action, next_obs, flags }, row);
         }
     }
 
@@ -114,8 +118,8 @@ impl Encoder {
         }
     }
 
-    /// Turns raw rows into what the network takes, in place.
-    pub(super) fn squash(&self, normaliser: Option<&RunningNormaliser>, rows: &mut [f32]) {
+    /// Turns raw rows into the network's input, in place.
+    pub(super) fn preprocess(&self, normaliser: Option<&RunningNormaliser>, rows: &mut [f32]) {
         for row in rows.chunks_exact_mut(self.width()) {
             for start in self.states() {
                 let absorbed = self.indicators && row[start + self.obs_dim] == 1.0;
@@ -128,12 +132,13 @@ impl Encoder {
         }
     }
 
-    /// ∂(what the network takes)/∂(raw), coordinate by coordinate, at these raw rows; in `Units::Network` 1 wherever that is not 0.
+    /// Writes ∂(preprocessed)/∂(raw), coordinate by coordinate, at these raw rows. In
+    /// `Units::Network` nonzero derivatives count as 1.
     pub(super) fn slopes(&self, normaliser: Option<&RunningNormaliser>, units: Units, raw: &[f32], slopes: &mut [f32]) {
         let width = self.width();
         for (row, slopes) in raw.chunks_exact(width).zip(slopes.chunks_exact_mut(width)) {
             slopes.fill(1.0);
-            if self.indicators && !self.steep_indicators {
+            if self.indicators && !self.indicator_gradients {
                 (slopes[self.obs_dim], slopes[width - 1]) = (0.0, 0.0);
             }
             for start in self.states() {
@@ -153,7 +158,8 @@ impl Encoder {
         }
     }
 
-    /// What a row is made of, and what is done to its numbers, for a certificate: of ordinary transitions, whose indicators are 0.
+    /// Contents and preprocessing of a row, for a certificate. It is of ordinary transitions, whose
+    /// indicators are 0.
     pub(super) fn certifiable(&self, normaliser: Option<&RunningNormaliser>) -> (Takes, Vec<Input>) {
         let clip = f64::from(self.clip);
         let state: Vec<Input> = match normaliser {
@@ -176,7 +182,7 @@ impl Encoder {
         (takes, inputs)
     }
 
-    /// Where states start in a row.
+    /// Starts of the states in a row.
     fn states(&self) -> impl Iterator<Item = usize> + use<> {
         let second = matches!(self.input, DiscriminatorInput::StateState).then_some(self.second());
         std::iter::once(0).chain(second)
@@ -193,7 +199,8 @@ mod tests {
         Encoder::new(&DiscriminatorConfig { input, ..Default::default() }, (2, 1), indicators, true)
     }
 
-    const SEEN: Seen<'_> = Seen { obs: &[1.0, -7.0], action: &[0.5], next_obs: &[2.0, 2.0], flags: Flags::NONE };
+    const SEEN: RawTransition<'_> =
+        RawTransition { obs: &[1.0, -7.0], action: &[0.5], next_obs: &[2.0, 2.0], flags: Flags::NONE };
 
     #[test]
     fn rows_hold_both_halves_and_their_indicators() {
@@ -201,13 +208,13 @@ mod tests {
         let encoder_sa = encoder(DiscriminatorInput::StateAction, true);
         encoder_sa.encode(SEEN, &mut row[..5]);
         assert_eq!(row[..5], [1.0, -7.0, 0.0, 0.5, 0.0]);
-        encoder_sa.encode(Seen { flags: Flags::OBS_ABSORBING, ..SEEN }, &mut row[..5]);
+        encoder_sa.encode(RawTransition { flags: Flags::OBS_ABSORBING, ..SEEN }, &mut row[..5]);
         assert_eq!(row[..5], [0.0, 0.0, 1.0, 0.0, 1.0]);
-        // Its last own action is no absorbing one: only the next state is.
-        encoder_sa.encode(Seen { flags: Flags::NEXT_ABSORBING, ..SEEN }, &mut row[..5]);
+        // Its last own action is not an absorbing one: only the next state is.
+        encoder_sa.encode(RawTransition { flags: Flags::NEXT_ABSORBING, ..SEEN }, &mut row[..5]);
         assert_eq!(row[..5], [1.0, -7.0, 0.0, 0.5, 0.0]);
         let encoder_ss = encoder(DiscriminatorInput::StateState, true);
-        encoder_ss.encode(Seen { flags: Flags::NEXT_ABSORBING, ..SEEN }, &mut row);
+        encoder_ss.encode(RawTransition { flags: Flags::NEXT_ABSORBING, ..SEEN }, &mut row);
         assert_eq!(row, [1.0, -7.0, 0.0, 0.0, 0.0, 1.0]);
         encoder_ss.encode_absorbing(&mut row);
         assert_eq!(row, [0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
@@ -217,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_certified_is_what_is_squashed() {
+    fn certificates_preprocess_as_the_encoder_does() {
         let mut normaliser = RunningNormaliser::new(1, NormaliserOptions { clip: f64::INFINITY, variance_floor: 1e-8 });
         normaliser.update(&[0.0, 4.0]);
         for input in [DiscriminatorInput::StateAction, DiscriminatorInput::StateState] {
@@ -226,17 +233,17 @@ mod tests {
                 let mut row = vec![0.0; encoder.width()];
                 encoder.encode(SEEN, &mut row);
                 let raw = row.clone();
-                encoder.squash(wide.as_ref(), &mut row);
+                encoder.preprocess(wide.as_ref(), &mut row);
                 let (_, inputs) = encoder.certifiable(moments);
                 assert_eq!(inputs.len(), row.len());
-                for ((input, raw), squashed) in inputs.iter().zip(&raw).zip(&row) {
+                for ((input, raw), preprocessed) in inputs.iter().zip(&raw).zip(&row) {
                     let own = match *input {
                         Input::Held(value) => value,
                         Input::Standardised { mean, scale, clip } => {
                             ((f64::from(*raw) - mean) * scale).clamp(-clip, clip)
                         }
                     };
-                    assert!((own - f64::from(*squashed)).abs() < 1e-6, "{own} {squashed}");
+                    assert!((own - f64::from(*preprocessed)).abs() < 1e-6, "{own} {preprocessed}");
                 }
             }
         }
@@ -247,17 +254,17 @@ mod tests {
         let mut normaliser = RunningNormaliser::new(2, NormaliserOptions { clip: f64::INFINITY, variance_floor: 1e-8 });
         normaliser.update(&[0.0, 0.0, 4.0, 100.0]); // the zeros of an absorbing state standardise to −1
         let encoder = encoder(DiscriminatorInput::StateState, true);
-        let seen = Seen { flags: Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING, ..SEEN };
+        let seen = RawTransition { flags: Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING, ..SEEN };
         let (mut row, mut slopes) = (vec![9.0; encoder.width()], vec![0.0; encoder.width()]);
         encoder.encode(seen, &mut row);
         encoder.slopes(Some(&normaliser), Units::Environment, &row, &mut slopes);
         assert_eq!(slopes, [1.0; 6]);
-        encoder.squash(Some(&normaliser), &mut row);
+        encoder.preprocess(Some(&normaliser), &mut row);
         assert_eq!(row, [0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]
-    fn squashing_and_its_slopes_agree_with_finite_differences() {
+    fn preprocessing_and_its_slopes_agree_with_finite_differences() {
         let mut normaliser = RunningNormaliser::new(2, NormaliserOptions { clip: f64::INFINITY, variance_floor: 1e-8 });
         normaliser.update(&[0.0, 0.0, 4.0, 1.0]); // means 2 and 0.5, deviations 2 and 0.5
         for input in [DiscriminatorInput::StateAction, DiscriminatorInput::StateState] {
@@ -271,7 +278,7 @@ mod tests {
                     let at = |change: f32| {
                         let mut row = raw.clone();
                         row[i] += change;
-                        encoder.squash(moments, &mut row);
+                        encoder.preprocess(moments, &mut row);
                         row[i]
                     };
                     let h = 1.0 / 64.0;
@@ -282,7 +289,7 @@ mod tests {
                 let mut network = vec![0.0; raw.len()];
                 encoder.slopes(moments, Units::Network, &raw, &mut network);
                 assert!(network.iter().zip(&slopes).all(|(network, slope)| *network == f32::from(*slope != 0.0)));
-                let flat = Encoder { steep_indicators: false, ..encoder };
+                let flat = Encoder { indicator_gradients: false, ..encoder };
                 let mut without = vec![0.0; raw.len()];
                 flat.slopes(moments, Units::Environment, &raw, &mut without);
                 (slopes[2], slopes[raw.len() - 1]) = (0.0, 0.0);

@@ -1,34 +1,38 @@
-//! Demonstrations as rows the discriminator and a clone learn from.
+//! Demonstrations as rows, from which the discriminator and a clone learn.
 
 use liprl_numerics::StreamRng;
 use rand::RngExt;
 
-use super::{config::GailConfig, encoder::Seen};
+use super::{config::GailConfig, encoder::RawTransition};
 use crate::{AgentError, Flags, demos::Demonstrations};
 
-/// Demonstrated transitions, thinned out. Arrays are flat and row-major, observations in the environment's units, actions in `[-1, 1]`.
+/// Demonstrated transitions, thinned out. Arrays are flat and row-major, observations in the
+/// environment's units, actions in `[-1, 1]`.
 #[derive(Clone, Debug, Default)]
-pub struct Expert {
+pub struct ExpertRows {
     /// s, `[E, O]`.
     pub obs: Vec<f32>,
     /// a, `[E, A]`.
     pub action: Vec<f32>,
     /// s′, `[E, O]`.
     pub next_obs: Vec<f32>,
-    /// Which states are absorbing, `[E]`.
+    /// Marks of absorbing states, `[E]`.
     pub flags: Vec<Flags>,
-    /// Weight of each row in the discriminator's loss, `[E]`: 1, and 1/`keep_every` for absorbing transitions, of which none is left out.
+    /// Weight of each row in the discriminator's loss, `[E]`: 1, or 1/`keep_every` for absorbing
+    /// transitions, all of which are kept.
     pub weight: Vec<f32>,
 }
 
-impl Expert {
-    /// Every `keep_every`-th step of each episode from a random first one (⌊length / keep_every⌋ of them), and with `absorbing` one transition
-    /// from the absorbing state to itself for each episode that the task ended. `demonstrations` have their actions in `[-1, 1]`.
+impl ExpertRows {
+    /// Every `keep_every`-th step of each episode from a random first one (⌊length / keep_every⌋ of
+    /// them). With `absorbing` there is also one transition from the absorbing state to itself for
+    /// each episode that the task ended. `demonstrations` have their actions in `[-1, 1]`.
     ///
-    /// With `thin_absorbing` that transition is one more step of the episode, kept only where its turn comes (the authors' code).
+    /// With `thin_absorbing` that transition is one more step of the episode, kept only if its turn
+    /// comes (the authors' code).
     ///
     /// # Errors
-    /// [`AgentError::BadConfig`] where too few episodes or steps are left.
+    /// [`AgentError::BadConfig`] if too few episodes or steps are left.
     pub fn new(
         demonstrations: &Demonstrations,
         config: &GailConfig,
@@ -70,8 +74,8 @@ impl Expert {
         }
         if rows < batch && config.reward.from_logits() {
             let problem = format!(
-                "{rows} transitions are left of {wanted} episodes with keep_every {keep}, a batch of the discriminator takes {batch}; \
-                 keep more, or lower discriminator.batch_size"
+                "{rows} transitions are left of {wanted} episodes with keep_every {keep}, \
+                 a batch of the discriminator takes {batch}; keep more, or lower discriminator.batch_size"
             );
             return Err(bad("demonstrations", problem));
         }
@@ -91,15 +95,15 @@ impl Expert {
         self.flags.len()
     }
 
-    /// Whether there is none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.flags.is_empty()
     }
 
-    /// A row as the encoder takes it.
-    pub(super) fn row(&self, i: usize) -> Seen<'_> {
+    /// A row to encode.
+    pub(super) fn row(&self, i: usize) -> RawTransition<'_> {
         let (o, a) = (self.obs.len() / self.len(), self.action.len() / self.len());
-        Seen {
+        RawTransition {
             obs: &self.obs[i * o..][..o],
             action: &self.action[i * a..][..a],
             next_obs: &self.next_obs[i * o..][..o],
@@ -146,9 +150,9 @@ mod tests {
         GailConfig { keep_every, discriminator, ..Default::default() }
     }
 
-    fn expert(lengths: &[usize], terminated: bool, keep: usize, thin: bool, seed: u64) -> Expert {
+    fn expert(lengths: &[usize], terminated: bool, keep: usize, thin: bool, seed: u64) -> ExpertRows {
         let mut rng = Streams::new(seed).rng("expert");
-        Expert::new(&demonstrations(lengths, terminated), &config(keep), true, thin, &mut rng).unwrap()
+        ExpertRows::new(&demonstrations(lengths, terminated), &config(keep), true, thin, &mut rng).unwrap()
     }
 
     #[test]
@@ -162,7 +166,7 @@ mod tests {
             assert!(expert.flags.iter().all(|flags| *flags == Flags::NONE));
             firsts.insert(expert.obs[0] as u32);
         }
-        // 100 draws of 20 values: all but surely more than 15 of them.
+        // 100 draws of 20 values: more than 15 of them, except with a negligible probability.
         assert!(firsts.len() > 15);
     }
 
@@ -173,7 +177,8 @@ mod tests {
         assert_eq!(absorbing, [5, 11]);
         assert!(absorbing.iter().all(|&i| (kept.weight[i] - 0.05).abs() < 1e-9 && kept.obs[i] == 0.0));
         assert_eq!(kept.transitions().0.len(), 10);
-        // Thinned: 99 real steps and the absorbing one are 100, of which the last is kept for the offset 19 alone.
+        // Thinned: 99 real steps and the absorbing one are 100, of which the last is kept for the
+        // offset 19 alone.
         let found = |lengths: &[usize]| {
             (0..200)
                 .filter(|&seed| {
@@ -200,7 +205,7 @@ mod tests {
     fn too_little_is_refused_with_a_remedy() {
         let mut rng = Streams::new(1).rng("expert");
         let mut new = |config: &GailConfig| {
-            Expert::new(&demonstrations(&[30], false), config, true, false, &mut rng).unwrap_err().to_string()
+            ExpertRows::new(&demonstrations(&[30], false), config, true, false, &mut rng).unwrap_err().to_string()
         };
         assert!(new(&config(20)).contains("1 transitions are left of 1 episodes"));
         assert!(new(&GailConfig { episodes: Some(2), ..config(1) }).starts_with("agent.episodes: 2 are asked for"));

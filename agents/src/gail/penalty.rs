@@ -1,4 +1,4 @@
-//! The gradient penalty λ · mean φ(‖∇D(x)‖₂ − k): where it looks, and what it costs.
+//! Points x of the gradient penalty λ · mean φ(‖∇D(x)‖₂ − k).
 //!
 //! | `kind` | x |
 //! | --- | --- |
@@ -7,8 +7,8 @@
 //! | `nagard` | p + N(0, noise²) |
 //! | `bare` | p |
 //!
-//! The reference is arXiv 2006.16785's authors' code: ε is drawn for the state and for the other half apart, and noise is on every
-//! coordinate, indicators included.
+//! The reference is arXiv 2006.16785's authors' code. There ε is drawn for the state and for the
+//! other half apart, and noise is on every coordinate, indicators included.
 
 use liprl_numerics::StreamRng;
 use rand::RngExt;
@@ -17,8 +17,8 @@ use rand_distr::{Distribution, StandardNormal};
 use super::discriminator_config::{GradientPenalty, Mixing, PenaltyKind};
 
 impl GradientPenalty {
-    /// Draws raw points x, as many rows of `width` numbers as `points` has, from as many rows of each side; `second` is where the second half
-    /// of a row starts.
+    /// Draws raw points x, as many rows of `width` numbers as `points` has, from as many rows of
+    /// each side. The second half of a row starts at `second`.
     pub fn draw(
         &self,
         policy: &[f32],
@@ -57,11 +57,6 @@ impl GradientPenalty {
             *x = around + self.noise as f32 * draw;
         }
     }
-
-    /// φ(n − k) and its derivative at the norm n.
-    pub fn phi(&self, norm: f64) -> (f64, f64) {
-        self.sides.cost(norm - self.target)
-    }
 }
 
 #[cfg(test)]
@@ -97,7 +92,8 @@ mod tests {
                     assert!(row[0] == row[2] && row[3] == row[4]);
                 }
             }
-            // Uniform: mean ½ and variance 1/12, within four deviations of their estimates from 400 independent rows.
+            // Uniform: mean ½ and variance 1/12, within four deviations of their estimates from 400
+            // independent rows.
             let first: Vec<f64> = points.iter().step_by(WIDTH).map(|&x| f64::from(x)).collect();
             let mean = first.iter().sum::<f64>() / ROWS as f64;
             let variance = first.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / ROWS as f64;
@@ -144,9 +140,8 @@ mod tests {
 
     #[test]
     fn one_side_costs_nothing_within_the_ball() {
-        let two = GradientPenalty { target: 2.0, ..Default::default() };
-        let one = GradientPenalty { sides: Sides::One, ..two };
-        assert_eq!([0.5, 2.0, 5.0].map(|norm| two.phi(norm)), [(2.25, -3.0), (0.0, 0.0), (9.0, 6.0)]);
-        assert_eq!([0.5, 2.0, 5.0].map(|norm| one.phi(norm)), [(0.0, 0.0), (0.0, 0.0), (9.0, 6.0)]);
+        let cost = |sides: Sides| [0.5, 2.0, 5.0].map(|norm| sides.cost(norm - 2.0));
+        assert_eq!(cost(Sides::Two), [(2.25, -3.0), (0.0, 0.0), (9.0, 6.0)]);
+        assert_eq!(cost(Sides::One), [(0.0, 0.0), (0.0, 0.0), (9.0, 6.0)]);
     }
 }

@@ -1,15 +1,18 @@
-//! Random expert distillation (Wang, Ciliberto, Amadori & Demiris 2019, arXiv 1905.06750): a network f_θ learns to predict a
-//! fixed random one f on the expert's rows, and can do so only there. With ε(x) = mean over outputs of (f_θ(x) − f(x))², the reward is
+//! Random expert distillation (Wang, Ciliberto, Amadori & Demiris 2019, arXiv 1905.06750). A
+//! network f_θ learns to predict a fixed random one f on the expert's rows, and can do so only
+//! there. With ε(x) = mean over outputs of (f_θ(x) − f(x))², the reward is
 //!
 //! r(x) = exp(−σ₁ ε(x)) ∈ (0, 1],   ∇r = −σ₁ r ∇ε,   ∇ε = (2/K) (J_θ − J)ᵀ (f_θ − f).
 //!
-//! The paper chooses σ₁ by hand, so that the expert's rows mostly get rewards near 1. Here σ₁ is the number for which the expert's rows
-//! get a given mean reward, which has one solution, since that mean falls strictly with σ₁. The authors of arXiv 2006.16785 divide
-//! by the deviation of all errors met in training, the large first ones included (`scale: error_std`).
+//! The paper chooses σ₁ by hand, so that the expert's rows mostly get rewards near 1. Here σ₁ is
+//! the number for which the expert's rows get a given mean reward. It is unique, since that mean
+//! falls strictly with σ₁. The authors of arXiv 2006.16785 divide by the deviation of all errors
+//! met in training, the large first ones included (`scale: error_std`).
 //!
-//! A row is whatever the caller makes of (s, a) or (s, s'); it must be made the same way ever after, and ∇r is with respect to it.
+//! The caller makes rows of (s, a) or (s, s'), always in one way. ∇r is with respect to them.
 //!
-//! Differs from arXiv 2006.16785's code in: the outputs are linear (there LeakyReLU follows them too).
+//! Differs from arXiv 2006.16785's code in: the outputs are linear (there LeakyReLU follows them
+//! too).
 
 use garde::Validate;
 use liprl_nets::{LrSchedule, optim::OptimiserConfig, regression::Regression};
@@ -24,7 +27,7 @@ use crate::{AgentError, Setup, shaping::RunningStd};
 /// The running deviation of training errors is never smaller, as in the authors' code.
 const STD_FLOOR: f64 = 0.1;
 
-/// The two networks and how one learns the other. Sources: arXiv 2006.16785's authors' code.
+/// The two networks and the fit of one to the other. Sources: arXiv 2006.16785's authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -35,7 +38,7 @@ pub struct RedConfig {
     /// Outputs of both networks, K. Default `100`.
     #[garde(range(min = 1, max = 65536))]
     pub outputs: usize,
-    /// What follows each hidden layer. Default `{leaky_relu: 0.1}`.
+    /// Activation of the hidden layers. Default `{leaky_relu: 0.1}`.
     #[garde(dive)]
     pub activation: Activation,
     /// Adam's learning rate. Default `5e-4`.
@@ -44,10 +47,11 @@ pub struct RedConfig {
     /// Passes over the expert's rows, shuffled each time. Default `200`.
     #[garde(range(min = 1))]
     pub epochs: u64,
-    /// Rows per gradient update; a pass leaves out the last ones that do not fill a batch. Default `64`.
+    /// Rows per gradient update; a pass leaves out the last ones that do not fill a batch. Default
+    /// `64`.
     #[garde(range(min = 1, max = 1_048_576))]
     pub batch_size: usize,
-    /// How σ₁ is found. Default `{expert_reward: {mean: 0.95}}`.
+    /// Choice of σ₁. Default `{expert_reward: {mean: 0.95}}`.
     #[garde(dive)]
     pub scale: RedScale,
 }
@@ -66,7 +70,7 @@ impl Default for RedConfig {
     }
 }
 
-/// How σ₁ is found.
+/// Choice of σ₁.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -77,7 +81,8 @@ pub enum RedScale {
         #[garde(range(min = 0.01, max = 0.999))]
         mean: f64,
     },
-    /// 1 over the deviation of all errors met in training (at least 0.1), as in arXiv 2006.16785's authors' code.
+    /// 1 over the deviation of all errors met in training (at least 0.1), as in arXiv 2006.16785's
+    /// authors' code.
     ErrorStd,
 }
 
@@ -98,7 +103,8 @@ pub struct Red {
 }
 
 impl Red {
-    /// Networks from the run's streams, the predictor trained on the expert's rows `[E, I]`, contiguous f32 on the CPU, at least one.
+    /// Networks from the run's streams, the predictor trained on the expert's rows `[E, I]`,
+    /// contiguous f32 on the CPU, at least one.
     pub fn new(config: &RedConfig, expert: &Tensor, setup: &Setup) -> Result<Self, AgentError> {
         let (rows, width) = expert.size2()?;
         if rows == 0 {
@@ -131,11 +137,6 @@ impl Red {
             RedScale::ErrorStd => 1.0 / met.std(),
         };
         Ok(red)
-    }
-
-    /// σ₁.
-    pub fn scale(&self) -> f64 {
-        self.scale
     }
 
     /// r at the rows `x [R, I]`, contiguous f32 on the CPU.
@@ -206,8 +207,8 @@ fn squared_error(output: &[f32], goal: &[f32]) -> f64 {
     output.iter().zip(goal).map(|(o, g)| f64::from(o - g).powi(2)).sum::<f64>() / output.len() as f64
 }
 
-/// The σ₁ for which exp(−σ₁ ε) has this mean over the errors, by bisection. The largest one tried where the errors are too small
-/// for any.
+/// The σ₁ for which exp(−σ₁ ε) has this mean over the errors, by bisection; the largest one tried
+/// if the errors are too small for any.
 fn scale_for(mean: f64, errors: &[f64]) -> f64 {
     let reward = |scale: f64| errors.iter().map(|error| (-scale * error).exp()).sum::<f64>() / errors.len() as f64;
     let (mut low, mut high) = (0.0, 1.0);

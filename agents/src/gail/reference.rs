@@ -1,17 +1,18 @@
-//! Ways of the authors' code (lionelblonde/liayn-pytorch) that change numbers and are not in the paper. Each is off by default, where liprl does
-//! what the paper describes.
+//! Reference-implementation quirks: behaviour of the authors' code (lionelblonde/liayn-pytorch)
+//! that changes numbers and is not in the paper. Each is off by default; liprl then follows the
+//! paper.
 
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// All of them or one by one.
+/// All quirks, or some by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Reference {
     /// All (`true`) or none (`false`).
     All(bool),
-    /// Those named.
+    /// The named ones.
     Some(Quirks),
 }
 
@@ -22,7 +23,7 @@ impl Default for Reference {
 }
 
 impl Reference {
-    /// What is on.
+    /// The quirks that are on.
     pub fn quirks(self) -> Quirks {
         match self {
             Self::All(on) => Quirks {
@@ -37,19 +38,23 @@ impl Reference {
     }
 }
 
-/// Ways of the authors' code. The stored absorbing copy is `absorbing: reference`, one κ a call is `shaping.per_call`, the quantile
-/// critic's misplaced rewards are `reference_tiling` among its settings; `reference: true` turns the first on too.
+/// Reference-implementation quirks. Others are settings of their parts: the stored absorbing copy
+/// is `absorbing: reference`, which `reference: true` turns on too. One κ a call is
+/// `shaping.per_call`. The quantile critic's misplaced rewards are `reference_tiling` among its
+/// settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct Quirks {
     /// Observations are standardised by one mean and deviation for all coordinates together.
     pub scalar_moments: bool,
-    /// A window of full length whose last step ended the episode bootstraps beyond it; shorter ones do not.
+    /// A window of full length whose last step ended the episode bootstraps beyond it; shorter ones
+    /// do not.
     pub open_last_step: bool,
     /// Time limits count as terminations.
     pub timeouts_terminate: bool,
-    /// A demonstrated episode's absorbing transition is subject to `keep_every` like any other, and so nearly never seen.
+    /// A demonstrated episode's absorbing transition is subject to `keep_every` like any other, so
+    /// it is rarely seen.
     pub drop_absorbing: bool,
     /// The gradient penalty sees the absorbing state's indicators like any other coordinate.
     pub penalise_indicators: bool,

@@ -1,11 +1,15 @@
-//! Every kind of shaping a config can name.
+//! The kinds of shaping that a config can name, each with its constructor.
 
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Constant, ConstantConfig, Gradient, GradientConfig, Potential, PotentialConfig, Purple, PurpleConfig, Shaping,
+    constant::{Constant, ConstantConfig},
+    gradient::{Gradient, GradientConfig},
+    potential::{Potential, PotentialConfig},
+    purple::{Purple, PurpleConfig},
+    rows::Shaping,
 };
 use crate::{AgentError, Setup};
 
@@ -24,8 +28,14 @@ pub enum ShapingConfig {
 }
 
 impl ShapingConfig {
-    /// The shaping this config describes, for an agent that discounts by `gamma` and, where `absorbing`, goes on in absorbing
-    /// states after terminations.
+    /// True if the shaping reads [`ShapedRows`](super::ShapedRows)`::reward_gradient`, which not
+    /// every reward has.
+    pub fn needs_reward_gradient(&self) -> bool {
+        matches!(self, Self::Gradient(_))
+    }
+
+    /// The shaping of this config, for an agent that discounts by `gamma`. With `absorbing`,
+    /// episodes go on in the absorbing state after terminations.
     pub fn build(&self, setup: &Setup, gamma: f64, absorbing: bool) -> Result<Box<dyn Shaping>, AgentError> {
         Ok(match self {
             Self::Purple(config) => Box::new(Purple::new(config, setup, absorbing)?),

@@ -1,11 +1,11 @@
-//! r̃ = κ r with a fixed κ: the control beside which a κ that varies has to show what its variation is worth.
+//! r̃ = κ r with a fixed κ: the control that shows the worth of a κ that varies.
 
 use garde::Validate;
 use liprl_numerics::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Rows, Shaping, Steps};
+use super::rows::{ShapedRows, Shaping, Steps};
 use crate::{AgentError, Metrics};
 
 /// A fixed factor on the reward.
@@ -31,12 +31,12 @@ impl Constant {
 }
 
 impl Shaping for Constant {
-    fn shape(&mut self, _: &mut Rows<'_>, reward: &mut [f32], _: &mut Metrics) -> Result<(), AgentError> {
+    fn shape(&mut self, _: &mut ShapedRows<'_>, reward: &mut [f32], _: &mut Metrics) -> Result<(), AgentError> {
         reward.iter_mut().for_each(|reward| *reward *= self.factor);
         Ok(())
     }
 
-    fn shape_absorbing(&mut self, _: &mut Rows<'_>, reward: f32) -> Result<f32, AgentError> {
+    fn shape_absorbing(&mut self, _: &mut ShapedRows<'_>, reward: f32) -> Result<f32, AgentError> {
         Ok(reward * self.factor)
     }
 

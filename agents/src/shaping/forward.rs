@@ -1,15 +1,20 @@
-//! The forward model f̂(s, a) ≈ s' of arXiv 2006.16785, and g_f(s, a) = ‖∇_(s,a) Σⱼ f̂ⱼ(s, a)‖₂, the norm of the gradient of its
-//! summed outputs (at most √outputs times the Jacobian's spectral norm, and no norm of the Jacobian itself).
+//! The forward model f̂(s, a) ≈ s' of arXiv 2006.16785, and g_f(s, a) = ‖∇_(s,a) Σⱼ f̂ⱼ(s, a)‖₂,
+//! the norm of the gradient of its summed outputs. It is at most √outputs times the Jacobian's
+//! spectral norm, and not a norm of the Jacobian itself.
 //!
-//! States are standardised by moments of the states learnt from and clipped before they enter; the target is the next state as it
-//! is. The gradient is that with respect to the states as they are: it goes through the standardisation, and a clipped coordinate
-//! contributes nothing.
+//! States are standardised by moments of the states learnt from and clipped before they enter. The
+//! target is the raw next state. The gradient is with respect to raw states: it goes through the
+//! standardisation, and a clipped coordinate contributes nothing.
 //!
-//! Where the agent goes on in absorbing states, f̂ sees and predicts them as the reference does: states and actions carry one more
-//! number, 1 in the absorbing state and else 0, which is not standardised; the absorbing state's own numbers and its action's are 0.
+//! If episodes go on in absorbing states, f̂ sees and predicts them as the reference does. States
+//! and actions carry one more number, 1 in the absorbing state and else 0, which is not
+//! standardised. The absorbing state's own numbers and its action's are 0.
 //!
-//! Differs from the authors' code in: moments per coordinate and from the batches learnt from (there shared with the agent, and one
-//! mean and deviation for all coordinates); a learning rate of its own (there the actor's).
+//! Differs from the authors' code in:
+//!
+//! 1. moments are per coordinate and of the batches learnt from (there shared with the agent, and
+//!    one mean and deviation for all coordinates);
+//! 2. the learning rate is its own (there the actor's).
 
 use garde::Validate;
 use liprl_control::certify::{Certifiable, Input, Network, OutputMap, Takes};
@@ -24,7 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::Steps;
+use super::rows::Steps;
 use crate::{AgentError, Flags, Setup};
 
 /// Variances of state coordinates below this count as this, as in the authors' code.
@@ -33,7 +38,8 @@ const VARIANCE_FLOOR: f64 = 1e-2;
 /// Gain of the last layer's orthogonal first weight; the others have their activation's.
 const OUTPUT_GAIN: f64 = 0.01;
 
-/// The forward model's network and the Adam that fits it. Sources: arXiv 2006.16785's authors' code.
+/// The forward model's network and the Adam that fits it. Sources: arXiv 2006.16785's authors'
+/// code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -41,7 +47,7 @@ pub struct ForwardModelConfig {
     /// Units of each hidden layer. Default `[100, 100]`.
     #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
     pub hidden: Vec<usize>,
-    /// What follows each hidden layer. Default `{leaky_relu: 0.1}`.
+    /// Activation of the hidden layers. Default `{leaky_relu: 0.1}`.
     #[garde(dive)]
     pub activation: Activation,
     /// Adam's learning rate. Default `2.5e-4` (the actor's there).
@@ -63,7 +69,7 @@ impl Default for ForwardModelConfig {
 pub struct ForwardModel {
     obs_dim: usize,
     act_dim: usize,
-    /// Whether absorbing states are seen and predicted.
+    /// True if absorbing states are seen and predicted.
     absorbing: bool,
     clip: f32,
     normaliser: RunningNormaliser,
@@ -96,7 +102,8 @@ impl ForwardModel {
         })
     }
 
-    /// Takes the steps' states into the moments, then one Adam step on the mean squared error, which is returned.
+    /// Takes the steps' states into the moments, then one Adam step on the mean squared error,
+    /// which is returned.
     pub fn learn(&mut self, steps: &Steps<'_>) -> Result<f64, AgentError> {
         let rows = steps.flags.len();
         let obs = Buffer::rows_of(steps.obs, 0..rows)?;
@@ -110,12 +117,6 @@ impl ForwardModel {
         }
         let (x, _) = self.inputs(steps)?;
         Ok(self.regression.update(&x, &matrix(&target, rows)?)?)
-    }
-
-    /// f̂ at the steps' (s, a), `[R, O]` row-major, or `[R, O + 1]` with absorbing states.
-    pub fn predict(&mut self, steps: &Steps<'_>) -> Result<Vec<f32>, AgentError> {
-        let (x, _) = self.inputs(steps)?;
-        Ok(self.regression.predict(&x)?)
     }
 
     /// g_f at the steps' (s, a), `R`.
@@ -134,8 +135,8 @@ impl ForwardModel {
             .collect())
     }
 
-    /// Norms of ∂f̂/∂(s, a) at the steps' (s, a), with respect to s as it is given; indicators of absorbing states, predicted or seen, do
-    /// not count.
+    /// Norms of ∂f̂/∂(s, a) at the steps' (s, a), with respect to raw s. Indicators of absorbing
+    /// states, predicted or seen, do not count.
     pub fn jacobian_norms(&mut self, steps: &Steps<'_>) -> Result<JacobianNorms, AgentError> {
         let (x, inputs) = self.inputs(steps)?;
         let net = self.regression.net();
@@ -172,7 +173,7 @@ impl ForwardModel {
         Ok((matrix(&all, rows)?, all))
     }
 
-    /// Appends a state or an action, with its mark where there are absorbing states.
+    /// Appends a state or an action, with its mark if there are absorbing states.
     fn extend(&self, numbers: &[f32], absorbing: bool, all: &mut Vec<f32>) {
         match (self.absorbing, absorbing) {
             (false, _) => all.extend_from_slice(numbers),
@@ -187,7 +188,7 @@ impl ForwardModel {
         }
     }
 
-    /// ∂(standardised)/∂(state) of each coordinate where it is not clipped.
+    /// ∂(standardised)/∂(state) of each coordinate that is not clipped.
     fn scale(&self) -> Vec<f32> {
         match self.normaliser.count() {
             0 => vec![1.0; self.obs_dim],
@@ -195,7 +196,8 @@ impl ForwardModel {
         }
     }
 
-    /// The model for certificates: from a state as it is and an action to the next state; marks are those of ordinary states.
+    /// The model for certificates: from a raw state and an action to the next state, with the marks
+    /// of ordinary states.
     pub fn certifiable(&self) -> Result<Certifiable, AgentError> {
         let net = self.regression.net();
         let mark = self.absorbing.then_some(Input::Held(0.0));
@@ -238,6 +240,14 @@ mod tests {
     use super::*;
     use crate::shaping::testing::Sample;
 
+    impl ForwardModel {
+        /// f̂ at the steps' (s, a), `[R, O]` row-major, or `[R, O + 1]` with absorbing states.
+        fn predict(&mut self, steps: &Steps<'_>) -> Result<Vec<f32>, AgentError> {
+            let (x, _) = self.inputs(steps)?;
+            Ok(self.regression.predict(&x)?)
+        }
+    }
+
     fn model(absorbing: bool, lr: f64) -> ForwardModel {
         let config = ForwardModelConfig { lr, ..ForwardModelConfig::default() };
         let setup = Setup { obs_dim: 4, act_dim: 2, streams: Streams::new(3), device: Device::Cpu, threads: 1 };
@@ -265,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_certified_is_the_model() {
+    fn the_certified_network_is_the_model() {
         for absorbing in [false, true] {
             let mut model = model(absorbing, 1e-3);
             let sample = linear(64);
@@ -306,7 +316,8 @@ mod tests {
         sample
     }
 
-    /// f̂ by tensor operations from raw states, actions and the marks `[R, 2]` of both: the specification of `gradient_norms`.
+    /// f̂ by tensor operations from raw states, actions and the marks `[R, 2]` of both: the
+    /// specification of `gradient_norms`.
     fn specification(model: &ForwardModel, obs: &Tensor, action: &Tensor, marks: &Tensor) -> Tensor {
         let numbers = |numbers: Vec<f64>| Tensor::from_slice(&numbers).to_kind(obs.kind());
         let mean = numbers(model.normaliser.mean().to_vec());
@@ -404,7 +415,7 @@ mod tests {
         let rows: Vec<&[f32]> = predicted.chunks(5).collect();
         assert!(rows[0][4].abs() < 0.05 && rows[1][4] > 0.95 && rows[2][4] > 0.95, "{rows:?}");
         assert!(rows[1][..4].iter().chain(&rows[2][..4]).all(|x| x.abs() < 0.1), "{rows:?}");
-        // What an absorbing row holds is nobody's business.
+        // The numbers of an absorbing row do not matter.
         let before = model.gradient_norms(&sample.steps()).unwrap();
         let _ = sample.obs.get(2).fill_(100.0);
         let _ = sample.action.get(2).fill_(1.0);

@@ -1,5 +1,6 @@
-//! κ from the reward's own gradient, after the ancestors of PURPLE in the history of the code of arXiv 2006.16785
-//! (`gail_grad_mod`, `gail_mod_r`): p = max(0, ‖∇r(s, a)‖₂ − k)², κ = max(floor, exp(−p/σ)), r̃ = κ r, with σ of `kappa`.
+//! κ from the reward's own gradient, after the ancestors of PURPLE in the history of the code of
+//! arXiv 2006.16785 (`gail_grad_mod`, `gail_mod_r`):
+//! p = max(0, ‖∇r(s, a)‖₂ − k)², κ = max(floor, exp(−p/σ)), r̃ = κ r, with σ of `kappa`.
 //!
 //! Differs from them in: the gradient is the reward's (there the discriminator's logit's).
 
@@ -9,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Rows, Shaping, Steps,
     kappa::{Kappa, KappaOptions, penalty},
+    rows::{ShapedRows, Shaping, Steps},
 };
 use crate::{AgentError, Metrics};
 
@@ -25,14 +26,15 @@ pub struct GradientConfig {
     /// κ is never smaller. Default `0`: no floor.
     #[garde(range(min = 0.0, max = 1.0))]
     pub floor: f64,
-    /// Calls whose mean penalties are merged again into the running moments with each call; 1 counts each call once, as there.
-    /// Default `1`.
+    /// Calls whose mean penalties are merged again into the running moments with each call; 1
+    /// counts each call once, as there. Default `1`.
     #[garde(range(min = 1, max = 1_000_000))]
     pub history: usize,
     /// The penalties' running deviation is never smaller. Default `0.1`.
     #[garde(range(min = 1e-9))]
     pub std_floor: f64,
-    /// One κ for all rows of a window (of the batch, where windows have one row) rather than one for each row. Default `false`.
+    /// One κ for all rows of a window (of the batch, if windows have one row) rather than one for
+    /// each row. Default `false`.
     pub per_call: bool,
 }
 
@@ -58,14 +60,19 @@ impl Gradient {
 }
 
 impl Shaping for Gradient {
-    fn shape(&mut self, rows: &mut Rows<'_>, reward: &mut [f32], metrics: &mut Metrics) -> Result<(), AgentError> {
+    fn shape(
+        &mut self,
+        rows: &mut ShapedRows<'_>,
+        reward: &mut [f32],
+        metrics: &mut Metrics,
+    ) -> Result<(), AgentError> {
         let norms = (rows.reward_gradient)()?;
         let penalties: Vec<f32> = norms.iter().map(|&norm| penalty(norm, self.target)).collect();
         self.kappa.apply(&penalties, rows, reward, metrics);
         Ok(())
     }
 
-    fn shape_absorbing(&mut self, rows: &mut Rows<'_>, reward: f32) -> Result<f32, AgentError> {
+    fn shape_absorbing(&mut self, rows: &mut ShapedRows<'_>, reward: f32) -> Result<f32, AgentError> {
         let norm = (rows.reward_gradient)()?[0];
         Ok(self.kappa.held(penalty(norm, self.target), reward))
     }
@@ -90,7 +97,7 @@ mod tests {
     use crate::shaping::testing::Sample;
 
     #[test]
-    fn steep_rewards_are_made_smaller() {
+    fn rewards_with_large_gradients_are_made_smaller() {
         // p = 0, 0.04, 0.16, 0.09 around k = 1, mean 0.0725; one call, so σ = 0.1.
         let mut sample = Sample::new(4, 2, 1);
         sample.reward_gradient = Some(vec![0.5, 1.2, 1.4, 1.3]);

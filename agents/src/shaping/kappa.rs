@@ -1,23 +1,25 @@
-//! From penalties p ≥ 0 to κ = max(floor, exp(−p/σ)) and r̃ = κ r (arXiv 2006.16785's authors' code, `gail_mod_f`).
+//! From penalties p ≥ 0 to κ = max(floor, exp(−p/σ)) and r̃ = κ r (arXiv 2006.16785's authors'
+//! code, `gail_mod_f`).
 //!
-//! A *call* is what the reference computes one reward call on: an n-step window, or the whole batch where n is 1. The mean penalty
-//! of each call, rows beyond a window's cut left out, goes into a queue of the last `history`; the whole queue is then merged into
-//! the running moments whose deviation, never below `std_floor`, is σ. A call's mean thus counts `history` times before it leaves
-//! the queue; `history: 1` counts each once. κ is computed with the σ that its own call has just moved.
+//! A *call* is one reward call of the reference: an n-step window, or the whole batch if n is 1.
+//! The mean penalty of each call, rows beyond a window's cut left out, goes into a queue of the
+//! last `history`. The whole queue is then merged into running moments, whose deviation, never
+//! below `std_floor`, is σ. So a call's mean counts `history` times before it leaves the queue;
+//! `history: 1` counts each once. κ is computed with the σ that its own call has just moved.
 //!
-//! By default each row has its κ. With `per_call`, as in the reference, one κ made of the call's mean penalty is shared by the
-//! call's rows.
+//! By default each row has its κ. With `per_call`, as in the reference, the call's rows share one κ
+//! made of the call's mean penalty.
 //!
-//! κ carries no gradient, and multiplying by it is pessimistic only where r ≥ 0.
+//! κ carries no gradient, and multiplying by it is pessimistic only if r ≥ 0.
 
 use std::collections::VecDeque;
 
 use liprl_numerics::State;
 
-use super::{Rows, RunningStd};
+use super::{rows::ShapedRows, running_std::RunningStd};
 use crate::{AgentError, Metrics};
 
-/// How penalties become κ.
+/// Settings of κ.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KappaOptions {
     /// κ is never smaller, in `[0, 1]`.
@@ -45,7 +47,7 @@ impl Kappa {
     }
 
     /// Multiplies each row's reward by its κ.
-    pub(super) fn apply(&mut self, penalty: &[f32], rows: &Rows<'_>, reward: &mut [f32], metrics: &mut Metrics) {
+    pub(super) fn apply(&mut self, penalty: &[f32], rows: &ShapedRows<'_>, reward: &mut [f32], metrics: &mut Metrics) {
         let call = if rows.window > 1 { rows.window } else { reward.len() };
         let (mut sum, mut smallest, mut floored, mut count) = (0.0, 1.0, 0, 0);
         for (index, (reward, penalty)) in reward.chunks_mut(call.max(1)).zip(penalty.chunks(call.max(1))).enumerate() {
@@ -76,7 +78,8 @@ impl Kappa {
         (f64::from(reward) * self.of(f64::from(penalty))) as f32
     }
 
-    /// κ of a penalty. A penalty that is not a number stays one, so that the learner's checks see it.
+    /// κ of a penalty. A penalty that is not a number stays one, so that the learner's checks see
+    /// it.
     fn of(&self, penalty: f64) -> f64 {
         let kappa = (-penalty / self.scale.std()).exp();
         if kappa < self.options.floor { self.options.floor } else { kappa }
@@ -108,7 +111,7 @@ impl Kappa {
     }
 }
 
-/// The penalty of a gradient's norm: max(0, norm − target)², or not a number where the norm is none.
+/// The penalty of a gradient norm: max(0, norm − target)², or NaN if the norm is NaN.
 pub(super) fn penalty(norm: f32, target: f64) -> f32 {
     let beyond = f64::from(norm) - target;
     if beyond < 0.0 { 0.0 } else { beyond.powi(2) as f32 }
@@ -129,7 +132,7 @@ mod tests {
     /// Shapes rewards of 1, so that they become κ.
     fn kappas(kappa: &mut Kappa, penalty: &[f32], window: usize, mask: Option<&[f32]>) -> (Vec<f32>, Vec<f64>) {
         let sample = Sample::new(penalty.len(), 1, 1);
-        let rows = Rows { steps: sample.steps(), window, mask, reward_gradient: &mut || Ok(Vec::new()) };
+        let rows = ShapedRows { steps: sample.steps(), window, mask, reward_gradient: &mut || Ok(Vec::new()) };
         let (mut reward, mut metrics) = (vec![1.0; penalty.len()], Metrics::default());
         kappa.apply(penalty, &rows, &mut reward, &mut metrics);
         (reward, metrics.drain().into_iter().map(|(_, value)| value).collect())
@@ -142,8 +145,9 @@ mod tests {
 
     #[test]
     fn a_batch_worked_out_by_hand() {
-        // One call with mean penalty 0.025. Its moments: the starting 10⁻⁴ at mean 0 and deviation 1 and one value give a variance
-        // below 0.01, so σ = 0.1 and κ = exp(−10 p), at least 0.7.
+        // One call with mean penalty 0.025. Its moments, of the starting 10⁻⁴ at mean 0 and
+        // deviation 1 and of one value, give a variance below 0.01. So σ = 0.1 and κ = exp(−10 p),
+        // at least 0.7.
         let penalty = [0.0, 0.02, 0.03, 0.05];
         let (each, metrics) = kappas(&mut Kappa::new(OPTIONS), &penalty, 1, None);
         assert_all(&each, &[1.0, (-0.2f64).exp(), (-0.3f64).exp(), 0.7]);
@@ -156,9 +160,10 @@ mod tests {
 
     #[test]
     fn windows_are_calls_of_their_own_and_rows_beyond_a_cut_do_not_count() {
-        // Windows (0, 2), (3, 9 beyond the cut): means 1 and 3. After the first, the deviation is that of {1} with 10⁻⁴ of an
-        // observation (0, 1): variance (10⁻⁴ + 10⁻⁴ · 1/1.0001)/1.0001 = 2·10⁻⁴ < 0.01, so σ = 0.1. The second merges {1, 3}, of
-        // mean 2 and variance 1, with 1.0001 observations of mean 1/1.0001 and deviation 0.1.
+        // Windows (0, 2), (3, 9 beyond the cut): means 1 and 3. After the first, the deviation is
+        // that of {1} with 10⁻⁴ of an observation (0, 1): variance (10⁻⁴ + 10⁻⁴ · 1/1.0001)/1.0001
+        // = 2·10⁻⁴ < 0.01, so σ = 0.1. The second merges {1, 3}, of mean 2 and variance 1, with
+        // 1.0001 observations of mean 1/1.0001 and deviation 0.1.
         let mask = [1.0, 1.0, 1.0, 0.0];
         let (count, mean) = (1.0001, 1.0 / 1.0001);
         let delta: f64 = 2.0 - mean;

@@ -1,8 +1,8 @@
-//! Potential-based shaping, r̃ = r + γ Φ(s') − Φ(s) (Ng, Harada & Russell 1999, theorem 1): every policy's value changes by −Φ(s)
-//! alone, so that the best one stays the best.
+//! Potential-based shaping, r̃ = r + γ Φ(s') − Φ(s) (Ng, Harada & Russell 1999, theorem 1). Every
+//! policy's value changes by −Φ(s) alone, so the best policy stays the best.
 //!
-//! That needs Φ = 0 where nothing follows: after a termination and in the absorbing state. A time limit is neither. γ is the
-//! agent's own, as any other would change what is best.
+//! That needs Φ = 0 if nothing follows: after a termination and in the absorbing state. A time
+//! limit is neither. γ is the agent's own, as any other would change the best policy.
 
 use garde::Validate;
 use liprl_nets::Buffer;
@@ -10,7 +10,7 @@ use liprl_numerics::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Rows, Shaping, Steps};
+use super::rows::{ShapedRows, Shaping, Steps};
 use crate::{AgentError, Flags, Metrics};
 
 /// A potential added along the way.
@@ -37,7 +37,7 @@ pub enum PotentialFunction {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct LinearTerm {
-    /// Which coordinate of the observation, from 0.
+    /// Coordinate of the observation, from 0.
     pub coordinate: usize,
     /// w, in units of reward for one of the coordinate.
     pub weight: f64,
@@ -48,11 +48,11 @@ pub struct LinearTerm {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct QuadraticTerm {
-    /// Which coordinate of the observation, from 0.
+    /// Coordinate of the observation, from 0.
     pub coordinate: usize,
     /// w, in units of reward for the coordinate squared.
     pub weight: f64,
-    /// c, where Φ is highest. Default `0`.
+    /// c, the coordinate's value of highest Φ. Default `0`.
     #[serde(default)]
     pub centre: f64,
 }
@@ -97,7 +97,7 @@ impl Potential {
 }
 
 impl Shaping for Potential {
-    fn shape(&mut self, rows: &mut Rows<'_>, reward: &mut [f32], _: &mut Metrics) -> Result<(), AgentError> {
+    fn shape(&mut self, rows: &mut ShapedRows<'_>, reward: &mut [f32], _: &mut Metrics) -> Result<(), AgentError> {
         let Steps { obs, next_obs, flags, .. } = rows.steps;
         let (obs, next) = (Buffer::rows_of(obs, 0..flags.len())?, Buffer::rows_of(next_obs, 0..flags.len())?);
         let pairs = obs.slice().chunks_exact(self.obs_dim).zip(next.slice().chunks_exact(self.obs_dim));
@@ -111,7 +111,7 @@ impl Shaping for Potential {
     }
 
     // Φ is 0 there.
-    fn shape_absorbing(&mut self, _: &mut Rows<'_>, reward: f32) -> Result<f32, AgentError> {
+    fn shape_absorbing(&mut self, _: &mut ShapedRows<'_>, reward: f32) -> Result<f32, AgentError> {
         Ok(reward)
     }
 
@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn an_episode_telescopes_to_minus_its_first_potential() {
-        // Σ γᵏ (γ Φ(sₖ₊₁) − Φ(sₖ)) = γᵀ Φ(s_T) − Φ(s₀), and Φ(s_T) = 0 after a termination, not after a time limit.
+        // Σ γᵏ (γ Φ(sₖ₊₁) − Φ(sₖ)) = γᵀ Φ(s_T) − Φ(s₀), and Φ(s_T) = 0 after a termination, not
+        // after a time limit.
         let states: Vec<[f32; 2]> = (0..7).map(|i| [i as f32 - 2.5, (i * i) as f32 * 0.3]).collect();
         for function in functions() {
             for end in [Flags::TERMINATED, Flags::NEXT_ABSORBING, Flags::TRUNCATED] {
@@ -199,8 +200,8 @@ mod tests {
 
     #[test]
     fn the_advantages_of_a_chain_stay_what_they_were() {
-        // States 0 … 4; action 0 goes left (the wall holds), 1 right, with 0.2 probability of staying; leaving 4 rightwards ends
-        // the task and pays 1; every step costs 0.05.
+        // States 0 … 4; action 0 goes left (the wall holds), 1 right, with 0.2 probability of
+        // staying; leaving 4 rightwards ends the task and pays 1; every step costs 0.05.
         let obs = |state: usize| [state as f32, (state * state % 3) as f32];
         let outcomes = |state: usize, action: usize| {
             let (to, end) = match action {

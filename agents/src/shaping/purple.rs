@@ -1,9 +1,12 @@
-//! PURPLE, the pessimistic reward preconditioning of arXiv 2006.16785 (the authors' `gail_mod_f`): where the forward model's
-//! gradient is steep, a Lipschitz constant of the value would grow along the trajectory, so the reward is made smaller there.
+//! PURPLE, the pessimistic reward preconditioning of arXiv 2006.16785 (the authors' `gail_mod_f`).
+//! At large gradient norms of the forward model the value's Lipschitz constant would grow along the
+//! trajectory, so the reward is made smaller there.
 //!
-//! p = max(0, g_f(s, a) − τ)², κ = max(floor, exp(−p/σ)), r̃ = κ r, with g_f of `forward` and σ of `kappa`.
+//! p = max(0, g_f(s, a) − τ)², κ = max(floor, exp(−p/σ)), r̃ = κ r, with g_f of `forward` and σ of
+//! `kappa`.
 //!
-//! Differs from the authors' code in: a κ for each row; `per_call` gives theirs, one for each window or batch.
+//! Differs from the authors' code in: a κ for each row; `per_call` gives theirs, one for each
+//! window or batch.
 
 use garde::Validate;
 use liprl_numerics::State;
@@ -11,30 +14,34 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ForwardModel, ForwardModelConfig, Rows, Shaping, Steps,
+    forward::{ForwardModel, ForwardModelConfig},
     kappa::{Kappa, KappaOptions, penalty},
+    rows::{ShapedRows, Shaping, Steps},
 };
 use crate::{AgentError, Metrics, Setup};
 
-/// κ from the gradient of a learnt forward model. Sources: arXiv 2006.16785's authors' code and run configs.
+/// κ from the gradient of a learnt forward model. Sources: arXiv 2006.16785's authors' code and run
+/// configs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct PurpleConfig {
-    /// τ: norms of the forward model's gradient up to this cost nothing. Default `7` (runs used 5 to 10; the code's default is 9).
+    /// τ: norms of the forward model's gradient up to this cost nothing. Default `7` (runs used 5
+    /// to 10; the code's default is 9).
     #[garde(range(min = 0.0))]
     pub target: f64,
     /// κ is never smaller. Default `0.7`.
     #[garde(range(min = 0.0, max = 1.0))]
     pub floor: f64,
-    /// Calls whose mean penalties are merged again into the running moments with each call; 1 counts each call once. Default `10`.
+    /// Calls whose mean penalties are merged again into the running moments with each call; 1
+    /// counts each call once. Default `10`.
     #[garde(range(min = 1, max = 1_000_000))]
     pub history: usize,
     /// The penalties' running deviation is never smaller. Default `0.1`.
     #[garde(range(min = 1e-9))]
     pub std_floor: f64,
-    /// One κ for all rows of a window (of the batch, where windows have one row), as the reference does, rather than one for each
-    /// row. Default `false`.
+    /// One κ for all rows of a window (of the batch, if windows have one row), as the reference
+    /// does, rather than one for each row. Default `false`.
     pub per_call: bool,
     /// The forward model.
     #[garde(dive)]
@@ -63,7 +70,8 @@ pub struct Purple {
 }
 
 impl Purple {
-    /// The shaping with a model that has learnt nothing yet; `absorbing` as `ForwardModel::new` takes it.
+    /// The shaping with a model that has learnt nothing yet; `absorbing` as `ForwardModel::new`
+    /// takes it.
     pub fn new(config: &PurpleConfig, setup: &Setup, absorbing: bool) -> Result<Self, AgentError> {
         let PurpleConfig { floor, history, std_floor, per_call, .. } = *config;
         Ok(Self {
@@ -75,14 +83,19 @@ impl Purple {
 }
 
 impl Shaping for Purple {
-    fn shape(&mut self, rows: &mut Rows<'_>, reward: &mut [f32], metrics: &mut Metrics) -> Result<(), AgentError> {
+    fn shape(
+        &mut self,
+        rows: &mut ShapedRows<'_>,
+        reward: &mut [f32],
+        metrics: &mut Metrics,
+    ) -> Result<(), AgentError> {
         let norms = self.model.gradient_norms(&rows.steps)?;
         let penalties: Vec<f32> = norms.iter().map(|&norm| penalty(norm, self.target)).collect();
         self.kappa.apply(&penalties, rows, reward, metrics);
         Ok(())
     }
 
-    fn shape_absorbing(&mut self, rows: &mut Rows<'_>, reward: f32) -> Result<f32, AgentError> {
+    fn shape_absorbing(&mut self, rows: &mut ShapedRows<'_>, reward: f32) -> Result<f32, AgentError> {
         let norm = self.model.gradient_norms(&rows.steps)?[0];
         Ok(self.kappa.held(penalty(norm, self.target), reward))
     }
@@ -155,7 +168,8 @@ mod tests {
         }
     }
 
-    /// The absorbing row's κ is that of its own penalty, with the σ that replayed rows have left and do find again.
+    /// The absorbing row's κ is that of its own penalty, with the σ of replayed rows, which it
+    /// leaves unchanged.
     #[test]
     fn the_absorbing_reward_is_preconditioned_too_and_moves_nothing() {
         let mut sample = Sample::new(1, 4, 2);
@@ -163,7 +177,7 @@ mod tests {
         sample.flags[0] = Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING;
         let (before, mut reward) = (purple.kappa.clone(), [2.0]);
         let mut none = || Ok(Vec::new());
-        let mut rows = Rows { steps: sample.steps(), window: 1, mask: None, reward_gradient: &mut none };
+        let mut rows = ShapedRows { steps: sample.steps(), window: 1, mask: None, reward_gradient: &mut none };
         let shaped = purple.shape_absorbing(&mut rows, 2.0).unwrap();
         assert_eq!(purple.kappa, before);
         let norm = purple.model.gradient_norms(&sample.steps()).unwrap()[0];

@@ -1,6 +1,7 @@
-//! A running standard deviation as the authors of arXiv 2006.16785 keep theirs: moments over everything since the start, batches
-//! merged by Chan, Golub & LeVeque (1983), starting as 10⁻⁴ of an observation with mean 0 and deviation 1, and never below a
-//! floor. The floored value is the one merged on.
+//! Running standard deviation of arXiv 2006.16785's authors: moments over everything since the
+//! start, batches merged by Chan, Golub & LeVeque (1983). It starts as 10⁻⁴ of an observation with
+//! mean 0 and deviation 1, and is never below a floor. The floored value is merged with the next
+//! batch.
 
 use liprl_numerics::State;
 
@@ -9,7 +10,7 @@ use crate::AgentError;
 /// Observations the moments start with: enough to divide by, too little to matter.
 const FIRST_COUNT: f64 = 1e-4;
 
-/// Mean and deviation of numbers met one batch after the other.
+/// Mean and deviation of numbers that come in batches.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RunningStd {
     floor: f64,
@@ -19,7 +20,7 @@ pub(crate) struct RunningStd {
 }
 
 impl RunningStd {
-    /// Nothing met yet: the deviation is 1.
+    /// The deviation before the first batch, 1.
     pub(crate) fn new(floor: f64) -> Self {
         Self { floor, count: FIRST_COUNT, mean: 0.0, std: 1.0 }
     }
@@ -70,8 +71,8 @@ mod tests {
         for size in [1, 7, 60] {
             let mut running = RunningStd::new(1e-9);
             xs.chunks(size).for_each(|batch| running.update(batch.iter().copied()));
-            // The 10⁻⁴ of an observation at 0, of deviation 1, that it starts with moves the variance by
-            // 10⁻⁴/60 · (mean² + 1 − std²).
+            // The 10⁻⁴ of an observation at 0, of deviation 1, that it starts with moves the
+            // variance by 10⁻⁴/60 · (mean² + 1 − std²).
             let expected = (std * std + 1e-4 / 60.0 * (mean * mean + 1.0 - std * std)).sqrt();
             assert!((running.std() - expected).abs() < 1e-6, "{size}: {} {expected}", running.std());
         }

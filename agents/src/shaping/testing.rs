@@ -3,10 +3,10 @@
 use liprl_numerics::testing::numbers;
 use tch::Tensor;
 
-use super::{Rows, Shaping, Steps};
+use super::rows::{ShapedRows, Shaping, Steps};
 use crate::{AgentError, Flags, Metrics};
 
-/// Steps with their memory, and what the reward's gradient is said to be.
+/// Steps with their memory, and the gradient norms of the reward.
 pub(super) struct Sample {
     pub(super) obs: Tensor,
     pub(super) action: Tensor,
@@ -17,7 +17,8 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Standard normal observations, actions squashed, no flags, no mask, a reward without a gradient.
+    /// Standard normal observations, actions squashed, no flags, no mask, a reward without a
+    /// gradient.
     pub(super) fn new(rows: usize, obs_dim: usize, act_dim: usize) -> Self {
         tch::set_num_threads(1);
         let normal = |name: &str, width: usize| {
@@ -61,7 +62,7 @@ impl Sample {
             self.reward_gradient.clone().ok_or(AgentError::BadConfig { setting: "shaping".into(), problem })
         };
         let mask = self.mask.as_deref();
-        let mut rows = Rows { steps: self.steps(), window, mask, reward_gradient: &mut reward_gradient };
+        let mut rows = ShapedRows { steps: self.steps(), window, mask, reward_gradient: &mut reward_gradient };
         shaping.shape(&mut rows, reward, metrics)
     }
 }

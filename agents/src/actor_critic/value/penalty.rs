@@ -1,7 +1,11 @@
 //! The gradient penalty on the critics: L = Σⱼ mean w φ(‖U ∇ₛ Qⱼ(s, a)‖₂ − k) at the replayed pairs, U the diagonal of the units' lengths, φ
 //! one- or two-sided. The double backward of piecewise linear critics is in closed form (`lipschitz::InputGradient`); others by autograd.
 
-use liprl_nets::{Buffer, Gradient, Weights, lipschitz::InputGradient, optim::Trained};
+use liprl_nets::{
+    Buffer, Gradient, Weights,
+    lipschitz::{InputGradient, NORM_FLOOR},
+    optim::Trained,
+};
 use tch::{Kind, Tensor};
 
 use super::{
@@ -15,9 +19,6 @@ use crate::{
         learner::{OnDevice, values},
     },
 };
-
-/// Added to a squared norm, so that its root has a gradient at zero.
-const NORM_FLOOR: f64 = 1e-24;
 
 /// The term with its factor, a scalar, and its sums; `on` has its rows alone.
 pub(super) fn autograd(
@@ -33,8 +34,8 @@ pub(super) fn autograd(
     for values in values(networks.critics, networks.params, &obs, &on.action)? {
         let sum = values.f_sum(values.kind())?;
         let gradient = Tensor::f_run_backward(&[&sum], &[&obs], true, true)?.swap_remove(0) * &unit;
-        let norm = (gradient.square().f_sum_dim_intlist(1, false, None::<Kind>)? + NORM_FLOOR).sqrt();
-        let part = (config.sides.cost_tensor(&(&norm - config.target)) * &on.weight).f_sum(on.obs.kind())?;
+        let (cost, norm) = config.sides.rows_autograd(&gradient, config.target)?;
+        let part = (cost * &on.weight).f_sum(on.obs.kind())?;
         sums[0] += part.f_double_value(&[])?;
         sums[1] += norm.f_sum(Kind::Double)?.f_double_value(&[])?;
         sums[2] += norm.gt(config.target).f_sum(Kind::Double)?.f_double_value(&[])?;
@@ -91,16 +92,13 @@ impl PenaltyRows {
             let (g, weight) = (&g[..obs_dim], f64::from(rows.weight.slice()[row]));
             let squares = g.iter().zip(&term.unit).map(|(g, unit)| f64::from(g * unit).powi(2)).sum::<f64>();
             let norm = (squares + NORM_FLOOR).sqrt();
-            let (cost, slope) = self.config.sides.cost(norm - self.config.target);
+            let (outer, of_action) = outer.split_at_mut(obs_dim);
+            of_action.fill(0.0); // the penalty is on ∇ₛ alone
+            let (sides, target) = (self.config.sides, self.config.target);
+            let cost = sides.row_by_hand((norm, target), term.share() * weight, (g, &term.unit), outer);
             self.sums[0] += weight * cost;
             self.sums[1] += norm;
-            self.sums[2] += f64::from(u8::from(norm > self.config.target));
-            // ∂φ/∂g = φ' U² g / ‖U g‖; the action's coordinates have no part in it.
-            let factor = (term.share() * weight * slope / norm) as f32;
-            outer[obs_dim..].fill(0.0);
-            for ((outer, g), unit) in outer.iter_mut().zip(g).zip(&term.unit) {
-                *outer = factor * unit * unit * g;
-            }
+            self.sums[2] += f64::from(u8::from(norm > target));
         }
         Ok(self.input_gradient.backward(weights, gradient, index)?)
     }

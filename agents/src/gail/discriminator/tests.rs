@@ -79,7 +79,7 @@ fn steps_by_hand_are_those_by_autograd() {
             assert_gradient(by_hand.by_hand.as_ref().unwrap().gradient.slice(), &expected);
             let b = autograd.step_autograd(&numbers.data()).unwrap();
             autograd.refresh(true).unwrap();
-            assert_close(a.vitals.loss + a.penalty, loss.double_value(&[]));
+            assert_close(a.classification.loss + a.penalty, loss.double_value(&[]));
             for (a, b) in [(a.penalty, b.penalty), (a.norm, b.norm), (a.above, b.above), (a.grad_norm, b.grad_norm)] {
                 assert!((a - b).abs() <= 1e-3 * b.abs().max(0.1), "{a} and {b}");
             }
@@ -108,7 +108,8 @@ fn the_penalty_is_that_of_finite_differences() {
                 ((at(1e-6) - at(-1e-6)) / 2e-6 * f64::from(slopes[i])).powi(2)
             })
             .sum();
-        expected += config.gradient_penalty.phi(squares.sqrt()).0;
+        let GradientPenalty { sides, target, .. } = config.gradient_penalty;
+        expected += sides.cost(squares.sqrt() - target).0;
     }
     expected *= config.gradient_penalty.scale / B as f64;
     let (_, measured) =

@@ -1,23 +1,25 @@
-//! How steep the learned reward is, and what the paper's theory makes of that (arXiv 2006.16785; docs/derivations/liayn.md).
+//! Gradient norms of the learned reward, and the paper's estimates from them (arXiv 2006.16785;
+//! docs/derivations/liayn.md).
 //!
-//! `<where>` and `<statistic>` are those of `actor_critic::diagnostics`, and `penalised` for points that the gradient penalty would look at.
+//! `<where>` and `<statistic>` are those of `actor_critic::diagnostics`. In addition `<where>` is
+//! `penalised` at points of the gradient penalty.
 //!
 //! | metric | meaning |
 //! | --- | --- |
 //! | `lipschitz/discriminator_gradient/<where>/<statistic>` | ‖∇D‖₂ of the logit with respect to its raw input |
 //! | `lipschitz/reward_gradient/<where>/<statistic>` | ‖∇r‖₂ = \|dr/dx\| ‖∇D‖₂ |
 //! | `lipschitz/share_above_target/<where>` | share of rows with ‖∇D‖ > k, in the penalty's units |
-//! | `lipschitz/within_target/<where>` | mean exp(−max(0, ‖∇D‖ − k)²) in the penalty's units: 1 where the constraint holds |
+//! | `lipschitz/within_target/<where>` | mean exp(−max(0, ‖∇D‖ − k)²) in the penalty's units: 1 if the constraint holds |
 //! | `lipschitz/model_jacobian/visited/<statistic>` | ‖∂f̂/∂(s, a)‖₂ of the forward model, largest singular value |
-//! | `lipschitz/model_sum_gradient/visited/<statistic>` | ‖∇ Σⱼ f̂ⱼ‖₂, what the authors' code takes for it |
+//! | `lipschitz/model_sum_gradient/visited/<statistic>` | ‖∇ Σⱼ f̂ⱼ‖₂, which the authors' code uses instead |
 //! | `lipschitz/gamma2c/of_means` | γ²C as that code logs it: from mean sum-gradients of model and policy |
 //! | `lipschitz/gamma2c/mean`, `…/max` | γ² A² max(1, B²) over states, A and B spectral norms of model and policy |
 //! | `lipschitz/delta` | δ: largest ‖∇r‖ over the visited rows |
-//! | `lipschitz/paper_estimate` | Δ∞ = δ/√(1 − max γ²C): the paper's estimate of ‖∇Q‖, no bound; left out where γ²C ≥ 1 |
-//! | `lipschitz/paper_estimate_over_horizon` | the same over the first H = ⌈1/(1 − γ)⌉ rewards, which exists for any γ²C (left out where it overflows); no bound either |
+//! | `lipschitz/paper_estimate` | Δ∞ = δ/√(1 − max γ²C): the paper's estimate of ‖∇Q‖, not a bound; left out if γ²C ≥ 1 |
+//! | `lipschitz/paper_estimate_over_horizon` | that estimate over the first H = ⌈1/(1 − γ)⌉ rewards, which exists for any γ²C (left out if it overflows); not a bound either |
 //! | `lipschitz/sound_factor` | ρ = γA√(1 + B²) of the largest A and B |
-//! | `lipschitz/sound_bound` | δ/(1 − ρ) ≥ ‖∇Q‖ if these constants held everywhere; left out where ρ ≥ 1 |
-//! | `lipschitz/sound_bound_over_horizon` | the bound for the first H rewards, any ρ; left out where it overflows |
+//! | `lipschitz/sound_bound` | δ/(1 − ρ) ≥ ‖∇Q‖ if these constants held everywhere; left out if ρ ≥ 1 |
+//! | `lipschitz/sound_bound_over_horizon` | the bound for the first H rewards, any ρ; left out if it overflows |
 
 use liprl_nets::lipschitz::{
     gamma2c_of_means, gamma2c_per_row, network_constants, paper_estimate, paper_estimate_over, share_above,
@@ -25,17 +27,15 @@ use liprl_nets::lipschitz::{
 };
 use tch::Tensor;
 
-use super::{LearnedReward, Source, rewarding::tensor};
-use crate::{
-    AgentError, Flags, Visited,
-    actor_critic::Place,
-    gail::{discriminator_config::Units, reward},
-    shaping::Steps,
+use super::{
+    LearnedReward,
+    source::{Source, tensor},
 };
+use crate::{AgentError, Flags, Visited, actor_critic::Place, gail::discriminator_config::Units, shaping::Steps};
 
-/// How steep the reward is, row by row, with respect to raw rows.
+/// Gradient norms of logit and reward with respect to raw rows.
 struct RewardGradientStats {
-    /// ‖∇D‖, and the same in the units in which the penalty holds it at k; where there is a discriminator.
+    /// ‖∇D‖ in the environment's units and in the penalty's; `None` without a discriminator.
     of_logit: Option<(Vec<f64>, Vec<f64>)>,
     /// ‖∇r‖.
     of_reward: Vec<f64>,
@@ -65,7 +65,7 @@ impl LearnedReward {
                 delta = of_reward.into_iter().reduce(f64::max);
             }
         }
-        if let Source::Discriminator(discriminator) = &self.source {
+        if let Source::Discriminator(discriminator, _) = &self.source {
             let (mlp, params) = discriminator.network()?;
             network_constants("discriminator", mlp, &Tensor::f_from_slice(&params)?, &mut metrics)?;
         }
@@ -75,7 +75,7 @@ impl LearnedReward {
         Ok(metrics)
     }
 
-    /// What the forward model and the policy say about ‖∇Q‖.
+    /// Estimates and bounds of ‖∇Q‖ from the forward model, the policy and δ.
     fn theory(
         &mut self,
         visited: &Place,
@@ -122,7 +122,8 @@ impl LearnedReward {
         rows
     }
 
-    /// Points that the penalty would look at, between replayed and demonstrated rows; drawn from a copy of the stream.
+    /// Points of the penalty between replayed and demonstrated rows, drawn from a copy of the
+    /// stream.
     fn penalised_rows(&self, places: &[(&'static str, Vec<f32>)]) -> Vec<f32> {
         let rows = |wanted: &str| places.iter().find(|(name, _)| *name == wanted).map_or(&[][..], |(_, rows)| rows);
         let (policy, expert, width) = (rows("replay"), rows("expert"), self.encoder.width());
@@ -132,26 +133,26 @@ impl LearnedReward {
         points
     }
 
-    /// ‖∇D‖, where there is one, and ‖∇r‖ at raw rows; `None` for rewards without a gradient.
+    /// ‖∇D‖ and ‖∇r‖ at raw rows; `None` for rewards without a gradient.
     fn gradient_stats(&mut self, raw: &[f32]) -> Result<Option<RewardGradientStats>, AgentError> {
         let (mut rows, mut slopes) = (raw.to_vec(), vec![0.0; raw.len()]);
         let normaliser = self.normaliser.as_ref();
         let wide = |norms: Vec<f32>| norms.into_iter().map(f64::from).collect::<Vec<_>>();
         match &mut self.source {
-            Source::Discriminator(discriminator) => {
-                self.encoder.squash(normaliser, &mut rows);
+            Source::Discriminator(discriminator, form) => {
+                self.encoder.preprocess(normaliser, &mut rows);
                 self.encoder.slopes(normaliser, Units::Environment, raw, &mut slopes);
                 let of_logit = wide(discriminator.gradient_norms(&rows, &slopes)?);
                 let units = self.config.discriminator.gradient_penalty.units;
                 self.encoder.slopes(normaliser, units, raw, &mut slopes);
                 let penalised = wide(discriminator.gradient_norms(&rows, &slopes)?);
                 let logits = discriminator.logits(&rows)?;
-                let slope = |x: &f32| reward::slope(&self.config.reward, f64::from(*x));
-                let of_reward = of_logit.iter().zip(logits).map(|(norm, x)| norm * slope(x)).collect();
+                let of_reward =
+                    of_logit.iter().zip(logits).map(|(norm, &x)| norm * (form.slope)(f64::from(x))).collect();
                 Ok(Some(RewardGradientStats { of_logit: Some((of_logit, penalised)), of_reward }))
             }
             Source::Red(red) => {
-                self.encoder.squash(None, &mut rows);
+                self.encoder.preprocess(None, &mut rows);
                 let of_reward = wide(red.gradient_norms(&tensor(&rows, self.encoder.width())?)?);
                 Ok(Some(RewardGradientStats { of_logit: None, of_reward }))
             }

@@ -3,20 +3,20 @@
 use liprl_numerics::StreamRng;
 use rand::{RngExt, seq::SliceRandom};
 
-use super::{LearnedReward, Scratch, Source};
+use super::{LearnedReward, Scratch, source::Source};
 use crate::{
     AgentError, Metrics, Replay,
     gail::{
         config::Absorbing,
-        discriminator::{Measured, StepData},
+        discriminator::{StepData, StepStats},
         discriminator_config::Labels,
-        encoder::Seen,
+        encoder::RawTransition,
     },
 };
 
 impl LearnedReward {
-    /// Draws a batch of the policy's transitions, raw, into the first half of `scratch.sides`. Where absorbing states count, there is one absorbing
-    /// transition for each terminated one.
+    /// Draws a batch of the policy's transitions, raw, into the first half of `scratch.sides`. If
+    /// absorbing states count, there is one absorbing transition for each terminated one.
     fn draw_policy(&mut self, replay: &Replay) -> Result<(), AgentError> {
         let (width, batch) = (self.encoder.width(), self.config.discriminator.batch_size);
         let stored = replay.len() as u64;
@@ -25,8 +25,12 @@ impl LearnedReward {
         for row in self.scratch.sides[..batch * width].chunks_exact_mut(width) {
             match replay.get(self.rng.random_range(0..all) as u32) {
                 Some(stored) => {
-                    let seen =
-                        Seen { obs: stored.obs, action: stored.action, next_obs: stored.next_obs, flags: stored.flags };
+                    let seen = RawTransition {
+                        obs: stored.obs,
+                        action: stored.action,
+                        next_obs: stored.next_obs,
+                        flags: stored.flags,
+                    };
                     self.encoder.encode(seen, row);
                 }
                 None => self.encoder.encode_absorbing(row),
@@ -35,11 +39,12 @@ impl LearnedReward {
         Ok(())
     }
 
-    /// One gradient step of the discriminator on the policy's rows in `scratch.sides` and these demonstrated ones.
-    fn step(&mut self, chosen: std::ops::Range<usize>) -> Result<Measured, AgentError> {
+    /// One gradient step of the discriminator on the policy's rows in `scratch.sides` and these
+    /// demonstrated ones.
+    fn step(&mut self, chosen: std::ops::Range<usize>) -> Result<StepStats, AgentError> {
         let config = &self.config.discriminator;
         let (width, batch, penalty) = (self.encoder.width(), config.batch_size, config.gradient_penalty);
-        let Scratch { slopes, sides, squashed, points, chosen: taken, labels, weights, .. } = &mut self.scratch;
+        let Scratch { slopes, sides, preprocessed, points, chosen: taken, labels, weights, .. } = &mut self.scratch;
         let (policy, expert) = sides.split_at_mut(batch * width);
         weights.clear();
         for (row, &i) in expert.chunks_exact_mut(width).zip(&taken[chosen]) {
@@ -53,13 +58,13 @@ impl LearnedReward {
             slopes.resize(batch * width, 0.0);
             penalty.draw(policy, expert, (width, self.encoder.second()), &mut self.rng, points);
             self.encoder.slopes(self.normaliser.as_ref(), penalty.units, points, slopes);
-            self.encoder.squash(self.normaliser.as_ref(), points);
+            self.encoder.preprocess(self.normaliser.as_ref(), points);
         }
-        squashed.clone_from(sides);
-        self.encoder.squash(self.normaliser.as_ref(), squashed);
-        let Source::Discriminator(discriminator) = &mut self.source else { return Ok(Measured::default()) };
+        preprocessed.clone_from(sides);
+        self.encoder.preprocess(self.normaliser.as_ref(), preprocessed);
+        let Source::Discriminator(discriminator, _) = &mut self.source else { return Ok(StepStats::default()) };
         discriminator.step(&StepData {
-            rows: squashed,
+            rows: preprocessed,
             policy_labels: &labels[0],
             expert_labels: &labels[1],
             expert_weights: weights,
@@ -84,13 +89,14 @@ impl LearnedReward {
             } else {
                 shuffle_rows(&mut self.scratch.sides[..batch * width], width, &mut self.rng);
             }
-            let Measured { vitals, penalty, norm, above, grad_norm } = self.step(step * batch..(step + 1) * batch)?;
-            metrics.add("train/discriminator_loss", vitals.loss);
-            metrics.add("train/discriminator_entropy", vitals.entropy);
-            metrics.add("train/discriminator_accuracy_expert", vitals.expert_accuracy);
-            metrics.add("train/discriminator_accuracy_policy", vitals.policy_accuracy);
-            metrics.add("train/discriminator_logit_expert", vitals.expert_logit);
-            metrics.add("train/discriminator_logit_policy", vitals.policy_logit);
+            let StepStats { classification, penalty, norm, above, grad_norm } =
+                self.step(step * batch..(step + 1) * batch)?;
+            metrics.add("train/discriminator_loss", classification.loss);
+            metrics.add("train/discriminator_entropy", classification.entropy);
+            metrics.add("train/discriminator_accuracy_expert", classification.expert_accuracy);
+            metrics.add("train/discriminator_accuracy_policy", classification.policy_accuracy);
+            metrics.add("train/discriminator_logit_expert", classification.expert_logit);
+            metrics.add("train/discriminator_logit_policy", classification.policy_logit);
             metrics.add("train/discriminator_grad_norm", grad_norm);
             if self.config.discriminator.gradient_penalty.scale > 0.0 {
                 metrics.add("train/gradient_penalty", penalty);
@@ -102,7 +108,7 @@ impl LearnedReward {
     }
 }
 
-/// Labels of `count` rows whose exact one is `exact`.
+/// Draws labels of `count` rows whose exact label is `exact`.
 fn draw_labels(labels: Labels, exact: f32, count: usize, rng: &mut StreamRng, out: &mut Vec<f32>) {
     out.clear();
     out.extend((0..count).map(|_| match labels {

@@ -1,10 +1,11 @@
-//! The reward of an imitator: rewards of replayed windows by the discriminator of the moment, what termination is worth, and the
-//! discriminator's own learning.
+//! The reward of a `gail` run: rewards of replayed windows, the value of terminations, and
+//! learning. Its source is the current discriminator, random expert distillation, or for comparison
+//! the environment or a constant.
 //!
 //! | metric | meaning |
 //! | --- | --- |
 //! | `train/reward_mean` | mean learned reward over the rows of the last windows, shaping included |
-//! | `train/absorbing_reward` | r(absorbing), shaping included, where terminations are worth r(absorbing)/(1 − γ) |
+//! | `train/absorbing_reward` | r(absorbing), shaping included, if terminations are worth r(absorbing)/(1 − γ) |
 //! | `train/monitor_model_loss` | squared error of the forward model that the diagnostics use, with `monitor` |
 //! | `train/discriminator_loss` | classification loss, entropy term included |
 //! | `train/discriminator_entropy` | mean entropy of its outputs, nats |
@@ -14,39 +15,39 @@
 //! | `train/discriminator_logit_policy` | mean logit of the policy's rows |
 //! | `train/discriminator_grad_norm` | global norm of its gradient |
 //! | `train/gradient_penalty` | λ · mean φ(‖∇D‖ − k) |
-//! | `lipschitz/penalised_gradient_norm` | mean ‖∇D‖ where the penalty looks |
+//! | `lipschitz/penalised_gradient_norm` | mean ‖∇D‖ at the points of the penalty |
 //! | `lipschitz/penalised_share_above_target` | share of those points with ‖∇D‖ > k |
 
 mod diagnostics;
 mod learning;
 mod rewarding;
+mod source;
 
 use tch::Tensor;
 
 use super::{
-    config::{Absorbing, GailConfig, RewardConfig},
-    discriminator::Discriminator,
+    config::{Absorbing, GailConfig},
     encoder::Encoder,
-    expert::Expert,
-    red::Red,
+    expert::ExpertRows,
     reference::Quirks,
+    reward::RewardSource,
 };
 use crate::{
     AgentError, Flags, Metrics, Replay, Setup, TaskContext, Transition, Visited, WindowBatch,
     actor_critic::{Learner, Place, Rewards, Schedule},
-    batch::f32_slice_mut,
+    batch::{WindowReturn, f32_slice_mut},
     shaping::{ForwardModel, Shaping, ShapingConfig, Steps},
 };
 use liprl_control::certify::{Certifiable, Network, OutputMap};
 use liprl_numerics::{NormaliserOptions, RunningNormaliser, State, StreamRng};
-use rewarding::{no_gradient, tensor};
+use source::{Source, no_gradient};
 
-/// The names of the parts' states.
+/// Names of the parts' states.
 const SHAPING: &str = "shaping";
 const MONITOR: &str = "monitor";
 const RED: &str = "red";
 
-/// Rewards by comparison with demonstrations.
+/// The reward of a `gail` run, with all that it learns.
 pub struct LearnedReward {
     config: GailConfig,
     quirks: Quirks,
@@ -56,11 +57,11 @@ pub struct LearnedReward {
     encoder: Encoder,
     normaliser: Option<RunningNormaliser>,
     source: Source,
-    expert: Expert,
+    expert: ExpertRows,
     /// The demonstrated rows, raw, `[E, I]`.
     expert_rows: Vec<f32>,
     shaping: Option<Box<dyn Shaping>>,
-    /// A forward model for the diagnostics alone.
+    /// Forward model for the diagnostics alone.
     monitor: Option<ForwardModel>,
     rng: StreamRng,
     /// Transitions to the absorbing state among those in the replay.
@@ -68,25 +69,17 @@ pub struct LearnedReward {
     scratch: Scratch,
 }
 
-/// Where rewards come from.
-enum Source {
-    Discriminator(Box<Discriminator>),
-    Red(Box<Red>),
-    Environment,
-    Constant(f32),
-}
-
-/// Scratch space, kept between calls.
+/// Buffers, kept between calls.
 #[derive(Default)]
 struct Scratch {
-    /// Rows of windows, and the absorbing one.
+    /// Rows of windows and the absorbing one, preprocessed and raw.
     rows: Vec<f32>,
     raw: Vec<f32>,
     slopes: Vec<f32>,
     rewards: Vec<f32>,
     /// The policy's rows and the demonstrations' of one step, raw.
     sides: Vec<f32>,
-    squashed: Vec<f32>,
+    preprocessed: Vec<f32>,
     points: Vec<f32>,
     order: Vec<u32>,
     /// A pass's demonstrated rows, in the order they are used.
@@ -96,10 +89,10 @@ struct Scratch {
 }
 
 impl LearnedReward {
-    /// What `config` says, for the task of `context`.
+    /// The reward of `config` for the task of `context`.
     ///
     /// # Errors
-    /// [`AgentError::BadConfig`] for settings that do not go together or with the task.
+    /// [`AgentError::BadConfig`] for settings that do not fit each other or the task.
     pub fn new(
         config: &GailConfig,
         schedule: &Schedule,
@@ -114,7 +107,7 @@ impl LearnedReward {
         let dims = (setup.obs_dim, setup.act_dim);
         let encoder = Encoder::new(&config.discriminator, dims, indicators, quirks.penalise_indicators);
         let expert = match &context.demonstrations {
-            Some(demonstrations) => Expert::new(
+            Some(demonstrations) => ExpertRows::new(
                 demonstrations,
                 config,
                 indicators,
@@ -122,17 +115,17 @@ impl LearnedReward {
                 &mut setup.streams.rng("expert"),
             )?,
             None if config.reward.imitates() || config.warm_start.is_some() => {
-                let problem = "is missing: name the file of what is to be imitated".to_owned();
+                let problem = "is missing: name the file to imitate".to_owned();
                 return Err(AgentError::BadConfig { setting: "agent.demonstrations".into(), problem });
             }
-            None => Expert::default(),
+            None => ExpertRows::default(),
         };
         if config.warm_start.is_some() && expert.len() == expert.absorbing_rows() {
             let problem = "has nothing to clone: no step of the demonstrations is left; lower `keep_every`".to_owned();
             return Err(AgentError::BadConfig { setting: "agent.warm_start".into(), problem });
         }
-        if matches!(config.shaping, Some(ShapingConfig::Gradient(_)))
-            && matches!(config.reward, RewardConfig::Environment)
+        if matches!(config.reward.source(), RewardSource::Environment)
+            && config.shaping.as_ref().is_some_and(ShapingConfig::needs_reward_gradient)
         {
             return Err(no_gradient());
         }
@@ -140,19 +133,7 @@ impl LearnedReward {
         for (i, row) in expert_rows.chunks_exact_mut(encoder.width()).enumerate() {
             encoder.encode(expert.row(i), row);
         }
-        let source = match &config.reward {
-            RewardConfig::Environment => Source::Environment,
-            RewardConfig::Constant { value } => Source::Constant(*value as f32),
-            RewardConfig::Red(red) => {
-                let mut rows = expert_rows.clone();
-                encoder.squash(None, &mut rows);
-                Source::Red(Box::new(Red::new(red, &tensor(&rows, encoder.width())?, setup)?))
-            }
-            RewardConfig::Minimax | RewardConfig::NonSaturating | RewardConfig::Airl => {
-                let discriminator = Discriminator::new(&config.discriminator, encoder.width(), setup.device, &mut rng)?;
-                Source::Discriminator(Box::new(discriminator))
-            }
-        };
+        let source = Source::new(config, &encoder, &expert_rows, setup, &mut rng)?;
         let moments = NormaliserOptions { clip: f64::INFINITY, variance_floor: 1e-2 };
         let dim = if quirks.scalar_moments { 1 } else { setup.obs_dim };
         Ok(Self {
@@ -185,7 +166,8 @@ impl Rewards for LearnedReward {
     ) -> Result<(), AgentError> {
         let Some(warm_start) = &self.config.warm_start else { return Ok(()) };
         let (mut obs, action, _) = self.expert.transitions();
-        // The clone's observations are standardised by the moments of the demonstrations, which the policy's own join once it learns.
+        // The clone's observations are standardised by the moments of the demonstrations. The
+        // policy's own observations join them once it learns.
         if let Some(normaliser) = normaliser {
             normaliser.update(&obs);
             normaliser.apply(&mut obs);
@@ -219,33 +201,23 @@ impl Rewards for LearnedReward {
     fn relabel(&mut self, window: &mut WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
         let absorbing_reward = self.reward_rows(window)?;
         let absorbing_reward = self.shape(window, absorbing_reward, metrics)?;
-        let (n, gamma) = (window.batch.n_step(), self.gamma);
-        let mask = f32_slice_mut(&mut window.mask)?;
+        let (n, gamma, rewards) = (window.batch.n_step(), self.gamma, &self.scratch.rewards);
+        let returns = window.returns(rewards)?;
         let discount = f32_slice_mut(&mut window.batch.discount)?;
-        let returns = f32_slice_mut(&mut window.batch.reward)?;
-        let rewards = &self.scratch.rewards;
-        let (mut total, mut rows) = (0.0, 0_u32);
-        for (b, (returned, discount)) in returns.iter_mut().zip(discount).enumerate() {
-            let (mut sum, mut power) = (0.0, 1.0);
-            for (reward, mask) in rewards[b * n..][..n].iter().zip(&mask[b * n..][..n]) {
-                if *mask == 0.0 {
-                    break;
-                }
-                sum += power * f64::from(*reward);
-                power *= gamma;
-                total += f64::from(*reward);
-                rows += 1;
-            }
+        let reward = f32_slice_mut(&mut window.batch.reward)?;
+        for (b, WindowReturn { mut sum, discount: power, rows }) in returns.iter().copied().enumerate() {
             if window.batch.flags[b].contains(Flags::TERMINATED) {
-                if self.quirks.open_last_step && mask[(b + 1) * n - 1] == 1.0 {
-                    *discount = power as f32;
+                if self.quirks.open_last_step && rows == n {
+                    discount[b] = power as f32;
                 } else if self.absorbing == Absorbing::Value && window.batch.flags[b].contains(Flags::NEXT_ABSORBING) {
                     sum += power * f64::from(absorbing_reward) / (1.0 - gamma);
                 }
             }
-            *returned = sum as f32;
+            reward[b] = sum as f32;
         }
-        metrics.add("train/reward_mean", total / f64::from(rows.max(1)));
+        let own = rewards.chunks_exact(n).zip(&returns).flat_map(|(rewards, window)| &rewards[..window.rows]);
+        let rows: usize = returns.iter().map(|window| window.rows).sum();
+        metrics.add("train/reward_mean", own.map(|reward| f64::from(*reward)).sum::<f64>() / rows.max(1) as f64);
         if self.absorbing == Absorbing::Value {
             metrics.add("train/absorbing_reward", f64::from(absorbing_reward));
         }
@@ -253,7 +225,7 @@ impl Rewards for LearnedReward {
     }
 
     fn learn(&mut self, replay: &Replay, window: &WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
-        if matches!(self.source, Source::Discriminator(_)) {
+        if matches!(self.source, Source::Discriminator(..)) {
             for _ in 0..self.config.discriminator.passes {
                 self.pass(replay, metrics)?;
             }
@@ -284,14 +256,14 @@ impl Rewards for LearnedReward {
     }
 
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-        let Source::Discriminator(discriminator) = &self.source else { return Ok(Vec::new()) };
+        let Source::Discriminator(discriminator, _) = &self.source else { return Ok(Vec::new()) };
         let named = discriminator.trained().named()?.into_iter();
         Ok(named.map(|(name, values)| (format!("weights/discriminator/{name}"), values)).collect())
     }
 
     fn networks(&self) -> Result<Vec<Certifiable>, AgentError> {
         let mut all = Vec::new();
-        if let Source::Discriminator(discriminator) = &self.source {
+        if let Source::Discriminator(discriminator, _) = &self.source {
             let (mlp, params) = discriminator.network()?;
             let (takes, inputs) = self.encoder.certifiable(self.normaliser.as_ref());
             let network = Network::new("reward", mlp, &params, &inputs, OutputMap::Linear(vec![1.0]));
@@ -305,7 +277,7 @@ impl Rewards for LearnedReward {
 
     fn save(&self, state: &mut State) -> Result<(), AgentError> {
         match &self.source {
-            Source::Discriminator(discriminator) => discriminator.save(state)?,
+            Source::Discriminator(discriminator, _) => discriminator.save(state)?,
             Source::Red(red) => red.save(RED, state)?,
             Source::Environment | Source::Constant(_) => {}
         }
@@ -325,7 +297,7 @@ impl Rewards for LearnedReward {
 
     fn load(&mut self, state: &State) -> Result<(), AgentError> {
         match &mut self.source {
-            Source::Discriminator(discriminator) => discriminator.load(state)?,
+            Source::Discriminator(discriminator, _) => discriminator.load(state)?,
             Source::Red(red) => red.load(RED, state)?,
             Source::Environment | Source::Constant(_) => {}
         }
@@ -345,7 +317,7 @@ impl Rewards for LearnedReward {
 }
 
 impl LearnedReward {
-    /// Stores a transition and keeps count of those that lead to the absorbing state.
+    /// Stores a transition and counts those that lead to the absorbing state.
     fn store(&mut self, transition: &Transition<'_>, flags: Flags, replay: &mut Replay) -> Result<(), AgentError> {
         let full = replay.len() == replay.config().capacity;
         let ended = |flags: Flags| flags.contains(Flags::NEXT_ABSORBING);

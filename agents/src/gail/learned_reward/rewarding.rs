@@ -1,28 +1,26 @@
 //! Rewards of replayed windows, and their shaping.
 
-use liprl_numerics::RunningNormaliser;
 use tch::Tensor;
 
-use super::{LearnedReward, Scratch, Source};
+use super::{
+    LearnedReward, Scratch,
+    source::{Source, tensor},
+};
 use crate::{
     AgentError, Flags, Metrics, WindowBatch,
     batch::f32_slice_mut,
-    gail::{
-        config::{Absorbing, RewardConfig},
-        discriminator_config::Units,
-        encoder::Encoder,
-        reward,
-    },
+    gail::config::Absorbing,
     shaping::{self, Steps},
 };
 
 impl LearnedReward {
-    /// Rewards of every row of the windows into `scratch.rewards`, and r(absorbing) where it counts.
+    /// Writes the rewards of every row of the windows to `scratch.rewards`. Returns r(absorbing), 0
+    /// if it has no use.
     pub(super) fn reward_rows(&mut self, window: &mut WindowBatch) -> Result<f32, AgentError> {
         let (count, width) = (window.flags.len(), self.encoder.width());
         let Scratch { rows, raw, rewards, .. } = &mut self.scratch;
         rewards.clear();
-        let logits = match &mut self.source {
+        match &self.source {
             Source::Environment => {
                 rewards.extend_from_slice(f32_slice_mut(&mut window.reward)?);
                 return Ok(0.0);
@@ -31,31 +29,29 @@ impl LearnedReward {
                 rewards.resize(count, *value);
                 return Ok(*value);
             }
-            Source::Discriminator(_) | Source::Red(_) => {
-                raw.resize((count + 1) * width, 0.0);
-                let (windows, absorbing) = raw.split_at_mut(count * width);
-                let (obs, action) = (f32_slice_mut(&mut window.obs)?, f32_slice_mut(&mut window.action)?);
-                let next_obs = f32_slice_mut(&mut window.next_obs)?;
-                self.encoder.encode_all((obs, action, next_obs), &window.flags, windows);
-                self.encoder.encode_absorbing(absorbing);
-                rows.clone_from(raw);
-                let normaliser = self.normaliser.as_ref().filter(|_| matches!(self.source, Source::Discriminator(_)));
-                self.encoder.squash(normaliser, rows);
-                match &mut self.source {
-                    Source::Red(red) => {
-                        rewards.extend(red.reward(&tensor(rows, width)?)?);
-                        return Ok(rewards.pop().unwrap_or(0.0));
-                    }
-                    Source::Discriminator(discriminator) => discriminator.logits(rows)?,
-                    Source::Environment | Source::Constant(_) => &[],
-                }
+            Source::Red(_) | Source::Discriminator(..) => {}
+        }
+        raw.resize((count + 1) * width, 0.0);
+        let (windows, absorbing) = raw.split_at_mut(count * width);
+        let (obs, action) = (f32_slice_mut(&mut window.obs)?, f32_slice_mut(&mut window.action)?);
+        let next_obs = f32_slice_mut(&mut window.next_obs)?;
+        self.encoder.encode_all((obs, action, next_obs), &window.flags, windows);
+        self.encoder.encode_absorbing(absorbing);
+        rows.clone_from(raw);
+        let normaliser = self.normaliser.as_ref().filter(|_| matches!(self.source, Source::Discriminator(..)));
+        self.encoder.preprocess(normaliser, rows);
+        match &mut self.source {
+            Source::Red(red) => rewards.extend(red.reward(&tensor(rows, width)?)?),
+            Source::Discriminator(discriminator, form) => {
+                let logits = discriminator.logits(rows)?;
+                rewards.extend(logits.iter().map(|&x| (form.value)(f64::from(x)) as f32));
             }
-        };
-        rewards.extend(logits.iter().map(|&x| reward::reward(&self.config.reward, f64::from(x)) as f32));
+            Source::Environment | Source::Constant(_) => {}
+        }
         Ok(rewards.pop().unwrap_or(0.0))
     }
 
-    /// Lets the shaping change `scratch.rewards`, and r(absorbing), which it returns.
+    /// Shapes `scratch.rewards` and r(absorbing), which it returns.
     pub(super) fn shape(
         &mut self,
         window: &WindowBatch,
@@ -64,20 +60,19 @@ impl LearnedReward {
     ) -> Result<f32, AgentError> {
         let Some(shaping) = &mut self.shaping else { return Ok(absorbing) };
         let Scratch { rows, raw, slopes, rewards, .. } = &mut self.scratch;
-        let (encoder, normaliser, source, form) =
-            (&self.encoder, self.normaliser.as_ref(), &mut self.source, &self.config.reward);
+        let (encoder, normaliser, source) = (&self.encoder, self.normaliser.as_ref(), &mut self.source);
         let count = window.flags.len();
-        // Behind the windows' rows is the absorbing one, where the reward is a function of rows.
+        // The absorbing row follows the windows' rows if the reward is a function of rows.
         let split = count * encoder.width();
         let (rows, absorbing_rows) = rows.split_at(split.min(rows.len()));
         let (raw, absorbing_raw) = raw.split_at(split.min(raw.len()));
-        let mut reward_gradient = || gradient_norms(encoder, normaliser, source, form, (rows, raw, slopes), count);
+        let mut reward_gradient = || source.gradient_norms(encoder, normaliser, (rows, raw, slopes), count);
         let flat = |tensor: &Tensor| tensor.f_view([count as i64, -1]);
         let (obs, action, next_obs) = (flat(&window.obs)?, flat(&window.action)?, flat(&window.next_obs)?);
         let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &window.flags };
         let mask = Vec::<f32>::try_from(window.mask.f_flatten(0, -1)?)?;
         let (window, mask) = (window.batch.n_step(), Some(&mask[..]));
-        let mut all = shaping::Rows { steps, window, mask, reward_gradient: &mut reward_gradient };
+        let mut all = shaping::ShapedRows { steps, window, mask, reward_gradient: &mut reward_gradient };
         shaping.shape(&mut all, rewards, metrics)?;
         if self.absorbing != Absorbing::Value {
             return Ok(absorbing);
@@ -87,50 +82,8 @@ impl LearnedReward {
         let flags = [Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING];
         let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags };
         let of = (absorbing_rows, absorbing_raw, slopes);
-        let mut reward_gradient = || gradient_norms(encoder, normaliser, source, form, (of.0, of.1, of.2), 1);
-        let mut one = shaping::Rows { steps, window: 1, mask: None, reward_gradient: &mut reward_gradient };
+        let mut reward_gradient = || source.gradient_norms(encoder, normaliser, (of.0, of.1, of.2), 1);
+        let mut one = shaping::ShapedRows { steps, window: 1, mask: None, reward_gradient: &mut reward_gradient };
         shaping.shape_absorbing(&mut one, absorbing)
-    }
-}
-
-/// What is said of shaping the environment's reward by its gradient.
-pub(super) fn no_gradient() -> AgentError {
-    AgentError::BadConfig {
-        setting: "agent.shaping".into(),
-        problem: "the environment's reward has no gradient to shape by; choose another shaping or a learned reward"
-            .into(),
-    }
-}
-
-/// Rows as a tensor, `[R, I]`.
-pub(super) fn tensor(rows: &[f32], width: usize) -> Result<Tensor, AgentError> {
-    Ok(Tensor::f_from_slice(rows)?.f_view([-1, width as i64])?)
-}
-
-/// ‖∇r‖ of `count` rows, with respect to raw ones.
-fn gradient_norms(
-    encoder: &Encoder,
-    normaliser: Option<&RunningNormaliser>,
-    source: &mut Source,
-    form: &RewardConfig,
-    (rows, raw, slopes): (&[f32], &[f32], &mut Vec<f32>),
-    count: usize,
-) -> Result<Vec<f32>, AgentError> {
-    match source {
-        Source::Discriminator(discriminator) => {
-            slopes.resize(slopes.len().max(raw.len()), 0.0);
-            let slopes = &mut slopes[..raw.len()];
-            encoder.slopes(normaliser, Units::Environment, raw, slopes);
-            let mut norms = discriminator.gradient_norms(rows, slopes)?;
-            let logits = discriminator.logits(rows)?;
-            for (norm, &x) in norms.iter_mut().zip(logits) {
-                *norm *= reward::slope(form, f64::from(x)) as f32;
-            }
-            Ok(norms)
-        }
-        // RED's rows are clipped but never standardised, and its gradient is with respect to clipped rows.
-        Source::Red(red) => red.gradient_norms(&tensor(rows, encoder.width())?),
-        Source::Environment => Err(no_gradient()),
-        Source::Constant(_) => Ok(vec![0.0; count]),
     }
 }

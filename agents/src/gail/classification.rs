@@ -1,36 +1,15 @@
-//! What the discriminator's classification minimises, as a function of its logits.
-//!
-//! - cross-entropy: mean_policy ℓ(x, y) + mean_expert w ℓ(x, y) with ℓ(x, y) = softplus(x) − y x, labels y and weights w;
-//! - positive–unlabelled (Xu & Denil 2019, eq. 7): η mean_expert w ℓ(x, 1) + max(−β, mean_policy ℓ(x, 0) − η mean_expert w ℓ(x, 0));
-//! - either minus c · mean H(σ(x)) over both sides, H(σ(x)) = softplus(x) − x σ(x).
-//!
-//! First the autograd form, then the derivative with respect to each logit by hand.
-
-use tch::Tensor;
+//! The classification loss of `equations` by hand: its value, statistics, and derivative with
+//! respect to each logit.
 
 use super::{
     discriminator_config::ClassificationLoss,
+    equations::Classification,
     reward::{sigmoid, softplus},
 };
 
-/// What a loss is made of besides logits.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Classification<'a> {
-    /// Which loss.
-    pub(super) loss: ClassificationLoss,
-    /// c, the weight of the entropy.
-    pub(super) entropy: f64,
-    /// Labels of the policy's rows, `[B]`.
-    pub(super) policy_labels: &'a [f32],
-    /// Labels of the demonstrated rows, `[B]`.
-    pub(super) expert_labels: &'a [f32],
-    /// w of the demonstrated rows, `[B]`.
-    pub(super) expert_weights: &'a [f32],
-}
-
-/// Means over a batch that tell how the discriminator does.
+/// Means over a batch of logits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Vitals {
+pub(super) struct ClassificationStats {
     /// The loss, entropy term included.
     pub(super) loss: f64,
     /// Mean H over both sides, in nats.
@@ -46,41 +25,20 @@ pub(super) struct Vitals {
 }
 
 impl Classification<'_> {
-    /// The loss, a scalar, of logits `[B]` of each side.
-    pub(super) fn autograd(&self, policy: &Tensor, expert: &Tensor) -> Tensor {
-        let on = |numbers: &[f32]| Tensor::from_slice(numbers).to_device(policy.device()).to_kind(policy.kind());
-        let weights = on(self.expert_weights);
-        let cross = |x: &Tensor, y: &Tensor| x.softplus() - x * y;
-        let entropy = Tensor::cat(&[policy, expert], 0);
-        let entropy = (entropy.softplus() - &entropy * entropy.sigmoid()).mean(None);
-        let loss = match self.loss {
-            ClassificationLoss::CrossEntropy => {
-                cross(policy, &on(self.policy_labels)).mean(None)
-                    + (cross(expert, &on(self.expert_labels)) * weights).mean(None)
-            }
-            ClassificationLoss::PositiveUnlabelled { prior, slack } => {
-                let (positive, negative) = ((-expert).softplus() * &weights, expert.softplus() * &weights);
-                let unlabelled = policy.softplus().mean(None) - negative.mean(None) * prior;
-                positive.mean(None) * prior + unlabelled.clamp_min(-slack)
-            }
-        };
-        loss - entropy * self.entropy
-    }
-
-    /// The loss and what else a batch tells; the derivatives with respect to the logits `[B]` of each side go to `policy_slopes` and
-    /// `expert_slopes`.
+    /// The loss and its statistics. Writes the derivatives with respect to the logits `[B]` of each
+    /// side to `policy_slopes` and `expert_slopes`.
     pub(super) fn by_hand(
         &self,
         policy: &[f32],
         expert: &[f32],
         policy_slopes: &mut [f32],
         expert_slopes: &mut [f32],
-    ) -> Vitals {
+    ) -> ClassificationStats {
         let (n, m) = (policy.len() as f64, expert.len() as f64);
-        let mut vitals = Vitals::default();
+        let mut stats = ClassificationStats::default();
         let mut entropy = |x: f64| {
             let p = sigmoid(x);
-            vitals.entropy += (softplus(x) - x * p) / (n + m);
+            stats.entropy += (softplus(x) - x * p) / (n + m);
             self.entropy * x * p * (1.0 - p) / (n + m)
         };
         let (mut of_policy, mut positive, mut negative) = (0.0, 0.0, 0.0);
@@ -99,17 +57,17 @@ impl Classification<'_> {
             negative += w * softplus(x) / m;
             *slope = (share * w * (sigmoid(x) - y) / m + entropy(x)) as f32;
         }
-        vitals.loss = share * positive + of_policy - self.entropy * vitals.entropy;
+        stats.loss = share * positive + of_policy - self.entropy * stats.entropy;
         if let ClassificationLoss::PositiveUnlabelled { prior, slack } = self.loss {
             let unlabelled = of_policy - prior * negative;
-            vitals.loss += unlabelled.max(-slack) - of_policy;
+            stats.loss += unlabelled.max(-slack) - of_policy;
             self.unlabelled_slopes(unlabelled > -slack, prior, policy, expert, policy_slopes, expert_slopes);
         }
         let share_of = |x: &[f32], sign: f32| x.iter().filter(|&&x| x * sign > 0.0).count() as f64 / x.len() as f64;
         let mean = |x: &[f32]| x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64;
-        (vitals.policy_accuracy, vitals.expert_accuracy) = (share_of(policy, -1.0), share_of(expert, 1.0));
-        (vitals.policy_logit, vitals.expert_logit) = (mean(policy), mean(expert));
-        vitals
+        (stats.policy_accuracy, stats.expert_accuracy) = (share_of(policy, -1.0), share_of(expert, 1.0));
+        (stats.policy_logit, stats.expert_logit) = (mean(policy), mean(expert));
+        stats
     }
 
     fn unlabelled(&self) -> bool {
@@ -120,7 +78,7 @@ impl Classification<'_> {
         if self.unlabelled() { 0.0 } else { f64::from(label) }
     }
 
-    /// What the demonstrated rows' own term is multiplied by.
+    /// Factor of the demonstrated rows' own term.
     fn positive_share(&self) -> f64 {
         match self.loss {
             ClassificationLoss::CrossEntropy => 1.0,
@@ -128,7 +86,8 @@ impl Classification<'_> {
         }
     }
 
-    /// The second term's part: −η w σ(x) / m for demonstrated rows where it counts, and nothing from either side where it is cut off.
+    /// The second term's part: −η w σ(x) / m for demonstrated rows if it counts, and nothing from
+    /// either side if it is cut off.
     fn unlabelled_slopes(
         &self,
         counts: bool,
@@ -155,14 +114,15 @@ mod tests {
 
     use liprl_nets::testing::assert_gradient;
     use liprl_numerics::testing::numbers;
-    use tch::Kind;
+    use tch::{Kind, Tensor};
 
     use super::*;
 
     #[test]
     fn slopes_by_hand_equal_autograd_and_the_formulas() {
         let unlabelled = |slack| ClassificationLoss::PositiveUnlabelled { prior: 0.4, slack };
-        // With slack −(a large number) the second term would always be cut off; 0 cuts it where it is negative.
+        // With slack −(a large number) the second term would always be cut off; 0 cuts it if it is
+        // negative.
         for loss in [ClassificationLoss::CrossEntropy, unlabelled(0.0), unlabelled(5.0)] {
             for shift in [-4.0, 0.0, 2.0] {
                 let policy: Vec<f32> = numbers(7, "policy").iter().map(|x| 2.0 * x + shift).collect();
@@ -176,11 +136,11 @@ mod tests {
                     expert_weights: &weights,
                 };
                 let (mut a, mut b) = ([0.0; 7], [0.0; 7]);
-                let vitals = classification.by_hand(&policy, &expert, &mut a, &mut b);
+                let stats = classification.by_hand(&policy, &expert, &mut a, &mut b);
                 let leaf = |x: &[f32]| Tensor::from_slice(x).to_kind(Kind::Double).set_requires_grad(true);
                 let (policy, expert) = (leaf(&policy), leaf(&expert));
-                let expected = classification.autograd(&policy, &expert);
-                assert!((vitals.loss - expected.double_value(&[])).abs() < 1e-6, "{loss:?}");
+                let expected = classification.loss(&policy, &expert);
+                assert!((stats.loss - expected.double_value(&[])).abs() < 1e-6, "{loss:?}");
                 let slopes = Tensor::run_backward(&[&expected], &[&policy, &expert], false, false);
                 let by_hand: Vec<f32> = a.into_iter().chain(b).collect();
                 assert_gradient(&by_hand, &Tensor::cat(&slopes, 0).to_kind(Kind::Float));
@@ -189,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn vitals_of_a_batch_worked_out_by_hand() {
+    fn statistics_of_a_batch_worked_out_by_hand() {
         let classification = Classification {
             loss: ClassificationLoss::CrossEntropy,
             entropy: 0.0,
@@ -198,14 +158,15 @@ mod tests {
             expert_weights: &[1.0, 0.5],
         };
         let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
-        let vitals = classification.by_hand(&[0.0, -1.0], &[0.0, 2.0], &mut a, &mut b);
+        let stats = classification.by_hand(&[0.0, -1.0], &[0.0, 2.0], &mut a, &mut b);
         // ln 2 = 0.693147; softplus(−1) = 0.313262; softplus(2) − 2 = softplus(−2) = 0.126928.
         let loss = (LN_2 + 0.313_262) / 2.0 + (LN_2 + 0.5 * 0.126_928) / 2.0;
-        assert!((vitals.loss - loss).abs() < 1e-5);
-        assert_eq!((vitals.policy_accuracy, vitals.expert_accuracy), (0.5, 0.5));
-        assert_eq!((vitals.policy_logit, vitals.expert_logit), (-0.5, 1.0));
-        // H(½) = ln 2; H(σ(1)) = softplus(1) − σ(1) = 1.313262 − 0.731059; H(σ(2)) = 2.126928 − 2 · 0.880797.
-        assert!((vitals.entropy - (2.0 * LN_2 + 0.582_203 + 0.365_334) / 4.0).abs() < 1e-5);
+        assert!((stats.loss - loss).abs() < 1e-5);
+        assert_eq!((stats.policy_accuracy, stats.expert_accuracy), (0.5, 0.5));
+        assert_eq!((stats.policy_logit, stats.expert_logit), (-0.5, 1.0));
+        // H(½) = ln 2; H(σ(1)) = softplus(1) − σ(1) = 1.313262 − 0.731059; H(σ(2)) = 2.126928 − 2 ·
+        // 0.880797.
+        assert!((stats.entropy - (2.0 * LN_2 + 0.582_203 + 0.365_334) / 4.0).abs() < 1e-5);
         assert!(
             (f64::from(a[0]) - 0.25).abs() < 1e-7 && (f64::from(b[1]) - 0.5 * (0.880_797 - 1.0) / 2.0).abs() < 1e-6
         );

@@ -1,0 +1,112 @@
+//! Episodes of one environment with their origin.
+
+use liprl_envs::{BoxSpace, EnvSpec};
+use serde_json::{Map, Value};
+
+use super::episode::Episode;
+
+/// Episodes of one environment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Demonstrations {
+    /// Origin.
+    pub meta: DemoMeta,
+    /// At least one, of equal widths.
+    pub episodes: Vec<Episode>,
+}
+
+/// Origin of demonstrations. Files made elsewhere may lack any of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DemoMeta {
+    /// The environment.
+    pub env: Option<EnvSpec>,
+    /// Its observations.
+    pub observation_space: Option<BoxSpace>,
+    /// Its actions.
+    pub action_space: Option<BoxSpace>,
+    /// All else, by Minari's names if it has one: `algorithm_name`, `author` (a list),
+    /// `description`, and the program, checkpoint and config.
+    pub extra: Map<String, Value>,
+}
+
+/// Properties that a reader expects of demonstrations.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DemoSpec<'a> {
+    /// The environment's id; a file without one is accepted.
+    pub env_id: &'a str,
+    /// Numbers in an observation.
+    pub obs_dim: usize,
+    /// Numbers in an action.
+    pub act_dim: usize,
+}
+
+/// The figures of `liprl demos inspect`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DemoSummary {
+    /// Steps of each episode.
+    pub lengths: Vec<usize>,
+    /// Undiscounted sum of rewards of each episode.
+    pub returns: Vec<f64>,
+    /// Number of episodes that the task itself ended.
+    pub terminated: usize,
+    /// Mean of the returns.
+    pub return_mean: f64,
+    /// Their standard deviation (of the sample: divided by n − 1; 0 for one episode).
+    pub return_std: f64,
+}
+
+impl Demonstrations {
+    /// Numbers in an observation; 0 without episodes.
+    pub fn obs_dim(&self) -> usize {
+        self.episodes.first().map_or(0, Episode::obs_dim)
+    }
+
+    /// Numbers in an action; 0 without episodes.
+    pub fn act_dim(&self) -> usize {
+        self.episodes.first().map_or(0, Episode::act_dim)
+    }
+
+    /// Lengths and returns.
+    pub fn summary(&self) -> DemoSummary {
+        let returns: Vec<f64> = self.episodes.iter().map(|episode| episode.rewards.iter().sum()).collect();
+        let n = returns.len() as f64;
+        let return_mean = if returns.is_empty() { 0.0 } else { returns.iter().sum::<f64>() / n };
+        let squares: f64 = returns.iter().map(|total| (total - return_mean).powi(2)).sum();
+        DemoSummary {
+            lengths: self.episodes.iter().map(Episode::len).collect(),
+            terminated: self.episodes.iter().filter(|episode| episode.terminations.last() == Some(&true)).count(),
+            return_std: if returns.len() > 1 { (squares / (n - 1.0)).sqrt() } else { 0.0 },
+            returns,
+            return_mean,
+        }
+    }
+
+    /// Checks that must hold of every file, made after reading and before writing.
+    pub(super) fn check(&self, expected: Option<&DemoSpec<'_>>) -> Result<(), String> {
+        if self.episodes.is_empty() {
+            return Err("holds no episode".into());
+        }
+        let (o, a) = (self.obs_dim(), self.act_dim());
+        for (i, episode) in self.episodes.iter().enumerate() {
+            episode.check(o, a).map_err(|problem| format!("episode_{i}/{problem}"))?;
+        }
+        for (what, space, dim) in
+            [("observation", &self.meta.observation_space, o), ("action", &self.meta.action_space, a)]
+        {
+            if let Some(space) = space.as_ref().filter(|space| space.dim() != dim) {
+                return Err(format!("its {what} space has {} coordinates, its {what}s have {dim}", space.dim()));
+            }
+        }
+        let Some(expected) = expected else { return Ok(()) };
+        if let Some(env) = self.meta.env.as_ref().filter(|env| env.id != expected.env_id) {
+            return Err(format!("holds demonstrations of {}, expected {}", env.id, expected.env_id));
+        }
+        if (o, a) != (expected.obs_dim, expected.act_dim) {
+            return Err(format!(
+                "has observations of {o} and actions of {a} numbers, {} has {} and {}; \
+                 was it recorded with other options?",
+                expected.env_id, expected.obs_dim, expected.act_dim
+            ));
+        }
+        Ok(())
+    }
+}
