@@ -43,7 +43,7 @@ pub use purple::{Purple, PurpleConfig};
 pub(crate) use running_std::RunningStd;
 
 use crate::{AgentError, Flags, Metrics};
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 
 /// Single steps (s, a, s'), `R` of them, contiguous f32 on the CPU. Observations are the environment's own, not normalised;
 /// those that the flags call absorbing may hold anything finite.
@@ -91,9 +91,8 @@ pub trait Shaping {
     /// Learning due once per gradient update of the agent, from replayed single steps.
     fn learn(&mut self, steps: &Steps<'_>, metrics: &mut Metrics) -> Result<(), AgentError>;
 
-    /// Everything that changes, under `prefix/…`.
-    fn save(&self, prefix: &str, state: &mut State) -> Result<(), AgentError>;
-
-    /// Takes back what `save` wrote.
-    fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError>;
+    /// Everything that changes; nothing by default.
+    fn state(&mut self, _: &mut StateIo<'_>) -> Result<(), AgentError> {
+        Ok(())
+    }
 }

@@ -2,7 +2,7 @@
 //! merged by Chan, Golub & LeVeque (1983), starting as 10⁻⁴ of an observation with mean 0 and deviation 1, and never below a
 //! floor. The floored value is the one merged on.
 
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 
 use crate::AgentError;
 
@@ -44,17 +44,9 @@ impl RunningStd {
         self.count = total;
     }
 
-    /// Everything, under `name`.
-    pub(crate) fn save(&self, name: &str, state: &mut State) {
-        state.put_f64(name, &[3], &[self.count, self.mean, self.std]);
-    }
-
-    /// Takes back what `save` wrote.
-    pub(crate) fn load(&mut self, name: &str, state: &State) -> Result<(), AgentError> {
-        if let [count, mean, std] = *state.f64(name, &[3])? {
-            (self.count, self.mean, self.std) = (count, mean, std);
-        }
-        Ok(())
+    /// Everything.
+    pub(crate) fn state(&mut self, io: &mut StateIo<'_>, name: &str) -> Result<(), AgentError> {
+        Ok(io.scalars(name, [&mut self.count, &mut self.mean, &mut self.std])?)
     }
 }
 
