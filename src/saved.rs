@@ -6,13 +6,12 @@ use anyhow::Context;
 use liprl_agents::Agent;
 use liprl_control::{Policy, certify::Certifiable};
 use liprl_logbook::{Checkpoint, Checkpoints, RunFolder};
-use liprl_numerics::State;
 
 use crate::{
     Usage,
     config::{Config, EnvConfig},
     task::Task,
-    train::{AGENT, POLICY, build_agent, set_threads},
+    train::{POLICY, agent_state, build_agent, set_threads},
 };
 
 /// A policy and the task it was trained on.
@@ -105,7 +104,7 @@ fn locate(path: &Path) -> anyhow::Result<(RunFolder, Checkpoint)> {
 fn agent(folder: &RunFolder, checkpoint: &Checkpoint) -> anyhow::Result<(Box<dyn Agent>, Config)> {
     let config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
     let mut agent = build_agent(&config, &Task::new(&config.env)?)?;
-    agent.load(&State::from_bytes(&checkpoint.get(AGENT)?)?)?;
+    agent.load(&agent_state(checkpoint)?)?;
     Ok((agent, config))
 }
 

@@ -1,12 +1,12 @@
 //! What every learner is to the training loop.
 
 use liprl_control::{Policy, certify::Certifiable};
-use liprl_numerics::State;
+use liprl_numerics::{State, StateIo};
 
 use crate::{AgentError, Metrics, Replay, Transition, Visited};
 
 /// A learner. The loop calls `act`, steps the environment, calls `observe`, then `update`; everything random
-/// inside comes from the agent's own streams, which `save` includes.
+/// inside comes from the agent's own streams, which `state` includes.
 pub trait Agent {
     /// Chooses an exploring action in `[-1, 1]` for the next step of training.
     fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
@@ -46,12 +46,21 @@ pub trait Agent {
         Ok(Vec::new())
     }
 
-    /// Everything but the replay contents: weights, optimiser, normalisers, random streams, counters.
-    fn save(&self) -> Result<State, AgentError>;
-
-    /// Takes back what `save` of an agent with the same config wrote. The replays are restored separately.
-    fn load(&mut self, state: &State) -> Result<(), AgentError>;
+    /// Everything but the replays' contents, which are saved separately: weights, optimiser, normalisers, random streams, counters.
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError>;
 
     /// The replay buffers, each under a fixed name, for checkpoints that write only what changed.
     fn replays(&mut self) -> Vec<(&'static str, &mut Replay)>;
+}
+
+impl dyn Agent + '_ {
+    /// The agent's state.
+    pub fn save(&mut self) -> Result<State, AgentError> {
+        State::of(|io| self.state(io))
+    }
+
+    /// Takes the state of an agent with the same config.
+    pub fn load(&mut self, state: &State) -> Result<(), AgentError> {
+        self.state(&mut StateIo::load_from(state))
+    }
 }

@@ -1,7 +1,7 @@
 //! Exploration noise on actions, in the policy's `[-1, 1]` units.
 
 use garde::Validate;
-use liprl_numerics::{State, StreamRng};
+use liprl_numerics::{StateIo, StreamRng};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use schemars::JsonSchema;
@@ -86,22 +86,15 @@ impl Noise {
         }
     }
 
-    /// Writes the process's position under `name`. The generator belongs to the caller.
-    pub fn save(&self, state: &mut State, name: &str) {
-        state.put_f64(name, &[self.x.len()], &self.x);
-    }
-
-    /// Takes back what `save` wrote for actions of the same width.
-    pub fn load(&mut self, state: &State, name: &str) -> Result<(), AgentError> {
-        let x = state.f64(name, &[self.x.len()])?;
-        self.x.copy_from_slice(x);
-        Ok(())
+    /// The process's position. The generator belongs to the caller.
+    pub fn state(&mut self, io: &mut StateIo<'_>, name: &str) -> Result<(), AgentError> {
+        Ok(io.f64(name, &mut self.x)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use liprl_numerics::Streams;
+    use liprl_numerics::{State, Streams};
 
     use super::*;
 
@@ -169,10 +162,9 @@ mod tests {
         let mut rng = Streams::new(5).rng("noise");
         let mut saved = Noise::new(OU, 3);
         (0..10).for_each(|_| saved.perturb(&mut rng, &mut [0.0; 3]));
-        let mut state = State::default();
-        saved.save(&mut state, "noise");
+        let state = State::of(|io| saved.state(io, "noise")).unwrap();
         let mut loaded = Noise::new(OU, 3);
-        loaded.load(&state, "noise").unwrap();
+        loaded.state(&mut StateIo::load_from(&state), "noise").unwrap();
         assert_eq!(loaded, saved);
     }
 }

@@ -3,7 +3,7 @@
 
 use liprl_agents::{Agent, AgentConfig, Metrics, Setup, TaskContext, Transition};
 use liprl_control::Policy;
-use liprl_numerics::{State, Streams};
+use liprl_numerics::{State, StateIo, Streams};
 use serde_json::json;
 use tch::Device;
 
@@ -110,7 +110,7 @@ fn restore(agent: &mut dyn Agent, from: &mut dyn Agent) {
     let state = State::from_bytes(&from.save().unwrap().to_bytes().unwrap()).unwrap();
     agent.load(&state).unwrap();
     for ((_, to), (_, from)) in agent.replays().into_iter().zip(from.replays()) {
-        to.load_meta(&from.save_meta()).unwrap();
+        to.state(&mut StateIo::load_from(&State::of(|io| from.state(io)).unwrap())).unwrap();
         for (chunk, _) in from.chunks() {
             to.restore_chunk(chunk, &from.chunk_bytes(chunk)).unwrap();
         }

@@ -9,7 +9,7 @@ use liprl_agents::{
     demos::{Demonstrations, Episode},
     gail::{GailConfig, LearnedReward},
 };
-use liprl_numerics::{State, Streams};
+use liprl_numerics::{State, StateIo, Streams};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -206,8 +206,7 @@ fn time_limits_taken_for_terminations_lead_to_no_absorbing_state() {
     let window = windows(&mut learned, &replay, &[10, 25], 10);
     assert_all_close(&read(&window.batch.discount), &[0.0, 0.0]);
     assert_all_close(&read(&window.batch.reward), &[2.0 * sum(5), 2.0 / (1.0 - GAMMA)]);
-    let mut state = State::default();
-    learned.save(&mut state).unwrap();
+    let state = State::of(|io| learned.state(io)).unwrap();
     assert_eq!(state.get::<u64>("imitation/terminations").unwrap(), 1);
 }
 
@@ -408,7 +407,7 @@ fn a_restored_agent_goes_on_as_if_never_stopped() {
         let mut resumed = agent(variant.clone());
         resumed.load(&state).unwrap();
         for ((_, from), (_, to)) in whole.replays().into_iter().zip(resumed.replays()) {
-            to.load_meta(&from.save_meta()).unwrap();
+            to.state(&mut StateIo::load_from(&State::of(|io| from.state(io)).unwrap())).unwrap();
             for (chunk, _) in from.chunks() {
                 to.restore_chunk(chunk, &from.chunk_bytes(chunk)).unwrap();
             }

@@ -7,7 +7,7 @@ use liprl_agents::{
     Batch, Flags, Replay, ReplayConfig, Transition, WindowBatch,
     replay::{CHUNK_ROWS, PriorityConfig},
 };
-use liprl_numerics::{State, StreamRng, Streams};
+use liprl_numerics::{State, StateIo, StreamRng, Streams};
 use proptest::prelude::*;
 use tch::{Kind, Tensor};
 
@@ -247,7 +247,7 @@ proptest! {
         ops[..moment].iter().for_each(|op| pair.apply(op));
         let mut restored = Pair::new(pair.capacity, priorities);
         (restored.naive, restored.next_serial) = (pair.naive.clone(), pair.next_serial);
-        restore(&pair.replay, &mut restored.replay);
+        restore(&mut pair.replay, &mut restored.replay);
         ops[moment..].iter().for_each(|op| {
             pair.apply(op);
             restored.apply(op);
@@ -266,8 +266,10 @@ proptest! {
 }
 
 /// Through bytes, as a checkpoint does.
-fn restore(from: &Replay, to: &mut Replay) {
-    to.load_meta(&State::from_bytes(&from.save_meta().to_bytes().unwrap()).unwrap()).unwrap();
+fn restore(from: &mut Replay, to: &mut Replay) {
+    let state = State::of(|io| from.state(io)).unwrap();
+    let state = State::from_bytes(&state.to_bytes().unwrap()).unwrap();
+    to.state(&mut StateIo::load_from(&state)).unwrap();
     for (chunk, _) in to.chunks() {
         to.restore_chunk(chunk, &from.chunk_bytes(chunk)).unwrap();
     }
@@ -294,7 +296,7 @@ fn a_checkpoint_has_to_write_only_the_chunks_that_changed() {
     // Rows written by each round: 0..10, then on into chunk 1, nothing, on into chunk 2, over its end into chunk 0, ...
     assert_eq!(new_chunks, [1, 2, 0, 2, 2, 1, 2]);
     let mut restored = Replay::new(*pair.replay.config()).unwrap();
-    restore(&pair.replay, &mut restored);
+    restore(&mut pair.replay, &mut restored);
     assert!(restored.rows().eq(pair.replay.rows()));
 }
 
@@ -401,8 +403,9 @@ fn the_impossible_is_refused_with_a_reason() {
     let mut elsewhere = Batch::new(2, 2, 1, 1, 0.99);
     elsewhere.obs = elsewhere.obs.to_kind(Kind::Double);
     assert!(replay.sample(&mut rng(), &mut elsewhere).unwrap_err().to_string().contains("contiguous f32"));
-    let state = replay.save_meta();
+    let state = State::of(|io| replay.state(io)).unwrap();
     let mut smaller = Replay::new(ReplayConfig { capacity: 3, ..config }).unwrap();
-    assert!(smaller.load_meta(&state).unwrap_err().to_string().contains("(4, 2, 1), expected (3, 2, 1)"));
+    let error = smaller.state(&mut StateIo::load_from(&state)).unwrap_err().to_string();
+    assert!(error.contains("(4, 2, 1), expected (3, 2, 1)"));
     assert!(replay.restore_chunk(0, &[0; 3]).unwrap_err().to_string().contains("3 bytes"));
 }

@@ -50,13 +50,13 @@ fn context(config: &Value, steps: usize) -> (Box<dyn Agent>, Vec<(String, f64)>)
 #[test]
 fn without_weight_a_term_is_measured_and_changes_no_bit() {
     for kind in ["sac", "td3"] {
-        let plain = context(&with(kind, &json!({})), 90);
+        let mut plain = context(&with(kind, &json!({})), 90);
         for term in [
             json!({"kind": "robust", "lambda": 0, "rows": 8}),
             json!({"kind": "robust", "lambda": 0, "adversary": "uniform"}),
             json!({"kind": "gradient_penalty", "lambda": 0}),
         ] {
-            let (agent, metrics) = context(&with(kind, &json!({"value_regulariser": term})), 90);
+            let (mut agent, metrics) = context(&with(kind, &json!({"value_regulariser": term})), 90);
             let (agent, plain_state) = (agent.save().unwrap(), plain.0.save().unwrap());
             for (name, array) in &plain_state.arrays {
                 assert_eq!(agent.arrays[name], *array, "{name}, {term}");
@@ -66,7 +66,7 @@ fn without_weight_a_term_is_measured_and_changes_no_bit() {
             }
             assert_eq!(metrics.len(), plain.1.len() + 3);
         }
-        let (acting, _) = context(&with(kind, &json!({"value_regulariser": {"kind": "robust"}})), 90);
+        let (mut acting, _) = context(&with(kind, &json!({"value_regulariser": {"kind": "robust"}})), 90);
         assert_ne!(acting.save().unwrap().arrays["critic/params"], plain.0.save().unwrap().arrays["critic/params"]);
     }
 }
@@ -110,8 +110,8 @@ fn projected_layers_are_at_most_beta_and_those_that_are_not_steep_are_free() {
         // Where no layer reaches β nothing differs from critics without a limit, to the bit.
         let (mut plain, _) = context(&with(kind, &json!({})), 140);
         let (mut free, _) = limited(100.0);
-        let params = |agent: &dyn Agent| agent.save().unwrap().arrays["critic/params"].clone();
-        assert_eq!(params(&*free), params(&*plain));
+        let params = |agent: &mut dyn Agent| agent.save().unwrap().arrays["critic/params"].clone();
+        assert_eq!(params(&mut *free), params(&mut *plain));
         assert_eq!(norms(&mut free), norms(&mut plain));
         let plain = norms(&mut plain);
         let (most, least) =
@@ -132,8 +132,7 @@ fn at_rest_the_product_is_exact_and_targets_stay_below_it() {
     let mut sac = Sac::new(&serde_json::from_value(config).unwrap(), &setup(2)).unwrap();
     let batch = data(0.99);
     (0..600).for_each(|_| sac.update(&batch, &mut Metrics::default()).unwrap());
-    let mut state = liprl_numerics::State::default();
-    sac.save(&mut state).unwrap();
+    let state = liprl_numerics::State::of(|io| sac.state(io)).unwrap();
     let mlp = &sac.critics().mlps()[0];
     let targets = Tensor::from_slice(state.f32("critic/target", &[2 * mlp.len()]).unwrap());
     for start in [0, mlp.len() as i64] {

@@ -1,7 +1,7 @@
 //! A trained policy without its agent: weights, shape and normaliser in one small safetensors file.
 
 use liprl_numerics::{
-    Activation, Init, Mlp, NormaliserOptions, NumericsError, PullBack, RunningNormaliser, Single, State,
+    Activation, Init, Mlp, NormaliserOptions, NumericsError, PullBack, RunningNormaliser, Single, State, StateIo,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -229,7 +229,8 @@ impl Policy {
         }
         state.put_f32("params", &[self.params.len()], &self.params);
         if let Some(normaliser) = &self.normaliser {
-            normaliser.save(&mut state, "normaliser");
+            let mut io = StateIo::save_to(&mut state);
+            normaliser.clone().state(&mut io.scope("normaliser"))?;
         }
         Ok(state.to_bytes()?)
     }
@@ -263,7 +264,7 @@ impl Policy {
         let params = state.f32("params", &[mlp.len()])?.to_vec();
         let normaliser = shape.normaliser.map(|options| {
             let mut normaliser = RunningNormaliser::new(shape.obs_dim, options);
-            normaliser.load(&state, "normaliser").map(|()| normaliser)
+            normaliser.state(&mut StateIo::load_from(&state).scope("normaliser")).map(|()| normaliser)
         });
         let normaliser = normaliser.transpose()?;
         let (single, about) = (Single::new(&mlp), state.get("about")?);

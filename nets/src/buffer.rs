@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use liprl_numerics::StateIo;
 use tch::{Device, Kind, Tensor};
 
 use crate::NetsError;
@@ -52,6 +53,16 @@ impl Buffer {
     pub fn fill_from(&mut self, numbers: &[f32]) -> Result<(), NetsError> {
         self.tensor.f_copy_(&Tensor::f_from_slice(numbers)?.f_view_as(&self.tensor)?)?;
         Ok(())
+    }
+
+    /// The numbers, as a flat entry.
+    pub fn state(&mut self, io: &mut StateIo<'_>, name: &str) -> Result<(), NetsError> {
+        if self.tensor.device() == Device::Cpu {
+            return Ok(io.f32(name, self.slice_mut())?);
+        }
+        let mut numbers = self.to_vec()?;
+        io.f32(name, &mut numbers)?;
+        if io.loading() { self.fill_from(&numbers) } else { Ok(()) }
     }
 
     /// As a tensor on the same memory.

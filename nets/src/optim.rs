@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use liprl_numerics::{
-    Mlp, State, StreamRng,
+    Mlp, StateIo, StreamRng,
     kernels::{self, AdamStep},
 };
 use tch::{Device, Kind, Tensor};
@@ -217,23 +217,12 @@ impl Trained {
         })
     }
 
-    /// Everything that changes, under `prefix/…`.
-    pub fn save(&self, prefix: &str, state: &mut State) -> Result<(), NetsError> {
-        for (name, buffer) in [("params", &self.params), ("adam/m", &self.m), ("adam/v", &self.v)] {
-            save_flat(buffer, &format!("{prefix}/{name}"), state)?;
-        }
-        state.put(format!("{prefix}/adam/steps"), &self.steps);
-        Ok(())
-    }
-
-    /// Takes back what `save` wrote.
-    pub fn load(&mut self, prefix: &str, state: &State) -> Result<(), NetsError> {
-        let steps = state.get(&format!("{prefix}/adam/steps"))?;
+    /// Everything that changes.
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), NetsError> {
         for (name, buffer) in [("params", &mut self.params), ("adam/m", &mut self.m), ("adam/v", &mut self.v)] {
-            load_flat(buffer, &format!("{prefix}/{name}"), state)?;
+            buffer.state(io, name)?;
         }
-        self.steps = steps;
-        Ok(())
+        Ok(io.value("adam/steps", &mut self.steps)?)
     }
 
     /// Every parameter by name (`<network>/<layer>/weight`, …), for histograms.
@@ -272,16 +261,6 @@ impl Target {
     pub fn rescale_outputs(&mut self, mlps: &[Mlp], factor: f64, shift: f64) -> Result<(), NetsError> {
         rescale_outputs(mlps, &mut self.params, factor, shift)
     }
-
-    /// Stores the parameters under `name`.
-    pub fn save(&self, name: &str, state: &mut State) -> Result<(), NetsError> {
-        save_flat(&self.params, name, state)
-    }
-
-    /// Takes back what `save` wrote.
-    pub fn load(&mut self, name: &str, state: &State) -> Result<(), NetsError> {
-        load_flat(&mut self.params, name, state)
-    }
 }
 
 fn weights(mlps: &[Mlp], flat: &Buffer) -> Vec<Weights> {
@@ -313,17 +292,6 @@ fn rescale_outputs(mlps: &[Mlp], params: &mut Buffer, factor: f64, shift: f64) -
         offset += mlp.len();
     }
     Ok(())
-}
-
-fn save_flat(buffer: &Buffer, name: &str, state: &mut State) -> Result<(), NetsError> {
-    let numbers = buffer.to_vec()?;
-    state.put_f32(name, &[numbers.len()], &numbers);
-    Ok(())
-}
-
-fn load_flat(buffer: &mut Buffer, name: &str, state: &State) -> Result<(), NetsError> {
-    let numbers = state.f32(name, &[buffer.tensor().numel()])?;
-    buffer.fill_from(numbers)
 }
 
 /// One member's share of a step: the same range of every flat buffer.

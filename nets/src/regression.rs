@@ -3,7 +3,7 @@
 //! On a CPU the update and the gradient with respect to inputs are written by hand; elsewhere, and as their specification, they
 //! are autograd's.
 
-use liprl_numerics::{Mlp, State, StreamRng};
+use liprl_numerics::{Mlp, StateIo, StreamRng};
 use tch::{Device, Tensor};
 
 use crate::{
@@ -91,17 +91,10 @@ impl Regression {
         }
     }
 
-    /// Everything that changes, under `prefix/…`.
-    pub fn save(&self, prefix: &str, state: &mut State) -> Result<(), NetsError> {
-        state.put(format!("{prefix}/updates"), &self.updates);
-        self.net.save(prefix, state)
-    }
-
-    /// Takes back what `save` wrote.
-    pub fn load(&mut self, prefix: &str, state: &State) -> Result<(), NetsError> {
-        self.net.load(prefix, state)?;
-        self.updates = state.get(&format!("{prefix}/updates"))?;
-        Ok(())
+    /// Everything that changes.
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), NetsError> {
+        io.value("updates", &mut self.updates)?;
+        self.net.state(io)
     }
 
     fn device(&self) -> Device {
@@ -213,7 +206,7 @@ fn room<'a>(rooms: &'a mut Rooms<Room>, net: &Trained, x: &Tensor) -> Result<(us
 
 #[cfg(test)]
 mod tests {
-    use liprl_numerics::Streams;
+    use liprl_numerics::{State, Streams};
 
     use super::*;
     use crate::testing::{self, assert_close, assert_gradient};
@@ -298,9 +291,9 @@ mod tests {
             for _ in 0..3 {
                 saved.update(&x, &y).unwrap();
             }
-            let mut state = State::default();
-            saved.save("net", &mut state).unwrap();
-            loaded.load("net", &State::from_bytes(&state.to_bytes().unwrap()).unwrap()).unwrap();
+            let state = State::of(|io| saved.state(io)).unwrap();
+            let state = State::from_bytes(&state.to_bytes().unwrap()).unwrap();
+            loaded.state(&mut StateIo::load_from(&state)).unwrap();
             for rows in [5, 6, 7, 8, 9, 37] {
                 // Other numbers of rows in between, more than are kept, change nothing.
                 saved.predict(&x.narrow(0, 0, rows)).unwrap();

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `rng` | named random streams from one seed |
 //! | `state` | a component's state as named arrays and values, in safetensors |
+//! | `state_io` | one walk over a component's state, which saves or loads |
 //! | `normaliser` | running moments of observations, in f64 |
 //! | `activation` | activations and initialisations that a config can name |
 //! | `mlp` | the perceptron: the place of each parameter in the flat buffer |
@@ -27,6 +28,7 @@ mod pull_back;
 mod rng;
 mod single;
 mod state;
+mod state_io;
 #[doc(hidden)]
 pub mod testing;
 
@@ -38,3 +40,4 @@ pub use pull_back::PullBack;
 pub use rng::{StreamRng, Streams};
 pub use single::Single;
 pub use state::{Array, ArrayData, State};
+pub use state_io::StateIo;

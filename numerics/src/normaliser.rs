@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NumericsError, State};
+use crate::{NumericsError, StateIo};
 
 /// Moments per coordinate, and x ↦ clip((x − mean) / std).
 #[derive(Clone, Debug, PartialEq)]
@@ -141,21 +141,14 @@ impl RunningNormaliser {
         Self { mean: repeat(&self.mean), m2: repeat(&self.m2), scale: repeat(&self.scale), ..*self }
     }
 
-    /// Writes the moments under `name`.
-    pub fn save(&self, state: &mut State, name: &str) {
-        state.put(format!("{name}/count"), &self.count);
-        state.put_f64(format!("{name}/mean"), &[self.dim()], &self.mean);
-        state.put_f64(format!("{name}/m2"), &[self.dim()], &self.m2);
-    }
-
-    /// Restores the moments that `save` wrote for a normaliser of the same width.
-    pub fn load(&mut self, state: &State, name: &str) -> Result<(), NumericsError> {
-        let mean = state.f64(&format!("{name}/mean"), &[self.dim()])?;
-        let m2 = state.f64(&format!("{name}/m2"), &[self.dim()])?;
-        self.count = state.get(&format!("{name}/count"))?;
-        self.mean.copy_from_slice(mean);
-        self.m2.copy_from_slice(m2);
-        self.rescale();
+    /// The moments.
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), NumericsError> {
+        io.value("count", &mut self.count)?;
+        io.f64("mean", &mut self.mean)?;
+        io.f64("m2", &mut self.m2)?;
+        if io.loading() {
+            self.rescale();
+        }
         Ok(())
     }
 }
@@ -163,6 +156,7 @@ impl RunningNormaliser {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::State;
 
     const ROWS: [f32; 10] = [1.0, -7.5, 4.0, 1e3, -2.5, 3.0, 0.0, 2.0, 9.0, 1.0];
 
@@ -219,11 +213,12 @@ mod tests {
     fn a_restored_normaliser_is_the_saved_one() {
         let mut saved = RunningNormaliser::new(2, NormaliserOptions::default());
         saved.update(&ROWS);
-        let mut state = State::default();
-        saved.save(&mut state, "obs");
-        let mut loaded = RunningNormaliser::new(2, NormaliserOptions::default());
-        loaded.load(&state, "obs").unwrap();
-        assert_eq!(loaded, saved);
-        assert!(RunningNormaliser::new(3, NormaliserOptions::default()).load(&state, "obs").is_err());
+        let state = State::of(|io| saved.state(io)).unwrap();
+        let load = |dim: usize| {
+            let mut loaded = RunningNormaliser::new(dim, NormaliserOptions::default());
+            loaded.state(&mut StateIo::load_from(&state)).map(|()| loaded)
+        };
+        assert_eq!(load(2).unwrap(), saved);
+        assert!(load(3).is_err());
     }
 }

@@ -98,6 +98,14 @@ impl State {
         }
     }
 
+    /// An i64 array of exactly this shape.
+    pub fn i64(&self, name: &str, shape: &[usize]) -> Result<&[i64], NumericsError> {
+        match self.array(name, shape)? {
+            ArrayData::I64(data) => Ok(data),
+            _ => Err(bad(name, "is not i64")),
+        }
+    }
+
     /// Stores a serialisable value other than a large array.
     pub fn put<T: Serialize>(&mut self, name: impl Into<String>, value: &T) {
         let value = serde_json::to_value(value).unwrap_or(serde_json::Value::Null);

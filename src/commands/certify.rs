@@ -196,7 +196,12 @@ impl Search<'_> {
             row("product", &|| Ok(Bound { upper: product(self.network, norm)?, ended: Ended::Finished }))?;
         }
         if wants_sdp {
-            row("lipsdp", &|| Ok(in_time(lipsdp(self.network, &SdpOptions { time_limit: Some(self.limit(1)), ..SdpOptions::default() })?)))?;
+            row("lipsdp", &|| {
+                Ok(in_time(lipsdp(
+                    self.network,
+                    &SdpOptions { time_limit: Some(self.limit(1)), ..SdpOptions::default() },
+                )?))
+            })?;
         }
         Ok(rows)
     }

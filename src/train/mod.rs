@@ -15,7 +15,7 @@ use std::sync::Once;
 
 use crate::config::Config;
 
-pub use checkpoint::{AGENT, POLICY, policy};
+pub use checkpoint::{POLICY, agent_state, policy};
 pub use folder::{Start, open};
 pub(crate) use hparams::{difference, flatten};
 pub use run::{End, run};

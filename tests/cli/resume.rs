@@ -5,11 +5,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
+use liprl_logbook::{Checkpoints, Keep, RunFolder};
+use serde_json::Value;
+
 use crate::runs::{
     SMALL, SMALL_IMITATION, SMALL_MODEL_BASED, assert_same_traces, newest_step, signal, small_agent, start, summary,
     train, train_through, wait_for_checkpoints, write_config,
 };
-use crate::support::finish;
+use crate::support::{finish, liprl};
 
 #[test]
 fn a_sac_run_killed_at_random_moments_equals_one_never_killed() {
@@ -194,6 +197,34 @@ fn more_steps_extend_a_run_as_if_it_had_been_longer_from_the_start() {
     assert!(words.contains("done already, at step 1200"), "{words}");
     train_through(&config, &extended, &["--resume"]);
     assert_same_traces(&whole, &extended);
+}
+
+#[test]
+fn a_checkpoint_of_an_earlier_version_is_refused_in_one_sentence_but_its_policy_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("sac")));
+    let run = folder.path().join("run");
+    train_through(&config, &run, &["--steps", "300"]);
+    // As earlier versions wrote it: a session without a format.
+    let mut checkpoints = Checkpoints::open(&RunFolder::open(&run).expect("a run folder"));
+    let newest = checkpoints.latest_valid().expect("checkpoints").expect("a checkpoint").checkpoint;
+    let mut earlier = checkpoints.begin(300).expect("a checkpoint begun");
+    for name in newest.names() {
+        let mut bytes = newest.get(name).expect("a part");
+        if name == "session.json" {
+            let mut session: Value = serde_json::from_slice(&bytes).expect("JSON");
+            assert_eq!(session.as_object_mut().expect("an object").remove("format"), Some(Value::from(2)));
+            bytes = serde_json::to_vec(&session).expect("JSON");
+        }
+        earlier.put(name, &bytes).expect("a part");
+    }
+    earlier.commit(Keep { last: 1, best: None }).expect("committed");
+    let (code, _, stderr) = finish(train(&config, &run, &["--resume"]));
+    let sentence = "checkpoint format 1 is from an earlier version of liprl; this version reads 2. \
+                    Start the run again, or resume with the version that wrote it.";
+    assert!(code != 0 && stderr.contains(sentence), "{code}: {stderr}");
+    let (code, _, stderr) = finish(liprl(["eval".as_ref(), run.as_os_str(), "--episodes".as_ref(), "1".as_ref()]));
+    assert_eq!(code, 0, "{stderr}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! the actions by less than δ (root mean square), σ grows by a factor, else it shrinks by it.
 
 use liprl_nets::{Buffer, Forward, Weights, optim::Trained};
-use liprl_numerics::{Mlp, Single, State, StreamRng};
+use liprl_numerics::{Mlp, Single, StateIo, StreamRng};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{ParameterNoise, Td3Config, learner::Acting};
@@ -113,24 +113,12 @@ impl Explorer {
     }
 
     /// Everything that changes, under `exploration/…`.
-    pub(super) fn save(&self, state: &mut State) {
-        state.put("streams/exploration", &self.rng);
-        self.action_noise.save(state, "exploration/action_noise");
-        if let Some(Perturbed { std, params, .. }) = &self.perturbed {
-            state.put_f64("exploration/std", &[1], &[*std]);
-            state.put("exploration/drawn", &params.len());
-            state.put_f32("exploration/params", &[params.len()], params);
-        }
-    }
-
-    /// Takes back what `save` wrote.
-    pub(super) fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.rng = state.get("streams/exploration")?;
-        self.action_noise.load(state, "exploration/action_noise")?;
-        if let Some(perturbed) = &mut self.perturbed {
-            perturbed.std = state.f64("exploration/std", &[1])?[0];
-            let drawn = state.get("exploration/drawn")?;
-            perturbed.params = state.f32("exploration/params", &[drawn])?.to_vec();
+    pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        io.value("streams/exploration", &mut self.rng)?;
+        self.action_noise.state(io, "exploration/action_noise")?;
+        if let Some(Perturbed { std, params, .. }) = &mut self.perturbed {
+            io.scalars("exploration/std", [std])?;
+            io.f32_vec("exploration/params", params)?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What SAC and TD3 are to the agents built on them: something that acts and learns from batches, wherever those come from.
 
 use liprl_nets::{NetsError, optim::Trained};
-use liprl_numerics::{Single, State, StreamRng};
+use liprl_numerics::{Single, StateIo, StreamRng};
 use tch::Tensor;
 
 use crate::{AgentError, Batch, Metrics, cloning::CloningConfig};
@@ -53,10 +53,7 @@ pub trait Learner {
     fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, NetsError>;
 
     /// Everything that changes.
-    fn save(&self, state: &mut State) -> Result<(), AgentError>;
-
-    /// Takes back what `save` wrote.
-    fn load(&mut self, state: &State) -> Result<(), AgentError>;
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError>;
 }
 
 /// The policy network for one observation at a time, on the CPU wherever it trains.

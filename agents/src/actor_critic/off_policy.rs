@@ -2,7 +2,7 @@
 
 use liprl_control::{Policy, certify::Certifiable};
 use liprl_nets::lipschitz::constants;
-use liprl_numerics::{NormaliserOptions, RunningNormaliser, State, StreamRng};
+use liprl_numerics::{NormaliserOptions, RunningNormaliser, StateIo, StreamRng};
 use rand::RngExt;
 use tch::Tensor;
 
@@ -300,34 +300,17 @@ impl Agent for OffPolicy {
         Ok(all)
     }
 
-    fn save(&self) -> Result<State, AgentError> {
-        let mut state = State::default();
-        self.learner.save(&mut state)?;
-        state.put("streams/replay", &self.sampling);
-        state.put("streams/warm-up", &self.warm_up);
-        state.put("steps", &self.steps);
-        state.put("begun", &self.begun);
-        if let Drawn::Rewarded { rewards, .. } = &self.drawn {
-            rewards.save(&mut state)?;
-        }
-        if let Some(normaliser) = &self.normaliser {
-            normaliser.save(&mut state, "normaliser");
-        }
-        Ok(state)
-    }
-
-    fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.learner.load(state)?;
-        self.sampling = state.get("streams/replay")?;
-        self.warm_up = state.get("streams/warm-up")?;
-        self.steps = state.get("steps")?;
-        // Checkpoints of earlier versions do not say; what begins only matters to agents they did not have.
-        self.begun = state.get("begun").unwrap_or(true);
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.learner.state(io)?;
+        io.value("streams/replay", &mut self.sampling)?;
+        io.value("streams/warm-up", &mut self.warm_up)?;
+        io.value("steps", &mut self.steps)?;
+        io.value("begun", &mut self.begun)?;
         if let Drawn::Rewarded { rewards, .. } = &mut self.drawn {
-            rewards.load(state)?;
+            rewards.state(io)?;
         }
         if let Some(normaliser) = &mut self.normaliser {
-            normaliser.load(state, "normaliser")?;
+            normaliser.state(&mut io.scope("normaliser"))?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@
 
 use garde::Validate;
 use liprl_nets::optim::{Target, Trained};
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -159,16 +159,8 @@ impl Returns {
     }
 
     /// Everything that changes, under `returns/…`.
-    pub fn save(&self, state: &mut State) {
-        state.put_f64("returns/mean_variance", &[2], &[self.mean, self.variance]);
-    }
-
-    /// Takes back what `save` wrote.
-    pub fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        if let [mean, variance] = *state.f64("returns/mean_variance", &[2])? {
-            (self.mean, self.variance) = (mean, variance);
-        }
-        Ok(())
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        Ok(io.scalars("returns/mean_variance", [&mut self.mean, &mut self.variance])?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an agent with a reward of its own is to `OffPolicy`: something that judges replayed transitions when they are drawn.
 
 use liprl_control::certify::Certifiable;
-use liprl_numerics::{RunningNormaliser, State};
+use liprl_numerics::{RunningNormaliser, StateIo};
 
 use super::{Learner, Place};
 use crate::{AgentError, Metrics, Replay, Transition, Visited, WindowBatch};
@@ -41,8 +41,5 @@ pub trait Rewards {
     fn networks(&self) -> Result<Vec<Certifiable>, AgentError>;
 
     /// Everything that changes.
-    fn save(&self, state: &mut State) -> Result<(), AgentError>;
-
-    /// Takes back what `save` wrote.
-    fn load(&mut self, state: &State) -> Result<(), AgentError>;
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError>;
 }

@@ -45,7 +45,7 @@ use liprl_nets::{
     optim::{Target, Trained},
 };
 use liprl_nets::{NetsError, NetworkConfig};
-use liprl_numerics::{Mlp, State, StreamRng};
+use liprl_numerics::{Mlp, StateIo, StreamRng};
 
 use rows::Member;
 
@@ -294,33 +294,18 @@ impl Learner for Sac {
         self.values_of(self.critic_params(), obs, action)
     }
 
-    fn save(&self, state: &mut State) -> Result<(), AgentError> {
-        self.actor.save("actor", state)?;
-        self.critics.save("critic", state)?;
-        self.targets.save("critic/target", state)?;
-        if let Some(returns) = &self.returns {
-            returns.save(state);
-        }
-        value::save(self.spectral.as_ref(), self.regulariser.as_ref(), state);
-        self.tuner.save(state);
-        state.put("streams/exploration", &self.exploration);
-        state.put("streams/update", &self.noise);
-        state.put("updates", &self.updates);
-        Ok(())
-    }
-
-    fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.actor.load("actor", state)?;
-        self.critics.load("critic", state)?;
-        self.targets.load("critic/target", state)?;
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.actor.state(&mut io.scope("actor"))?;
+        self.critics.state(&mut io.scope("critic"))?;
+        self.targets.params.state(io, "critic/target")?;
         if let Some(returns) = &mut self.returns {
-            returns.load(state)?;
+            returns.state(io)?;
         }
-        value::load(self.spectral.as_mut(), self.regulariser.as_mut(), &mut self.critics, state)?;
-        self.tuner.load(state)?;
-        self.exploration = state.get("streams/exploration")?;
-        self.noise = state.get("streams/update")?;
-        self.updates = state.get("updates")?;
+        value::state(self.spectral.as_mut(), self.regulariser.as_mut(), &mut self.critics, io)?;
+        self.tuner.state(io)?;
+        io.value("streams/exploration", &mut self.exploration)?;
+        io.value("streams/update", &mut self.noise)?;
+        io.value("updates", &mut self.updates)?;
         self.acting.refresh();
         Ok(())
     }

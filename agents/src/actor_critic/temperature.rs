@@ -1,7 +1,7 @@
 //! SAC's temperature: J(α) = mean(−α (log π(ã|s) + H̄)), a step on log α (Haarnoja et al. 2018, eq. 18).
 
 use liprl_nets::optim::{BETA1, BETA2, EPS};
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 
 use super::Temperature;
 use crate::AgentError;
@@ -46,18 +46,9 @@ impl Tuner {
     }
 
     /// Everything, under `temperature/…`.
-    pub fn save(&self, state: &mut State) {
-        state.put_f64("temperature/log_alpha_m_v", &[3], &[self.log_alpha, self.m, self.v]);
-        state.put("temperature/steps", &self.steps);
-    }
-
-    /// Takes back what `save` wrote.
-    pub fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.steps = state.get("temperature/steps")?;
-        if let [log_alpha, m, v] = *state.f64("temperature/log_alpha_m_v", &[3])? {
-            (self.log_alpha, self.m, self.v) = (log_alpha, m, v);
-        }
-        Ok(())
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        io.scalars("temperature/log_alpha_m_v", [&mut self.log_alpha, &mut self.m, &mut self.v])?;
+        Ok(io.value("temperature/steps", &mut self.steps)?)
     }
 }
 
@@ -68,18 +59,19 @@ pub fn loss(log_alpha: f64, mean_log_prob: f64, target_entropy: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use liprl_numerics::State;
+
     use super::*;
 
     /// A checkpoint takes finite numbers alone, and the logarithm of 0 is none.
     #[test]
     fn a_temperature_of_zero_is_zero_and_can_be_saved() {
-        let saved = Tuner::new(&Temperature::Fixed { alpha: 0.0 });
-        let mut state = State::default();
-        saved.save(&mut state);
+        let mut saved = Tuner::new(&Temperature::Fixed { alpha: 0.0 });
+        let state = State::of(|io| saved.state(io)).unwrap();
         let numbers = state.f64("temperature/log_alpha_m_v", &[3]).unwrap();
         assert!(numbers.iter().all(|number| number.is_finite()), "{numbers:?}");
         let mut loaded = Tuner::new(&Temperature::Fixed { alpha: 1.0 });
-        loaded.load(&state).unwrap();
+        loaded.state(&mut StateIo::load_from(&state)).unwrap();
         assert_eq!((saved.alpha(), loaded.alpha()), (0.0, 0.0));
     }
 }

@@ -230,8 +230,7 @@ mod tests {
         let config = CloningConfig { updates: 10, batch_size: 8, ..CloningConfig::default() };
         for mut learner in learners() {
             learner.clone_policy(&obs, &action, &config, &mut Streams::new(2).rng("cloning")).unwrap();
-            let mut state = State::default();
-            learner.save(&mut state).unwrap();
+            let state = State::of(|io| learner.state(io)).unwrap();
             assert_eq!(state.get::<u64>("actor/adam/steps").unwrap(), 0);
             let params = &state.arrays["actor/params"];
             assert!(state.arrays.get("actor/target").is_none_or(|target| target == params));

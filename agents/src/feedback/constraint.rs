@@ -5,7 +5,7 @@
 //! point xᵢ + s(xⱼ − xᵢ) between neighbours takes the mean of its ends' multipliers and gives each half
 //! of its step. An edge of the slope form has its own.
 
-use liprl_numerics::{State, StreamRng, neighbours::Tree};
+use liprl_numerics::{StateIo, StreamRng, neighbours::Tree};
 use rand::RngExt;
 
 use super::config::Form;
@@ -108,17 +108,10 @@ impl Duals {
     }
 
     /// Everything that changes. The graph follows from the rows it was made of; how many those were is the caller's.
-    pub(super) fn save(&self, prefix: &str, state: &mut State) {
-        state.put_f32(format!("{prefix}/lambda"), &[self.lambda.len()], &self.lambda);
-        state.put(format!("streams/{prefix}"), &self.rng);
-    }
-
-    /// Takes back what `save` wrote, after `connect` and `grow` for as many rows.
-    pub(super) fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
-        let count = self.lambda.len();
-        self.lambda.copy_from_slice(state.f32(&format!("{prefix}/lambda"), &[count])?);
-        self.rng = state.get(&format!("streams/{prefix}"))?;
-        Ok(())
+    /// Loading comes after `connect` and `grow` for as many rows.
+    pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        io.f32("duals/lambda", &mut self.lambda)?;
+        Ok(io.value("streams/duals", &mut self.rng)?)
     }
 }
 

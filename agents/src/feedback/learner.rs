@@ -5,7 +5,7 @@ use liprl_control::{
     bounds::Pair,
     tables::{Constrained, closest},
 };
-use liprl_numerics::{RunningNormaliser, State, StreamRng};
+use liprl_numerics::{RunningNormaliser, StateIo, StreamRng};
 
 use super::{
     config::{FeedbackConfig, Normalise},
@@ -148,6 +148,25 @@ impl Feedback {
         }
     }
 
+    /// The state of the rows that were queried, and what follows from them.
+    fn queried(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        let (from, o, a) = (self.data.demonstrated(), self.data.obs_dim, self.data.act_dim);
+        let (mut obs, mut action) = (self.data.obs.split_off(from * o), self.data.action.split_off(from * a));
+        io.f32_vec("queries/obs", &mut obs)?;
+        io.f32_vec("queries/action", &mut action)?;
+        if obs.len() % o != 0 || obs.len() / o * a != action.len() {
+            return Err(io.bad("queries/action", "has not one row for each of `queries/obs`").into());
+        }
+        self.data.obs.append(&mut obs);
+        self.data.action.append(&mut action);
+        io.value("queries/connected", &mut self.connected)?;
+        if io.loading() {
+            self.seen.truncate(from * o);
+            self.connect(self.connected.min(self.data.len()));
+        }
+        Ok(())
+    }
+
     /// Standardises new rows of `data`.
     fn standardise(&mut self) {
         let from = self.seen.len();
@@ -288,45 +307,16 @@ impl Agent for Feedback {
         Ok(policy)
     }
 
-    fn save(&self) -> Result<State, AgentError> {
-        let mut state = State::default();
-        state.put("updates", &self.updates);
-        state.put("streams/feedback", &self.rng);
-        if let FeedbackPolicy::Network(network) = &self.policy {
-            network.save(&mut state);
-        }
-        if let Some(queries) = &self.queries {
-            queries.save(&mut state);
-            let from = self.data.demonstrated();
-            let rows = self.data.len() - from;
-            state.put("queries/connected", &self.connected);
-            let (o, a) = (self.data.obs_dim, self.data.act_dim);
-            state.put_f32("queries/obs", &[rows, o], &self.data.obs[from * o..]);
-            state.put_f32("queries/action", &[rows, a], &self.data.action[from * a..]);
-        }
-        Ok(state)
-    }
-
-    fn load(&mut self, state: &State) -> Result<(), AgentError> {
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         if let Some(queries) = &mut self.queries {
-            queries.load(state)?;
-            let (from, o, a) = (self.data.demonstrated(), self.data.obs_dim, self.data.act_dim);
-            let rows = state.arrays.get("queries/obs").and_then(|array| array.shape.first().copied()).unwrap_or(0);
-            let (obs, action) = (state.f32("queries/obs", &[rows, o])?, state.f32("queries/action", &[rows, a])?);
-            self.data.obs.truncate(from * o);
-            self.data.action.truncate(from * a);
-            self.seen.truncate(from * o);
-            self.data.obs.extend_from_slice(obs);
-            self.data.action.extend_from_slice(action);
-            let connected: usize = state.get("queries/connected")?;
-            self.connect(connected.min(from + rows));
+            queries.state(io)?;
+            self.queried(io)?;
         }
         if let FeedbackPolicy::Network(network) = &mut self.policy {
-            network.load(state)?;
+            network.state(io)?;
         }
-        self.updates = state.get("updates")?;
-        self.rng = state.get("streams/feedback")?;
-        Ok(())
+        io.value("updates", &mut self.updates)?;
+        Ok(io.value("streams/feedback", &mut self.rng)?)
     }
 
     fn replays(&mut self) -> Vec<(&'static str, &mut Replay)> {

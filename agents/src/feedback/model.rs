@@ -1,7 +1,7 @@
 //! The policy network while it is fitted: free numbers with their Adam, and the plain weights they stand for.
 
 use liprl_nets::{Buffer, Gradient, Weights, layers::LipschitzMlp, optim::OptimiserConfig};
-use liprl_numerics::{Mlp, State, StreamRng, kernels};
+use liprl_numerics::{Mlp, StateIo, StreamRng, kernels};
 use tch::Tensor;
 
 use crate::AgentError;
@@ -122,23 +122,14 @@ impl Model {
         Ok(())
     }
 
-    /// Everything that changes, under `prefix/…`.
-    pub(super) fn save(&self, prefix: &str, state: &mut State) {
-        let free = self.by.as_ref().map_or(&self.plain, |by| &by.raw).slice();
-        for (name, numbers) in [("params", free), ("adam/m", &self.m[..]), ("adam/v", &self.v[..])] {
-            state.put_f32(format!("{prefix}/{name}"), &[numbers.len()], numbers);
-        }
-        state.put(format!("{prefix}/adam/steps"), &self.steps);
-    }
-
-    /// Takes back what `save` wrote.
-    pub(super) fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
-        let free = self.by.as_mut().map_or(&mut self.plain, |by| &mut by.raw).slice_mut();
-        for (name, numbers) in [("params", free), ("adam/m", &mut self.m[..]), ("adam/v", &mut self.v[..])] {
-            numbers.copy_from_slice(state.f32(&format!("{prefix}/{name}"), &[numbers.len()])?);
-        }
-        self.steps = state.get(&format!("{prefix}/adam/steps"))?;
-        self.refresh()
+    /// Everything that changes.
+    pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        let free = self.by.as_mut().map_or(&mut self.plain, |by| &mut by.raw);
+        free.state(io, "params")?;
+        io.f32("adam/m", &mut self.m)?;
+        io.f32("adam/v", &mut self.v)?;
+        io.value("adam/steps", &mut self.steps)?;
+        if io.loading() { self.refresh() } else { Ok(()) }
     }
 }
 

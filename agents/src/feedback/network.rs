@@ -7,7 +7,9 @@ use liprl_nets::{
     layers::LipschitzMlp,
     lipschitz,
 };
-use liprl_numerics::{Activation, Init, Mlp, NormaliserOptions, RunningNormaliser, Single, State, StreamRng, Streams};
+use liprl_numerics::{
+    Activation, Init, Mlp, NormaliserOptions, RunningNormaliser, Single, StateIo, StreamRng, Streams,
+};
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
@@ -332,17 +334,9 @@ impl Network {
     }
 
     /// Everything that changes.
-    pub(super) fn save(&self, state: &mut State) {
-        self.model.save("policy", state);
-        if let Some(duals) = &self.duals {
-            duals.save("duals", state);
-        }
-    }
-
-    /// Takes back what `save` wrote.
-    pub(super) fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.model.load("policy", state)?;
-        self.duals.as_mut().map_or(Ok(()), |duals| duals.load("duals", state))
+    pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.model.state(&mut io.scope("policy"))?;
+        self.duals.as_mut().map_or(Ok(()), |duals| duals.state(io))
     }
 }
 

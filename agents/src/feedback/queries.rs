@@ -1,6 +1,6 @@
 //! Queries to an expert while training, by DAgger or DART.
 
-use liprl_numerics::{State, StreamRng};
+use liprl_numerics::{StateIo, StreamRng};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -131,17 +131,9 @@ impl Queries {
     }
 
     /// Everything that changes, but the rows.
-    pub(super) fn save(&self, state: &mut State) {
-        state.put("queries/asked", &self.asked);
-        state.put("streams/queries", &self.rng);
-        state.put_f64("queries/noise", &[self.noise.len()], &self.noise);
-    }
-
-    /// Takes back what `save` wrote.
-    pub(super) fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.asked = state.get("queries/asked")?;
-        self.rng = state.get("streams/queries")?;
-        self.noise = state.f64("queries/noise", &[self.noise.len()])?.to_vec();
-        Ok(())
+    pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        io.value("queries/asked", &mut self.asked)?;
+        io.value("streams/queries", &mut self.rng)?;
+        Ok(io.f64("queries/noise", &mut self.noise)?)
     }
 }

@@ -9,7 +9,7 @@ use liprl_nets::{
     lipschitz::{InputGradient, SpectralNorm},
     optim::Trained,
 };
-use liprl_numerics::{Mlp, State, StreamRng};
+use liprl_numerics::{Mlp, StateIo, StreamRng};
 use tch::{Device, Kind, Tensor};
 
 use super::{
@@ -305,23 +305,13 @@ impl Discriminator {
     }
 
     /// Everything that changes.
-    pub(super) fn save(&self, state: &mut State) -> Result<(), AgentError> {
-        self.trained.save("discriminator", state)?;
-        if let Some(spectral) = &self.spectral {
-            spectral.save("discriminator/spectral", state);
-        }
-        state.put("discriminator/steps", &self.steps);
-        Ok(())
-    }
-
-    /// Takes back what `save` wrote.
-    pub(super) fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.trained.load("discriminator", state)?;
+    pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.trained.state(io)?;
         if let Some(spectral) = &mut self.spectral {
-            spectral.load("discriminator/spectral", state)?;
+            spectral.state(&mut io.scope("spectral"))?;
         }
-        self.steps = state.get("discriminator/steps")?;
-        self.refresh(false)
+        io.value("steps", &mut self.steps)?;
+        if io.loading() { self.refresh(false) } else { Ok(()) }
     }
 }
 

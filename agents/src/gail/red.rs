@@ -16,7 +16,7 @@
 
 use garde::Validate;
 use liprl_nets::{LrSchedule, optim::OptimiserConfig, regression::Regression};
-use liprl_numerics::{Activation, Init, Mlp, State};
+use liprl_numerics::{Activation, Init, Mlp, StateIo};
 use rand::seq::SliceRandom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -181,20 +181,11 @@ impl Red {
         Ok(rows.map(|(output, goal)| squared_error(output, goal)).collect())
     }
 
-    /// Everything, under `prefix/…`.
-    pub fn save(&self, prefix: &str, state: &mut State) -> Result<(), AgentError> {
-        self.predictor.save(&format!("{prefix}/predictor"), state)?;
-        self.target.save(&format!("{prefix}/target"), state)?;
-        state.put_f64(format!("{prefix}/scale"), &[1], &[self.scale]);
-        Ok(())
-    }
-
-    /// Takes back what `save` wrote.
-    pub fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
-        self.predictor.load(&format!("{prefix}/predictor"), state)?;
-        self.target.load(&format!("{prefix}/target"), state)?;
-        self.scale = state.f64(&format!("{prefix}/scale"), &[1])?[0];
-        Ok(())
+    /// Everything.
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.predictor.state(&mut io.scope("predictor"))?;
+        self.target.state(&mut io.scope("target"))?;
+        Ok(io.scalars("scale", [&mut self.scale])?)
     }
 }
 
@@ -228,7 +219,7 @@ mod tests {
         autograd::{gradient, leaf},
         testing::assert_gradient,
     };
-    use liprl_numerics::{Streams, testing::numbers};
+    use liprl_numerics::{State, Streams, testing::numbers};
     use tch::Device;
 
     use super::*;
@@ -303,9 +294,9 @@ mod tests {
         let (expert, x) = (rows(40, "expert"), rows(9, "x"));
         let (mut saved, mut loaded) = (red(4, &expert, RedScale::default()), red(5, &expert, RedScale::default()));
         assert_ne!(saved.reward(&x).unwrap(), loaded.reward(&x).unwrap());
-        let mut state = State::default();
-        saved.save("red", &mut state).unwrap();
-        loaded.load("red", &State::from_bytes(&state.to_bytes().unwrap()).unwrap()).unwrap();
+        let state = State::of(|io| saved.state(io)).unwrap();
+        let state = State::from_bytes(&state.to_bytes().unwrap()).unwrap();
+        loaded.state(&mut StateIo::load_from(&state)).unwrap();
         assert_eq!(saved.reward(&x).unwrap(), loaded.reward(&x).unwrap());
         assert_eq!(saved.gradient(&x).unwrap(), loaded.gradient(&x).unwrap());
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use liprl_control::{Policy, certify::Certifiable};
-use liprl_numerics::{RunningNormaliser, State, StreamRng};
+use liprl_numerics::{RunningNormaliser, StateIo, StreamRng};
 use rand::RngExt;
 
 use super::{
@@ -261,41 +261,24 @@ impl Agent for Mbpo {
         seeing::policy(&*self.learner, self.normaliser.as_ref(), config, (obs_dim, act_dim))
     }
 
-    fn save(&self) -> Result<State, AgentError> {
-        let mut state = State::default();
-        self.learner.save(&mut state)?;
-        self.dynamics.save(&mut state);
-        state.put("streams/replay", &self.sampling);
-        state.put("streams/rollouts", &self.rollouts);
-        state.put("streams/warm-up", &self.warm_up);
-        state.put("steps", &self.steps);
-        state.put("model/buffer_capacity", &self.pool.config().capacity);
-        if let Some(head) = &self.head {
-            head.save(&mut state)?;
-        }
-        if let Some(normaliser) = &self.normaliser {
-            normaliser.save(&mut state, "normaliser");
-        }
-        Ok(state)
-    }
-
-    fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.learner.load(state)?;
-        self.dynamics.load(state)?;
-        self.sampling = state.get("streams/replay")?;
-        self.rollouts = state.get("streams/rollouts")?;
-        self.warm_up = state.get("streams/warm-up")?;
-        self.steps = state.get("steps")?;
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.learner.state(io)?;
+        self.dynamics.state(&mut io.scope("model"))?;
+        io.value("streams/replay", &mut self.sampling)?;
+        io.value("streams/rollouts", &mut self.rollouts)?;
+        io.value("streams/warm-up", &mut self.warm_up)?;
+        io.value("steps", &mut self.steps)?;
         // The buffer grows with rollouts; the one to restore has to have the size it had.
-        let capacity = state.get("model/buffer_capacity")?;
+        let mut capacity = self.pool.config().capacity;
+        io.value("model/buffer_capacity", &mut capacity)?;
         if capacity != self.pool.config().capacity {
             self.pool = Replay::new(ReplayConfig { capacity, ..*self.pool.config() })?;
         }
         if let Some(head) = &mut self.head {
-            head.load(state)?;
+            head.state(&mut io.scope("termination"))?;
         }
         if let Some(normaliser) = &mut self.normaliser {
-            normaliser.load(state, "normaliser")?;
+            normaliser.state(&mut io.scope("normaliser"))?;
         }
         Ok(())
     }

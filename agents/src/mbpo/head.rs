@@ -9,7 +9,7 @@ use liprl_nets::{
     Buffer, Forward, Gradient, LrSchedule, Pass, Team, Weights,
     optim::{OptimiserConfig, Trained},
 };
-use liprl_numerics::{Activation, Init, Mlp, State, StreamRng, kernels};
+use liprl_numerics::{Activation, Init, Mlp, StateIo, StreamRng, kernels};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -172,20 +172,11 @@ impl Head {
         Ok(Certifiable { name: name.into(), takes: Takes::StateActionState, network })
     }
 
-    /// Everything that changes, under `termination/…`.
-    pub fn save(&self, state: &mut State) -> Result<(), AgentError> {
-        self.net.save("termination", state)?;
-        state.put_f64("termination/share", &[1], &[self.share]);
-        state.put("streams/termination", &self.rng);
-        Ok(())
-    }
-
-    /// Takes back what `save` wrote.
-    pub fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.net.load("termination", state)?;
-        self.share = state.f64("termination/share", &[1])?[0];
-        self.rng = state.get("streams/termination")?;
-        Ok(())
+    /// Everything that changes.
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.net.state(io)?;
+        io.scalars("share", [&mut self.share])?;
+        Ok(io.value("stream", &mut self.rng)?)
     }
 }
 

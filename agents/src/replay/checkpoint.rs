@@ -1,12 +1,12 @@
 //! The buffer in pieces of fixed size, so that a checkpoint writes only those that changed since the last.
 //!
-//! Saving: `save_meta`, and `chunk_bytes` of every chunk whose version is not on disk yet. Restoring into a buffer of the
-//! same config: `load_meta`, then `restore_chunk` for each chunk that `chunks` then lists.
+//! Saving: `state`, and `chunk_bytes` of every chunk whose version is not on disk yet. Restoring into a buffer of the
+//! same config: `state`, then `restore_chunk` for each chunk that `chunks` then lists.
 
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 use serde::{Deserialize, Serialize};
 
-use super::{Flags, Replay};
+use super::{Flags, Replay, ReplayConfig};
 use crate::AgentError;
 
 /// Transitions in a chunk; the last one holds what is left.
@@ -44,7 +44,7 @@ impl Replay {
         bytes
     }
 
-    /// Takes back what `chunk_bytes` wrote when the buffer was in the state that `load_meta` restored.
+    /// Takes back what `chunk_bytes` wrote when the buffer was in the state that `state` restored.
     pub fn restore_chunk(&mut self, chunk: usize, bytes: &[u8]) -> Result<(), AgentError> {
         let (range, expected) = (self.chunk_range(chunk), self.chunk_len(chunk));
         if bytes.len() != expected {
@@ -65,36 +65,13 @@ impl Replay {
         Ok(())
     }
 
-    /// Everything but the transitions: positions, versions and priorities.
-    pub fn save_meta(&self) -> State {
-        let mut state = State::default();
-        state.put(
-            "replay",
-            &Meta {
-                capacity: self.config.capacity,
-                obs_dim: self.config.obs_dim,
-                act_dim: self.config.act_dim,
-                head: self.head,
-                len: self.len,
-                writes: self.writes,
-                versions: self.versions.clone(),
-            },
-        );
-        if let Some(priorities) = &self.priorities {
-            state.put_f32("replay/priorities", &[self.len], priorities.leaves(self.len));
-            state.put_f32("replay/largest_priority", &[1], &[priorities.largest]);
-            state.put("replay/beta", &priorities.config.beta);
-        }
-        state
-    }
-
-    /// Takes back what `save_meta` of a buffer with the same config wrote; the transitions are then still to be restored.
-    pub fn load_meta(&mut self, state: &State) -> Result<(), AgentError> {
-        let meta: Meta = state.get("replay")?;
-        let (stored, own) = (
-            (meta.capacity, meta.obs_dim, meta.act_dim),
-            (self.config.capacity, self.config.obs_dim, self.config.act_dim),
-        );
+    /// Everything but the transitions: positions, versions and priorities. After loading, the transitions are still to be restored.
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        let ReplayConfig { capacity, obs_dim, act_dim, .. } = self.config;
+        let (head, len, writes, versions) = (self.head, self.len, self.writes, self.versions.clone());
+        let mut meta = Meta { capacity, obs_dim, act_dim, head, len, writes, versions };
+        io.value("replay", &mut meta)?;
+        let (stored, own) = ((meta.capacity, meta.obs_dim, meta.act_dim), (capacity, obs_dim, act_dim));
         if stored != own {
             return Err(bad(&format!("(capacity, obs_dim, act_dim) is {stored:?}, expected {own:?}")));
         }
@@ -106,13 +83,17 @@ impl Replay {
             return Err(bad(&format!("{} rows with the head at {} is impossible", meta.len, meta.head)));
         }
         if let Some(priorities) = &mut self.priorities {
-            let leaves = state.f32("replay/priorities", &[meta.len])?;
-            let largest = state.f32("replay/largest_priority", &[1])?[0];
+            let (mut leaves, mut largest) = (priorities.leaves(self.len).to_vec(), priorities.largest);
+            leaves.resize(meta.len, 0.0);
+            io.f32("replay/priorities", &mut leaves)?;
+            io.f32("replay/largest_priority", std::slice::from_mut(&mut largest))?;
+            io.value("replay/beta", &mut priorities.config.beta)?;
             if leaves.iter().chain([&largest]).any(|priority| !priority.is_finite() || *priority < 0.0) {
                 return Err(bad("a priority is negative or not finite"));
             }
-            priorities.config.beta = state.get("replay/beta")?;
-            priorities.restore(leaves, largest);
+            if io.loading() {
+                priorities.restore(&leaves, largest);
+            }
         }
         (self.head, self.len, self.writes, self.versions) = (meta.head, meta.len, meta.writes, meta.versions);
         Ok(())

@@ -1,7 +1,6 @@
 //! r̃ = κ r with a fixed κ: the control that shows the worth of a κ that varies.
 
 use garde::Validate;
-use liprl_numerics::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,14 +40,6 @@ impl Shaping for Constant {
     }
 
     fn learn(&mut self, _: &Steps<'_>, _: &mut Metrics) -> Result<(), AgentError> {
-        Ok(())
-    }
-
-    fn save(&self, _: &str, _: &mut State) -> Result<(), AgentError> {
-        Ok(())
-    }
-
-    fn load(&mut self, _: &str, _: &State) -> Result<(), AgentError> {
         Ok(())
     }
 }

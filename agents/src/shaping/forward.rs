@@ -24,7 +24,7 @@ use liprl_nets::{
     optim::OptimiserConfig,
     regression::Regression,
 };
-use liprl_numerics::{Activation, Init, Mlp, NormaliserOptions, RunningNormaliser, State};
+use liprl_numerics::{Activation, Init, Mlp, NormaliserOptions, RunningNormaliser, StateIo};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -210,16 +210,10 @@ impl ForwardModel {
         Ok(Certifiable { name: "model".into(), takes: Takes::StateAction, network })
     }
 
-    /// Everything that changes, under `prefix/…`.
-    pub fn save(&self, prefix: &str, state: &mut State) -> Result<(), AgentError> {
-        self.normaliser.save(state, &format!("{prefix}/normaliser"));
-        Ok(self.regression.save(prefix, state)?)
-    }
-
-    /// Takes back what `save` wrote.
-    pub fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
-        self.normaliser.load(state, &format!("{prefix}/normaliser"))?;
-        Ok(self.regression.load(prefix, state)?)
+    /// Everything that changes.
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.normaliser.state(&mut io.scope("normaliser"))?;
+        Ok(self.regression.state(io)?)
     }
 }
 
@@ -234,7 +228,7 @@ mod tests {
         autograd::{gradient, leaf},
         testing::assert_gradient,
     };
-    use liprl_numerics::Streams;
+    use liprl_numerics::{State, Streams};
     use tch::{Device, Kind};
 
     use super::*;
@@ -428,9 +422,9 @@ mod tests {
         for _ in 0..5 {
             saved.learn(&sample.steps()).unwrap();
         }
-        let mut state = State::default();
-        saved.save("model", &mut state).unwrap();
-        loaded.load("model", &State::from_bytes(&state.to_bytes().unwrap()).unwrap()).unwrap();
+        let state = State::of(|io| saved.state(io)).unwrap();
+        let state = State::from_bytes(&state.to_bytes().unwrap()).unwrap();
+        loaded.state(&mut StateIo::load_from(&state)).unwrap();
         for model in [&mut saved, &mut loaded] {
             model.learn(&sample.steps()).unwrap();
         }

@@ -5,7 +5,7 @@
 //! Differs from them in: the gradient is the reward's (there the discriminator's logit's).
 
 use garde::Validate;
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -81,13 +81,8 @@ impl Shaping for Gradient {
         Ok(())
     }
 
-    fn save(&self, prefix: &str, state: &mut State) -> Result<(), AgentError> {
-        self.kappa.save(prefix, state);
-        Ok(())
-    }
-
-    fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
-        self.kappa.load(prefix, state)
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.kappa.state(io)
     }
 }
 

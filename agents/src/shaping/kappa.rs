@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 
 use super::{rows::ShapedRows, running_std::RunningStd};
 use crate::{AgentError, Metrics};
@@ -94,20 +94,12 @@ impl Kappa {
         self.scale.update(self.recent.iter().copied());
     }
 
-    /// Everything that changes, under `prefix/…`.
-    pub(super) fn save(&self, prefix: &str, state: &mut State) {
-        let recent: Vec<f64> = self.recent.iter().copied().collect();
-        state.put(format!("{prefix}/kappa/calls"), &recent.len());
-        state.put_f64(format!("{prefix}/kappa/recent"), &[recent.len()], &recent);
-        self.scale.save(&format!("{prefix}/kappa/moments"), state);
-    }
-
-    /// Takes back what `save` wrote.
-    pub(super) fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
-        let calls = state.get(&format!("{prefix}/kappa/calls"))?;
-        let recent = state.f64(&format!("{prefix}/kappa/recent"), &[calls])?;
-        self.recent = recent.iter().copied().collect();
-        self.scale.load(&format!("{prefix}/kappa/moments"), state)
+    /// Everything that changes, under `kappa/…`.
+    pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        let mut recent = std::mem::take(&mut self.recent).into();
+        io.f64_vec("kappa/recent", &mut recent)?;
+        self.recent = recent.into();
+        self.scale.state(io, "kappa/moments")
     }
 }
 
@@ -124,6 +116,8 @@ fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use liprl_numerics::State;
+
     use super::*;
     use crate::shaping::testing::Sample;
 
@@ -198,10 +192,10 @@ mod tests {
         for i in 0..7 {
             kappas(&mut saved, &[0.3 * i as f32, 1.0], 1, None);
         }
-        let mut state = State::default();
-        saved.save("shaping", &mut state);
+        let state = State::of(|io| saved.state(io)).unwrap();
+        let state = State::from_bytes(&state.to_bytes().unwrap()).unwrap();
         let mut loaded = Kappa::new(OPTIONS);
-        loaded.load("shaping", &State::from_bytes(&state.to_bytes().unwrap()).unwrap()).unwrap();
+        loaded.state(&mut StateIo::load_from(&state)).unwrap();
         assert_eq!(loaded, saved);
     }
 

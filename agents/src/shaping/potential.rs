@@ -6,7 +6,6 @@
 
 use garde::Validate;
 use liprl_nets::Buffer;
-use liprl_numerics::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,14 +115,6 @@ impl Shaping for Potential {
     }
 
     fn learn(&mut self, _: &Steps<'_>, _: &mut Metrics) -> Result<(), AgentError> {
-        Ok(())
-    }
-
-    fn save(&self, _: &str, _: &mut State) -> Result<(), AgentError> {
-        Ok(())
-    }
-
-    fn load(&mut self, _: &str, _: &State) -> Result<(), AgentError> {
         Ok(())
     }
 }

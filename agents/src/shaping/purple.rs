@@ -9,7 +9,7 @@
 //! window or batch.
 
 use garde::Validate;
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -105,20 +105,15 @@ impl Shaping for Purple {
         Ok(())
     }
 
-    fn save(&self, prefix: &str, state: &mut State) -> Result<(), AgentError> {
-        self.kappa.save(prefix, state);
-        self.model.save(&format!("{prefix}/forward_model"), state)
-    }
-
-    fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError> {
-        self.kappa.load(prefix, state)?;
-        self.model.load(&format!("{prefix}/forward_model"), state)
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.kappa.state(io)?;
+        self.model.state(&mut io.scope("forward_model"))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use liprl_numerics::Streams;
+    use liprl_numerics::{State, Streams};
     use tch::Device;
 
     use super::*;
@@ -203,11 +198,11 @@ mod tests {
         let sample = Sample::new(40, 4, 2);
         let mut saved = learnt(&config(false), &sample);
         sample.shape(&mut saved, 10, &mut [1.0; 40]);
-        let mut state = State::default();
-        saved.save("shaping", &mut state).unwrap();
+        let state = State::of(|io| saved.state(io)).unwrap();
+        let state = State::from_bytes(&state.to_bytes().unwrap()).unwrap();
         let setup = Setup { obs_dim: 4, act_dim: 2, streams: Streams::new(9), device: Device::Cpu, threads: 1 };
         let mut loaded = Purple::new(&config(false), &setup, false).unwrap();
-        loaded.load("shaping", &State::from_bytes(&state.to_bytes().unwrap()).unwrap()).unwrap();
+        loaded.state(&mut StateIo::load_from(&state)).unwrap();
         let [first, second] = [&mut saved, &mut loaded].map(|purple| {
             let (mut reward, mut metrics) = ([1.0; 40], Metrics::default());
             purple.learn(&sample.steps(), &mut metrics).unwrap();

@@ -1,6 +1,6 @@
 //! The interface of a shaping, and the rows that it works on.
 
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 use tch::Tensor;
 
 use crate::{AgentError, Flags, Metrics};
@@ -53,9 +53,8 @@ pub trait Shaping {
     /// Learning due once per gradient update of the agent, from replayed single steps.
     fn learn(&mut self, steps: &Steps<'_>, metrics: &mut Metrics) -> Result<(), AgentError>;
 
-    /// Everything that changes, under `prefix/…`.
-    fn save(&self, prefix: &str, state: &mut State) -> Result<(), AgentError>;
-
-    /// Takes back what `save` wrote.
-    fn load(&mut self, prefix: &str, state: &State) -> Result<(), AgentError>;
+    /// Everything that changes; nothing by default.
+    fn state(&mut self, _: &mut StateIo<'_>) -> Result<(), AgentError> {
+        Ok(())
+    }
 }

@@ -3,7 +3,7 @@
 //! mean 0 and deviation 1, and is never below a floor. The floored value is merged with the next
 //! batch.
 
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 
 use crate::AgentError;
 
@@ -45,17 +45,9 @@ impl RunningStd {
         self.count = total;
     }
 
-    /// Everything, under `name`.
-    pub(crate) fn save(&self, name: &str, state: &mut State) {
-        state.put_f64(name, &[3], &[self.count, self.mean, self.std]);
-    }
-
-    /// Takes back what `save` wrote.
-    pub(crate) fn load(&mut self, name: &str, state: &State) -> Result<(), AgentError> {
-        if let [count, mean, std] = *state.f64(name, &[3])? {
-            (self.count, self.mean, self.std) = (count, mean, std);
-        }
-        Ok(())
+    /// Everything.
+    pub(crate) fn state(&mut self, io: &mut StateIo<'_>, name: &str) -> Result<(), AgentError> {
+        Ok(io.scalars(name, [&mut self.count, &mut self.mean, &mut self.std])?)
     }
 }
 

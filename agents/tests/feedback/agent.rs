@@ -5,7 +5,7 @@ use liprl_agents::{
     demos::Demonstrations,
     feedback::{Feedback, QueriedExpert},
 };
-use liprl_numerics::State;
+use liprl_numerics::{State, StateIo};
 use serde_json::{Value, json};
 
 use super::{HALF_WIDTH, NORM, agent, config, context, demonstrations, expert, measured, setup, states, trained};
@@ -108,17 +108,21 @@ fn a_restored_agent_goes_on_to_the_bit() {
         json!({"kind": "graph", "alpha": 1.0, "vertices": 50}),
     ];
     let params = |agent: &Feedback| agent.policy().unwrap().to_bytes().unwrap();
-    let restored = |agent: &Feedback| State::from_bytes(&agent.save().unwrap().to_bytes().unwrap()).unwrap();
+    let state = |agent: &mut Feedback| State::of(|io| agent.state(io)).unwrap();
+    let restore = |saved: &mut Feedback, loaded: &mut Feedback| {
+        let state = State::from_bytes(&state(saved).to_bytes().unwrap()).unwrap();
+        loaded.state(&mut StateIo::load_from(&state)).unwrap();
+    };
     for constraint in constraints {
         let mut saved = trained(json!({"constraint": constraint}), 30);
         let mut loaded = agent(json!({"constraint": constraint})).unwrap();
-        loaded.load(&restored(&saved)).unwrap();
+        restore(&mut saved, &mut loaded);
         let mut metrics = Metrics::default();
         for agent in [&mut saved, &mut loaded] {
             (0..20).for_each(|_| agent.update(&mut metrics).unwrap());
         }
         assert_eq!(params(&saved), params(&loaded), "{constraint}");
-        assert_eq!(saved.save().unwrap(), loaded.save().unwrap(), "{constraint}");
+        assert_eq!(state(&mut saved), state(&mut loaded), "{constraint}");
     }
     for kind in ["dagger", "dart"] {
         let queries = json!({"kind": kind, "rounds": 5, "steps": 20});
@@ -128,22 +132,22 @@ fn a_restored_agent_goes_on_to_the_bit() {
         plant.run(&mut saved, 53, &mut metrics);
         let mut other = Plant { ..plant };
         let mut loaded = querying(queries, constraint);
-        loaded.load(&restored(&saved)).unwrap();
+        restore(&mut saved, &mut loaded);
         plant.run(&mut saved, 60, &mut metrics);
         other.run(&mut loaded, 60, &mut metrics);
         assert_eq!(params(&saved), params(&loaded), "{kind}");
-        assert_eq!(saved.save().unwrap(), loaded.save().unwrap(), "{kind}");
+        assert_eq!(state(&mut saved), state(&mut loaded), "{kind}");
     }
 }
 
 #[test]
 fn measuring_changes_nothing() {
     let mut agent = trained(json!({"constraint": {"kind": "primal_dual", "alpha": 1.0}}), 20);
-    let before = agent.save().unwrap();
+    let before = State::of(|io| agent.state(io)).unwrap();
     let first = measured(&mut agent);
     assert_eq!(first, measured(&mut agent));
     agent.histograms().unwrap();
-    assert_eq!(before, agent.save().unwrap());
+    assert_eq!(before, State::of(|io| agent.state(io)).unwrap());
 }
 
 #[test]

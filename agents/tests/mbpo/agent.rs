@@ -154,7 +154,7 @@ fn robust_regularisation_runs_in_the_running_deviations() {
         json!({"policy": {"value_regulariser": {"kind": "robust", "rows": 16}, "critic_spectral_norm": {"scale": 3}}});
     let mut bench = Bench::new(config(regularised.clone()), 1);
     bench.run(110);
-    let state = bench.agent.save().unwrap();
+    let state = liprl_numerics::State::of(|io| bench.agent.state(io)).unwrap();
     let moments = |key: &str| state.f64(&format!("value-regulariser/moments/{key}"), &[4]).unwrap().to_vec();
     let count: u64 = state.get("value-regulariser/moments/count").unwrap();
     assert!(count >= 16 * 50, "{count}");

@@ -5,7 +5,7 @@ use liprl_agents::{
     mbpo::{Mbpo, MbpoConfig},
 };
 use liprl_envs::{Env, Options, make};
-use liprl_numerics::{State, Streams};
+use liprl_numerics::{State, StateIo, Streams};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -87,11 +87,13 @@ impl Bench {
     /// A copy that went through a checkpoint.
     pub(crate) fn resumed(&mut self, config: Value) -> Self {
         let mut other = Self::new(config, 1);
-        let bytes = self.agent.save().unwrap().to_bytes().unwrap();
-        other.agent.load(&State::from_bytes(&bytes).unwrap()).unwrap();
+        let through_bytes = |state: State| State::from_bytes(&state.to_bytes().unwrap()).unwrap();
+        let state = through_bytes(State::of(|io| self.agent.state(io)).unwrap());
+        other.agent.state(&mut StateIo::load_from(&state)).unwrap();
         for ((name, saved), (other_name, loaded)) in self.agent.replays().into_iter().zip(other.agent.replays()) {
             assert_eq!(name, other_name);
-            loaded.load_meta(&State::from_bytes(&saved.save_meta().to_bytes().unwrap()).unwrap()).unwrap();
+            let state = through_bytes(State::of(|io| saved.state(io)).unwrap());
+            loaded.state(&mut StateIo::load_from(&state)).unwrap();
             for (chunk, _) in saved.chunks() {
                 loaded.restore_chunk(chunk, &saved.chunk_bytes(chunk)).unwrap();
             }
@@ -102,9 +104,9 @@ impl Bench {
     }
 
     pub(crate) fn everything(&mut self) -> Vec<u8> {
-        let mut all = self.agent.save().unwrap().to_bytes().unwrap();
+        let mut all = State::of(|io| self.agent.state(io)).unwrap().to_bytes().unwrap();
         for (_, replay) in self.agent.replays() {
-            all.extend(replay.save_meta().to_bytes().unwrap());
+            all.extend(State::of(|io| replay.state(io)).unwrap().to_bytes().unwrap());
             replay.chunks().iter().for_each(|(chunk, _)| all.extend(replay.chunk_bytes(*chunk)));
         }
         all.extend(self.env.save());

@@ -7,7 +7,7 @@
 //! σ never exceeds ‖W‖₂, so ‖W̄‖₂ ≥ c, with equality once the iteration has converged: this is what learning uses, and no bound.
 //! Bounds come from exact norms.
 
-use liprl_numerics::{Layer, Mlp, State, StreamRng, kernels};
+use liprl_numerics::{Layer, Mlp, NumericsError, StateIo, StreamRng, kernels};
 use rand_distr::{Distribution, StandardNormal};
 use tch::Tensor;
 
@@ -112,21 +112,13 @@ impl SpectralNorm {
         Ok(Tensor::f_cat(&parts, 0)?)
     }
 
-    /// Everything that changes, under `prefix/…`.
-    pub fn save(&self, prefix: &str, state: &mut State) {
-        for (i, Normalised { u, v, sigma, .. }) in self.layers.iter().enumerate() {
-            state.put_f32(format!("{prefix}/{i}/u"), &[u.len()], u);
-            state.put_f32(format!("{prefix}/{i}/v"), &[v.len()], v);
-            state.put_f32(format!("{prefix}/{i}/sigma"), &[1], &[*sigma]);
-        }
-    }
-
-    /// Takes back what `save` wrote.
-    pub fn load(&mut self, prefix: &str, state: &State) -> Result<(), NetsError> {
+    /// Everything that changes.
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), NumericsError> {
         for (i, Normalised { u, v, sigma, .. }) in self.layers.iter_mut().enumerate() {
-            *u = state.f32(&format!("{prefix}/{i}/u"), &[u.len()])?.to_vec();
-            *v = state.f32(&format!("{prefix}/{i}/v"), &[v.len()])?.to_vec();
-            *sigma = state.f32(&format!("{prefix}/{i}/sigma"), &[1])?[0];
+            let mut io = io.scope(&i.to_string());
+            io.f32("u", u)?;
+            io.f32("v", v)?;
+            io.f32("sigma", std::slice::from_mut(sigma))?;
         }
         Ok(())
     }
@@ -141,7 +133,7 @@ fn normalise(vector: &mut [f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use liprl_numerics::{Activation, Init, Streams, testing::numbers};
+    use liprl_numerics::{Activation, Init, State, Streams, testing::numbers};
 
     use super::*;
     use crate::{
@@ -225,10 +217,9 @@ mod tests {
         let (mlp, params) = network();
         let mut saved = SpectralNorm::new(&mlp, 0..2, 1.0, &mut Streams::new(3).rng("spectral"));
         saved.iterate(&params);
-        let mut state = State::default();
-        saved.save("spectral", &mut state);
+        let state = State::of(|io| saved.state(io)).unwrap();
         let mut loaded = SpectralNorm::new(&mlp, 0..2, 1.0, &mut Streams::new(4).rng("spectral"));
-        loaded.load("spectral", &state).unwrap();
+        loaded.state(&mut StateIo::load_from(&state)).unwrap();
         let [first, second] = [saved, loaded].map(|mut spectral| {
             spectral.iterate(&params);
             let mut effective = vec![0.0; params.len()];

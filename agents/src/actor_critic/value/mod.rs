@@ -35,5 +35,5 @@ pub use config::{
     ValueRegulariser,
 };
 pub(crate) use config::{Beside, check_regulariser, check_spectral_norm};
-pub(crate) use regulariser::{Networks, Regulariser, TermRows, TermSums, add_term, load, save, total};
+pub(crate) use regulariser::{Networks, Regulariser, TermRows, TermSums, add_term, state, total};
 pub(crate) use spectral::{SpectralCritics, in_use, limited, step, used};

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use liprl_nets::{Buffer, Gradient, Weights, lipschitz::InputGradient, optim::Trained};
-use liprl_numerics::{NormaliserOptions, RunningNormaliser, State, StreamRng};
+use liprl_numerics::{NormaliserOptions, RunningNormaliser, StateIo, StreamRng};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use tch::Tensor;
@@ -191,16 +191,9 @@ impl Regulariser {
     }
 
     /// Everything that changes.
-    pub(crate) fn save(&self, state: &mut State) {
-        self.moments.save(state, "value-regulariser/moments");
-        state.put("streams/value-regulariser", &self.rng);
-    }
-
-    /// Takes back what `save` wrote.
-    pub(crate) fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.moments.load(state, "value-regulariser/moments")?;
-        self.rng = state.get("streams/value-regulariser")?;
-        Ok(())
+    pub(crate) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.moments.state(&mut io.scope("value-regulariser/moments"))?;
+        Ok(io.value("streams/value-regulariser", &mut self.rng)?)
     }
 }
 
@@ -224,28 +217,18 @@ pub(crate) fn total<'a>(members: impl Iterator<Item = &'a TermSums>) -> TermSums
     members.fold(TermSums::default(), |total, sums| std::array::from_fn(|i| total[i] + sums[i]))
 }
 
-/// Everything the regularisers change, besides the critics themselves.
-pub(crate) fn save(spectral: Option<&SpectralCritics>, regulariser: Option<&Regulariser>, state: &mut State) {
-    if let Some(spectral) = spectral {
-        spectral.save(state);
-    }
-    if let Some(regulariser) = regulariser {
-        regulariser.save(state);
-    }
-}
-
-/// Takes back what `save` wrote; `critics` are restored already.
-pub(crate) fn load(
+/// Everything the regularisers change, besides the critics themselves, which are loaded already.
+pub(crate) fn state(
     spectral: Option<&mut SpectralCritics>,
     regulariser: Option<&mut Regulariser>,
     critics: &mut Trained,
-    state: &State,
+    io: &mut StateIo<'_>,
 ) -> Result<(), AgentError> {
     if let Some(spectral) = spectral {
-        spectral.load(critics, state)?;
+        spectral.state(critics, io)?;
     }
     if let Some(regulariser) = regulariser {
-        regulariser.load(state)?;
+        regulariser.state(io)?;
     }
     Ok(())
 }

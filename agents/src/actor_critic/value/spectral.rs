@@ -13,7 +13,7 @@ use liprl_nets::{
     lipschitz::SpectralNorm,
     optim::{Target, Trained},
 };
-use liprl_numerics::{Mlp, State, StreamRng};
+use liprl_numerics::{Mlp, StateIo, StreamRng};
 use tch::{Device, Tensor};
 
 use super::{CriticSpectralNorm, SpectralForm};
@@ -105,19 +105,12 @@ impl SpectralCritics {
         }
     }
 
-    /// Everything that changes besides the learnt parameters.
-    pub(crate) fn save(&self, state: &mut State) {
-        for (index, norm) in self.norms.iter().enumerate() {
-            norm.save(&format!("critic/spectral/{index}"), state);
-        }
-    }
-
-    /// Takes back what `save` wrote; `critics` are restored already.
-    pub(crate) fn load(&mut self, critics: &mut Trained, state: &State) -> Result<(), AgentError> {
+    /// Everything that changes besides the learnt parameters; `critics` are loaded already.
+    pub(crate) fn state(&mut self, critics: &mut Trained, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         for (index, norm) in self.norms.iter_mut().enumerate() {
-            norm.load(&format!("critic/spectral/{index}"), state)?;
+            norm.state(&mut io.scope(&format!("critic/spectral/{index}")))?;
         }
-        self.update(critics, 0)
+        if io.loading() { self.update(critics, 0) } else { Ok(()) }
     }
 }
 

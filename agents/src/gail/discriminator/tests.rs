@@ -5,7 +5,7 @@ use liprl_nets::{
     lipschitz::Sides,
     testing::{assert_close, assert_gradient},
 };
-use liprl_numerics::{Activation, Streams, testing::numbers};
+use liprl_numerics::{Activation, State, StateIo, Streams, testing::numbers};
 
 use super::*;
 use crate::gail::discriminator_config::GradientPenalty;
@@ -166,10 +166,9 @@ fn a_restored_discriminator_goes_on_like_the_saved_one() {
     let (numbers, config) = (Numbers::new(), configs().swap_remove(0));
     let mut saved = discriminator(&config);
     saved.step(&numbers.data()).unwrap();
-    let mut state = State::default();
-    saved.save(&mut state).unwrap();
+    let state = State::of(|io| saved.state(io)).unwrap();
     let mut loaded = Discriminator::new(&config, WIDTH, Device::Cpu, &mut Streams::new(6).rng("other")).unwrap();
-    loaded.load(&state).unwrap();
+    loaded.state(&mut StateIo::load_from(&state)).unwrap();
     assert_eq!(saved.step(&numbers.data()).unwrap(), loaded.step(&numbers.data()).unwrap());
     assert_eq!(saved.effective.slice(), loaded.effective.slice());
 }

@@ -39,7 +39,7 @@ use crate::{
     shaping::{ForwardModel, Shaping, ShapingConfig, Steps},
 };
 use liprl_control::certify::{Certifiable, Network, OutputMap};
-use liprl_numerics::{NormaliserOptions, RunningNormaliser, State, StreamRng};
+use liprl_numerics::{NormaliserOptions, RunningNormaliser, StateIo, StreamRng};
 use source::{Source, no_gradient};
 
 /// Names of the parts' states.
@@ -275,44 +275,23 @@ impl Rewards for LearnedReward {
         Ok(all)
     }
 
-    fn save(&self, state: &mut State) -> Result<(), AgentError> {
-        match &self.source {
-            Source::Discriminator(discriminator, _) => discriminator.save(state)?,
-            Source::Red(red) => red.save(RED, state)?,
-            Source::Environment | Source::Constant(_) => {}
-        }
-        if let Some(normaliser) = &self.normaliser {
-            normaliser.save(state, "imitation/normaliser");
-        }
-        if let Some(shaping) = &self.shaping {
-            shaping.save(SHAPING, state)?;
-        }
-        if let Some(model) = &self.monitor {
-            model.save(MONITOR, state)?;
-        }
-        state.put("streams/imitation", &self.rng);
-        state.put("imitation/terminations", &self.terminations);
-        Ok(())
-    }
-
-    fn load(&mut self, state: &State) -> Result<(), AgentError> {
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         match &mut self.source {
-            Source::Discriminator(discriminator, _) => discriminator.load(state)?,
-            Source::Red(red) => red.load(RED, state)?,
+            Source::Discriminator(discriminator, _) => discriminator.state(&mut io.scope("discriminator"))?,
+            Source::Red(red) => red.state(&mut io.scope(RED))?,
             Source::Environment | Source::Constant(_) => {}
         }
         if let Some(normaliser) = &mut self.normaliser {
-            normaliser.load(state, "imitation/normaliser")?;
+            normaliser.state(&mut io.scope("imitation/normaliser"))?;
         }
         if let Some(shaping) = &mut self.shaping {
-            shaping.load(SHAPING, state)?;
+            shaping.state(&mut io.scope(SHAPING))?;
         }
         if let Some(model) = &mut self.monitor {
-            model.load(MONITOR, state)?;
+            model.state(&mut io.scope(MONITOR))?;
         }
-        self.rng = state.get("streams/imitation")?;
-        self.terminations = state.get("imitation/terminations")?;
-        Ok(())
+        io.value("streams/imitation", &mut self.rng)?;
+        Ok(io.value("imitation/terminations", &mut self.terminations)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The data of a fit: inputs (s, a), standardised, and targets (reward, s' − s), raw or standardised.
 
-use liprl_numerics::State;
+use liprl_numerics::StateIo;
 
 use crate::{AgentError, Replay, replay::Row};
 
@@ -66,18 +66,10 @@ impl Scaler {
         x.iter_mut().zip(each).for_each(|(x, (mean, inverse))| *x = (*x - mean) * inverse);
     }
 
-    /// Writes it under `<name>/mean` and `<name>/inverse`.
-    pub(super) fn save(&self, state: &mut State, name: &str) {
-        state.put_f32(format!("{name}/mean"), &[self.mean.len()], &self.mean);
-        state.put_f32(format!("{name}/inverse"), &[self.inverse.len()], &self.inverse);
-    }
-
-    /// Takes back what `save` wrote.
-    pub(super) fn load(&mut self, state: &State, name: &str) -> Result<(), AgentError> {
-        for (part, numbers) in [("mean", &mut self.mean), ("inverse", &mut self.inverse)] {
-            *numbers = state.f32(&format!("{name}/{part}"), &[numbers.len()])?.to_vec();
-        }
-        Ok(())
+    /// Everything.
+    pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        io.f32("mean", &mut self.mean)?;
+        Ok(io.f32("inverse", &mut self.inverse)?)
     }
 }
 

@@ -5,7 +5,7 @@
 //! more than 1 %; the fit ends after more than five epochs in which no member got better.
 
 use liprl_nets::{Buffer, Forward, Team, Weights};
-use liprl_numerics::{Array, ArrayData, State, StreamRng};
+use liprl_numerics::{StateIo, StreamRng};
 use rand::{RngExt, seq::SliceRandom};
 
 use super::{
@@ -104,20 +104,25 @@ impl Fit {
             })
             .collect();
         order.iter_mut().for_each(|rows| rows.shuffle(subject.rng));
-        Ok(Self {
-            train,
-            holdout: all,
-            order,
+        Ok(Self { train, holdout: all, order, ..Self::empty(subject.params) })
+    }
+
+    /// A fit without rows, for a saved one to be loaded into.
+    pub(super) fn empty(params: &Parameters) -> Self {
+        Self {
+            train: Vec::new(),
+            holdout: Vec::new(),
+            order: vec![Vec::new(); params.members],
             epoch: 0,
             done: 0,
             steps: 0,
             loss_sum: 0.0,
             loss_count: 0,
             stale: 0,
-            best: vec![f64::INFINITY; members],
-            snapshots: (0..members).map(|e| subject.params.member(e).to_vec()).collect(),
+            best: vec![f64::INFINITY; params.members],
+            snapshots: (0..params.members).map(|e| params.member(e).to_vec()).collect(),
             loaded: None,
-        })
+        }
     }
 
     fn load_data(&mut self, subject: &Subject<'_>, replay: &Replay) -> Result<(), AgentError> {
@@ -215,59 +220,29 @@ impl Fit {
         Ok((0..members).map(|e| loaded.judges.iter().map(|judge| judge.sums[e]).sum::<f64>() / numbers).collect())
     }
 
-    /// Everything but what the replay gives back, under `model/fit/…`.
-    pub(super) fn save(&self, state: &mut State) {
-        let mut rows = |name: &str, rows: &[u32]| {
-            let data = ArrayData::I64(rows.iter().map(|&row| i64::from(row)).collect());
-            state.arrays.insert(format!("model/fit/{name}"), Array { shape: vec![rows.len()], data });
-        };
-        rows("train", &self.train);
-        rows("holdout", &self.holdout);
-        rows("order", &self.order.concat());
-        let snapshots = self.snapshots.concat();
-        state.put_f32("model/fit/snapshots", &[snapshots.len()], &snapshots);
-        // A first epoch's best errors are infinite, which a checkpoint takes for damage; −1 stands for it.
-        let best: Vec<f64> = self.best.iter().map(|&best| if best.is_infinite() { -1.0 } else { best }).collect();
-        state.put_f64("model/fit/best", &[best.len()], &best);
-        state.put_f64("model/fit/loss_sum", &[1], &[self.loss_sum]);
-        state.put(
-            "model/fit/counts",
-            &[self.epoch, self.done as u64, self.steps, self.loss_count, self.stale, self.train.len() as u64],
-        );
-    }
-
-    /// A fit as `save` left it.
-    pub(super) fn restored(state: &State, params: &Parameters) -> Result<Self, AgentError> {
-        let bad = |name: &str, problem: &str| AgentError::BadState { name: name.into(), problem: problem.into() };
-        let rows = |name: &str| {
-            let name = format!("model/fit/{name}");
-            match state.arrays.get(&name).map(|array| &array.data) {
-                Some(ArrayData::I64(rows)) => Ok(rows.iter().map(|&row| row as u32).collect::<Vec<u32>>()),
-                _ => Err(bad(&name, "is missing")),
+    /// Everything but what the replay gives back.
+    pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        io.indices("train", &mut self.train)?;
+        io.indices("holdout", &mut self.holdout)?;
+        io.value("epoch", &mut self.epoch)?;
+        io.value("done", &mut self.done)?;
+        io.value("steps", &mut self.steps)?;
+        io.scalars("loss_sum", [&mut self.loss_sum])?;
+        io.value("loss_count", &mut self.loss_count)?;
+        io.value("stale", &mut self.stale)?;
+        for (member, best) in self.best.iter_mut().enumerate() {
+            let mut io = io.scope(&member.to_string());
+            io.indices("order", &mut self.order[member])?;
+            if self.order[member].len() != self.train.len() || self.done > self.train.len() || self.train.is_empty() {
+                return Err(io.bad("order", "does not fit the rows learned from").into());
             }
-        };
-        let [epoch, done, steps, loss_count, stale, count] = state.get::<[u64; 6]>("model/fit/counts")?;
-        let (members, len) = (params.members, params.mlp.len());
-        let (train, order) = (rows("train")?, rows("order")?);
-        let fits = train.len() as u64 == count && order.len() == members * train.len() && done <= count;
-        if !fits || train.is_empty() {
-            return Err(bad("model/fit/order", "does not fit the rows learned from"));
+            // A first epoch's best errors are infinite, which a checkpoint takes for damage; −1 stands for it.
+            let mut finite = if best.is_infinite() { -1.0 } else { *best };
+            io.scalars("best", [&mut finite])?;
+            *best = if finite < 0.0 { f64::INFINITY } else { finite };
+            io.f32("snapshot", &mut self.snapshots[member])?;
         }
-        let best = state.f64("model/fit/best", &[members])?.iter();
-        Ok(Self {
-            order: order.chunks_exact(train.len()).map(<[u32]>::to_vec).collect(),
-            train,
-            holdout: rows("holdout")?,
-            epoch,
-            done: done as usize,
-            steps,
-            loss_sum: state.f64("model/fit/loss_sum", &[1])?[0],
-            loss_count,
-            stale,
-            best: best.map(|&best| if best < 0.0 { f64::INFINITY } else { best }).collect(),
-            snapshots: state.f32("model/fit/snapshots", &[members * len])?.chunks(len).map(<[f32]>::to_vec).collect(),
-            loaded: None,
-        })
+        Ok(())
     }
 }
 

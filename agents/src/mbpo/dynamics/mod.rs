@@ -34,7 +34,7 @@ use params::Parameters;
 
 use crate::{AgentError, Replay, Setup, error::validated, mbpo::profile::Profile};
 use liprl_nets::Team;
-use liprl_numerics::{Array, ArrayData, State, StreamRng};
+use liprl_numerics::{StateIo, StreamRng};
 
 /// The model and the fit it may be in.
 #[derive(Debug)]
@@ -158,42 +158,24 @@ impl Dynamics {
         Ok(Some(report))
     }
 
-    /// Everything that changes, a fit under way included, under `model/…`.
-    pub fn save(&self, state: &mut State) {
-        self.params.save(state);
-        self.inputs.save(state, "model/inputs");
-        self.targets.save(state, "model/targets");
-        state.put("model/elites", &self.elites);
-        state.put_f64("model/scores", &[self.scores.len()], &self.scores);
-        let holdout = ArrayData::I64(self.holdout.iter().map(|&row| i64::from(row)).collect());
-        state.arrays.insert("model/holdout".into(), Array { shape: vec![self.holdout.len()], data: holdout });
-        state.put("model/fits", &self.fits);
-        state.put("model/fitting", &self.fitting());
-        state.put("streams/model", &self.rng);
-        if let Some(fit) = &self.fit {
-            fit.save(state);
-        }
-    }
-
-    /// Takes back what `save` wrote.
-    pub fn load(&mut self, state: &State) -> Result<(), AgentError> {
-        self.params.load(state)?;
-        self.inputs.load(state, "model/inputs")?;
-        self.targets.load(state, "model/targets")?;
-        self.elites = state.get("model/elites")?;
+    /// Everything that changes, a fit under way included.
+    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+        self.params.state(io)?;
+        self.inputs.state(&mut io.scope("inputs"))?;
+        self.targets.state(&mut io.scope("targets"))?;
+        io.value("elites", &mut self.elites)?;
         if self.elites.iter().any(|&e| e as usize >= self.config.members) {
-            let problem = format!("{:?} of {} members", self.elites, self.config.members);
-            return Err(AgentError::BadState { name: "model/elites".into(), problem });
+            return Err(io.bad("elites", format!("{:?} of {} members", self.elites, self.config.members)).into());
         }
-        self.scores = state.f64("model/scores", &[self.scores.len()])?.to_vec();
-        self.holdout = match state.arrays.get("model/holdout").map(|array| &array.data) {
-            Some(ArrayData::I64(rows)) => rows.iter().map(|&row| row as u32).collect(),
-            _ => return Err(AgentError::BadState { name: "model/holdout".into(), problem: "is missing".into() }),
-        };
-        self.fits = state.get("model/fits")?;
-        self.rng = state.get("streams/model")?;
-        let fitting: bool = state.get("model/fitting")?;
-        self.fit = if fitting { Some(Box::new(Fit::restored(state, &self.params)?)) } else { None };
-        Ok(())
+        io.f64("scores", &mut self.scores)?;
+        io.indices("holdout", &mut self.holdout)?;
+        io.value("fits", &mut self.fits)?;
+        io.value("stream", &mut self.rng)?;
+        let mut fitting = self.fitting();
+        io.value("fitting", &mut fitting)?;
+        if io.loading() {
+            self.fit = fitting.then(|| Box::new(Fit::empty(&self.params)));
+        }
+        self.fit.as_mut().map_or(Ok(()), |fit| fit.state(&mut io.scope("fit")))
     }
 }

@@ -3,7 +3,7 @@
 //! they share: upper bounds, then lower ones.
 
 use liprl_nets::{Buffer, LrSchedule, optim::OptimiserConfig};
-use liprl_numerics::{Mlp, State, StreamRng, kernels::AdamStep};
+use liprl_numerics::{Mlp, StateIo, StreamRng, kernels::AdamStep};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::ModelConfig;
@@ -84,22 +84,12 @@ impl Parameters {
         self.steps
     }
 
-    /// Everything, under `model/…`.
-    pub(super) fn save(&self, state: &mut State) {
-        for (name, buffer) in [("params", &self.values), ("adam/m", &self.m), ("adam/v", &self.v)] {
-            state.put_f32(format!("model/{name}"), &[buffer.slice().len()], buffer.slice());
-        }
-        state.put("model/adam/steps", &self.steps);
-    }
-
-    /// Takes back what `save` wrote.
-    pub(super) fn load(&mut self, state: &State) -> Result<(), AgentError> {
+    /// Everything.
+    pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         for (name, buffer) in [("params", &mut self.values), ("adam/m", &mut self.m), ("adam/v", &mut self.v)] {
-            let len = buffer.slice().len();
-            buffer.slice_mut().copy_from_slice(state.f32(&format!("model/{name}"), &[len])?);
+            buffer.state(io, name)?;
         }
-        self.steps = state.get("model/adam/steps")?;
-        Ok(())
+        Ok(io.value("adam/steps", &mut self.steps)?)
     }
 }
 
