@@ -29,7 +29,7 @@ pub(super) struct Data {
 }
 
 impl Data {
-    /// The demonstrated pairs that `config` keeps; none without demonstrations.
+    /// The demonstrated pairs that `config` keeps; empty without demonstrations.
     pub(super) fn new(
         demonstrations: Option<&Demonstrations>,
         config: &FeedbackConfig,

@@ -48,7 +48,7 @@ pub struct Mbpo {
 }
 
 impl Mbpo {
-    /// An agent that has seen nothing yet. `context` says how the task ends its episodes.
+    /// An agent without experience. `context` has the task, for its termination rule.
     pub fn new(config: &MbpoConfig, setup: &Setup, context: &TaskContext) -> Result<Self, AgentError> {
         config.check()?;
         let policy = config.sac();

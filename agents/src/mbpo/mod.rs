@@ -13,9 +13,9 @@
 //! 2. SAC's steps come in a fixed order (critics, actor, temperature, targets); there one graph call does them all;
 //! 3. Hopper's termination rule counts entries below −100 too, see `termination`;
 //! 4. imagined transitions that are not finite or have blown up are dropped and counted;
-//! 5. an evaluation has as many episodes as the config says, not one;
-//! 6. first weights of actor and critics are PyTorch's, where theirs are Glorot's: `init: glorot`;
-//! 7. the temperature's loss has α where theirs has log α, as `actor_critic/temperature.rs` says.
+//! 5. the number of episodes of an evaluation is configured, not one;
+//! 6. first weights of actor and critics are PyTorch's; theirs are Glorot's (`init: glorot`);
+//! 7. the temperature's loss has α in place of log α, see `actor_critic/temperature.rs`.
 //!
 //! [`Profile::Ports`] lists the further choices of the later ports.
 //!

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{HALF_WIDTH, NORM, agent, config, context, demonstrations, expert, measured, setup, states, trained};
 
-/// The linear expert, clipped to what the actuator can do.
+/// The linear expert.
 struct Linear;
 
 impl QueriedExpert for Linear {

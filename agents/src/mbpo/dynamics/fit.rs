@@ -1,8 +1,10 @@
-//! A fit of all members to the real transitions, in slices that a checkpoint may fall between (the authors' code of Janner et al. 2019).
+//! A fit of all members to the real transitions (the authors' code of Janner et al. 2019), in slices:
+//! checkpoints can fall between them.
 //!
-//! A fifth of the rows, at most 5000, is held out, the same for all members. Each member learns from its own draws with replacement from
-//! the rest, shuffled anew each epoch, and goes back to its best epoch in the end. Better means a relative fall of its held-out error by
-//! more than 1 %; the fit ends after more than five epochs in which no member got better.
+//! A fifth of the rows, at most 5000, is held out, the same for all members. Each member learns from its
+//! own draws with replacement from the rest, shuffled again for each epoch. In the end it goes back to
+//! its best epoch. Better means a relative fall of its held-out error by more than 1 %. The fit ends
+//! after more than five epochs in which no member got better.
 
 use liprl_nets::{Buffer, Forward, Team, Weights};
 use liprl_numerics::{StateIo, StreamRng};
@@ -16,10 +18,10 @@ use super::{
 };
 use crate::{AgentError, Replay};
 
-/// Rows that held-out errors are measured on at a time.
+/// Rows of one pass when held-out errors are measured.
 const MEASURED: usize = 512;
 
-/// What a finished fit came to.
+/// Results of a finished fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FitReport {
     /// Epochs done.
@@ -28,7 +30,7 @@ pub struct FitReport {
     pub steps: u64,
     /// Mean over members and the last epoch of the loss on training data, without decay and bounds' terms.
     pub train_loss: f64,
-    /// Mean over the elites of the held-out mean squared error of (reward, delta), standardised where targets are.
+    /// Mean over the elites of the held-out mean squared error of (reward, delta), in the targets' units.
     pub holdout_loss: f64,
     /// Rows learned from.
     pub train_rows: usize,
@@ -55,20 +57,20 @@ pub(super) struct Fit {
     best: Vec<f64>,
     snapshots: Vec<Vec<f32>>,
     /// Made from the replay when first needed, so that a restored fit can wait for its replay.
-    loaded: Option<Loaded>,
+    loaded: Option<LoadedData>,
 }
 
-/// What can be made again from the replay.
+/// The parts of a fit that follow from its rows and the replay.
 #[derive(Debug)]
-struct Loaded {
+struct LoadedData {
     train: Data,
     holdout: Data,
-    /// For whole batches, then for an epoch's last one.
+    /// One for whole batches, then one for an epoch's last batch.
     steppers: Vec<Stepper>,
-    judges: Vec<Judge>,
+    scorers: Vec<HoldoutScorer>,
 }
 
-/// What a fit works on.
+/// The parts of the model that a fit changes or reads.
 pub(super) struct Subject<'a> {
     pub config: &'a ModelConfig,
     pub params: &'a mut Parameters,
@@ -125,6 +127,7 @@ impl Fit {
         }
     }
 
+    /// Gathers the rows and allocates the buffers.
     fn load_data(&mut self, subject: &Subject<'_>, replay: &Replay) -> Result<(), AgentError> {
         if self.loaded.is_some() {
             return Ok(());
@@ -138,12 +141,13 @@ impl Fit {
         let steppers =
             sizes.map(|rows| Stepper::new(params, &decay, train.predicted(), rows, team)).collect::<Result<_, _>>()?;
         let shares = team.shares(holdout.rows());
-        let judges = shares.into_iter().map(|rows| Judge::new(params, rows)).collect::<Result<_, _>>()?;
-        self.loaded = Some(Loaded { train, holdout, steppers, judges });
+        let scorers = shares.into_iter().map(|rows| HoldoutScorer::new(params, rows)).collect::<Result<_, _>>()?;
+        self.loaded = Some(LoadedData { train, holdout, steppers, scorers });
         Ok(())
     }
 
-    /// Up to `steps` gradient steps, at most to the end of an epoch. The report once the fit is finished.
+    /// Makes up to `steps` gradient steps, at most to the end of an epoch. Returns the report once the fit
+    /// is finished.
     pub(super) fn advance(
         &mut self,
         subject: &mut Subject<'_>,
@@ -204,20 +208,20 @@ impl Fit {
             epochs: self.epoch,
             steps: self.steps,
             train_loss,
-            holdout_loss: f64::NAN, // the caller's, who chooses the elites
+            holdout_loss: f64::NAN, // set by the caller, which chooses the elites
             train_rows: self.train.len(),
             holdout_rows: self.holdout.len(),
         }))
     }
 
-    /// Each member's held-out error: mean over rows and coordinates of (μ − y)², standardised where targets are.
+    /// Each member's held-out error: mean over rows and coordinates of (μ − y)², in the targets' units.
     pub(super) fn score(&mut self, subject: &Subject<'_>) -> Result<Vec<f64>, AgentError> {
         let members = subject.params.members;
         let Some(loaded) = &mut self.loaded else { return Ok(vec![f64::NAN; members]) };
         let holdout = &loaded.holdout;
-        subject.team.run(&mut loaded.judges, |judge| judge.judge(holdout))?;
+        subject.team.run(&mut loaded.scorers, |scorer| scorer.score(holdout))?;
         let numbers = (holdout.rows() * holdout.predicted()) as f64;
-        Ok((0..members).map(|e| loaded.judges.iter().map(|judge| judge.sums[e]).sum::<f64>() / numbers).collect())
+        Ok((0..members).map(|e| loaded.scorers.iter().map(|scorer| scorer.sums[e]).sum::<f64>() / numbers).collect())
     }
 
     /// Everything but what the replay gives back.
@@ -252,15 +256,16 @@ fn diverged(what: &str, value: f64, updates: u64) -> AgentError {
 
 /// One team member's share of the held-out rows.
 #[derive(Debug)]
-struct Judge {
+struct HoldoutScorer {
     rows: std::ops::Range<usize>,
     weights: Vec<Weights>,
     forward: Forward,
     x: Buffer,
+    /// Each member's Σ (μ − y)².
     sums: Vec<f64>,
 }
 
-impl Judge {
+impl HoldoutScorer {
     fn new(params: &Parameters, rows: std::ops::Range<usize>) -> Result<Self, AgentError> {
         let (mlp, capacity) = (&params.mlp, rows.len().min(MEASURED));
         Ok(Self {
@@ -272,7 +277,7 @@ impl Judge {
         })
     }
 
-    fn judge(&mut self, data: &Data) -> Result<(), AgentError> {
+    fn score(&mut self, data: &Data) -> Result<(), AgentError> {
         self.sums.fill(0.0);
         let (capacity, dims) = (self.forward.capacity(), data.predicted());
         let mut start = self.rows.start;

@@ -1,4 +1,4 @@
-//! Predictions of many rows at once, each by a member of its choice.
+//! Predictions of many rows at once, each by a chosen member.
 
 use liprl_nets::{Buffer, Forward, Weights};
 use liprl_numerics::{StreamRng, kernels};
@@ -7,10 +7,10 @@ use rand_distr::{Distribution, StandardNormal};
 use super::{Scaler, Scalers, loss, params::Parameters};
 use crate::AgentError;
 
-/// What predictions need besides weights.
+/// The standardisation and bounds that predictions need besides weights.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// How inputs and targets are standardised.
+    /// Standardisation of inputs and targets.
     pub scalers: Scalers<'a>,
     /// The log-variance's bounds; empty for a model without variances.
     pub bounds: &'a [f32],
@@ -23,7 +23,7 @@ pub struct Predictor {
     forward: Forward,
     /// Standardised inputs, those of one member together, `[capacity, inputs]`.
     x: Buffer,
-    /// Which row stands where in `x`.
+    /// The row at each position of `x`.
     order: Vec<u32>,
     obs_dim: usize,
 }
@@ -40,9 +40,10 @@ impl Predictor {
         })
     }
 
-    /// Where (s, a) lead: `obs [R, O]` and `action [R, A]` to `reward [R]` and `next [R, O]`, row r by member `members[r]`. With `noise` a
-    /// model that has variances draws, else it gives the mean. R is at most the capacity.
-    #[allow(clippy::too_many_arguments)] // two inputs, two outputs, and who predicts how
+    /// Maps `obs [R, O]` and `action [R, A]` to `reward [R]` and `next [R, O]`, row r by member
+    /// `members[r]`. With `noise` a model that has variances draws, else it gives the mean. R is at most
+    /// the capacity.
+    #[allow(clippy::too_many_arguments)] // two inputs, two outputs, the members and the noise
     pub fn predict(
         &mut self,
         view: View<'_>,
@@ -73,7 +74,7 @@ impl Predictor {
                     let row = row as usize;
                     let next = &mut next[row * o..][..o];
                     let draw = noise.as_deref_mut();
-                    one(output, view, draw, &obs[row * o..][..o], &mut reward[row], next);
+                    decode(output, view, draw, &obs[row * o..][..o], &mut reward[row], next);
                 }
             }
             start = end;
@@ -83,8 +84,15 @@ impl Predictor {
     }
 }
 
-/// One row's outputs turned into reward and next observation.
-fn one(output: &[f32], view: View<'_>, noise: Option<&mut StreamRng>, obs: &[f32], reward: &mut f32, next: &mut [f32]) {
+/// Turns one row's outputs into reward and next observation.
+fn decode(
+    output: &[f32],
+    view: View<'_>,
+    noise: Option<&mut StreamRng>,
+    obs: &[f32],
+    reward: &mut f32,
+    next: &mut [f32],
+) {
     let dims = obs.len() + 1;
     let Scaler { mean, inverse } = view.scalers.targets;
     *reward = output[0] / inverse[0] + mean[0];
