@@ -8,6 +8,7 @@ use rand::RngExt;
 
 use super::{
     MbpoConfig, Profile,
+    diagnostics::{ModelEvaluation, diagnose},
     dynamics::{Dynamics, FitReport},
     head::Head,
     rollout::{RolloutOptions, RolloutWorkers},
@@ -24,21 +25,21 @@ const SLICE: u64 = 64;
 
 /// SAC, a dynamics model, and one buffer each for real and imagined transitions.
 pub struct Mbpo {
-    pub(super) config: MbpoConfig,
+    config: MbpoConfig,
     policy: SacConfig,
-    pub(super) learner: Box<dyn Learner>,
-    pub(super) dynamics: Dynamics,
+    learner: Box<dyn Learner>,
+    dynamics: Dynamics,
     rule: Rule,
     head: Option<Head>,
     workers: RolloutWorkers,
-    pub(super) real: Replay,
+    real: Replay,
     pool: Replay,
     batch: Batch,
     /// A batch of real rows alone, for the ports' first updates.
     real_batch: Option<Batch>,
-    pub(super) normaliser: Option<RunningNormaliser>,
+    normaliser: Option<RunningNormaliser>,
     sampling: StreamRng,
-    pub(super) rollouts: StreamRng,
+    rollouts: StreamRng,
     warm_up: StreamRng,
     /// One observation, standardised.
     seen: Vec<f32>,
@@ -242,7 +243,14 @@ impl Agent for Mbpo {
     }
 
     fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
-        super::diagnostics::diagnose(self, visited)
+        let parts = ModelEvaluation {
+            learner: &*self.learner,
+            dynamics: &self.dynamics,
+            real: &self.real,
+            normaliser: self.normaliser.as_ref(),
+            gamma: self.config.policy.gamma,
+        };
+        diagnose(&parts, visited, self.rollouts.clone())
     }
 
     fn networks(&self) -> Result<Vec<Certifiable>, AgentError> {

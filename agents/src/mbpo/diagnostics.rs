@@ -22,14 +22,17 @@
 //! | `lipschitz/product_bound_log/critic_<i>` | its natural logarithm |
 
 use liprl_nets::{autograd::standardise, lipschitz::constants};
-use liprl_numerics::StreamRng;
+use liprl_numerics::{RunningNormaliser, StreamRng};
 use rand::RngExt;
 use tch::Tensor;
 
-use super::{Mbpo, dynamics::Predictor, value_aware_error::value_aware_error};
+use super::{
+    dynamics::{Dynamics, Predictor},
+    value_aware_error::value_aware_error,
+};
 use crate::{
     AgentError, Flags, Replay, Visited,
-    actor_critic::{Place, value_bound},
+    actor_critic::{Learner, Place, value_bound},
 };
 
 /// Most rows that errors are measured on.
@@ -42,6 +45,15 @@ const HORIZON: usize = 10;
 const BLOCK: usize = 512;
 /// Replayed pairs at which gradient norms are measured.
 const GRADIENT_ROWS: usize = 256;
+
+/// The parts of the agent that an evaluation reads.
+pub(super) struct ModelEvaluation<'a> {
+    pub(super) learner: &'a dyn Learner,
+    pub(super) dynamics: &'a Dynamics,
+    pub(super) real: &'a Replay,
+    pub(super) normaliser: Option<&'a RunningNormaliser>,
+    pub(super) gamma: f64,
+}
 
 /// Real transitions, flat and row-major.
 #[derive(Debug, Default)]
@@ -86,15 +98,18 @@ impl RealPairs {
     }
 }
 
-/// All metrics by name. Draws from a copy of the agent's stream, so that measuring changes nothing.
-pub(super) fn diagnose(agent: &Mbpo, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
+/// All metrics by name. `rng` is a copy of the agent's stream, so that measuring changes nothing.
+pub(super) fn diagnose(
+    agent: &ModelEvaluation<'_>,
+    visited: &Visited,
+    mut rng: StreamRng,
+) -> Result<Vec<(String, f64)>, AgentError> {
     let mut metrics = Vec::new();
-    let mut rng = agent.rollouts.clone();
     lipschitz_metrics(agent, visited, &mut rng, &mut metrics)?;
     if agent.dynamics.fits() == 0 {
         return Ok(metrics);
     }
-    let real = &agent.real;
+    let real = agent.real;
     let len = real.len() as u32;
     let held = agent.dynamics.holdout().iter().copied().filter(|&row| row < len).take(ROWS);
     let recent = newest(real, RECENT);
@@ -121,15 +136,15 @@ fn newest(replay: &Replay, count: usize) -> Vec<u32> {
 
 /// Lipschitz constants and gradient norms of policy and values.
 fn lipschitz_metrics(
-    agent: &Mbpo,
+    agent: &ModelEvaluation<'_>,
     visited: &Visited,
     rng: &mut StreamRng,
     metrics: &mut Vec<(String, f64)>,
 ) -> Result<(), AgentError> {
-    let (learner, normaliser) = (&*agent.learner, agent.normaliser.as_ref());
+    let (learner, normaliser) = (agent.learner, agent.normaliser);
     let len = agent.real.len() as u32;
     let rows = (0..if len == 0 { 0 } else { GRADIENT_ROWS }).map(|_| rng.random_range(0..len));
-    let replayed = RealPairs::of(&agent.real, rows).pairs;
+    let replayed = RealPairs::of(agent.real, rows).pairs;
     for (name, pairs) in [("visited", visited.clone()), ("replay", replayed)] {
         if !pairs.obs.is_empty() {
             Place::new(name, pairs, learner, normaliser)?.metrics(metrics);
@@ -147,20 +162,19 @@ fn lipschitz_metrics(
 
 /// One-step errors on a sample.
 fn errors(
-    agent: &Mbpo,
+    agent: &ModelEvaluation<'_>,
     place: &str,
     sample: &RealPairs,
     predictor: &mut Predictor,
     rng: &mut StreamRng,
     metrics: &mut Vec<(String, f64)>,
 ) -> Result<(), AgentError> {
-    let gamma = agent.config.policy.gamma;
     let elites = agent.dynamics.elites();
     let members: Vec<u32> = (0..sample.len()).map(|_| elites[rng.random_range(0..elites.len())]).collect();
     let (reward, mean) = predict(agent, predictor, sample, &members, None)?;
     let real = state_values(agent, &sample.pairs.next_obs)?;
     let mut put_value_aware = |name: &str, next: &[f32]| -> Result<(), AgentError> {
-        let error = value_aware_error(gamma, &real, &state_values(agent, next)?)?;
+        let error = value_aware_error(agent.gamma, &real, &state_values(agent, next)?)?;
         metrics.push((format!("model/value_aware_error{name}/{place}"), error));
         // An error of 0 has no logarithm; NaN stays NaN.
         let positive = if error == 0.0 { f64::MIN_POSITIVE } else { error };
@@ -190,7 +204,7 @@ fn errors(
 }
 
 /// Mean over rows of the norm of the elites' standard deviations (division by their number) of ŝ'.
-fn disagreement(agent: &Mbpo, predictor: &mut Predictor, sample: &RealPairs) -> Result<f64, AgentError> {
+fn disagreement(agent: &ModelEvaluation<'_>, predictor: &mut Predictor, sample: &RealPairs) -> Result<f64, AgentError> {
     let (elites, o) = (agent.dynamics.elites(), sample.dims[0]);
     let all = (elites.iter())
         .map(|&e| Ok(predict(agent, predictor, sample, &vec![e; sample.len()], None)?.1))
@@ -208,12 +222,12 @@ fn disagreement(agent: &Mbpo, predictor: &mut Predictor, sample: &RealPairs) -> 
 
 /// Errors after several steps of recorded actions.
 fn open_loop(
-    agent: &Mbpo,
+    agent: &ModelEvaluation<'_>,
     predictor: &mut Predictor,
     rng: &mut StreamRng,
     metrics: &mut Vec<(String, f64)>,
 ) -> Result<(), AgentError> {
-    let real = &agent.real;
+    let real = agent.real;
     let [o, a] = [real.config().obs_dim, real.config().act_dim];
     let rows: Vec<_> = newest(real, 2 * RECENT).into_iter().filter_map(|row| real.get(row)).collect();
     // Starts from which no episode ends before the horizon.
@@ -245,7 +259,7 @@ fn open_loop(
 
 /// Rewards and next observations of a sample's pairs, row r by member `members[r]`; drawn with `noise`.
 fn predict(
-    agent: &Mbpo,
+    agent: &ModelEvaluation<'_>,
     predictor: &mut Predictor,
     sample: &RealPairs,
     members: &[u32],
@@ -264,12 +278,12 @@ fn predict(
 }
 
 /// V at rows of observations in the environment's units.
-fn state_values(agent: &Mbpo, obs: &[f32]) -> Result<Vec<f64>, AgentError> {
+fn state_values(agent: &ModelEvaluation<'_>, obs: &[f32]) -> Result<Vec<f64>, AgentError> {
     let (actor, o, a) = (agent.learner.actor(), agent.real.config().obs_dim, agent.real.config().act_dim);
     tch::no_grad(|| {
         let device = actor.params().tensor().device();
         let obs = Tensor::f_from_slice(obs)?.f_view([-1, o as i64])?.f_to(device)?;
-        let seen = match &agent.normaliser {
+        let seen = match agent.normaliser {
             Some(normaliser) => standardise(normaliser, &obs)?,
             None => obs,
         };
