@@ -1,9 +1,11 @@
-//! SAC's gradient update (17 observations, 6 actions, nets 256-256, batch 256, sampling included) against the floor of its matrix
-//! products alone, in alternation, and one observation through the policy. One JSON object a line.
+//! SAC's gradient update (17 observations, 6 actions, nets 256-256, batch 256, sampling included)
+//! against the floor of its matrix products alone, in alternation, and one observation through the
+//! policy. One JSON object a line.
 //!
 //! `cargo bench -p liprl-agents --bench sac -- [--threads N] [--updates N] [--repeats N]`
 //!
-//! With `--regularisers 1` instead what each value regulariser costs: its update's time over the plain one's, in alternation.
+//! With `--regularisers 1` instead the cost of each value regulariser: its update's time over the
+//! plain one's, in alternation.
 
 use std::{env, error::Error, hint::black_box, time::Instant};
 

@@ -13,11 +13,11 @@ pub struct Batch {
     pub action: Tensor,
     /// Discounted sum of the window's rewards, Σ γᵏ rₖ, `[B]`.
     pub reward: Tensor,
-    /// What multiplies the value of `next_obs` in a target: γⁿ for a window of n rows, 0 where it terminated, `[B]`.
+    /// Discount of the value of `next_obs` in a target: γⁿ for a window of n rows, 0 if it terminated, `[B]`.
     pub discount: Tensor,
     /// Observations after the windows' last rows, `[B, O]`.
     pub next_obs: Tensor,
-    /// Importance weights: 1 where sampling is uniform, else at most 1, `[B]`.
+    /// Importance weights: 1 if sampling is uniform, else at most 1, `[B]`.
     pub weight: Tensor,
     /// The windows' first rows in the buffer, for `Replay::update_priorities`; good until the buffer is next written.
     pub index: Vec<u32>,
@@ -28,7 +28,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Room for `size` windows of up to `n_step` rows (at least 1), discounted by `gamma` per step.
+    /// Memory for `size` windows of up to `n_step` rows (at least 1), discounted by `gamma` per step.
     pub fn new(size: usize, obs_dim: usize, act_dim: usize, n_step: usize, gamma: f64) -> Self {
         Self {
             obs: zeros(&[size, obs_dim]),
@@ -92,7 +92,7 @@ pub struct WindowReturn {
 }
 
 impl WindowBatch {
-    /// Room for `size` windows of up to `n_step` rows (at least 1), discounted by `gamma` per step.
+    /// Memory for `size` windows of up to `n_step` rows (at least 1), discounted by `gamma` per step.
     pub fn new(size: usize, obs_dim: usize, act_dim: usize, n_step: usize, gamma: f64) -> Self {
         let n = n_step.max(1);
         Self {

@@ -1,4 +1,4 @@
-//! What can go wrong in an agent, each message saying where and what to do.
+//! Errors of agents; each message names the place and the remedy.
 
 use garde::Validate;
 use liprl_control::ControlError;
@@ -15,7 +15,7 @@ pub enum AgentError {
         "{what} is not finite ({value}) after {updates} updates; lower the learning rate or clip gradients, and go on from the last good checkpoint"
     )]
     NonFinite {
-        /// Which quantity.
+        /// The quantity.
         what: String,
         /// Its value.
         value: f64,
@@ -25,7 +25,7 @@ pub enum AgentError {
     /// A checkpoint that does not fit this agent.
     #[error("checkpoint: `{name}`: {problem}")]
     BadState {
-        /// Which entry.
+        /// The entry.
         name: String,
         /// Missing, or another shape or type than expected.
         problem: String,
@@ -35,13 +35,13 @@ pub enum AgentError {
     BadConfig {
         /// The key, as in the YAML.
         setting: String,
-        /// What is wrong and what would be right.
+        /// The problem, and a value that would be right.
         problem: String,
     },
     /// The replay buffer was given or asked for something impossible.
     #[error("replay buffer: {problem}")]
     Replay {
-        /// What is wrong, and what would be right.
+        /// The problem, and the remedy.
         problem: String,
     },
     /// Demonstrations that cannot be read or do not fit.
@@ -49,7 +49,7 @@ pub enum AgentError {
     BadDemonstrations {
         /// The file.
         path: String,
-        /// What is wrong, where in the file, and what to do.
+        /// The problem, its place in the file, and the remedy.
         problem: String,
     },
     /// A control problem without a solution.

@@ -24,15 +24,17 @@ pub struct Setup {
 /// Task information an agent may need: demonstrations, termination, expert.
 #[derive(Clone, Debug)]
 pub struct TaskContext {
-    /// What `AgentConfig::demonstrations` names, its actions brought to `[-1, 1]`.
+    /// The demonstrations that `AgentConfig::demonstrations` names, their actions brought to
+    /// `[-1, 1]`.
     pub demonstrations: Option<Demonstrations>,
-    /// Whether the task can end an episode by itself.
+    /// True if the task can end an episode by itself.
     pub can_terminate: bool,
     /// The task's id and options, for learners that know its rules.
     pub task: Option<EnvSpec>,
     /// The policy that `AgentConfig::expert` names.
     pub expert: Option<Policy>,
-    /// Half of each action's range in the environment's units, `[A]`: what an action of 1 is, less that of 0. Empty stands for ones.
+    /// Half of each action's range in the environment's units, `[A]`: what an action of 1 is, less
+    /// that of 0. Empty stands for ones.
     pub action_half_width: Vec<f64>,
 }
 

@@ -27,6 +27,6 @@ pub struct Visited {
     pub action: Vec<f32>,
     /// Observations that followed, `[R, O]`.
     pub next_obs: Vec<f32>,
-    /// Whether the task ended the episode there, so that no value follows; `[R]`, or empty: nowhere.
+    /// True if the task ended the episode there, so that no value follows; `[R]`, or empty: nowhere.
     pub terminated: Vec<bool>,
 }

@@ -1,5 +1,5 @@
-//! Learning on problems whose answers are known: values of a two-state chain solved by hand, policies of a linear-quadratic
-//! regulator against Riccati's.
+//! Learning on problems whose answers are known: values of a two-state chain solved by hand,
+//! policies of a linear-quadratic regulator against Riccati's.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
@@ -20,8 +20,9 @@ fn build(mut config: Value, extra: Value, obs_dim: usize) -> Box<dyn Agent> {
         .unwrap()
 }
 
-/// Values of the replayed pairs after learning the chain 0 → 1 → 0 …, which pays `unit` on leaving 0 and twice that on leaving 1
-/// whatever the action. `end` says what happens on leaving 1: nothing, a termination or a time limit.
+/// Values of the replayed pairs after learning the chain 0 → 1 → 0 …, which pays `unit` on leaving
+/// 0 and twice that on leaving 1 whatever the action. `end` says what happens on leaving 1:
+/// nothing, a termination or a time limit.
 fn chain(config: Value, end: &str, unit: f32) -> Vec<f32> {
     let net = json!({"hidden": [32], "lr": 3e-3});
     let shared = json!({"gamma": 0.5, "tau": 0.05, "batch_size": 32, "buffer_size": 1000, "learning_starts": 100, "actor": net, "critic": net});
@@ -50,8 +51,9 @@ fn chain(config: Value, end: &str, unit: f32) -> Vec<f32> {
     histograms.into_iter().find(|(name, _)| name == "values/critic_0").unwrap().1
 }
 
-/// Holds the chain's values against those worked out by hand: V₀ = 1 + γ V₁ and V₁ = 2 + γ V₀ with γ = ½, so V₀ = 8/3 and
-/// V₁ = 10/3, in units of `unit`. A time limit changes neither; a termination makes V₁ = 2 and V₀ = 2.
+/// Holds the chain's values against those worked out by hand: V₀ = 1 + γ V₁ and V₁ = 2 + γ V₀ with
+/// γ = ½, so V₀ = 8/3 and V₁ = 10/3, in units of `unit`. A time limit changes neither; a
+/// termination makes V₁ = 2 and V₀ = 2.
 fn assert_values(config: &Value, unit: f32) {
     for (end, expected) in
         [("never", [8.0 / 3.0, 10.0 / 3.0]), ("truncated", [8.0 / 3.0, 10.0 / 3.0]), ("terminated", [2.0, 2.0])]
@@ -92,8 +94,8 @@ fn distributional_critics_expect_the_chain_s_values() {
     }
 }
 
-/// Large rewards are out of reach of plain critics in so few steps of Adam. Where they are small, Pop-Art would first have to unlearn
-/// random values that it keeps.
+/// Large rewards are out of reach of plain critics in so few steps of Adam. Where they are small,
+/// Pop-Art would first have to unlearn random values that it keeps.
 #[test]
 fn normalised_critics_learn_the_chain_s_values_in_any_units() {
     let sac = json!({"kind": "sac", "temperature": {"kind": "fixed", "alpha": 0.0}});

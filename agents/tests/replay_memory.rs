@@ -1,4 +1,4 @@
-//! What a full-sized buffer costs, measured on the process: alone in its program, so that nothing else allocates.
+//! Memory of a full-sized buffer, measured on the process: alone in its program, so that nothing else allocates.
 #![allow(clippy::unwrap_used, reason = "a test may stop here")]
 
 use liprl_agents::{Flags, Replay, ReplayConfig, Transition};

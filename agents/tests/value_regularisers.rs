@@ -1,4 +1,5 @@
-//! Value regularisers in whole learners: what switches them off, what they bound, what they refuse, and the divergence they prevent.
+//! Value regularisers in whole learners: what switches them off, what they bound, what they refuse,
+//! and the divergence they prevent.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
 use liprl_agents::{
@@ -31,7 +32,7 @@ fn agent(config: &Value) -> Box<dyn Agent> {
     config.build(&setup(1), &TaskContext::NONE).unwrap()
 }
 
-/// What an agent saves and measures after `steps` steps of a world that does not heed it.
+/// An agent and its metrics after `steps` steps of a world that does not heed it.
 fn context(config: &Value, steps: usize) -> (Box<dyn Agent>, Vec<(String, f64)>) {
     let mut agent = agent(config);
     let (mut rng, mut metrics) = (Streams::new(2).rng("world"), Metrics::default());
@@ -125,7 +126,8 @@ fn projected_layers_are_at_most_beta_and_those_that_are_not_steep_are_free() {
     }
 }
 
-/// Of weights at rest the iteration finds the norms; targets, averages of such layers, never exceed them.
+/// Of weights at rest the iteration finds the norms; targets, averages of such layers, never exceed
+/// them.
 #[test]
 fn at_rest_the_product_is_exact_and_targets_stay_below_it() {
     let config = json!({"critic_spectral_norm": {"scale": 2.0}, "critic": {"hidden": [16, 16], "lr": 0.0}, "tau": 0.3});
@@ -133,11 +135,11 @@ fn at_rest_the_product_is_exact_and_targets_stay_below_it() {
     let batch = data(0.99);
     (0..600).for_each(|_| sac.update(&batch, &mut Metrics::default()).unwrap());
     let state = liprl_numerics::State::of(|io| sac.state(io)).unwrap();
-    let mlp = &sac.critics().mlps()[0];
+    let mlp = &sac.critics().networks().mlps()[0];
     let targets = Tensor::from_slice(state.f32("critic/target", &[2 * mlp.len()]).unwrap());
     for start in [0, mlp.len() as i64] {
         let of = |params: &Tensor| lipschitz::product_bound(mlp, &params.narrow(0, start, mlp.len() as i64)).unwrap();
-        let (product, target) = (of(sac.critic_params()), of(&targets));
+        let (product, target) = (of(sac.critics().params()), of(&targets));
         assert!((product / 8.0 - 1.0).abs() < 1e-5, "{product}");
         assert!(target <= 8.0 * (1.0 + 1e-5), "{target}");
     }
@@ -210,7 +212,8 @@ fn every_metric_is_on_the_module_s_page() {
     assert_eq!(emitted, listed);
 }
 
-/// A fixed set of 256 transitions: actions within ± 0.3 of the ± 1 that a policy may choose, rewards in (0, 1].
+/// A fixed set of 256 transitions: actions within ± 0.3 of the ± 1 that a policy may choose,
+/// rewards in (0, 1].
 fn data(gamma: f64) -> Batch {
     const ROWS: usize = 256;
     let (mut rng, mut batch) = (Streams::new(3).rng("data"), Batch::new(ROWS, OBS, ACT, 1, gamma));
@@ -247,14 +250,15 @@ fn largest_value(extra: &Value, seed: u64, updates: usize) -> f64 {
         Td3::new(&serde_json::from_value(config).unwrap(), &Setup { streams: Streams::new(seed), ..setup(1) }).unwrap();
     let (batch, mut metrics) = (data(0.99), Metrics::default());
     (0..updates).for_each(|_| learner.update(&batch, &mut metrics).unwrap());
-    let values = learner.values(&batch.obs, &batch.action).unwrap().swap_remove(0);
+    let values = learner.critics().values(&batch.obs, &batch.action).unwrap().swap_remove(0);
     values.abs().max().to_kind(Kind::Double).double_value(&[])
 }
 
-/// The blow-up of value estimates by bootstrapping at actions that no data correct: rewards of at most 1 and γ = 0.99 make 100 the
-/// largest value there is, and the plain critic leaves it behind, since the actor climbs wherever the critic happens to rise outside the
-/// data. Critics that cannot rise so steeply, or are pulled to agree with the data there, do not. docs/value_regularisation.md has more
-/// seeds.
+/// The blow-up of value estimates by bootstrapping at actions that no data correct: rewards of at
+/// most 1 and γ = 0.99 make 100 the largest value there is, and the plain critic leaves it behind,
+/// since the actor climbs wherever the critic happens to rise outside the data. Critics that cannot
+/// rise so steeply, or are pulled to agree with the data there, do not.
+/// docs/value_regularisation.md has more seeds.
 #[test]
 fn critics_that_diverge_outside_the_data_do_not_when_they_cannot_be_steep() {
     let plain = largest_value(&json!({}), 1, 2500);

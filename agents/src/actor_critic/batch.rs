@@ -1,37 +1,38 @@
-//! A member's share of a replayed batch.
+//! Views of a replayed batch: some of its rows in place, and its tensors on a device.
 
 use std::ops::Range;
 
 use liprl_nets::Buffer;
+use tch::{Device, Tensor};
 
 use crate::{AgentError, Batch};
 
 /// Some rows of a `Batch`, sharing its memory.
 #[derive(Debug)]
-pub struct Rows {
-    /// Which rows of the batch.
-    pub range: Range<usize>,
+pub(crate) struct Rows {
+    /// Their range in the batch.
+    pub(crate) range: Range<usize>,
     /// s, `[rows, O]`.
-    pub obs: Buffer,
+    pub(crate) obs: Buffer,
     /// a, `[rows, A]`.
-    pub action: Buffer,
+    pub(crate) action: Buffer,
     /// n-step rewards, `[rows]`.
-    pub reward: Buffer,
+    pub(crate) reward: Buffer,
     /// γᵏ, 0 after a termination, `[rows]`.
-    pub discount: Buffer,
+    pub(crate) discount: Buffer,
     /// s', `[rows, O]`.
-    pub next_obs: Buffer,
+    pub(crate) next_obs: Buffer,
     /// Importance weights, `[rows]`.
-    pub weight: Buffer,
+    pub(crate) weight: Buffer,
     /// n-step rewards of the whole batch, `[B]`.
-    pub batch_reward: Buffer,
+    pub(crate) batch_reward: Buffer,
     /// Discounts of the whole batch, `[B]`.
-    pub batch_discount: Buffer,
+    pub(crate) batch_discount: Buffer,
 }
 
 impl Rows {
     /// These rows of `batch`.
-    pub fn of(batch: &Batch, range: Range<usize>) -> Result<Self, AgentError> {
+    pub(crate) fn of(batch: &Batch, range: Range<usize>) -> Result<Self, AgentError> {
         let part = |tensor| Buffer::rows_of(tensor, range.clone());
         Ok(Self {
             obs: part(&batch.obs)?,
@@ -46,9 +47,52 @@ impl Rows {
         })
     }
 
-    /// Whether these are rows of this batch, not of an equal one elsewhere.
-    pub fn shares_memory_with(&self, batch: &Batch) -> bool {
+    /// True if these are rows of this batch, not of an equal one elsewhere.
+    pub(crate) fn shares_memory_with(&self, batch: &Batch) -> bool {
         let row = batch.obs.size().get(1).copied().unwrap_or(0) as usize * size_of::<f32>();
         self.obs.tensor().data_ptr() as usize == batch.obs.data_ptr() as usize + self.range.start * row
+    }
+
+    /// The part of `numbers [B, N]` that belongs to these rows, `[rows, N]`.
+    pub(crate) fn part<'a>(&self, numbers: &'a [f32]) -> &'a [f32] {
+        let width = numbers.len() / self.batch_reward.slice().len();
+        &numbers[self.range.start * width..self.range.end * width]
+    }
+}
+
+/// A batch's tensors on a learner's device.
+pub(crate) struct DeviceBatch {
+    pub(crate) obs: Tensor,
+    pub(crate) action: Tensor,
+    pub(crate) reward: Tensor,
+    pub(crate) discount: Tensor,
+    pub(crate) next_obs: Tensor,
+    pub(crate) weight: Tensor,
+}
+
+impl DeviceBatch {
+    /// `batch` on `device`, without a copy where it is there already.
+    pub(crate) fn of(batch: &Batch, device: Device) -> Result<Self, AgentError> {
+        Ok(Self {
+            obs: batch.obs.f_to(device)?,
+            action: batch.action.f_to(device)?,
+            reward: batch.reward.f_to(device)?,
+            discount: batch.discount.f_to(device)?,
+            next_obs: batch.next_obs.f_to(device)?,
+            weight: batch.weight.f_to(device)?,
+        })
+    }
+
+    /// The rows at these indices, `[n]`.
+    pub(crate) fn select(&self, rows: &Tensor) -> Result<Self, AgentError> {
+        let pick = |tensor: &Tensor| tensor.f_index_select(0, rows);
+        Ok(Self {
+            obs: pick(&self.obs)?,
+            action: pick(&self.action)?,
+            reward: pick(&self.reward)?,
+            discount: pick(&self.discount)?,
+            next_obs: pick(&self.next_obs)?,
+            weight: pick(&self.weight)?,
+        })
     }
 }

@@ -1,14 +1,16 @@
-//! The categorical critic, C51 (Bellemare et al. 2017, arXiv 1707.06887): probabilities p = softmax(logits) of N returns z₁ … z_N
-//! (atoms), evenly spaced by Δ from `v_min` to `v_max`.
+//! The categorical critic, C51 (Bellemare et al. 2017, arXiv 1707.06887): probabilities p =
+//! softmax(logits) of N returns z₁ … z_N (atoms), evenly spaced by Δ from `v_min` to `v_max`.
 //!
 //! - value: Σ pⱼ zⱼ;
-//! - target: the atoms R + γᵏ zⱼ of the target critic, clipped to the support, each shared out between its two neighbours (eq. 7):
-//!   mᵢ = Σⱼ [1 − |[R + γᵏ zⱼ] − zᵢ| / Δ]₀¹ p'ⱼ. After a termination γᵏ = 0, and all mass lies around R;
+//! - target: the atoms R + γᵏ zⱼ of the target critic, clipped to the support, each shared out
+//!   between its two neighbours (eq. 7): mᵢ = Σⱼ [1 − |[R + γᵏ zⱼ] − zᵢ| / Δ]₀¹ p'ⱼ. After a
+//!   termination γᵏ = 0, and all mass lies around R;
 //! - loss: the cross-entropy −Σ mᵢ log pᵢ. Its gradient with respect to the logits is p Σᵢ mᵢ − m.
 //!
-//! With `clamp` c the target's p' are clamped to [c, 1 − c] and so are the p in the loss's value, without being normalised again. The
-//! gradient passes that clamp as if it were not there, as it does in the authors' code of arXiv 2006.16785 (which clamps
-//! the memory that the backward pass of exp and log reads, so that the clamped values cancel).
+//! With `clamp` c the target's p' are clamped to [c, 1 − c] and so are the p in the loss's value,
+//! without being normalised again. The gradient passes that clamp as if it were not there, as it
+//! does in the authors' code of arXiv 2006.16785 (which clamps the memory that the backward pass of
+//! exp and log reads, so that the clamped values cancel).
 //!
 //! First the autograd forms, any device; then the same by hand, a row at a time.
 
@@ -18,7 +20,7 @@ use super::CategoricalConfig;
 
 /// The atoms and what is done with their probabilities.
 #[derive(Clone, Debug)]
-pub struct Categorical {
+pub(crate) struct Categorical {
     config: CategoricalConfig,
     /// z, `[N]`.
     atoms: Vec<f32>,
@@ -28,24 +30,25 @@ pub struct Categorical {
 
 impl Categorical {
     /// The atoms of this config.
-    pub fn new(config: CategoricalConfig) -> Self {
+    pub(crate) fn new(config: CategoricalConfig) -> Self {
         let spacing = (config.v_max - config.v_min) / (config.atoms - 1) as f64;
         let atoms = (0..config.atoms).map(|i| (config.v_min + i as f64 * spacing) as f32).collect();
         Self { config, atoms, spacing: spacing as f32 }
     }
 
     /// Number of atoms, N.
-    pub fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.atoms.len()
     }
 
     /// The value `[B]` of logits `[B, N]`.
-    pub fn value(&self, logits: &Tensor) -> Tensor {
+    pub(crate) fn value(&self, logits: &Tensor) -> Tensor {
         logits.softmax(-1, Kind::Float).matmul(&self.atoms(logits))
     }
 
-    /// The target's probabilities m `[B, N]`: the target critic's `logits [B, N]`, R `[B]` and γᵏ `[B]`.
-    pub fn target(&self, logits: &Tensor, reward: &Tensor, discount: &Tensor) -> Tensor {
+    /// The target's probabilities m `[B, N]`: the target critic's `logits [B, N]`, R `[B]` and γᵏ
+    /// `[B]`.
+    pub(crate) fn target(&self, logits: &Tensor, reward: &Tensor, discount: &Tensor) -> Tensor {
         let atoms = self.atoms(logits);
         let moved = reward.unsqueeze(1) + discount.unsqueeze(1) * &atoms;
         let moved = moved.clamp(self.config.v_min, self.config.v_max);
@@ -59,7 +62,7 @@ impl Categorical {
     }
 
     /// Each row's loss `[B]` at `logits [B, N]` against m `[B, N]`.
-    pub fn losses(&self, logits: &Tensor, target: &Tensor) -> Tensor {
+    pub(crate) fn losses(&self, logits: &Tensor, target: &Tensor) -> Tensor {
         let mut log_p = logits.log_softmax(-1, Kind::Float);
         if let Some(clamp) = self.config.clamp {
             let clamped = log_p.exp().clamp(clamp, 1.0 - clamp).log();
@@ -73,7 +76,7 @@ impl Categorical {
     }
 
     /// m of one row into `target`; `p` is scratch space. All `[N]`.
-    pub fn target_row(&self, logits: &[f32], reward: f32, discount: f32, p: &mut [f32], target: &mut [f32]) {
+    pub(crate) fn target_row(&self, logits: &[f32], reward: f32, discount: f32, p: &mut [f32], target: &mut [f32]) {
         let (low, high) = (self.config.v_min as f32, self.config.v_max as f32);
         softmax(logits, p);
         self.clamp(p);
@@ -92,8 +95,15 @@ impl Categorical {
         }
     }
 
-    /// One row's loss and value at `logits` against m, and `scale` times the loss's gradient into `gradient`. All `[N]`.
-    pub fn regress_row(&self, logits: &[f32], target: &[f32], scale: f32, gradient: &mut [f32]) -> (f32, f32) {
+    /// One row's loss and value at `logits` against m, and `scale` times the loss's gradient into
+    /// `gradient`. All `[N]`.
+    pub(crate) fn critic_gradient_row(
+        &self,
+        logits: &[f32],
+        target: &[f32],
+        scale: f32,
+        gradient: &mut [f32],
+    ) -> (f32, f32) {
         let log_sum = softmax(logits, gradient);
         let (mut loss, mut mass) = (0.0, 0.0);
         for ((logit, m), p) in logits.iter().zip(target).zip(gradient.iter()) {
@@ -108,8 +118,9 @@ impl Categorical {
         (loss, value)
     }
 
-    /// One row's value at `logits`, and `scale` times its gradient, p (z − value), into `gradient`. All `[N]`.
-    pub fn climb_row(&self, logits: &[f32], scale: f32, gradient: &mut [f32]) -> f32 {
+    /// One row's value at `logits`, and `scale` times its gradient, p (z − value), into `gradient`.
+    /// All `[N]`.
+    pub(crate) fn actor_gradient_row(&self, logits: &[f32], scale: f32, gradient: &mut [f32]) -> f32 {
         softmax(logits, gradient);
         let value = self.expectation(gradient);
         gradient.iter_mut().zip(&self.atoms).for_each(|(p, atom)| *p *= scale * (atom - value));
@@ -221,7 +232,8 @@ mod tests {
         assert_all_close(&target, &[0.9, 0.1, 0.1, 0.1]);
     }
 
-    /// As arXiv 2006.16785's authors clamp: in the memory that the backward pass of exp and log reads.
+    /// As arXiv 2006.16785's authors clamp: in the memory that the backward pass of exp and log
+    /// reads.
     #[test]
     fn the_gradient_passes_the_clamp_as_in_the_reference_code() {
         let head = four(Some(0.1));
@@ -231,7 +243,7 @@ mod tests {
         let _ = p.data().clamp_(0.1, 0.9);
         let loss = -(p.log() * Tensor::from_slice(&target)).sum(Kind::Float);
         let mut by_hand = [0.0; 4];
-        let (value, _) = head.regress_row(&logits, &target, 1.0, &mut by_hand);
+        let (value, _) = head.critic_gradient_row(&logits, &target, 1.0, &mut by_hand);
         assert_close(f64::from(value), loss.double_value(&[]));
         assert_gradient(&by_hand, &gradient(&loss, &leaf).unwrap().squeeze());
     }
@@ -254,10 +266,10 @@ mod tests {
             for row in 0..rows {
                 let at = row * 51..(row + 1) * 51;
                 let (loss, value) =
-                    head.regress_row(&logits[at.clone()], &target[at.clone()], 0.3, &mut by_hand[at.clone()]);
+                    head.critic_gradient_row(&logits[at.clone()], &target[at.clone()], 0.3, &mut by_hand[at.clone()]);
                 assert_close(f64::from(loss), losses.double_value(&[row as i64]));
                 assert_close(f64::from(value), values.double_value(&[row as i64]));
-                assert_eq!(head.climb_row(&logits[at.clone()], -0.7, &mut climbed[at]), value);
+                assert_eq!(head.actor_gradient_row(&logits[at.clone()], -0.7, &mut climbed[at]), value);
             }
             assert_gradient(&by_hand, &gradient(&(losses.sum(Kind::Float) * 0.3), &leaf).unwrap().flatten(0, -1));
             assert_gradient(&climbed, &gradient(&(values.sum(Kind::Float) * -0.7), &leaf).unwrap().flatten(0, -1));

@@ -15,21 +15,24 @@ pub enum CriticLoss {
     Huber,
 }
 
-/// Adaptive parameter noise (Plappert et al. 2018): each episode is acted by a copy of the actor whose weights are
-/// perturbed, with a scale kept where it moves the actions by `delta`.
+/// Adaptive parameter noise (Plappert et al. 2018): each episode is acted by a copy of the actor
+/// whose weights are perturbed, with a scale kept where it moves the actions by `delta`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct ParameterNoise {
-    /// Wanted root-mean-square distance between perturbed and plain actions, in `[-1, 1]` units. Default `0.2`.
+    /// Wanted root-mean-square distance between perturbed and plain actions, in `[-1, 1]` units.
+    /// Default `0.2`.
     #[garde(range(min = 1e-9))]
     pub delta: f64,
     /// First standard deviation of the weights' perturbation. Default `0.2`.
     #[garde(range(min = 1e-9))]
     pub initial_std: f64,
-    /// Factor by which the standard deviation grows or shrinks at each adaptation. Default `1.01` (Plappert et al., section 3).
+    /// Factor by which the standard deviation grows or shrinks at each adaptation. Default `1.01`
+    /// (Plappert et al., section 3).
     #[garde(range(min = 1.0))]
     pub factor: f64,
-    /// Gradient updates between adaptations, each measured on that update's batch. Default `50` (OpenAI baselines' DDPG).
+    /// Gradient updates between adaptations, each measured on that update's batch. Default `50`
+    /// (OpenAI baselines' DDPG).
     #[garde(range(min = 1))]
     pub adapt_every: u64,
 }
@@ -50,7 +53,8 @@ pub struct NormaliseConfig {
     /// Variances below this count as this. Default `1e-8`.
     #[garde(range(min = 1e-12))]
     pub variance_floor: f64,
-    /// One mean and one deviation for all coordinates together, as the authors' code of arXiv 2006.16785 has it. Default `false`.
+    /// One mean and one deviation for all coordinates, as in the authors' code of arXiv 2006.16785.
+    /// Default `false`.
     #[garde(skip)]
     pub scalar: bool,
 }

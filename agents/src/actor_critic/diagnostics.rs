@@ -1,7 +1,7 @@
-//! How steep an actor–critic's policy and values are where it goes, measured at evaluations.
+//! Gradient norms of an actor–critic's policy and values where it goes, measured at evaluations.
 //!
-//! `<where>` is `visited` (pairs of the evaluation's episodes), `replay` or, for imitators, `expert`; `<statistic>` is `mean`, `q05`, `q50`, `q95`
-//! or `max` over those rows.
+//! `<where>` is `visited` (pairs of the evaluation's episodes), `replay` or, for imitators,
+//! `expert`; `<statistic>` is `mean`, `q05`, `q50`, `q95` or `max` over those rows.
 //!
 //! | metric | meaning |
 //! | --- | --- |
@@ -23,27 +23,27 @@ use liprl_nets::{
 use liprl_numerics::RunningNormaliser;
 use tch::Tensor;
 
-use super::{Learner, value::local::Steepness};
+use super::{Learner, value_gradient::ValueGradientStats};
 use crate::{AgentError, Visited};
 
-/// Some pairs and how steep policy and values are there.
+/// Some pairs, with the gradient norms of policy and values there.
 #[derive(Debug)]
-pub struct Place {
+pub struct ProbedPairs {
     /// Its name among the metrics.
     pub name: &'static str,
     /// The pairs.
     pub pairs: Visited,
     /// ‖∂Qᵢ/∂(s, a)‖₂ of each critic, row by row.
     pub values: Vec<Vec<f64>>,
-    /// The same with respect to standardised observations; empty where they are not standardised.
+    /// Those with respect to standardised observations; empty where they are not standardised.
     pub standardised: Vec<Vec<f64>>,
     /// Norms of ∂μ/∂s, row by row.
     pub policy: JacobianNorms,
-    /// How steep the value of the policy is nearby.
-    steepness: Steepness,
+    /// Gradient norms of the policy's value nearby.
+    steepness: ValueGradientStats,
 }
 
-impl Place {
+impl ProbedPairs {
     /// Measures at these pairs.
     pub(crate) fn new(
         name: &'static str,
@@ -58,9 +58,9 @@ impl Place {
         let act_dim = action.size()[1];
         let see =
             |x: &Tensor| normaliser.map_or_else(|| Ok(x.shallow_clone()), |normaliser| standardise(normaliser, x));
-        let count = learner.critics().mlps().len();
+        let count = learner.critics().networks().mlps().len();
         let value = |index: usize, seen: &Tensor, action: &Tensor| -> Result<Tensor, NetsError> {
-            Ok(learner.values(seen, action)?.swap_remove(index))
+            Ok(learner.critics().values(seen, action)?.swap_remove(index))
         };
         let split = |x: &Tensor| Ok::<_, NetsError>((x.f_narrow(1, 0, obs_dim)?, x.f_narrow(1, obs_dim, act_dim)?));
         let norms = |x: &Tensor, raw: bool| {
@@ -84,11 +84,11 @@ impl Place {
             Ok(head.f_narrow(1, 0, act_dim)?.f_tanh()?)
         };
         let policy = lipschitz::jacobian_norms(act, &obs)?;
-        let steepness = Steepness::new(learner, &seen)?;
+        let steepness = ValueGradientStats::new(learner, &seen)?;
         Ok(Self { name, pairs, values, standardised, policy, steepness })
     }
 
-    /// What was measured, under its metric names.
+    /// Adds the metrics.
     pub(crate) fn metrics(&self, metrics: &mut Vec<(String, f64)>) {
         for (i, norms) in self.values.iter().enumerate() {
             summarise(&format!("q{}_gradient", i + 1), self.name, norms, metrics);

@@ -1,17 +1,18 @@
-//! The critics whose outputs are a distribution of returns, under one roof: which of the two it is, and the loops over a batch's rows.
-//! The equations are in `categorical` and `quantile`.
+//! Critics whose outputs are a distribution of returns: the choice between the two kinds, and the
+//! loops over a batch's rows. The equations are in `categorical` and `quantile`.
 //!
-//! A row's loss is also its priority in prioritised replay: unlike the error of the expectation it vanishes only where the whole
-//! distribution fits. For the categorical head that is the choice of arXiv 2006.16785's authors and, up to the target's
-//! entropy, of Rainbow (Hessel et al. 2018, section "Prioritized replay").
+//! A row's loss is also its priority in prioritised replay: unlike the error of the expectation it
+//! vanishes only where the whole distribution fits. For the categorical head that is the choice of
+//! arXiv 2006.16785's authors and, up to the target's entropy, of Rainbow (Hessel et al. 2018,
+//! section "Prioritized replay").
 
 use tch::Tensor;
 
-use super::{CriticHead, batch::Rows, categorical::Categorical, critic::CriticSums, quantile::Quantile};
+use super::{CriticHead, batch::Rows, categorical::Categorical, outputs::CriticSums, quantile::Quantile};
 
-/// A distributional critic's outputs and what they mean.
+/// The meaning of a distributional critic's outputs.
 #[derive(Clone, Debug)]
-pub enum Distribution {
+pub(crate) enum Distribution {
     /// Logits of fixed returns.
     Categorical(Categorical),
     /// Quantiles.
@@ -19,8 +20,8 @@ pub enum Distribution {
 }
 
 impl Distribution {
-    /// The distribution that `head` asks for; none where it is `scalar`.
-    pub fn new(head: CriticHead) -> Option<Self> {
+    /// The distribution that `head` asks for; `None` of `scalar`.
+    pub(crate) fn new(head: CriticHead) -> Option<Self> {
         match head {
             CriticHead::Scalar => None,
             CriticHead::Categorical(config) => Some(Self::Categorical(Categorical::new(config))),
@@ -29,7 +30,7 @@ impl Distribution {
     }
 
     /// Outputs of the network, N.
-    pub fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         match self {
             Self::Categorical(head) => head.outputs(),
             Self::Quantile(head) => head.outputs(),
@@ -37,15 +38,16 @@ impl Distribution {
     }
 
     /// The expectation `[B]` of outputs `[B, N]`, by autograd.
-    pub fn value(&self, outputs: &Tensor) -> Tensor {
+    pub(crate) fn value(&self, outputs: &Tensor) -> Tensor {
         match self {
             Self::Categorical(head) => head.value(outputs),
             Self::Quantile(head) => head.value(outputs),
         }
     }
 
-    /// The target `[B, N]` of the target critic's outputs `[B, N]`, R `[B]` and γᵏ `[B]`, on any device.
-    pub fn target(&self, outputs: &Tensor, reward: &Tensor, discount: &Tensor) -> Tensor {
+    /// The target `[B, N]` of the target critic's outputs `[B, N]`, R `[B]` and γᵏ `[B]`, on any
+    /// device.
+    pub(crate) fn target(&self, outputs: &Tensor, reward: &Tensor, discount: &Tensor) -> Tensor {
         match self {
             Self::Categorical(head) => head.target(outputs, reward, discount),
             Self::Quantile(head) => head.target(outputs, reward, discount),
@@ -53,15 +55,16 @@ impl Distribution {
     }
 
     /// Each row's loss `[B]` at outputs `[B, N]` against `target [B, N]`, by autograd.
-    pub fn losses(&self, outputs: &Tensor, target: &Tensor) -> Tensor {
+    pub(crate) fn losses(&self, outputs: &Tensor, target: &Tensor) -> Tensor {
         match self {
             Self::Categorical(head) => head.losses(outputs, target),
             Self::Quantile(head) => head.losses(outputs, target),
         }
     }
 
-    /// The target of a member's rows into `target`, both it and the target critic's `outputs` `[rows, N]`; so is the scratch space.
-    pub fn target_rows(&self, outputs: &[f32], rows: &Rows, scratch: &mut [f32], target: &mut [f32]) {
+    /// The target of a share's rows into `target`, both it and the target critic's `outputs`
+    /// `[rows, N]`; so is the scratch space.
+    pub(crate) fn target_rows(&self, outputs: &[f32], rows: &Rows, scratch: &mut [f32], target: &mut [f32]) {
         let (n, first) = (self.outputs(), rows.range.start);
         let (reward, discount) = (rows.batch_reward.slice(), rows.batch_discount.slice());
         let each = outputs.chunks_exact(n).zip(scratch.chunks_exact_mut(n)).zip(target.chunks_exact_mut(n));
@@ -73,9 +76,10 @@ impl Distribution {
         }
     }
 
-    /// The loss at `outputs` against `target`, both `[rows, N]`, weighted by `weight [rows]`: its sums over the rows, `share` times its
-    /// gradient into `gradient [rows, N]`, and each row's own, unweighted, into `losses [rows]`.
-    pub fn regress_rows(
+    /// The loss at `outputs` against `target`, both `[rows, N]`, weighted by `weight [rows]`: its
+    /// sums over the rows, `share` times its gradient into `gradient [rows, N]`, and each row's
+    /// own, unweighted, into `losses [rows]`.
+    pub(crate) fn critic_gradient_rows(
         &self,
         (outputs, target): (&[f32], &[f32]),
         weight: &[f32],
@@ -87,8 +91,8 @@ impl Distribution {
         let each = outputs.chunks_exact(n).zip(target.chunks_exact(n)).zip(gradient.chunks_exact_mut(n));
         for (((outputs, target), gradient), (weight, kept)) in each.zip(weight.iter().zip(losses)) {
             let (loss, value) = match self {
-                Self::Categorical(head) => head.regress_row(outputs, target, weight * share, gradient),
-                Self::Quantile(head) => head.regress_row(outputs, target, weight * share, gradient),
+                Self::Categorical(head) => head.critic_gradient_row(outputs, target, weight * share, gradient),
+                Self::Quantile(head) => head.critic_gradient_row(outputs, target, weight * share, gradient),
             };
             *kept = loss;
             sums.loss += f64::from(weight * loss);
@@ -97,13 +101,14 @@ impl Distribution {
         sums
     }
 
-    /// The expectation of `outputs [rows, N]`, summed over the rows, and `share` times its gradient into `gradient [rows, N]`.
-    pub fn climb_rows(&self, outputs: &[f32], share: f32, gradient: &mut [f32]) -> f64 {
+    /// The expectation of `outputs [rows, N]`, summed over the rows, and `share` times its gradient
+    /// into `gradient [rows, N]`.
+    pub(crate) fn actor_gradient_rows(&self, outputs: &[f32], share: f32, gradient: &mut [f32]) -> f64 {
         let n = self.outputs();
         let each = outputs.chunks_exact(n).zip(gradient.chunks_exact_mut(n));
         let values = each.map(|(outputs, gradient)| match self {
-            Self::Categorical(head) => head.climb_row(outputs, share, gradient),
-            Self::Quantile(head) => head.climb_row(outputs, share, gradient),
+            Self::Categorical(head) => head.actor_gradient_row(outputs, share, gradient),
+            Self::Quantile(head) => head.actor_gradient_row(outputs, share, gradient),
         });
         values.map(f64::from).sum()
     }

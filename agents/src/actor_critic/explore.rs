@@ -1,8 +1,10 @@
-//! Exploration around a deterministic policy: noise on its actions, adaptive noise on its weights, or both.
+//! Exploration around a deterministic policy: noise on its actions, adaptive noise on its weights,
+//! or both.
 //!
-//! Parameter noise (Plappert et al. 2018, arXiv 1706.01905): an episode is acted by a copy of the policy whose weights and biases
-//! (not LayerNorm's) got N(0, σ²) added. Every so often another such copy is compared with the policy on a batch: where it moves
-//! the actions by less than δ (root mean square), σ grows by a factor, else it shrinks by it.
+//! Parameter noise (Plappert et al. 2018, arXiv 1706.01905): an episode is acted by a copy of the
+//! policy whose weights and biases (not LayerNorm's) got N(0, σ²) added. Every so often another
+//! such copy is compared with the policy on a batch: where it moves the actions by less than δ
+//! (root mean square), σ grows by a factor, else it shrinks by it.
 
 use liprl_nets::{Buffer, Forward, Weights, optim::Trained};
 use liprl_numerics::{Mlp, Single, StateIo, StreamRng};
@@ -92,7 +94,8 @@ impl Explorer {
         }
     }
 
-    /// After update number `updates`: compares a copy with the policy on the batch's observations when it is time.
+    /// After update number `updates`: compares a copy with the policy on the batch's observations
+    /// when it is time.
     pub(super) fn adapt(
         &mut self,
         actor: &Trained,
@@ -125,7 +128,8 @@ impl Explorer {
 }
 
 impl Perturbed {
-    /// How far a new copy's actions are from the policy's on the batch's observations: root mean square.
+    /// Distance between a new copy's actions and the policy's on the batch's observations: root
+    /// mean square.
     fn distance(&mut self, actor: &Trained, batch: &Batch, rng: &mut StreamRng) -> Result<f64, AgentError> {
         let (mlp, rows) = (&actor.mlps()[0], batch.size());
         let [plain, moved] = match &mut self.compared {
@@ -179,7 +183,8 @@ mod tests {
                 }
             }
         }
-        // The estimate of a variance from n normal draws has relative deviation √(2/n); four of those.
+        // The estimate of a variance from n normal draws has relative deviation √(2/n); four of
+        // those.
         assert!((sum / f64::from(count) / 0.04 - 1.0).abs() < 4.0 * (2.0 / f64::from(count)).sqrt());
     }
 

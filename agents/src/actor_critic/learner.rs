@@ -1,9 +1,11 @@
-//! What SAC and TD3 are to the agents built on them: something that acts and learns from batches, wherever those come from.
+//! Interface of an off-policy actor–critic: it acts, and learns from batches, wherever those come
+//! from.
 
-use liprl_nets::{NetsError, optim::Trained};
+use liprl_nets::optim::Trained;
 use liprl_numerics::{Single, StateIo, StreamRng};
 use tch::Tensor;
 
+use super::critics::Critics;
 use crate::{AgentError, Batch, Metrics, cloning::CloningConfig};
 
 /// An actor–critic without a replay buffer. Observations come normalised, actions are in `[-1, 1]`.
@@ -11,15 +13,11 @@ pub trait Learner {
     /// An exploring action.
     fn act(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
 
-    /// The best action it knows. Draws nothing, changes nothing.
+    /// The greedy action. Draws nothing, changes nothing.
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
 
     /// One gradient update on this batch; its metrics are added to `metrics`.
     fn update(&mut self, batch: &Batch, metrics: &mut Metrics) -> Result<(), AgentError>;
-
-    /// Of the last batch, each row's priority in prioritised replay, `[B]`: |δ| in units of reward (mean over the critics), or a
-    /// distributional critic's loss.
-    fn errors(&self) -> Vec<f32>;
 
     /// The episode ended: exploration starts anew.
     fn end_episode(&mut self);
@@ -31,16 +29,11 @@ pub trait Learner {
     fn actor(&self) -> &Trained;
 
     /// The critics, each of (s, a).
-    fn critics(&self) -> &Trained;
+    fn critics(&self) -> &Critics;
 
-    /// The parameters the critics are used with, on their device: the learnt ones, or what spectral normalisation makes of them.
-    fn critic_params(&self) -> &Tensor;
-
-    /// What one unit of a scalar critic's output is worth in reward; nothing where the critic puts out a distribution.
-    fn output_scale(&self) -> Option<f64>;
-
-    /// Fits the policy to actions `[E, A]` in `[-1, 1]` at observations `[E, O]` as it sees them (behaviour cloning); targets that
-    /// follow it start again as its copies. Returns the loss it ends with; see `cloning` for both.
+    /// Fits the policy to actions `[E, A]` in `[-1, 1]` at observations `[E, O]` as it sees them
+    /// (behaviour cloning); targets that follow it start again as its copies. Returns the loss it
+    /// ends with; see `cloning` for both.
     fn clone_policy(
         &mut self,
         obs: &Tensor,
@@ -48,9 +41,6 @@ pub trait Learner {
         config: &CloningConfig,
         rng: &mut StreamRng,
     ) -> Result<f64, AgentError>;
-
-    /// Each critic's values `[B]` at `obs [B, O]` and `action [B, A]` on the critics' device, in units of reward, by autograd.
-    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, NetsError>;
 
     /// Everything that changes.
     fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError>;
@@ -60,7 +50,7 @@ pub trait Learner {
 #[derive(Debug)]
 pub(crate) struct Acting {
     single: Single,
-    /// A copy of the parameters where they live on another device; empty when it has to be fetched.
+    /// A copy of the parameters if they live on another device; empty when it has to be fetched.
     copy: Vec<f32>,
 }
 
@@ -84,48 +74,4 @@ impl Acting {
     pub(crate) fn refresh(&mut self) {
         self.copy.clear();
     }
-}
-
-/// A batch's tensors on a learner's device.
-pub(crate) struct OnDevice {
-    pub(crate) obs: Tensor,
-    pub(crate) action: Tensor,
-    pub(crate) reward: Tensor,
-    pub(crate) discount: Tensor,
-    pub(crate) next_obs: Tensor,
-    pub(crate) weight: Tensor,
-}
-
-impl OnDevice {
-    pub(crate) fn of(batch: &Batch, device: tch::Device) -> Result<Self, AgentError> {
-        Ok(Self {
-            obs: batch.obs.f_to(device)?,
-            action: batch.action.f_to(device)?,
-            reward: batch.reward.f_to(device)?,
-            discount: batch.discount.f_to(device)?,
-            next_obs: batch.next_obs.f_to(device)?,
-            weight: batch.weight.f_to(device)?,
-        })
-    }
-}
-
-/// Each critic's outputs `[B, N]` at (`obs`, `action`), by autograd over `params`.
-pub(super) fn outputs(
-    critics: &Trained,
-    params: &Tensor,
-    obs: &Tensor,
-    action: &Tensor,
-) -> Result<Vec<Tensor>, NetsError> {
-    let pairs = Tensor::f_cat(&[obs, action], 1)?;
-    Ok((0..critics.mlps().len()).map(|index| critics.forward(index, params, &pairs)).collect())
-}
-
-/// The outputs `[B]` of critics that have one each, as `outputs`.
-pub(super) fn values(
-    critics: &Trained,
-    params: &Tensor,
-    obs: &Tensor,
-    action: &Tensor,
-) -> Result<Vec<Tensor>, NetsError> {
-    outputs(critics, params, obs, action)?.iter().map(|output| Ok(output.f_squeeze_dim(-1)?)).collect()
 }

@@ -1,38 +1,48 @@
 //! The actor–critics every agent stands on: SAC, and TD3 with DDPG as its switches.
 //!
-//! `critic`, `actor` and `temperature` hold the equations, each as autograd and by hand; so do `categorical` and `quantile` for
-//! critics that put out a distribution. `returns` normalises what scalar critics learn, `value` keeps them from being steep. `sac` and `td3` string them together into
-//! a `Learner`, which learns from batches; `off_policy` makes an agent of one by adding the replay buffer.
+//! Start with `sac/equations.rs` and `td3/equations.rs`: each is its paper's update by autograd.
+//! The CPU form stands beside it (`rows.rs`), on one thread's share of a batch (`shares`) and with
+//! the networks' passes over it (`actor`, `critics`).
+//!
+//! `critics` is everything between a target and a step: networks and targets, distributions of
+//! returns (`distribution`), normalised returns (`returns`), and limits on the gradient norm
+//! (`value`). `off_policy` makes an agent of a `Learner` by adding the replay buffer.
 
-pub mod actor;
-pub mod batch;
-pub mod categorical;
+mod actor;
+mod batch;
+mod categorical;
 mod certify;
 mod config;
-pub mod critic;
+mod critics;
 mod diagnostics;
-pub mod distribution;
+mod distribution;
+mod distribution_config;
 mod explore;
-mod head;
-pub(crate) mod learner;
+mod learner;
+pub(crate) mod observations;
 mod off_policy;
-pub mod quantile;
-pub mod returns;
+mod outputs;
+mod quantile;
+mod returns;
 mod rewards;
 mod sac;
 mod sac_config;
-pub(crate) mod seeing;
+mod shares;
 mod td3;
 mod td3_config;
-pub mod temperature;
+mod temperature;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod value;
+mod value;
+mod value_gradient;
 
-pub(crate) use certify::critics_to_certify;
+use liprl_nets::NetworkConfig;
+use liprl_numerics::Mlp;
+
 pub use config::{CriticLoss, NormaliseConfig, ParameterNoise};
-pub use diagnostics::Place;
-pub use head::{CategoricalConfig, CriticHead, QuantileConfig};
+pub use critics::Critics;
+pub use diagnostics::ProbedPairs;
+pub use distribution_config::{CategoricalConfig, CriticHead, QuantileConfig};
 pub use learner::Learner;
 pub use off_policy::{OffPolicy, Schedule};
 pub use returns::ReturnsConfig;
@@ -41,5 +51,13 @@ pub use sac::Sac;
 pub use sac_config::{SacConfig, Temperature};
 pub use td3::Td3;
 pub use td3_config::{Backup, DelayCounts, TargetUpdates, Td3Config};
-pub(crate) use value::local::bound as value_bound;
-pub use value::{CriticSpectralNorm, SpectralForm, ValueRegulariser};
+pub use value::{
+    Adversary, Against, CriticSpectralNorm, PolicyAction, RobustConfig, SpectralForm, StateUnits, ValuePenaltyConfig,
+    ValueRegulariser,
+};
+pub(crate) use value_gradient::bound as value_bound;
+
+/// The network that `config` describes.
+fn mlp(config: &NetworkConfig, inputs: usize, outputs: usize) -> Mlp {
+    Mlp::new(inputs, &config.hidden, outputs, config.activation, config.layer_norm, config.init)
+}

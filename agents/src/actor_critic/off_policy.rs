@@ -1,4 +1,5 @@
-//! An agent out of a learner: a replay buffer, uniformly random first steps, and rounds of updates at their times.
+//! An agent out of a learner: a replay buffer, uniformly random first steps, and rounds of updates
+//! at their times.
 
 use liprl_control::{Policy, certify::Certifiable};
 use liprl_nets::lipschitz::constants;
@@ -6,7 +7,9 @@ use liprl_numerics::{NormaliserOptions, RunningNormaliser, StateIo, StreamRng};
 use rand::RngExt;
 use tch::Tensor;
 
-use super::{Learner, NormaliseConfig, Place, Rewards, SacConfig, Td3Config, learner::OnDevice, seeing, value::local};
+use super::{
+    Learner, NormaliseConfig, ProbedPairs, Rewards, SacConfig, Td3Config, batch::DeviceBatch, observations, value_bound,
+};
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, Transition, Visited, WindowBatch,
     replay::PriorityConfig,
@@ -15,7 +18,7 @@ use crate::{
 /// Replayed transitions that `diagnose` measures at.
 const DIAGNOSED_ROWS: usize = 256;
 
-/// What to keep and when to learn.
+/// Settings of replay and of the times to learn, which SAC and TD3 share.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     /// Discount per step.
@@ -40,38 +43,22 @@ pub struct Schedule {
 
 impl From<&SacConfig> for Schedule {
     fn from(config: &SacConfig) -> Self {
-        Self {
-            gamma: config.gamma,
-            n_step: config.n_step,
-            batch_size: config.batch_size,
-            buffer_size: config.buffer_size,
-            learning_starts: config.learning_starts,
-            update_every: config.update_every,
-            updates: config.updates,
-            priorities: config.priorities,
-            normalise: config.normalise_observations,
-        }
+        let &SacConfig { gamma, n_step, batch_size, buffer_size, learning_starts, .. } = config;
+        let &SacConfig { update_every, updates, priorities, normalise_observations: normalise, .. } = config;
+        Self { gamma, n_step, batch_size, buffer_size, learning_starts, update_every, updates, priorities, normalise }
     }
 }
 
 impl From<&Td3Config> for Schedule {
     fn from(config: &Td3Config) -> Self {
-        Self {
-            gamma: config.gamma,
-            n_step: config.n_step,
-            batch_size: config.batch_size,
-            buffer_size: config.buffer_size,
-            learning_starts: config.learning_starts,
-            update_every: config.update_every,
-            updates: config.updates,
-            priorities: config.priorities,
-            normalise: config.normalise_observations,
-        }
+        let &Td3Config { gamma, n_step, batch_size, buffer_size, learning_starts, .. } = config;
+        let &Td3Config { update_every, updates, priorities, normalise_observations: normalise, .. } = config;
+        Self { gamma, n_step, batch_size, buffer_size, learning_starts, update_every, updates, priorities, normalise }
     }
 }
 
-/// A learner with a replay buffer. The buffer keeps observations as they came; the learner sees them standardised by the
-/// moments of the time.
+/// A learner with a replay buffer. The buffer keeps observations as they came; the learner sees
+/// them standardised by the moments of the time.
 pub struct OffPolicy {
     learner: Box<dyn Learner>,
     schedule: Schedule,
@@ -81,9 +68,9 @@ pub struct OffPolicy {
     warm_up: StreamRng,
     normaliser: Option<RunningNormaliser>,
     /// One observation, standardised.
-    seen: Vec<f32>,
+    obs_norm: Vec<f32>,
     steps: u64,
-    /// Whether the first action has been asked for.
+    /// True once the first action has been asked for.
     begun: bool,
 }
 
@@ -134,14 +121,15 @@ impl OffPolicy {
             sampling: setup.streams.rng("replay"),
             warm_up: setup.streams.rng("warm-up"),
             normaliser: schedule.normalise.map(|config| config.normaliser(obs_dim)),
-            seen: Vec::new(),
+            obs_norm: Vec::new(),
             steps: 0,
             begun: false,
             schedule,
         })
     }
 
-    /// Some replayed transitions. Drawn from a copy of the stream: looking changes nothing.
+    /// Some replayed transitions, drawn from a copy of the stream, so that diagnosing changes
+    /// nothing.
     fn replayed(&self) -> Visited {
         let (mut pairs, mut rng) = (Visited::default(), self.sampling.clone());
         let rows = (0..if self.replay.is_empty() { 0 } else { DIAGNOSED_ROWS })
@@ -154,14 +142,14 @@ impl OffPolicy {
         pairs
     }
 
-    /// Turns the batch's observations into what the learner sees.
+    /// Normalises the batch's observations for the learner.
     fn normalise_batch(&mut self) -> Result<(), AgentError> {
-        seeing::normalise(self.normaliser.as_ref(), self.drawn.batch())
+        observations::normalise_batch(self.normaliser.as_ref(), self.drawn.batch())
     }
 
-    /// `obs` as the learner sees it, in `self.seen`.
-    fn look(&mut self, obs: &[f32]) {
-        seeing::look(self.normaliser.as_ref(), obs, &mut self.seen);
+    /// Writes `obs` as the learner sees it into `self.obs_norm`.
+    fn normalise_obs(&mut self, obs: &[f32]) {
+        observations::normalise_obs(self.normaliser.as_ref(), obs, &mut self.obs_norm);
     }
 }
 
@@ -188,13 +176,13 @@ impl Agent for OffPolicy {
             action.iter_mut().for_each(|action| *action = self.warm_up.random_range(-1.0..=1.0));
             return Ok(());
         }
-        self.look(obs);
-        self.learner.act(&self.seen, action)
+        self.normalise_obs(obs);
+        self.learner.act(&self.obs_norm, action)
     }
 
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
-        self.look(obs);
-        self.learner.act_greedy(&self.seen, action)
+        self.normalise_obs(obs);
+        self.learner.act_greedy(&self.obs_norm, action)
     }
 
     fn observe(&mut self, transition: &Transition<'_>) -> Result<(), AgentError> {
@@ -230,7 +218,7 @@ impl Agent for OffPolicy {
             self.normalise_batch()?;
             self.learner.update(self.drawn.batch(), metrics)?;
             if self.schedule.priorities.is_some() {
-                self.replay.update_priorities(&self.drawn.batch().index, &self.learner.errors())?;
+                self.replay.update_priorities(&self.drawn.batch().index, self.learner.critics().errors())?;
             }
             if let Drawn::Rewarded { window, rewards } = &mut self.drawn {
                 rewards.learn(&self.replay, window, metrics)?;
@@ -245,22 +233,23 @@ impl Agent for OffPolicy {
 
     fn policy(&self) -> Result<Policy, AgentError> {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.replay.config();
-        seeing::policy(&*self.learner, self.normaliser.as_ref(), self.schedule.normalise, (obs_dim, act_dim))
+        observations::policy(&*self.learner, self.normaliser.as_ref(), self.schedule.normalise, (obs_dim, act_dim))
     }
 
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-        let mut all = seeing::weights(&*self.learner)?;
+        let mut all = observations::weights(&*self.learner)?;
         if let Drawn::Rewarded { rewards, .. } = &mut self.drawn {
             all.extend(rewards.histograms()?);
         }
         if self.replay.is_empty() {
             return Ok(all);
         }
-        // The batch that the next update would draw, from a copy of the stream: looking changes nothing.
+        // The batch that the next update would draw, from a copy of the stream, so that nothing
+        // changes.
         self.replay.sample(&mut self.sampling.clone(), self.drawn.batch())?;
         self.normalise_batch()?;
-        let on = OnDevice::of(self.drawn.batch(), self.learner.critics().params().tensor().device())?;
-        let values = tch::no_grad(|| self.learner.values(&on.obs, &on.action))?;
+        let on = DeviceBatch::of(self.drawn.batch(), self.learner.critics().params().device())?;
+        let values = tch::no_grad(|| self.learner.critics().values(&on.obs, &on.action))?;
         let numbers =
             |tensor: &Tensor| Ok::<_, AgentError>(Vec::try_from(tensor.f_to(tch::Device::Cpu)?.f_flatten(0, -1)?)?);
         all.push(("actions/replayed".to_owned(), numbers(&on.action)?));
@@ -271,29 +260,29 @@ impl Agent for OffPolicy {
     }
 
     fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {
-        let mut places = vec![("visited", visited.clone()), ("replay", self.replayed())];
+        let mut probes = vec![("visited", visited.clone()), ("replay", self.replayed())];
         if let Drawn::Rewarded { rewards, .. } = &self.drawn {
-            places.extend(rewards.expert_pairs().map(|pairs| ("expert", pairs)));
+            probes.extend(rewards.expert_pairs().map(|pairs| ("expert", pairs)));
         }
         let (learner, normaliser) = (&*self.learner, self.normaliser.as_ref());
-        let places = (places.into_iter())
+        let probes = (probes.into_iter())
             .filter(|(_, pairs)| !pairs.obs.is_empty())
-            .map(|(name, pairs)| Place::new(name, pairs, learner, normaliser))
+            .map(|(name, pairs)| ProbedPairs::new(name, pairs, learner, normaliser))
             .collect::<Result<Vec<_>, _>>()?;
         let mut metrics = Vec::new();
-        places.iter().for_each(|place| place.metrics(&mut metrics));
-        metrics.extend(local::bound(learner)?.map(|bound| ("lipschitz/value/product_bound".to_owned(), bound)));
+        probes.iter().for_each(|probe| probe.metrics(&mut metrics));
+        metrics.extend(value_bound(learner)?.map(|bound| ("lipschitz/value/product_bound".to_owned(), bound)));
         constants("actor", learner.actor(), learner.actor().params().tensor(), &mut metrics)?;
-        constants("critic", learner.critics(), learner.critic_params(), &mut metrics)?;
+        constants("critic", learner.critics().networks(), learner.critics().params(), &mut metrics)?;
         if let Drawn::Rewarded { rewards, .. } = &mut self.drawn {
-            metrics.extend(rewards.diagnose(&places)?);
+            metrics.extend(rewards.diagnose(&probes)?);
         }
         Ok(metrics)
     }
 
     fn networks(&self) -> Result<Vec<Certifiable>, AgentError> {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.replay.config();
-        let mut all = seeing::critics(&*self.learner, self.normaliser.as_ref(), (obs_dim, act_dim))?;
+        let mut all = observations::critics(&*self.learner, self.normaliser.as_ref(), (obs_dim, act_dim))?;
         if let Drawn::Rewarded { rewards, .. } = &self.drawn {
             all.extend(rewards.networks()?);
         }

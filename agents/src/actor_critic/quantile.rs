@@ -1,9 +1,10 @@
-//! The quantile critic, QR (Dabney et al. 2018, arXiv 1710.10044): N returns θ₁ … θ_N, θᵢ estimating the quantile of level
-//! τᵢ = (2i − 1) / 2N (lemma 2).
+//! The quantile critic, QR (Dabney et al. 2018, arXiv 1710.10044): N returns θ₁ … θ_N, θᵢ
+//! estimating the quantile of level τᵢ = (2i − 1) / 2N (lemma 2).
 //!
 //! - value: mean θᵢ;
 //! - target: tⱼ = R + γᵏ θ'ⱼ with the target critic's quantiles;
-//! - loss: Σᵢ meanⱼ |τᵢ − [u < 0]| L(u), u = tⱼ − θᵢ, with Huber's L(u) = ½ u² up to κ and κ (|u| − ½ κ) beyond (eq. 9 and 10).
+//! - loss: Σᵢ meanⱼ |τᵢ − [u < 0]| L(u), u = tⱼ − θᵢ, with Huber's L(u) = ½ u² up to κ and κ (|u| −
+//!   ½ κ) beyond (eq. 9 and 10).
 //!
 //! First the autograd forms, any device; then the same by hand, a row at a time.
 
@@ -17,7 +18,7 @@ const LANES: usize = 16;
 
 /// The quantiles' levels.
 #[derive(Clone, Debug)]
-pub struct Quantile {
+pub(crate) struct Quantile {
     config: QuantileConfig,
     /// τ, `[N]`.
     levels: Vec<f32>,
@@ -25,24 +26,24 @@ pub struct Quantile {
 
 impl Quantile {
     /// The levels of this config.
-    pub fn new(config: QuantileConfig) -> Self {
+    pub(crate) fn new(config: QuantileConfig) -> Self {
         let n = config.quantiles;
         let levels = (0..n).map(|i| ((2 * i + 1) as f64 / (2 * n) as f64) as f32).collect();
         Self { config, levels }
     }
 
     /// Number of quantiles, N.
-    pub fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.levels.len()
     }
 
     /// The value `[B]` of quantiles `[B, N]`.
-    pub fn value(&self, quantiles: &Tensor) -> Tensor {
+    pub(crate) fn value(&self, quantiles: &Tensor) -> Tensor {
         quantiles.mean_dim(-1, false, Kind::Float)
     }
 
     /// t `[B, N]` of the target critic's `quantiles [B, N]`, R `[B]` and γᵏ `[B]`.
-    pub fn target(&self, quantiles: &Tensor, reward: &Tensor, discount: &Tensor) -> Tensor {
+    pub(crate) fn target(&self, quantiles: &Tensor, reward: &Tensor, discount: &Tensor) -> Tensor {
         let pair = |of: &Tensor| match self.config.reference_tiling {
             true => of.repeat([self.outputs() as i64]).view_as(quantiles),
             false => of.unsqueeze(1),
@@ -51,7 +52,7 @@ impl Quantile {
     }
 
     /// Each row's loss `[B]` at `quantiles [B, N]` against t `[B, N]`.
-    pub fn losses(&self, quantiles: &Tensor, target: &Tensor) -> Tensor {
+    pub(crate) fn losses(&self, quantiles: &Tensor, target: &Tensor) -> Tensor {
         let kappa = self.config.kappa;
         // [B, i, j]
         let error = target.unsqueeze(1) - quantiles.unsqueeze(2);
@@ -62,28 +63,45 @@ impl Quantile {
         (side * huber).mean_dim(-1, false, Kind::Float).sum_dim_intlist(-1, false, Kind::Float)
     }
 
-    /// Where the reward and the discount of quantile `j` of row `row` stand in a batch of `batch` rows.
+    /// Index of the reward and the discount of quantile `j` of row `row` in a batch of `batch`
+    /// rows.
     fn pair(&self, row: usize, j: usize, batch: usize) -> usize {
         if self.config.reference_tiling { (row * self.outputs() + j) % batch } else { row }
     }
 
-    /// t of row number `row` into `target [N]`: its `quantiles [N]`, and every row's R and γᵏ, `[B]` each.
-    pub fn target_row(&self, quantiles: &[f32], row: usize, reward: &[f32], discount: &[f32], target: &mut [f32]) {
+    /// t of row number `row` into `target [N]`: its `quantiles [N]`, and every row's R and γᵏ,
+    /// `[B]` each.
+    pub(crate) fn target_row(
+        &self,
+        quantiles: &[f32],
+        row: usize,
+        reward: &[f32],
+        discount: &[f32],
+        target: &mut [f32],
+    ) {
         for (j, (target, quantile)) in target.iter_mut().zip(quantiles).enumerate() {
             let at = self.pair(row, j, reward.len());
             *target = reward[at] + discount[at] * quantile;
         }
     }
 
-    /// One row's loss and value at `quantiles` against t, and `scale` times the loss's gradient into `gradient`. All `[N]`.
-    pub fn regress_row(&self, quantiles: &[f32], target: &[f32], scale: f32, gradient: &mut [f32]) -> (f32, f32) {
+    /// One row's loss and value at `quantiles` against t, and `scale` times the loss's gradient
+    /// into `gradient`. All `[N]`.
+    pub(crate) fn critic_gradient_row(
+        &self,
+        quantiles: &[f32],
+        target: &[f32],
+        scale: f32,
+        gradient: &mut [f32],
+    ) -> (f32, f32) {
         let share = 1.0 / self.levels.len() as f32;
         let sum = pairs(quantiles, target, &self.levels, self.config.kappa as f32, scale * share, gradient);
         (sum * share, self.mean(quantiles))
     }
 
-    /// One row's value at `quantiles`, and `scale` times its gradient, 1/N, into `gradient`. All `[N]`.
-    pub fn climb_row(&self, quantiles: &[f32], scale: f32, gradient: &mut [f32]) -> f32 {
+    /// One row's value at `quantiles`, and `scale` times its gradient, 1/N, into `gradient`. All
+    /// `[N]`.
+    pub(crate) fn actor_gradient_row(&self, quantiles: &[f32], scale: f32, gradient: &mut [f32]) -> f32 {
         gradient.fill(scale / self.levels.len() as f32);
         self.mean(quantiles)
     }
@@ -93,8 +111,9 @@ impl Quantile {
     }
 }
 
-/// Σᵢⱼ |τᵢ − [u < 0]| L(u), and `scale` times its derivatives by θᵢ into `gradient`. With c = u clamped to ± κ, L = c (u − ½ c) and
-/// L' = c on every piece. Each lane sums one quantile's pairs in order, so that all targets give the same bits.
+/// Σᵢⱼ |τᵢ − [u < 0]| L(u), and `scale` times its derivatives by θᵢ into `gradient`. With c = u
+/// clamped to ± κ, L = c (u − ½ c) and L' = c on every piece. Each lane sums one quantile's pairs
+/// in order, so that all targets give the same bits.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn pairs(quantiles: &[f32], targets: &[f32], levels: &[f32], kappa: f32, scale: f32, gradient: &mut [f32]) -> f32 {
     let mut total = 0.0;
@@ -163,12 +182,16 @@ mod tests {
             let (mut by_hand, mut climbed) = (vec![0.0; rows * n], vec![0.0; rows * n]);
             for row in 0..rows {
                 let at = row * n..(row + 1) * n;
-                let (loss, value) =
-                    head.regress_row(&quantiles[at.clone()], &targets[at.clone()], 0.3, &mut by_hand[at.clone()]);
+                let (loss, value) = head.critic_gradient_row(
+                    &quantiles[at.clone()],
+                    &targets[at.clone()],
+                    0.3,
+                    &mut by_hand[at.clone()],
+                );
                 assert_close(f64::from(loss), definition(&quantiles[at.clone()], &targets[at.clone()], kappa));
                 assert_close(f64::from(loss), losses.double_value(&[row as i64]));
                 assert_close(f64::from(value), values.double_value(&[row as i64]));
-                assert_eq!(head.climb_row(&quantiles[at.clone()], -0.7, &mut climbed[at]), value);
+                assert_eq!(head.actor_gradient_row(&quantiles[at.clone()], -0.7, &mut climbed[at]), value);
             }
             assert_gradient(&by_hand, &gradient(&(losses.sum(Kind::Float) * 0.3), &leaf).unwrap().flatten(0, -1));
             assert_gradient(&climbed, &gradient(&(values.sum(Kind::Float) * -0.7), &leaf).unwrap().flatten(0, -1));

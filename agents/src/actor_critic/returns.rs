@@ -1,14 +1,19 @@
-//! Return normalisation and Pop-Art (van Hasselt et al. 2016, "Learning values across many orders of magnitude", arXiv 1602.07714).
+//! Return normalisation and Pop-Art (van Hasselt et al. 2016, "Learning values across many orders
+//! of magnitude", arXiv 1602.07714).
 //!
-//! The critics put out n and stand for Q = σ n + μ, μ and σ being the running mean and standard deviation of the targets y; they
-//! learn (y − μ) / σ. Everything else (targets, the actor's loss, SAC's entropy, priorities, metrics) goes on in units of reward.
+//! The critics put out n and stand for Q = σ n + μ, μ and σ being the running mean and standard
+//! deviation of the targets y; they learn (y − μ) / σ. Everything else (targets, the actor's loss,
+//! SAC's entropy, priorities, metrics) goes on in units of reward.
 //!
-//! - statistics (section 2.2): σ² = ν − μ², μ and ν being exponential averages of y and y². With a batch of mean m and variance s² that is
-//!   μ ← μ + β (m − μ) and σ² ← (1 − β) (σ² + β (m − μ)²) + β s², from the old μ, where nothing large cancels. They start at μ = 0 and σ = 1
-//!   and are not corrected for that: Pop-Art keeps the critics' first, random values too, and a σ far below those makes weights so large
-//!   that Adam needs long to undo them, while critics that learn as σ falls keep outputs of size 1;
-//! - Pop-Art (proposition 1): as they move, the critics' last layers take W ← (σ_old / σ) W and b ← (σ_old b + μ_old − μ) / σ, the target
-//!   critics' too, so that no Q changes. Adam's moments stay as they are.
+//! - statistics (section 2.2): σ² = ν − μ², μ and ν being exponential averages of y and y². With a
+//!   batch of mean m and variance s² that is μ ← μ + β (m − μ) and σ² ← (1 − β) (σ² + β (m − μ)²) +
+//!   β s², from the old μ, where nothing large cancels. They start at μ = 0 and σ = 1 and are not
+//!   corrected for that: Pop-Art keeps the critics' first, random values too, and a σ far below
+//!   those makes weights so large that Adam needs long to undo them, while critics that learn as σ
+//!   falls keep outputs of size 1;
+//! - Pop-Art (proposition 1): as they move, the critics' last layers take W ← (σ_old / σ) W and b ←
+//!   (σ_old b + μ_old − μ) / σ, the target critics' too, so that no Q changes. Adam's moments stay
+//!   as they are.
 //!
 //! y is computed before the statistics move, and learnt after.
 
@@ -19,17 +24,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::critic::CriticRows;
+use super::outputs::Units;
 use crate::AgentError;
 
-/// Normalisation of what scalar critics learn. Sources: [V] van Hasselt et al. 2016 (arXiv 1602.07714); [M] Hessel et al. 2019,
-/// "Multi-task Deep Reinforcement Learning with PopArt" (arXiv 1809.04474).
+/// Normalisation of what scalar critics learn. Sources: [V] van Hasselt et al. 2016 (arXiv
+/// 1602.07714); [M] Hessel et al. 2019, "Multi-task Deep Reinforcement Learning with PopArt" (arXiv
+/// 1809.04474).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct ReturnsConfig {
-    /// Rescale the critics' last layers when the statistics move, so that no value changes, not even the first, random ones.
-    /// Default `true` [V].
+    /// Rescales the critics' last layers when the statistics move, so that no value changes.
+    /// That holds for the first, random values too. Default `true` [V].
     pub pop_art: bool,
     /// Share of an update's targets in the running statistics. Default `3e-4` [M].
     #[garde(range(min = 1e-9, max = 1.0))]
@@ -45,32 +51,9 @@ impl Default for ReturnsConfig {
     }
 }
 
-/// What a critic's output n stands for: `scale` n + `shift`, in units of reward.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Units {
-    /// σ.
-    pub scale: f32,
-    /// μ.
-    pub shift: f32,
-}
-
-impl Units {
-    /// The output is the value.
-    pub const PLAIN: Self = Self { scale: 1.0, shift: 0.0 };
-
-    /// The values of these outputs, any device.
-    pub fn values(self, outputs: &Tensor) -> Tensor {
-        if self == Self::PLAIN {
-            outputs.shallow_clone()
-        } else {
-            outputs * f64::from(self.scale) + f64::from(self.shift)
-        }
-    }
-}
-
 /// The running statistics of the targets.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Returns {
+pub(crate) struct Returns {
     config: ReturnsConfig,
     mean: f64,
     variance: f64,
@@ -78,47 +61,32 @@ pub struct Returns {
 
 impl Returns {
     /// Mean 0 and deviation 1.
-    pub fn new(config: ReturnsConfig) -> Self {
+    pub(crate) fn new(config: ReturnsConfig) -> Self {
         Self { config, mean: 0.0, variance: 1.0 }
     }
 
     /// μ.
-    pub fn mean(&self) -> f64 {
+    pub(crate) fn mean(&self) -> f64 {
         self.mean
     }
 
     /// σ.
-    pub fn std(&self) -> f64 {
+    pub(crate) fn std(&self) -> f64 {
         self.variance.sqrt().max(self.config.min_std)
     }
 
-    /// What the critics' outputs stand for now.
-    pub fn units(&self) -> Units {
+    /// Units of the critics' outputs now.
+    pub(crate) fn units(&self) -> Units {
         Units { scale: self.std() as f32, shift: self.mean as f32 }
     }
 
     /// (y − μ) / σ.
-    pub fn normalise(&self, target: f32) -> f32 {
+    pub(crate) fn normalise(&self, target: f32) -> f32 {
         ((f64::from(target) - self.mean) / self.std()) as f32
     }
 
-    /// Takes in the targets y that every member's `rows` hold, and leaves normalised ones there.
-    pub fn normalise_rows(
-        &mut self,
-        rows: &mut [&mut CriticRows],
-        critics: &mut Trained,
-        targets: &mut Target,
-    ) -> Result<(), AgentError> {
-        self.observe(rows.iter().flat_map(|rows| &rows.target), critics, targets)?;
-        for rows in rows {
-            rows.units = self.units();
-            rows.target.iter_mut().for_each(|target| *target = self.normalise(*target));
-        }
-        Ok(())
-    }
-
-    /// The same of targets y `[B]` on any device, returning the normalised ones.
-    pub fn normalise_tensor(
+    /// Takes in the targets y `[B]` of one update, on any device, and returns the normalised ones.
+    pub(crate) fn normalise_tensor(
         &mut self,
         target: &Tensor,
         critics: &mut Trained,
@@ -129,8 +97,9 @@ impl Returns {
         Ok(normalised.f_to_kind(Kind::Float)?)
     }
 
-    /// Moves the statistics by the targets of one update; with Pop-Art, `critics` and `targets` keep their values.
-    pub fn observe<'a>(
+    /// Moves the statistics by the targets of one update; with Pop-Art, `critics` and `targets`
+    /// keep their values.
+    pub(crate) fn observe<'a>(
         &mut self,
         batch: impl Iterator<Item = &'a f32> + Clone,
         critics: &mut Trained,
@@ -159,7 +128,7 @@ impl Returns {
     }
 
     /// Everything that changes, under `returns/…`.
-    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+    pub(crate) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         Ok(io.scalars("returns/mean_variance", [&mut self.mean, &mut self.variance])?)
     }
 }
@@ -170,10 +139,7 @@ mod tests {
     use liprl_numerics::testing::numbers;
 
     use super::*;
-    use crate::actor_critic::{
-        learner::values,
-        testing::{self},
-    };
+    use crate::actor_critic::{outputs::values, testing};
 
     #[test]
     fn statistics_are_the_exponential_averages_of_the_targets_and_their_squares() {
@@ -187,7 +153,8 @@ mod tests {
             .collect();
         for (t, batch) in batches.iter().enumerate() {
             returns.observe(batch.iter(), &mut critics, &mut targets).unwrap();
-            // By definition: batch i weighs β (1 − β)^(t − i), the start's y = 0 and y² = 1 the rest.
+            // By definition: batch i weighs β (1 − β)^(t − i), the start's y = 0 and y² = 1 the
+            // rest.
             let (mut first, mut second) = (0.0, 0.9f64.powi(t as i32 + 1));
             for (i, batch) in batches[..=t].iter().enumerate() {
                 let weight = 0.1 * 0.9f64.powi((t - i) as i32) / batch.len() as f64;

@@ -1,28 +1,31 @@
-//! What an agent with a reward of its own is to `OffPolicy`: something that judges replayed transitions when they are drawn.
+//! A reward model that relabels replayed transitions when they are drawn.
 
 use liprl_control::certify::Certifiable;
 use liprl_numerics::{RunningNormaliser, StateIo};
 
-use super::{Learner, Place};
+use super::{Learner, ProbedPairs};
 use crate::{AgentError, Metrics, Replay, Transition, Visited, WindowBatch};
 
 /// A reward other than the environment's, which may learn too.
 pub trait Rewards {
-    /// Called once, before the first action of a run: a start for the learner (a clone). `normaliser` is what its observations go through.
+    /// Called once, before the first action of a run: a start for the learner (a clone).
+    /// `normaliser` is what its observations go through.
     fn begin(
         &mut self,
         learner: &mut dyn Learner,
         normaliser: Option<&mut RunningNormaliser>,
     ) -> Result<(), AgentError>;
 
-    /// Whether `begin` fits the learner to observations standardised as they were then. They stay so until learning starts: the steps before it, random
-    /// ones often, would leave the clone with inputs that it has not learnt.
+    /// True if `begin` fits the learner to observations standardised as they were then. They stay
+    /// so until learning starts: the steps before it, often random, would leave the clone with
+    /// inputs that it has not learnt.
     fn holds_moments(&self) -> bool;
 
     /// Puts a transition into the buffer, marked as `relabel` wants it.
     fn observe(&mut self, transition: &Transition<'_>, replay: &mut Replay) -> Result<(), AgentError>;
 
-    /// Replaces the returns of `window.batch` by those of its own rewards; changes discounts where terminations are worth something.
+    /// Replaces the returns of `window.batch` by those of its own rewards; changes discounts if
+    /// terminations are worth something.
     fn relabel(&mut self, window: &mut WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError>;
 
     /// Learning due after each update of the learner; `window` is what that update was on.
@@ -31,8 +34,8 @@ pub trait Rewards {
     /// The demonstrations as pairs, for `diagnose` to measure at too.
     fn expert_pairs(&self) -> Option<Visited>;
 
-    /// How steep the reward is at these places, under metric names; changes no state.
-    fn diagnose(&mut self, places: &[Place]) -> Result<Vec<(String, f64)>, AgentError>;
+    /// Gradient norms of the reward at these pairs, under metric names; changes no state.
+    fn diagnose(&mut self, probes: &[ProbedPairs]) -> Result<Vec<(String, f64)>, AgentError>;
 
     /// Weights for TensorBoard; changes no state.
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError>;

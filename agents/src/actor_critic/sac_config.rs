@@ -1,5 +1,5 @@
-//! SAC's settings. Sources: [H] Haarnoja et al. 2018, "Soft Actor-Critic Algorithms and Applications" (arXiv 1812.05905),
-//! table 1; [C] its authors' code (softlearning).
+//! SAC's settings. Sources: [H] Haarnoja et al. 2018, "Soft Actor-Critic Algorithms and
+//! Applications" (arXiv 1812.05905), table 1; [C] its authors' code (softlearning).
 
 use garde::Validate;
 use liprl_nets::{LrSchedule, NetworkConfig};
@@ -38,7 +38,8 @@ pub struct SacConfig {
     /// Gradient updates in a round. Default `1` [H].
     #[garde(range(min = 1))]
     pub updates: u64,
-    /// Share of the critics that moves into the target critics at each target update. Default `0.005` [H].
+    /// Share of the critics that moves into the target critics at each target update. Default
+    /// `0.005` [H].
     #[garde(range(min = 0.0, max = 1.0))]
     pub tau: f64,
     /// Gradient updates between target updates. Default `1` [H].
@@ -58,13 +59,15 @@ pub struct SacConfig {
     /// Standardise observations by running moments. Default: none.
     #[garde(dive)]
     pub normalise_observations: Option<NormaliseConfig>,
-    /// Normalise what the critics learn by its running moments, with Pop-Art or without. Default: none.
+    /// Normalise what the critics learn by its running moments, with Pop-Art or without. Default:
+    /// none.
     #[garde(dive)]
     pub normalise_returns: Option<ReturnsConfig>,
     /// Spectral normalisation of every layer of the critics. Default: none.
     #[garde(dive, custom(check_spectral_norm(self.beside())))]
     pub critic_spectral_norm: Option<CriticSpectralNorm>,
-    /// A regularising term in the critics' loss, beside spectral normalisation or without it. Default `{kind: none}`.
+    /// A regularising term in the critics' loss, beside spectral normalisation or without it.
+    /// Default `{kind: none}`.
     #[garde(dive, custom(check_regulariser(self.beside())))]
     pub value_regulariser: ValueRegulariser,
     /// Prioritised replay. Default: none, sampling is uniform.
@@ -98,7 +101,7 @@ impl Default for SacConfig {
 }
 
 impl SacConfig {
-    /// What the critics' regularisers are checked against.
+    /// Settings that the critics' regularisers are checked against.
     fn beside(&self) -> Beside<'_> {
         Beside {
             critic: &self.critic,
@@ -128,7 +131,7 @@ pub enum Temperature {
         #[serde(default = "default_lr")]
         #[garde(range(min = 0.0, max = 1.0))]
         lr: f64,
-        /// How that learning rate changes with updates. Default `constant`.
+        /// Schedule of that learning rate over updates. Default `constant`.
         #[serde(default)]
         #[garde(dive)]
         lr_schedule: LrSchedule,

@@ -1,10 +1,15 @@
-//! Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018, arXiv 1802.09477, algorithm 1), and by its switches
-//! deep deterministic policy gradient (Lillicrap et al. 2016). One update does, in this order: critics; then, every
-//! `policy_delay` updates (or rounds), actor and targets.
+//! Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018, arXiv 1802.09477,
+//! algorithm 1), and by its switches deep deterministic policy gradient (Lillicrap et al. 2016).
+//! `equations` is the paper's update, readable first; `rows` its CPU form, held against it by the
+//! tests.
 //!
-//! Differs from the authors' code in: the soft minimum, one critic, distributional critics, normalised returns, the Huber loss, n-step
-//! targets, gradient clipping, schedules, importance weights, delays counted in rounds, targets that move in every update,
-//! Ornstein–Uhlenbeck and parameter noise: all off by default.
+//! One update does, in this order: critics; then, every `policy_delay` updates (or rounds), actor
+//! and targets.
+//!
+//! Differs from the authors' code in: the soft minimum, one critic, distributional critics,
+//! normalised returns, the Huber loss, n-step targets, gradient clipping, schedules, importance
+//! weights, delays counted in rounds, targets that move in every update, Ornstein–Uhlenbeck and
+//! parameter noise: all off by default.
 //!
 //! | metric | meaning |
 //! | --- | --- |
@@ -20,35 +25,31 @@
 //!
 //! and those of a value regulariser, on the page of `value`.
 
-mod autograd;
+mod equations;
 mod rows;
+#[cfg(test)]
+mod tests;
 
+use liprl_nets::{
+    autograd::finite,
+    optim::{Target, Trained},
+};
+use liprl_numerics::{StateIo, StreamRng};
 use rand_distr::{Distribution as _, StandardNormal};
 use tch::{Device, Tensor};
 
 use super::{
     TargetUpdates, Td3Config,
-    critic::CriticRows,
-    distribution::Distribution,
+    critics::{CriticStats, Critics, CriticsConfig},
     explore::Explorer,
-    learner::{Acting, Learner, outputs},
-    returns::{Returns, Units},
-    value::{self, Networks, Regulariser, SpectralCritics, TermSums},
+    learner::{Acting, Learner},
+    shares::RowShares,
 };
-use crate::error::validated;
 use crate::{
     AgentError, Batch, Metrics, Setup,
     cloning::{self, CloningConfig},
+    error::validated,
 };
-use liprl_nets::NetsError;
-use liprl_nets::{
-    Gradient, Team,
-    optim::{Target, Trained},
-};
-use liprl_nets::{NetworkConfig, autograd::finite};
-use liprl_numerics::{Mlp, StateIo, StreamRng};
-
-use rows::Member;
 
 /// TD3's networks and the update that trains them.
 #[derive(Debug)]
@@ -58,38 +59,24 @@ pub struct Td3 {
     device: Device,
     actor: Trained,
     actor_target: Target,
-    critics: Trained,
-    critic_targets: Target,
-    /// What the critic's outputs mean where they are not the value.
-    distribution: Option<Distribution>,
-    spectral: Option<SpectralCritics>,
-    regulariser: Option<Regulariser>,
-    /// Whether the update has a form by hand: on a CPU, unless the regulariser has none for these critics.
-    by_hand: bool,
-    returns: Option<Returns>,
+    critics: Critics,
     acting: Acting,
     explorer: Explorer,
     noise: StreamRng,
     /// Target policy smoothing's noise of one update, clipped, `[B, A]`.
     smoothing: Vec<f32>,
-    team: Team,
-    /// One for each member of the team, with its share of the batch they are bound to.
-    members: Vec<Member>,
-    errors: Vec<f32>,
+    shares: RowShares,
     updates: u64,
 }
 
-/// What one update measured.
-struct Measured {
-    critic_loss: f64,
-    q_mean: f64,
-    critic_norm: f64,
-    term: TermSums,
-    /// The actor's loss and gradient norm, where it learnt.
+/// Numbers of one update for the metrics.
+struct Stats {
+    critics: CriticStats,
+    /// The actor's loss and gradient norm, if it learnt.
     actor: Option<(f64, f64)>,
 }
 
-/// Which networks move in one update besides the critics.
+/// The networks that move in one update besides the critics.
 #[derive(Clone, Copy)]
 struct Moves {
     actor: bool,
@@ -97,119 +84,44 @@ struct Moves {
 }
 
 impl Td3 {
-    /// Networks with first weights from the run's streams. Settings that exclude one another are an error that names them.
+    /// Networks with first weights from the run's streams. Settings that exclude one another are an
+    /// error that names them.
     pub fn new(config: &Td3Config, setup: &Setup) -> Result<Self, AgentError> {
         validated(config)?;
-        let (obs_dim, act_dim) = (setup.obs_dim, setup.act_dim);
-        let net = |net: &NetworkConfig, inputs, outputs| {
-            Mlp::new(inputs, &net.hidden, outputs, net.activation, net.layer_norm, net.init)
-        };
-        let policy = net(&config.actor, obs_dim, act_dim);
-        let critic = net(&config.critic, obs_dim + act_dim, config.critic_head.outputs());
+        let policy = super::mlp(&config.actor, setup.obs_dim, setup.act_dim);
         let mut init = setup.streams.rng("init");
         let actor = Trained::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
-        let count = if config.twin { 2 } else { 1 };
-        let mut critics = Trained::new(vec![critic; count], (&config.critic).into(), setup.device, &mut init)?;
-        let (spectral, critic_targets) = value::limited(config.critic_spectral_norm.as_ref(), &mut critics, setup)?;
-        let regulariser = Regulariser::new(&config.value_regulariser, count, setup);
+        let critics = CriticsConfig {
+            network: &config.critic,
+            count: if config.twin { 2 } else { 1 },
+            head: config.critic_head,
+            loss: config.critic_loss,
+            returns: config.normalise_returns,
+            spectral_norm: config.critic_spectral_norm,
+            regulariser: &config.value_regulariser,
+        };
         Ok(Self {
+            critics: Critics::new(&critics, &actor, setup, &mut init)?,
             acting: Acting::new(&actor),
             explorer: Explorer::new(config, &actor, setup),
             actor_target: actor.target()?,
-            by_hand: Regulariser::is_by_hand(regulariser.as_ref(), &critics)?,
-            critic_targets,
-            spectral,
-            regulariser,
             actor,
-            critics,
-            distribution: Distribution::new(config.critic_head),
-            returns: config.normalise_returns.map(Returns::new),
             noise: setup.streams.rng("update"),
             smoothing: Vec::new(),
-            team: Team::new(setup.threads)?,
-            members: Vec::new(),
-            errors: Vec::new(),
+            shares: RowShares::new(setup.threads)?,
             updates: 0,
             device: setup.device,
-            act_dim,
+            act_dim: setup.act_dim,
             config: config.clone(),
         })
     }
+}
 
-    /// Makes every member's buffers, unless they are already bound to this batch's memory.
-    fn bind(&mut self, batch: &Batch) -> Result<(), AgentError> {
-        if self.members.first().is_some_and(|member| member.rows.shares_memory_with(batch)) {
-            return Ok(());
-        }
-        self.members = (self.team.shares(batch.size()).into_iter())
-            .map(|share| Member::new(self, batch, share))
-            .collect::<Result<_, _>>()?;
-        Ok(())
-    }
-
-    /// The update by hand, on a CPU.
-    fn update_rows(&mut self, batch: &Batch, moves: Moves) -> Result<Measured, AgentError> {
-        self.bind(batch)?;
-        let (rows, tau, team, smoothing) = (batch.size(), self.config.tau, &self.team, &self.smoothing);
-        let term = self.regulariser.as_ref().and_then(Regulariser::due);
-        let (loss, minimum_weight) = (self.config.critic_loss, self.config.backup.minimum_weight() as f32);
-        if let Some(returns) = &mut self.returns {
-            let units = returns.units();
-            self.members.iter_mut().for_each(|member| member.critics.units = units);
-            team.run(&mut self.members, |member| member.target(smoothing, minimum_weight, rows))?;
-            let mut all: Vec<&mut CriticRows> = self.members.iter_mut().map(|member| &mut member.critics).collect();
-            returns.normalise_rows(&mut all, &mut self.critics, &mut self.critic_targets)?;
-            team.run(&mut self.members, |member| member.regress(loss, rows, term))?;
-        } else {
-            team.run(&mut self.members, |member| {
-                member.target(smoothing, minimum_weight, rows)?;
-                member.regress(loss, rows, term)
-            })?;
-        }
-        let mut gradients: Vec<&mut Gradient> =
-            self.members.iter_mut().map(|member| &mut member.critics.gradient).collect();
-        let targets = moves.targets.then_some((&mut self.critic_targets, tau));
-        let critic_norm = value::step(&mut self.critics, self.spectral.as_mut(), team, &mut gradients, targets)?;
-        let mut actor_norm = None;
-        if moves.actor {
-            team.run(&mut self.members, |member| member.climb(rows))?;
-            let mut gradients: Vec<&mut Gradient> =
-                self.members.iter_mut().map(|member| &mut member.actor.gradient).collect();
-            let target = moves.targets.then_some((&mut self.actor_target, tau));
-            actor_norm = Some(self.actor.step(team, &mut gradients, target)?);
-        } else if moves.targets {
-            self.actor_target.follow(self.actor.params(), tau)?;
-        }
-        let mean = |of: fn(&Member) -> f64| self.members.iter().map(of).sum::<f64>() / rows as f64;
-        self.errors.clear();
-        self.members.iter().for_each(|member| self.errors.extend_from_slice(&member.critics.error));
-        Ok(Measured {
-            critic_loss: mean(|member| member.critic_sums.loss),
-            q_mean: mean(|member| member.critic_sums.value),
-            critic_norm,
-            term: value::total(self.members.iter().map(|member| &member.critic_sums.term)),
-            actor: actor_norm.map(|norm| (mean(|member| member.actor_loss), norm)),
-        })
-    }
-
-    /// Each critic's values `[B]` in units of reward, by autograd over `params`.
-    fn values_of(&self, params: &Tensor, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, NetsError> {
-        let value = |outputs: &Tensor| match &self.distribution {
-            Some(distribution) => Ok(distribution.value(outputs)),
-            None => Ok(self.units().values(&outputs.f_squeeze_dim(-1)?)),
-        };
-        outputs(&self.critics, params, obs, action)?.iter().map(value).collect()
-    }
-
-    /// The networks that a regulariser looks at.
-    fn networks(&self) -> Networks<'_> {
-        let (actor, critics) = (&self.actor, &self.critics);
-        Networks { actor, critics, params: self.critic_params(), scale: self.units().scale }
-    }
-
-    /// What the outputs of scalar critics stand for.
-    fn units(&self) -> Units {
-        self.returns.as_ref().map_or(Units::PLAIN, Returns::units)
+#[cfg(test)]
+impl Td3 {
+    /// Takes this term into the critics' loss.
+    pub(super) fn regularise(&mut self, term: Option<super::value::Regulariser>) -> Result<(), AgentError> {
+        self.critics.regularise(term, &self.actor)
     }
 }
 
@@ -233,37 +145,20 @@ impl Learner for Td3 {
         }
         let actor = self.config.actor_learns(self.updates);
         let moves = Moves { actor, targets: actor || self.config.target_updates == TargetUpdates::EveryUpdate };
-        if let Some(regulariser) = &mut self.regulariser {
-            regulariser.begin(batch, self.updates)?;
-        }
-        let measured = match self.device {
-            Device::Cpu if self.by_hand => self.update_rows(batch, moves)?,
-            _ => self.update_autograd(batch, moves)?,
+        self.critics.begin(batch, self.updates)?;
+        let stats = match self.critics.has_rows() {
+            true => self.update_rows(batch, moves)?,
+            false => self.update_tensors(batch, moves)?,
         };
         self.acting.refresh();
         self.updates += 1;
-        finite("the critics' loss", measured.critic_loss, self.updates)?;
-        metrics.add("train/critic_loss", measured.critic_loss);
-        metrics.add("train/q_mean", measured.q_mean);
-        metrics.add("train/critic_grad_norm", measured.critic_norm);
-        if let Some(term) = self.regulariser.as_ref().and_then(Regulariser::due) {
-            finite("the value regulariser's term", measured.term[0], self.updates)?;
-            term.report(&measured.term, metrics);
-        }
-        if let Some((loss, norm)) = measured.actor {
+        self.critics.report(&stats.critics, self.updates, metrics)?;
+        if let Some((loss, norm)) = stats.actor {
             finite("the actor's loss", loss, self.updates)?;
             metrics.add("train/actor_loss", loss);
             metrics.add("train/actor_grad_norm", norm);
         }
-        if let Some(returns) = &self.returns {
-            metrics.add("train/return_mean_estimate", returns.mean());
-            metrics.add("train/return_std_estimate", returns.std());
-        }
         self.explorer.adapt(&self.actor, batch, self.updates, metrics)
-    }
-
-    fn errors(&self) -> Vec<f32> {
-        self.errors.clone()
     }
 
     fn end_episode(&mut self) {
@@ -278,16 +173,8 @@ impl Learner for Td3 {
         &self.actor
     }
 
-    fn critics(&self) -> &Trained {
+    fn critics(&self) -> &Critics {
         &self.critics
-    }
-
-    fn critic_params(&self) -> &Tensor {
-        value::in_use(self.spectral.as_ref(), &self.critics).tensor()
-    }
-
-    fn output_scale(&self) -> Option<f64> {
-        self.distribution.is_none().then(|| f64::from(self.units().scale))
     }
 
     fn clone_policy(
@@ -304,139 +191,14 @@ impl Learner for Td3 {
         Ok(loss)
     }
 
-    fn values(&self, obs: &Tensor, action: &Tensor) -> Result<Vec<Tensor>, NetsError> {
-        self.values_of(self.critic_params(), obs, action)
-    }
-
     fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         self.actor.state(&mut io.scope("actor"))?;
         self.actor_target.params.state(io, "actor/target")?;
-        self.critics.state(&mut io.scope("critic"))?;
-        self.critic_targets.params.state(io, "critic/target")?;
-        if let Some(returns) = &mut self.returns {
-            returns.state(io)?;
-        }
-        value::state(self.spectral.as_mut(), self.regulariser.as_mut(), &mut self.critics, io)?;
+        self.critics.state(io)?;
         self.explorer.state(io)?;
         io.value("streams/update", &mut self.noise)?;
         io.value("updates", &mut self.updates)?;
         self.acting.refresh();
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use liprl_nets::testing::assert_nearly;
-    use liprl_numerics::Streams;
-
-    use super::*;
-    use crate::actor_critic::{
-        Backup, CategoricalConfig, CriticHead, DelayCounts, QuantileConfig, ReturnsConfig,
-        testing::{self},
-    };
-
-    fn setup() -> Setup {
-        Setup { obs_dim: 5, act_dim: 3, streams: Streams::new(5), device: Device::Cpu, threads: 2 }
-    }
-
-    /// Four updates by hand and by autograd, the actor learning in every second one and the targets moving in three.
-    fn compare(config: &Td3Config) {
-        let (mut by_hand, mut autograd) = (Td3::new(config, &setup()).unwrap(), Td3::new(config, &setup()).unwrap());
-        if !by_hand.by_hand {
-            return; // a penalty on smooth critics
-        }
-        let batch = testing::batch(41, 5, 3);
-        let _ = batch.discount.narrow(0, 3, 9).fill_(0.0);
-        for update in 0..4u64 {
-            for td3 in [&mut by_hand, &mut autograd] {
-                td3.smoothing = testing::numbers(41 * 3, &format!("smoothing {update}"));
-                if let Some(regulariser) = &mut td3.regulariser {
-                    regulariser.begin(&batch, update).unwrap();
-                }
-            }
-            let moves = Moves { actor: update % 2 == 0, targets: update != 3 };
-            let a = by_hand.update_rows(&batch, moves).unwrap();
-            let b = autograd.update_autograd(&batch, moves).unwrap();
-            assert_nearly(&[a.critic_loss, a.q_mean, a.critic_norm], &[b.critic_loss, b.q_mean, b.critic_norm]);
-            assert_nearly(&a.term, &b.term);
-            let (a, b) = (a.actor.unwrap_or_default(), b.actor.unwrap_or_default());
-            assert_nearly(&[a.0, a.1], &[b.0, b.1]);
-            assert_nearly(&by_hand.errors, &autograd.errors);
-            assert_nearly(by_hand.actor_target.params.slice(), autograd.actor_target.params.slice());
-            assert_nearly(by_hand.critic_targets.params.slice(), autograd.critic_targets.params.slice());
-        }
-    }
-
-    #[test]
-    fn updates_by_hand_follow_those_by_autograd() {
-        for (net, critic_loss, count) in testing::networks() {
-            let backup = Backup::Soft { minimum_weight: 0.75 };
-            let (actor, critic, twin) = (net.clone(), net, count == 2);
-            let config = Td3Config { actor, critic, critic_loss, backup, twin, tau: 0.1, ..Td3Config::default() };
-            compare(&config);
-            for pop_art in [false, true] {
-                let returns = ReturnsConfig { pop_art, rate: 0.2, ..ReturnsConfig::default() };
-                compare(&Td3Config { normalise_returns: Some(returns), ..config.clone() });
-            }
-        }
-    }
-
-    #[test]
-    fn regularised_updates_by_hand_follow_those_by_autograd() {
-        for (net, critic_loss, count) in testing::networks().into_iter().filter(|(net, ..)| !net.layer_norm) {
-            let (actor, critic, twin) = (net.clone(), net, count == 2);
-            let plain = Td3Config { actor, critic, critic_loss, twin, tau: 0.1, ..Td3Config::default() };
-            for value_regulariser in testing::regularisers() {
-                for critic_spectral_norm in testing::spectral_norms() {
-                    compare(&Td3Config { critic_spectral_norm, value_regulariser, ..plain.clone() });
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn distributional_updates_by_hand_follow_those_by_autograd() {
-        let categorical =
-            |clamp| CriticHead::Categorical(CategoricalConfig { atoms: 11, v_min: -2.0, v_max: 3.0, clamp });
-        let quantile = |reference_tiling| {
-            CriticHead::Quantile(QuantileConfig { quantiles: 21, reference_tiling, ..QuantileConfig::default() })
-        };
-        for critic_head in [categorical(None), categorical(Some(0.01)), quantile(false), quantile(true)] {
-            for (net, _, _) in testing::networks() {
-                let (actor, critic) = (net.clone(), net);
-                compare(&Td3Config { actor, critic, critic_head, twin: false, tau: 0.1, ..Td3Config::default() });
-            }
-        }
-    }
-
-    #[test]
-    fn the_actor_and_the_targets_move_when_they_are_due() {
-        // Delay 2 counted in rounds of two updates, and targets in every update or only with the actor.
-        for (target_updates, targets_move) in
-            [(TargetUpdates::Delayed, [1, 1, 0, 0, 1, 1]), (TargetUpdates::EveryUpdate, [1; 6])]
-        {
-            let delay_counts = DelayCounts::Rounds;
-            let config = Td3Config { updates: 2, delay_counts, target_updates, ..Td3Config::default() };
-            let mut td3 = Td3::new(&config, &setup()).unwrap();
-            let batch = testing::batch(16, 5, 3);
-            for (actor_moves, targets_move) in [1, 1, 0, 0, 1, 1].into_iter().zip(targets_move) {
-                let now = |td3: &Td3| {
-                    [td3.actor.params(), &td3.actor_target.params, &td3.critic_targets.params]
-                        .map(|p| p.to_vec().unwrap())
-                };
-                let before = now(&td3);
-                td3.update(&batch, &mut Metrics::default()).unwrap();
-                let moved = [0, 1, 2].map(|i| i32::from(now(&td3)[i] != before[i]));
-                assert_eq!(moved, [actor_moves, targets_move, targets_move]);
-            }
-        }
-    }
-
-    #[test]
-    fn a_distributional_critic_with_a_twin_is_refused() {
-        let critic_head = CriticHead::Quantile(QuantileConfig::default());
-        let error = Td3::new(&Td3Config { critic_head, ..Td3Config::default() }, &setup()).unwrap_err().to_string();
-        assert!(error.starts_with("critic_head: quantile") && error.contains("put `twin: false`"), "{error}");
     }
 }

@@ -1,6 +1,6 @@
-//! TD3's settings, and DDPG's as its switches. Sources: [F] Fujimoto et al. 2018, "Addressing Function Approximation Error
-//! in Actor-Critic Methods" (arXiv 1802.09477), section 6.1; [C] its authors' code (TD3, 2020); [L] the authors' code of
-//! arXiv 2006.16785.
+//! TD3's settings, and DDPG's as its switches. Sources: [F] Fujimoto et al. 2018, "Addressing
+//! Function Approximation Error in Actor-Critic Methods" (arXiv 1802.09477), section 6.1; [C] its
+//! authors' code (TD3, 2020); [L] the authors' code of arXiv 2006.16785.
 
 use garde::Validate;
 use liprl_nets::NetworkConfig;
@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{ActionNoise, replay::PriorityConfig};
 
-/// Twin delayed deep deterministic policy gradient. DDPG is `twin: false, policy_delay: 1, target_noise: 0`.
+/// Twin delayed deep deterministic policy gradient. DDPG is
+/// `twin: false, policy_delay: 1, target_noise: 0`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -39,26 +40,29 @@ pub struct Td3Config {
     /// Gradient updates in a round. Default `1` [F].
     #[garde(range(min = 1))]
     pub updates: u64,
-    /// Share of the networks that moves into the targets at each target update. Default `0.005` [F].
+    /// Share of the networks that moves into the targets at each target update. Default `0.005`
+    /// [F].
     #[garde(range(min = 0.0, max = 1.0))]
     pub tau: f64,
-    /// Critic updates to one update of the actor, or rounds to one in which it learns. Default `2` [F].
+    /// Critic updates to one update of the actor, or rounds to one in which it learns. Default `2`
+    /// [F].
     #[garde(range(min = 1))]
     pub policy_delay: u64,
-    /// What `policy_delay` counts. Default `updates` [F].
+    /// Unit of `policy_delay`. Default `updates` [F].
     pub delay_counts: DelayCounts,
     /// When the target networks move. Default `delayed` [F].
     pub target_updates: TargetUpdates,
     /// Two critics rather than one. Default `true` [F].
     pub twin: bool,
-    /// What each critic puts out: its value, or a distribution of returns, which takes `twin: false`. Default
-    /// `{kind: scalar}` [F].
+    /// Output of each critic: its value, or a distribution of returns, which takes `twin: false`.
+    /// Default `{kind: scalar}` [F].
     #[garde(dive, custom(has_one_critic(self.twin)))]
     pub critic_head: CriticHead,
-    /// How two target critics make one value. Default `minimum` [F].
+    /// Rule that makes one value of two target critics. Default `minimum` [F].
     #[garde(dive)]
     pub backup: Backup,
-    /// Standard deviation of the noise on the target policy's actions, in `[-1, 1]` units. Default `0.2` [F].
+    /// Standard deviation of the noise on the target policy's actions, in `[-1, 1]` units. Default
+    /// `0.2` [F].
     #[garde(range(min = 0.0))]
     pub target_noise: f64,
     /// That noise is clipped to ± this. Default `0.5` [F].
@@ -81,13 +85,15 @@ pub struct Td3Config {
     /// Standardise observations by running moments. Default: none.
     #[garde(dive)]
     pub normalise_observations: Option<NormaliseConfig>,
-    /// Normalise what scalar critics learn by its running moments, with Pop-Art or without. Default: none.
+    /// Normalise what scalar critics learn by its running moments, with Pop-Art or without.
+    /// Default: none.
     #[garde(dive, custom(has_scalar_critics(self.critic_head)))]
     pub normalise_returns: Option<ReturnsConfig>,
     /// Spectral normalisation of every layer of the critics. Default: none.
     #[garde(dive, custom(check_spectral_norm(self.beside())))]
     pub critic_spectral_norm: Option<CriticSpectralNorm>,
-    /// A regularising term in the critics' loss, beside spectral normalisation or without it. Default `{kind: none}`.
+    /// A regularising term in the critics' loss, beside spectral normalisation or without it.
+    /// Default `{kind: none}`.
     #[garde(dive, custom(check_regulariser(self.beside())))]
     pub value_regulariser: ValueRegulariser,
     /// Prioritised replay. Default: none, sampling is uniform.
@@ -149,7 +155,7 @@ fn has_scalar_critics(head: CriticHead) -> impl FnOnce(&Option<ReturnsConfig>, &
 }
 
 impl Td3Config {
-    /// What the critics' regularisers are checked against.
+    /// Settings that the critics' regularisers are checked against.
     fn beside(&self) -> Beside<'_> {
         Beside {
             critic: &self.critic,
@@ -160,7 +166,7 @@ impl Td3Config {
         }
     }
 
-    /// Whether the actor learns in the update after `done` others.
+    /// True if the actor learns in the update after `done` others.
     pub fn actor_learns(&self, done: u64) -> bool {
         match self.delay_counts {
             DelayCounts::Updates => (done + 1).is_multiple_of(self.policy_delay),
@@ -176,8 +182,8 @@ pub enum DelayCounts {
     /// Updates: the actor learns in the last of every `policy_delay` [F].
     #[default]
     Updates,
-    /// Rounds of `updates`: the actor learns in every update of the first of every `policy_delay` rounds, and in none of the
-    /// others [L].
+    /// Rounds of `updates`: the actor learns in the first of every `policy_delay` rounds.
+    /// It learns in every update of that round, and in none of the others [L].
     Rounds,
 }
 
@@ -200,7 +206,8 @@ pub enum Backup {
     /// The smaller one: w = 1 (clipped double Q-learning).
     #[default]
     Minimum,
-    /// Mostly the smaller one; w = 0.75 in Fujimoto et al. 2019 (BCQ, arXiv 1812.02900) and in arXiv 2006.16785.
+    /// Mostly the smaller one; w = 0.75 in Fujimoto et al. 2019 (BCQ, arXiv 1812.02900) and in
+    /// arXiv 2006.16785.
     Soft {
         /// Weight w of the smaller value, in `[0, 1]`.
         #[garde(range(min = 0.0, max = 1.0))]

@@ -6,10 +6,10 @@ use liprl_numerics::StateIo;
 use super::Temperature;
 use crate::AgentError;
 
-/// α, and the Adam that tunes its logarithm where it is tuned. One number, so plain f64 everywhere.
+/// α, and the Adam that tunes its logarithm if it is tuned. One number, so plain f64 everywhere.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tuner {
-    /// log α; where α is fixed at 0 the least finite number, whose exponential is 0.
+pub(crate) struct Tuner {
+    /// log α; if α is fixed at 0 the least finite number, whose exponential is 0.
     log_alpha: f64,
     m: f64,
     v: f64,
@@ -18,7 +18,7 @@ pub struct Tuner {
 
 impl Tuner {
     /// The start.
-    pub fn new(config: &Temperature) -> Self {
+    pub(crate) fn new(config: &Temperature) -> Self {
         let alpha = match config {
             Temperature::Auto { initial, .. } => *initial,
             Temperature::Fixed { alpha } => *alpha,
@@ -27,12 +27,12 @@ impl Tuner {
     }
 
     /// α.
-    pub fn alpha(&self) -> f64 {
+    pub(crate) fn alpha(&self) -> f64 {
         self.log_alpha.exp()
     }
 
     /// One Adam step, given the batch mean of log π.
-    pub fn step(&mut self, config: &Temperature, mean_log_prob: f64, act_dim: usize) {
+    pub(crate) fn step(&mut self, config: &Temperature, mean_log_prob: f64, act_dim: usize) {
         let Temperature::Auto { target_entropy, lr, lr_schedule, .. } = config else { return };
         let target = target_entropy.unwrap_or(-(act_dim as f64));
         let gradient = loss(self.log_alpha, mean_log_prob, target);
@@ -46,14 +46,14 @@ impl Tuner {
     }
 
     /// Everything, under `temperature/…`.
-    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+    pub(crate) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         io.scalars("temperature/log_alpha_m_v", [&mut self.log_alpha, &mut self.m, &mut self.v])?;
         Ok(io.value("temperature/steps", &mut self.steps)?)
     }
 }
 
 /// J(α), which is also its derivative with respect to log α.
-pub fn loss(log_alpha: f64, mean_log_prob: f64, target_entropy: f64) -> f64 {
+pub(crate) fn loss(log_alpha: f64, mean_log_prob: f64, target_entropy: f64) -> f64 {
     -log_alpha.exp() * (mean_log_prob + target_entropy)
 }
 
@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    /// A checkpoint takes finite numbers alone, and the logarithm of 0 is none.
+    /// A checkpoint takes finite numbers alone, and the logarithm of 0 is not finite.
     #[test]
     fn a_temperature_of_zero_is_zero_and_can_be_saved() {
         let mut saved = Tuner::new(&Temperature::Fixed { alpha: 0.0 });

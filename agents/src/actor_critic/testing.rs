@@ -1,12 +1,12 @@
-//! Small random networks and batches for the tests that compare the hand-written form with autograd.
+//! Small random networks and batches for the tests that compare the CPU form with autograd.
 
 use liprl_nets::{NetworkConfig, optim::Trained};
-use liprl_numerics::{Activation, Init, Mlp, Streams};
+use liprl_numerics::{Activation, Init, Streams};
 use tch::{Device, Tensor};
 
 use super::{
-    CriticLoss, CriticSpectralNorm, ValueRegulariser,
-    value::{Against, RobustConfig, SpectralForm, ValuePenaltyConfig},
+    Against, CriticLoss, CriticSpectralNorm, RobustConfig, SpectralForm, ValuePenaltyConfig, ValueRegulariser,
+    actor::ActorRows, batch::Rows, critics::CriticRows, outputs::CriticSums, shares::RowShare,
 };
 use crate::Batch;
 
@@ -60,6 +60,12 @@ pub(crate) fn regularisers() -> Vec<ValueRegulariser> {
     ]
 }
 
+/// True if an update with this term has a CPU form: the penalty's is for piecewise linear critics alone.
+pub(crate) fn has_rows(net: &NetworkConfig, term: &ValueRegulariser) -> bool {
+    let linear = matches!(net.activation, Activation::Relu | Activation::LeakyRelu(_));
+    linear || !matches!(term, ValueRegulariser::GradientPenalty(_))
+}
+
 /// Critics without a limit on their layers' norms, and with one of each form.
 pub(crate) fn spectral_norms() -> [Option<CriticSpectralNorm>; 3] {
     let norm = CriticSpectralNorm { scale: 1.5, iterations: 2, ..CriticSpectralNorm::default() };
@@ -70,12 +76,25 @@ pub(crate) fn critics(net: &NetworkConfig, obs_dim: usize, act_dim: usize, count
     trained(net, obs_dim + act_dim, 1, count)
 }
 
+/// The one share of `batch`, with these networks.
+pub(crate) fn share(actor: &Trained, critics: &Trained, batch: &Batch) -> RowShare {
+    let (size, obs_dim, act_dim) = (batch.size(), batch.obs.size()[1] as usize, batch.action.size()[1] as usize);
+    RowShare {
+        rows: Rows::of(batch, 0..size).unwrap(),
+        batch: size,
+        actor: ActorRows::new(actor, actor.weights().swap_remove(0), size, act_dim).unwrap(),
+        critics: CriticRows::new(critics, &critics.target().unwrap(), size, obs_dim).unwrap(),
+        critic_sums: CriticSums::default(),
+        actor_loss: 0.0,
+    }
+}
+
 pub(crate) fn policy(net: &NetworkConfig, obs_dim: usize, outputs: usize) -> Trained {
     trained(net, obs_dim, outputs, 1)
 }
 
 fn trained(net: &NetworkConfig, inputs: usize, outputs: usize, count: usize) -> Trained {
-    let mlp = Mlp::new(inputs, &net.hidden, outputs, net.activation, net.layer_norm, net.init);
+    let mlp = super::mlp(net, inputs, outputs);
     let mut rng = Streams::new(3).rng("testing");
     let mut trained = Trained::new(vec![mlp; count], net.into(), Device::Cpu, &mut rng).unwrap();
     // LayerNorm's scale and shift away from 1 and 0, or a mistake in their gradients could hide.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, TaskContext, Transition, Visited,
-    actor_critic::{Learner, Sac, SacConfig, seeing},
+    actor_critic::{Learner, Sac, SacConfig, observations},
 };
 
 /// Gradient steps of a fit in one `update`: checkpoints can fall between updates. The last ones come
@@ -116,7 +116,7 @@ impl Mbpo {
             if split < batch.size() {
                 self.pool.sample_rows(&mut self.sampling, batch, split..batch.size())?;
             }
-            seeing::normalise(self.normaliser.as_ref(), batch)?;
+            observations::normalise_batch(self.normaliser.as_ref(), batch)?;
             self.learner.update(batch, metrics)?;
         }
         metrics.add("perf/policy_s", started.elapsed().as_secs_f64());
@@ -176,7 +176,7 @@ impl Mbpo {
 
     /// `obs` as the learner sees it, in `self.seen`.
     fn look(&mut self, obs: &[f32]) {
-        seeing::look(self.normaliser.as_ref(), obs, &mut self.seen);
+        observations::normalise_obs(self.normaliser.as_ref(), obs, &mut self.seen);
     }
 }
 
@@ -237,7 +237,7 @@ impl Agent for Mbpo {
     }
 
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
-        let mut all = seeing::weights(&*self.learner)?;
+        let mut all = observations::weights(&*self.learner)?;
         all.extend(self.dynamics.named().into_iter().map(|(name, values)| (format!("weights/model/{name}"), values)));
         Ok(all)
     }
@@ -255,7 +255,7 @@ impl Agent for Mbpo {
 
     fn networks(&self) -> Result<Vec<Certifiable>, AgentError> {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.real.config();
-        let mut all = seeing::critics(&*self.learner, self.normaliser.as_ref(), (obs_dim, act_dim))?;
+        let mut all = observations::critics(&*self.learner, self.normaliser.as_ref(), (obs_dim, act_dim))?;
         all.extend(self.dynamics.certifiable());
         if let Some(head) = &self.head {
             all.push(head.certifiable(self.dynamics.view().scalers.inputs)?);
@@ -266,7 +266,7 @@ impl Agent for Mbpo {
     fn policy(&self) -> Result<Policy, AgentError> {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.real.config();
         let config = self.policy.normalise_observations;
-        seeing::policy(&*self.learner, self.normaliser.as_ref(), config, (obs_dim, act_dim))
+        observations::policy(&*self.learner, self.normaliser.as_ref(), config, (obs_dim, act_dim))
     }
 
     fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     AgentError, Flags, Replay, Visited,
-    actor_critic::{Learner, Place, value_bound},
+    actor_critic::{Learner, ProbedPairs, value_bound},
 };
 
 /// Most rows that errors are measured on.
@@ -147,12 +147,12 @@ fn lipschitz_metrics(
     let replayed = RealPairs::of(agent.real, rows).pairs;
     for (name, pairs) in [("visited", visited.clone()), ("replay", replayed)] {
         if !pairs.obs.is_empty() {
-            Place::new(name, pairs, learner, normaliser)?.metrics(metrics);
+            ProbedPairs::new(name, pairs, learner, normaliser)?.metrics(metrics);
         }
     }
     metrics.extend(value_bound(learner)?.map(|bound| ("lipschitz/value/product_bound".to_owned(), bound)));
     constants("actor", learner.actor(), learner.actor().params().tensor(), metrics)?;
-    constants("critic", learner.critics(), learner.critic_params(), metrics)?;
+    constants("critic", learner.critics().networks(), learner.critics().params(), metrics)?;
     let logs = metrics.iter().filter(|(name, _)| name.starts_with("lipschitz/product_bound/critic"));
     let logs: Vec<_> =
         logs.map(|(name, bound)| (name.replace("product_bound", "product_bound_log"), bound.ln())).collect();
@@ -288,7 +288,7 @@ fn state_values(agent: &ModelEvaluation<'_>, obs: &[f32]) -> Result<Vec<f64>, Ag
             None => obs,
         };
         let action = actor.forward(0, actor.params().tensor(), &seen).f_narrow(1, 0, a as i64)?.f_tanh()?;
-        let values = agent.learner.values(&seen, &action)?.swap_remove(0);
+        let values = agent.learner.critics().values(&seen, &action)?.swap_remove(0);
         Ok(Vec::try_from(&values.f_to_kind(tch::Kind::Double)?.f_to(tch::Device::Cpu)?)?)
     })
 }

@@ -1,7 +1,9 @@
-//! The buffer in pieces of fixed size, so that a checkpoint writes only those that changed since the last.
+//! The buffer in pieces of fixed size, so that a checkpoint writes only those that changed since
+//! the last.
 //!
-//! Saving: `state`, and `chunk_bytes` of every chunk whose version is not on disk yet. Restoring into a buffer of the
-//! same config: `state`, then `restore_chunk` for each chunk that `chunks` then lists.
+//! Saving: `state`, and `chunk_bytes` of every chunk whose version is not on disk yet. Restoring
+//! into a buffer of the same config: `state`, then `restore_chunk` for each chunk that `chunks`
+//! then lists.
 
 use liprl_numerics::StateIo;
 use serde::{Deserialize, Serialize};
@@ -24,13 +26,14 @@ struct Meta {
 }
 
 impl Replay {
-    /// The chunks that hold transitions, each with its version: a number that never stands for two different contents
-    /// of the chunk within one run.
+    /// The chunks that hold transitions, each with its version: a number that never stands for two
+    /// different contents of the chunk within one run.
     pub fn chunks(&self) -> Vec<(usize, u64)> {
         self.versions[..self.len.div_ceil(CHUNK_ROWS)].iter().copied().enumerate().collect()
     }
 
-    /// The transitions of a chunk that `chunks` lists: all rows, then all rewards, then all flags, little-endian.
+    /// The transitions of a chunk that `chunks` lists: all rows, then all rewards, then all flags,
+    /// little-endian.
     pub fn chunk_bytes(&self, chunk: usize) -> Vec<u8> {
         let range = self.chunk_range(chunk);
         let mut bytes = Vec::with_capacity(self.chunk_len(chunk));
@@ -65,7 +68,8 @@ impl Replay {
         Ok(())
     }
 
-    /// Everything but the transitions: positions, versions and priorities. After loading, the transitions are still to be restored.
+    /// Everything but the transitions: positions, versions and priorities. After loading, the
+    /// transitions are still to be restored.
     pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         let ReplayConfig { capacity, obs_dim, act_dim, .. } = self.config;
         let (head, len, writes, versions) = (self.head, self.len, self.writes, self.versions.clone());

@@ -1,4 +1,4 @@
-//! What is known about a transition besides its numbers.
+//! Marks on a transition.
 
 use std::ops::BitOr;
 
@@ -21,7 +21,7 @@ impl Flags {
     /// The transition stored next does not follow this one in time: windows end here and bootstrap.
     pub const CUT: Self = Self(16);
 
-    /// Whether all of `other`'s marks are set.
+    /// True if all of `other`'s marks are set.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -31,7 +31,7 @@ impl Flags {
         if condition { self } else { Self::NONE }
     }
 
-    /// Whether no window runs on beyond this transition.
+    /// True if no window runs on beyond this transition.
     pub fn ends_window(self) -> bool {
         self.0 & (Self::TERMINATED.0 | Self::TRUNCATED.0 | Self::CUT.0) != 0
     }

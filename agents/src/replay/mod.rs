@@ -62,7 +62,7 @@ pub struct Row<'a> {
     pub reward: f32,
     /// Observation that followed.
     pub next_obs: &'a [f32],
-    /// How it ended and what is absorbing.
+    /// Marks: its end, and absorbing states.
     pub flags: Flags,
 }
 
@@ -97,7 +97,7 @@ impl Replay {
         self.len
     }
 
-    /// Whether there is nothing to sample.
+    /// True if there is nothing to sample.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

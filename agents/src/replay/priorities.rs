@@ -1,4 +1,5 @@
-//! Proportional prioritised sampling (Schaul et al. 2016, "Prioritized experience replay", section 3.3 and appendix B.2.1).
+//! Proportional prioritised sampling (Schaul et al. 2016, "Prioritized experience replay", section
+//! 3.3 and appendix B.2.1).
 
 use garde::Validate;
 use schemars::JsonSchema;
@@ -7,17 +8,20 @@ use serde::{Deserialize, Serialize};
 /// Keeps a transition whose error is 0 within reach: ε of section 3.3.
 const EPSILON: f64 = 1e-6;
 
-/// Children of a node. 16 sums fill a cache line, so a million leaves are five memory accesses deep rather than twenty.
+/// Children of a node. 16 sums fill a cache line, so a million leaves are five memory accesses deep
+/// rather than twenty.
 const FANOUT: usize = 16;
 
 /// Proportional prioritised replay (Schaul et al. 2016).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct PriorityConfig {
-    /// Exponent on |δ|: 0 is uniform, 1 fully proportional. Default `0.6` (Schaul et al., section 4).
+    /// Exponent on |δ|: 0 is uniform, 1 fully proportional. Default `0.6` (Schaul et al., section
+    /// 4).
     #[garde(range(min = 0.0, max = 1.0))]
     pub alpha: f64,
-    /// Exponent of the importance weights: 1 corrects the bias in full. Default `0.4` (Schaul et al., section 4).
+    /// Exponent of the importance weights: 1 corrects the bias in full. Default `0.4` (Schaul et
+    /// al., section 4).
     #[garde(range(min = 0.0, max = 1.0))]
     pub beta: f64,
 }
@@ -30,11 +34,12 @@ impl Default for PriorityConfig {
 
 /// pᵢ = (|δᵢ| + ε)^α in the leaves of a tree whose inner nodes hold the sums of their children.
 ///
-/// An inner node is always its children added in order, so sums never drift and a tree built anew from the same leaves
-/// is the same to the bit.
+/// An inner node is always its children added in order, so sums never drift and a tree built anew
+/// from the same leaves is the same to the bit.
 pub(super) struct Priorities {
     pub(super) config: PriorityConfig,
-    /// The leaves first, then each level's sums, up to a root of one node; padded to whole groups of children.
+    /// The leaves first, then each level's sums, up to a root of one node; padded to whole groups
+    /// of children.
     levels: Vec<Vec<f32>>,
     /// The largest priority seen: new transitions get it, so that each is drawn early.
     pub(super) largest: f32,
@@ -117,7 +122,8 @@ impl Priorities {
                 }
                 mass -= f64::from(sum);
             }
-            // Where rounding pushed the point past the last child, that child it is: never an empty one.
+            // Where rounding pushed the point past the last child, that child it is: never an empty
+            // one.
             node = node * FANOUT + chosen;
         }
         node

@@ -1,23 +1,21 @@
-//! Spectrally normalised critics: what is learnt is W, what is used is Ŵ = β W / σ(W) in every layer (`lipschitz::SpectralNorm` has the
-//! equations).
+//! Spectrally normalised critics: what is learnt is W, what is used is Ŵ = β W / σ(W) in every
+//! layer (`lipschitz::SpectralNorm` has the equations).
 //!
-//! Power iteration follows each gradient step, one round by default, and every pass until the next (targets, both losses, evaluation) uses the
-//! Ŵ it gives. The target critics average Ŵ, not W: a mean of matrices of norm β has at most norm β, so that targets keep the bound
-//! without singular vectors of their own; and since only W's direction matters, Adam makes W grow (each step is orthogonal to it), so that
-//! an average of W would favour the later ones.
+//! Power iteration follows each gradient step, one round by default, and every pass until the next
+//! (targets, both losses, evaluation) uses the Ŵ it gives. The target critics average Ŵ, not W: a
+//! mean of matrices of norm β has at most norm β, so that targets keep the bound without singular
+//! vectors of their own; and since only W's direction matters, Adam makes W grow (each step is
+//! orthogonal to it), so that an average of W would favour the later ones.
 //!
-//! By projection there is no Ŵ: each gradient step is followed by W ← W min(1, β / σ(W)), so layers that are not steep are free.
+//! By projection there is no Ŵ: each gradient step is followed by W ← W min(1, β / σ(W)), so layers
+//! of a smaller norm are free.
 
-use liprl_nets::{
-    Buffer, Gradient, Team, Weights,
-    lipschitz::SpectralNorm,
-    optim::{Target, Trained},
-};
+use liprl_nets::{Buffer, Gradient, Weights, lipschitz::SpectralNorm, optim::Trained};
 use liprl_numerics::{Mlp, StateIo, StreamRng};
 use tch::{Device, Tensor};
 
 use super::{CriticSpectralNorm, SpectralForm};
-use crate::{AgentError, Setup};
+use crate::AgentError;
 
 /// Rounds of power iteration on the first weights, so that learning starts near norm β.
 const FIRST_ROUNDS: usize = 100;
@@ -34,7 +32,11 @@ pub(crate) struct SpectralCritics {
 
 impl SpectralCritics {
     /// Normalises every layer of these critics; the first vectors are drawn from `rng`.
-    fn new(config: &CriticSpectralNorm, critics: &mut Trained, rng: &mut StreamRng) -> Result<Self, AgentError> {
+    pub(crate) fn new(
+        config: &CriticSpectralNorm,
+        critics: &mut Trained,
+        rng: &mut StreamRng,
+    ) -> Result<Self, AgentError> {
         let params = critics.params().tensor();
         let norm = |mlp: &Mlp| SpectralNorm::new(mlp, 0..mlp.layers.len(), config.scale, rng);
         let mut spectral = Self {
@@ -47,12 +49,18 @@ impl SpectralCritics {
         Ok(spectral)
     }
 
+    /// The parameters in use.
+    pub(crate) fn params(&self) -> &Buffer {
+        &self.effective
+    }
+
     /// Views of each critic's parameters in use.
     pub(crate) fn weights(&self, mlps: &[Mlp]) -> Vec<Weights> {
         parts(mlps).map(|(mlp, start)| Weights::new(mlp, &self.effective, start)).collect()
     }
 
-    /// The parameters in use by autograd over the learnt ones, any device: the specification of `refresh` and `pull_back`.
+    /// The parameters in use by autograd over the learnt ones, any device: the specification of
+    /// `refresh` and `pull_back`.
     pub(crate) fn forward(&self, mlps: &[Mlp], params: &Tensor) -> Result<Tensor, AgentError> {
         if self.form == SpectralForm::Project {
             return Ok(params.shallow_clone());
@@ -92,8 +100,9 @@ impl SpectralCritics {
         Ok(effective.fill_from(&used)?)
     }
 
-    /// Turns gradients with respect to the parameters in use into those with respect to the learnt ones, in place.
-    fn pull_back(&self, mlps: &[Mlp], gradients: &mut [&mut Gradient]) {
+    /// Turns gradients with respect to the parameters in use into those with respect to the learnt
+    /// ones, in place.
+    pub(crate) fn pull_back(&self, mlps: &[Mlp], gradients: &mut [&mut Gradient]) {
         if self.form == SpectralForm::Project {
             return;
         }
@@ -139,50 +148,4 @@ fn project(norms: &mut [SpectralNorm], mlps: &[Mlp], params: &mut [f32]) {
     for ((mlp, start), norm) in parts(mlps).zip(norms) {
         norm.project(&mut params[start..start + mlp.len()]);
     }
-}
-
-/// `Trained::step` of critics that may be spectrally normalised: the gradients are those with respect to the parameters in use, and
-/// these are what the target follows. Returns the norm of the gradient with respect to the learnt parameters.
-pub(crate) fn step(
-    critics: &mut Trained,
-    spectral: Option<&mut SpectralCritics>,
-    team: &Team,
-    gradients: &mut [&mut Gradient],
-    target: Option<(&mut Target, f64)>,
-) -> Result<f64, AgentError> {
-    let Some(spectral) = spectral else { return Ok(critics.step(team, gradients, target)?) };
-    spectral.pull_back(critics.mlps(), gradients);
-    let norm = critics.step(team, gradients, None)?;
-    spectral.refresh(critics)?;
-    if let Some((target, tau)) = target {
-        target.follow(&spectral.effective, tau)?;
-    }
-    Ok(norm)
-}
-
-/// Spectral normalisation where `config` asks for it, and the targets of critics that are used so.
-pub(crate) fn limited(
-    config: Option<&CriticSpectralNorm>,
-    critics: &mut Trained,
-    setup: &Setup,
-) -> Result<(Option<SpectralCritics>, Target), AgentError> {
-    let Some(config) = config else { return Ok((None, critics.target()?)) };
-    let spectral = SpectralCritics::new(config, critics, &mut setup.streams.rng("critic-spectral-norm"))?;
-    let mut targets = critics.target()?;
-    targets.params.fill_from(&spectral.effective.to_vec()?)?;
-    Ok((Some(spectral), targets))
-}
-
-/// The parameters the critics are used with.
-pub(crate) fn in_use<'a>(spectral: Option<&'a SpectralCritics>, critics: &'a Trained) -> &'a Buffer {
-    spectral.map_or(critics.params(), |spectral| &spectral.effective)
-}
-
-/// The same by autograd over the learnt ones.
-pub(crate) fn used(
-    spectral: Option<&SpectralCritics>,
-    critics: &Trained,
-    params: &Tensor,
-) -> Result<Tensor, AgentError> {
-    spectral.map_or_else(|| Ok(params.shallow_clone()), |spectral| spectral.forward(critics.mlps(), params))
 }

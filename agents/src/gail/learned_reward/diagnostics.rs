@@ -31,7 +31,7 @@ use super::{
     LearnedReward,
     source::{Source, tensor},
 };
-use crate::{AgentError, Flags, Visited, actor_critic::Place, gail::discriminator_config::Units, shaping::Steps};
+use crate::{AgentError, Flags, Visited, actor_critic::ProbedPairs, gail::discriminator_config::Units, shaping::Steps};
 
 /// Gradient norms of logit and reward with respect to raw rows.
 struct RewardGradientStats {
@@ -43,7 +43,7 @@ struct RewardGradientStats {
 
 impl LearnedReward {
     /// Everything in the table above.
-    pub(super) fn measure(&mut self, places: &[Place]) -> Result<Vec<(String, f64)>, AgentError> {
+    pub(super) fn measure(&mut self, places: &[ProbedPairs]) -> Result<Vec<(String, f64)>, AgentError> {
         let mut metrics = Vec::new();
         let mut delta = None;
         let target = self.config.discriminator.gradient_penalty.target;
@@ -78,7 +78,7 @@ impl LearnedReward {
     /// Estimates and bounds of ‖∇Q‖ from the forward model, the policy and δ.
     fn theory(
         &mut self,
-        visited: &Place,
+        visited: &ProbedPairs,
         delta: Option<f64>,
         metrics: &mut Vec<(String, f64)>,
     ) -> Result<(), AgentError> {

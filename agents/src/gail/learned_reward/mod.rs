@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     AgentError, Flags, Metrics, Replay, Setup, TaskContext, Transition, Visited, WindowBatch,
-    actor_critic::{Learner, Place, Rewards, Schedule},
+    actor_critic::{Learner, ProbedPairs, Rewards, Schedule},
     batch::{WindowReturn, f32_slice_mut},
     shaping::{ForwardModel, Shaping, ShapingConfig, Steps},
 };
@@ -251,7 +251,7 @@ impl Rewards for LearnedReward {
         (!obs.is_empty()).then_some(Visited { obs, action, next_obs, ..Visited::default() })
     }
 
-    fn diagnose(&mut self, places: &[Place]) -> Result<Vec<(String, f64)>, AgentError> {
+    fn diagnose(&mut self, places: &[ProbedPairs]) -> Result<Vec<(String, f64)>, AgentError> {
         self.measure(places)
     }
 

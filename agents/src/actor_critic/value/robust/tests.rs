@@ -1,4 +1,4 @@
-//! The hand-written term against autograd, and the adversary against brute force.
+//! The term's CPU form against autograd, and the adversary against brute force.
 
 use std::ops::Range;
 
@@ -14,9 +14,10 @@ use crate::{
     Batch, Setup,
     actor_critic::{
         CriticLoss,
-        critic::CriticRows,
-        testing::{self},
-        value::{StateUnits, ValueRegulariser, add_term},
+        batch::{DeviceBatch, Rows},
+        critics::{CriticRows, equations},
+        testing,
+        value::{Regulariser, ValueRegulariser},
     },
 };
 
@@ -48,23 +49,22 @@ impl Scene {
         Networks { actor: &self.actor, critics: &self.critics, params: self.critics.params().tensor(), scale: 3.0 }
     }
 
-    /// The members that these shares of the batch make, after the critics' loss and its way back.
+    /// The rows that these shares of the batch make, after the critics' loss and its way back.
     fn by_hand(&self, kind: CriticLoss, shares: &[Range<usize>]) -> Vec<(CriticRows, TermSums)> {
         let member = |share: &Range<usize>| {
-            let mut rows = CriticRows::new(&self.critics, &self.critics.target().unwrap(), share.len(), OBS, ACT)
+            let mut rows = CriticRows::new(&self.critics, &self.critics.target().unwrap(), share.len(), OBS)
                 .unwrap()
-                .regularised(Some(&self.term), &self.networks(), (share.clone(), B))
-                .unwrap();
+                .regularised(self.term.rows(&self.networks(), &self.critics.weights(), share.clone(), B).unwrap());
             rows.units.scale = self.networks().scale;
             rows.target = testing::numbers(B, "targets")[share.clone()].to_vec();
             let part = Rows::of(&self.batch, share.clone()).unwrap();
-            let sums = rows.regress(&part, kind, B, Some(&self.term)).unwrap();
+            let sums = rows.critic_gradient(&part, kind, B, self.term.due()).unwrap();
             (rows, sums.term)
         };
         shares.iter().map(member).collect()
     }
 
-    /// The one member that takes the whole batch.
+    /// The one share that takes the whole batch.
     fn alone(&self, kind: CriticLoss) -> (CriticRows, TermSums) {
         self.by_hand(kind, std::slice::from_ref(&(0..B))).swap_remove(0)
     }
@@ -72,26 +72,26 @@ impl Scene {
     /// The gradient of the critics' loss with the term, and the term's sums.
     fn by_autograd(&self, kind: CriticLoss) -> (Tensor, TermSums) {
         let params = leaf(self.critics.params().tensor());
-        let on = OnDevice::of(&self.batch, tch::Device::Cpu).unwrap();
+        let on = DeviceBatch::of(&self.batch, tch::Device::Cpu).unwrap();
         let replayed = values(&self.critics, &params, &on.obs, &on.action).unwrap();
         let target = Tensor::from_slice(&testing::numbers(B, "targets"));
-        let loss = crate::actor_critic::critic::loss(&replayed, &target, &on.weight, kind);
+        let loss = equations::loss(&replayed, &target, &on.weight, kind);
         let networks = Networks { params: &params, ..self.networks() };
-        let (loss, sums) = add_term(Some(&self.term), &loss, &networks, &on, &replayed).unwrap();
+        let (loss, sums) = self.term.add_to(&loss, &networks, &on, &replayed).unwrap();
         (gradient(&loss, &params).unwrap(), sums)
     }
 
     /// The rows of the term on the whole batch, after the adversary moved the states for the last critic.
     fn moved(&self) -> RobustRows {
         let weights = self.critics.weights();
-        let share = Share { rows: self.term.rows().to_vec(), first: 0 };
-        let mut rows = RobustRows::new(self.config, share, &self.networks(), &weights, OBS, ACT).unwrap();
-        let on = OnDevice::of(&self.batch, tch::Device::Cpu).unwrap();
+        let share = TermShare { rows: self.term.state.rows.clone(), first: 0 };
+        let mut rows = RobustRows::new(self.config, share, &self.networks(), &weights).unwrap();
+        let on = DeviceBatch::of(&self.batch, tch::Device::Cpu).unwrap();
         let part = Rows::of(&self.batch, 0..B).unwrap();
         let outputs = values(&self.critics, self.critics.params().tensor(), &on.obs, &on.action).unwrap();
         for (index, outputs) in outputs.iter().enumerate() {
             let outputs = Vec::<f32>::try_from(outputs).unwrap();
-            rows.add(&self.term, (index, &weights[index]), &part, (&outputs, &mut [0.0; B]), 1.0).unwrap();
+            rows.add(&self.term.state, (index, &weights[index]), &part, (&outputs, &mut [0.0; B]), 1.0).unwrap();
         }
         rows
     }
@@ -147,7 +147,7 @@ fn the_term_changes_the_gradient() {
 
 /// The term of every row by plain forward passes, at states s' of one's choice: max over corners, or at s.
 fn term_at(scene: &Scene, index: usize, states: &Tensor) -> Vec<f64> {
-    let rows = Tensor::from_slice(&scene.term.rows().iter().map(|&row| row as i64).collect::<Vec<_>>());
+    let rows = Tensor::from_slice(&scene.term.state.rows.iter().map(|&row| row as i64).collect::<Vec<_>>());
     let pick = |tensor: &Tensor| tensor.index_select(0, &rows);
     let params = scene.critics.params().tensor();
     let head = scene.actor.forward(0, scene.actor.params().tensor(), states);
@@ -164,7 +164,7 @@ fn the_part_at_zero_is_the_gap_between_the_actions() {
         let (net, kind, _) = testing::networks().swap_remove(0);
         let scene = Scene::new(config, &net, 1);
         let sums = scene.alone(kind).1;
-        let rows = Tensor::from_slice(&scene.term.rows().iter().map(|&row| row as i64).collect::<Vec<_>>());
+        let rows = Tensor::from_slice(&scene.term.state.rows.iter().map(|&row| row as i64).collect::<Vec<_>>());
         let gaps = term_at(&scene, 0, &scene.batch.obs.index_select(0, &rows));
         let weight = Vec::<f32>::try_from(scene.batch.weight.index_select(0, &rows)).unwrap();
         let expected: f64 = gaps.iter().zip(weight).map(|(gap, weight)| gap * f64::from(weight)).sum();
@@ -181,7 +181,7 @@ fn fgsm_finds_the_worst_corner_of_a_small_box() {
     let (net, _, _) = testing::networks().swap_remove(6); // tanh: smooth
     let config = RobustConfig { epsilon: 1e-3, rows: 23, ..RobustConfig::default() };
     let scene = Scene::new(config, &net, 2);
-    let (rows, unit) = (scene.moved(), Tensor::from_slice(&scene.term.unit) * 1e-3);
+    let (rows, unit) = (scene.moved(), Tensor::from_slice(&scene.term.state.unit) * 1e-3);
     let start = rows.start.tensor();
     let found = term_at(&scene, 1, rows.moved.tensor());
     let before = term_at(&scene, 1, start);
@@ -220,14 +220,14 @@ fn every_state_stays_in_its_box_and_uniform_ones_fill_it() {
             let scene = Scene::new(config, &net, 2);
             if units == StateUnits::Std {
                 let std = scene.batch.obs.std_dim([0i64].as_slice(), false, false);
-                assert_gradient(&scene.term.unit, &std);
+                assert_gradient(&scene.term.state.unit, &std);
             } else {
-                assert_eq!(scene.term.unit, [1.0; OBS]);
+                assert_eq!(scene.term.state.unit, [1.0; OBS]);
             }
             let rows = scene.moved();
             let (mut squares, mut corners) = (0.0, 0);
             for (moved, start) in rows.moved.slice().chunks(OBS).zip(rows.start.slice().chunks(OBS)) {
-                for ((moved, start), unit) in moved.iter().zip(start).zip(&scene.term.unit) {
+                for ((moved, start), unit) in moved.iter().zip(start).zip(&scene.term.state.unit) {
                     let place = (moved - start) / (0.3 * unit);
                     assert!(place.abs() <= 1.0 + 1e-5, "{place}");
                     corners += usize::from(place.abs() > 1.0 - 1e-5);

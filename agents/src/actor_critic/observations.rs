@@ -1,23 +1,24 @@
-//! What the agents built on a learner share: observations as it sees them, its policy by itself, its weights by name, its critics for certificates.
+//! Observation normalisation between agents and their learner, and the learner's networks for
+//! export: its policy by itself, its weights by name, its critics for certificates.
 
 use liprl_control::{Policy, certify::Certifiable};
 use liprl_nets::optim::Trained;
 use liprl_numerics::RunningNormaliser;
 
-use super::{Learner, NormaliseConfig};
+use super::{Learner, NormaliseConfig, certify::critics_to_certify};
 use crate::{AgentError, Batch, batch::f32_slice_mut};
 
-/// `obs` as the learner sees it, in `seen`.
-pub(crate) fn look(normaliser: Option<&RunningNormaliser>, obs: &[f32], seen: &mut Vec<f32>) {
-    seen.clear();
-    seen.extend_from_slice(obs);
+/// Writes `obs` as the learner sees it into `obs_norm`.
+pub(crate) fn normalise_obs(normaliser: Option<&RunningNormaliser>, obs: &[f32], obs_norm: &mut Vec<f32>) {
+    obs_norm.clear();
+    obs_norm.extend_from_slice(obs);
     if let Some(normaliser) = normaliser {
-        normaliser.apply(seen);
+        normaliser.apply(obs_norm);
     }
 }
 
 /// Turns the batch's observations into what the learner sees.
-pub(crate) fn normalise(normaliser: Option<&RunningNormaliser>, batch: &mut Batch) -> Result<(), AgentError> {
+pub(crate) fn normalise_batch(normaliser: Option<&RunningNormaliser>, batch: &mut Batch) -> Result<(), AgentError> {
     if let Some(normaliser) = normaliser {
         normaliser.apply(f32_slice_mut(&mut batch.obs)?);
         normaliser.apply(f32_slice_mut(&mut batch.next_obs)?);
@@ -25,7 +26,8 @@ pub(crate) fn normalise(normaliser: Option<&RunningNormaliser>, batch: &mut Batc
     Ok(())
 }
 
-/// The learner's policy, fed with what `normaliser`, made with `config`, makes of observations `[O]`; actions are `[A]`.
+/// The learner's policy, fed with what `normaliser`, made with `config`, makes of observations
+/// `[O]`; actions are `[A]`.
 pub(crate) fn policy(
     learner: &dyn Learner,
     normaliser: Option<&RunningNormaliser>,
@@ -38,26 +40,21 @@ pub(crate) fn policy(
     Ok(Policy::new(&actor.mlps()[0], actor.params().to_vec()?, act_dim, normaliser))
 }
 
-/// The learner's critics for certificates, fed with what `normaliser` makes of observations `[O]` and with actions `[A]`.
+/// The learner's critics for certificates, fed with what `normaliser` makes of observations `[O]`
+/// and with actions `[A]`.
 pub(crate) fn critics(
     learner: &dyn Learner,
     normaliser: Option<&RunningNormaliser>,
     dims: (usize, usize),
 ) -> Result<Vec<Certifiable>, AgentError> {
     let normaliser = normaliser.map(|normaliser| normaliser.broadcast(dims.0));
-    super::critics_to_certify(
-        learner.critics(),
-        learner.critic_params(),
-        normaliser.as_ref(),
-        dims,
-        learner.output_scale(),
-    )
+    critics_to_certify(learner.critics(), normaliser.as_ref(), dims)
 }
 
 /// Weights for TensorBoard, `weights/<network>/<name>`, of actor and critics.
 pub(crate) fn weights(learner: &dyn Learner) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
     let mut all = named("actor", learner.actor())?;
-    all.extend(named("critic", learner.critics())?);
+    all.extend(named("critic", learner.critics().networks())?);
     Ok(all)
 }
 

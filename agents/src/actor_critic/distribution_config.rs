@@ -1,12 +1,13 @@
-//! What a critic puts out, as a config says it. Sources: [B] Bellemare et al. 2017, "A Distributional Perspective on Reinforcement
-//! Learning" (arXiv 1707.06887); [D] Dabney et al. 2018, "Distributional Reinforcement Learning with Quantile Regression"
-//! (arXiv 1710.10044); [L] the authors' code of arXiv 2006.16785.
+//! Settings of a critic's outputs. Sources: [B] Bellemare et al. 2017, "A Distributional
+//! Perspective on Reinforcement Learning" (arXiv 1707.06887); [D] Dabney et al. 2018,
+//! "Distributional Reinforcement Learning with Quantile Regression" (arXiv 1710.10044); [L] the
+//! authors' code of arXiv 2006.16785.
 
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The outputs of a critic's network. The actor climbs their expectation.
+/// The outputs of a critic's network. The actor raises their expectation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -29,13 +30,15 @@ pub struct CategoricalConfig {
     #[serde(default = "fifty_one")]
     #[garde(range(min = 2, max = 65536))]
     pub atoms: usize,
-    /// The smallest return, in units of reward; targets below count as this. −10 for clipped rewards in [B], −100 in [L].
+    /// The smallest return, in units of reward; targets below count as this. −10 for clipped
+    /// rewards in [B], −100 in [L].
     pub v_min: f64,
-    /// The largest return, in units of reward; targets above count as this. 10 for clipped rewards in [B], 100 in [L].
+    /// The largest return, in units of reward; targets above count as this. 10 for clipped rewards
+    /// in [B], 100 in [L].
     #[garde(custom(above(self.v_min)))]
     pub v_max: f64,
-    /// Probabilities are clamped to `[clamp, 1 − clamp]`, without being normalised again: those of the target, and in the
-    /// loss's value those of the critic. `0.01` in [L]. Default: they are not.
+    /// Clamps probabilities to `[clamp, 1 − clamp]`, without normalising them again. Default: none.
+    /// Those of the target are clamped, and in the loss's value those of the critic. `0.01` in [L].
     #[serde(default)]
     #[garde(inner(range(min = 1e-9, max = 0.5)))]
     pub clamp: Option<f64>,
@@ -49,11 +52,12 @@ pub struct QuantileConfig {
     /// Number of quantiles. Default `200` [D].
     #[garde(range(min = 1, max = 65536))]
     pub quantiles: usize,
-    /// Errors up to this, in units of reward, count by their square, larger ones by their size. Default `1` [D].
+    /// Errors up to this, in units of reward, count by their square, larger ones by their size.
+    /// Default `1` [D].
     #[garde(range(min = 1e-9))]
     pub kappa: f64,
-    /// Pair rewards and quantiles of the target as [L] does, where the reward of row (b N + j) mod B meets quantile j of
-    /// row b: for comparisons with its results only. Default `false`.
+    /// Pairs rewards and quantiles of the target as [L] does. Default `false`.
+    /// The reward of row (b N + j) mod B meets quantile j of row b: for comparisons with its results only.
     pub reference_tiling: bool,
 }
 

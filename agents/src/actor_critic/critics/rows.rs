@@ -1,14 +1,4 @@
-//! The critics' equations.
-//!
-//! - backup: V(s') = w min(Q₁', Q₂') + (1 − w) max(Q₁', Q₂'), w = 1 being clipped double Q-learning (Fujimoto et al. 2018, eq. 10);
-//! - target: y = R + γᵏ V(s') with R the n-step sum, γᵏ = 0 after a termination;
-//! - loss: L = Σⱼ mean(wᵢ ℓ(Qⱼ(sᵢ, aᵢ) − yᵢ)), ℓ squared (½ δ²) or Huber, wᵢ the replay's importance weights.
-//!
-//! First the autograd forms, any device; then `CriticRows`, the same by hand over a share of the batch. There a critic may also put
-//! out a distribution of returns (`distribution`) or a normalised value (`returns`), be spectrally normalised, or have a regularising term
-//! in its loss (`value`).
-
-use std::ops::Range;
+//! The critics' equations over a share of a batch on a CPU; `equations` is their specification.
 
 use liprl_nets::{
     Buffer, Gradient, Pass, Weights,
@@ -17,47 +7,17 @@ use liprl_nets::{
 use liprl_numerics::Mlp;
 use tch::Tensor;
 
-use super::{
-    CriticLoss,
-    batch::Rows,
-    distribution::Distribution,
-    returns::Units,
-    value::{Networks, Regulariser, TermRows, TermSums},
+use crate::{
+    AgentError,
+    actor_critic::{
+        CriticLoss,
+        batch::Rows,
+        distribution::Distribution,
+        outputs::{CriticSums, Units, join},
+        returns::Returns,
+        value::{TermRows, TermState},
+    },
 };
-use crate::AgentError;
-
-/// The backup V `[B]` of one or two target critics' values `[B]`, w being `minimum_weight`.
-pub fn backup(values: &[Tensor], minimum_weight: f64) -> Tensor {
-    match values {
-        [first, second] => {
-            let low = first.minimum(second);
-            match minimum_weight {
-                1.0 => low,
-                _ => low * minimum_weight + first.maximum(second) * (1.0 - minimum_weight),
-            }
-        }
-        _ => values[0].shallow_clone(),
-    }
-}
-
-/// The critics' summed loss, a scalar: `values` one `[B]` for each critic, `target` y `[B]`, `weight` `[B]`.
-pub fn loss(values: &[Tensor], target: &Tensor, weight: &Tensor, kind: CriticLoss) -> Tensor {
-    let each = values.iter().map(|value| {
-        let error = value - target;
-        let pointwise = match kind {
-            CriticLoss::Squared => error.square() * 0.5,
-            CriticLoss::Huber => error.huber_loss(&error.zeros_like(), tch::Reduction::None, 1.0),
-        };
-        (pointwise * weight).mean(None)
-    });
-    each.reduce(|sum, loss| sum + loss).unwrap_or_default()
-}
-
-/// Mean over the critics of |δ|, for each row: `values` one `[B]` for each critic, `target` `[B]`.
-pub fn errors(values: &[Tensor], target: &Tensor) -> Result<Vec<f32>, AgentError> {
-    let sum = values.iter().map(|value| (value - target).abs()).reduce(|a, b| a + b).unwrap_or_default();
-    Ok(Vec::try_from((sum / values.len() as f64).f_detach()?.f_to(tch::Device::Cpu)?)?)
-}
 
 /// ℓ(δ) and its derivative.
 fn pointwise(kind: CriticLoss, error: f32) -> (f32, f32) {
@@ -67,9 +27,9 @@ fn pointwise(kind: CriticLoss, error: f32) -> (f32, f32) {
     }
 }
 
-/// One or two critics over one member's rows.
+/// One or two critics over one share's rows.
 #[derive(Debug)]
-pub struct CriticRows {
+pub(crate) struct CriticRows {
     obs_dim: usize,
     act_dim: usize,
     weights: Vec<Weights>,
@@ -81,44 +41,29 @@ pub struct CriticRows {
     replayed: Buffer,
     /// (s, a) with the action of a policy, at the next observation or the current one.
     proposed: Buffer,
-    /// ∂/∂a of what the actor climbs, one for each critic; the first ends up as the sum.
+    /// ∂/∂a of the value that the actor raises, one for each critic; the first ends up as the sum.
     action_gradients: Vec<Buffer>,
-    /// What the outputs mean where they are not the value.
+    /// Meaning of the outputs where they are not the value.
     distribution: Option<Distribution>,
     /// A regularising term on some of the rows.
-    term: Option<TermRows>,
-    /// What the outputs of scalar critics stand for.
-    pub units: Units,
-    /// The gradient of the loss, this member's part.
-    pub gradient: Gradient,
+    term: Option<Box<dyn TermRows>>,
+    /// Units of scalar critics' outputs.
+    pub(crate) units: Units,
+    /// The gradient of the loss, this share's part.
+    pub(crate) gradient: Gradient,
     /// y in the outputs' units, `[rows]`, or a distribution's target, `[rows, N]`.
-    pub target: Vec<f32>,
-    /// Mean over the critics of |δ| in units of reward, or a distribution's loss: the new priorities, `[rows]`.
-    pub error: Vec<f32>,
-}
-
-/// Sums over one member's rows of what the metrics average.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CriticSums {
-    /// Of wᵢ ℓ, over rows and critics.
-    pub loss: f64,
-    /// Of the first critic's values, in units of reward.
-    pub value: f64,
-    /// Of what a regularising term's metrics average, over its rows and the critics.
-    pub term: TermSums,
+    pub(crate) target: Vec<f32>,
+    /// Mean over the critics of |δ| in units of reward, or a distribution's loss: the new
+    /// priorities, `[rows]`.
+    pub(crate) error: Vec<f32>,
 }
 
 impl CriticRows {
-    /// Buffers for `rows` rows of critics with one output each.
-    pub fn new(
-        critics: &Trained,
-        targets: &Target,
-        rows: usize,
-        obs_dim: usize,
-        act_dim: usize,
-    ) -> Result<Self, AgentError> {
+    /// Buffers for `rows` rows of critics with one output each, which are used with the learnt
+    /// parameters.
+    pub(crate) fn new(critics: &Trained, targets: &Target, rows: usize, obs_dim: usize) -> Result<Self, AgentError> {
         let mlps = critics.mlps();
-        let weights = critics.weights();
+        let (weights, act_dim) = (critics.weights(), mlps[0].inputs() - obs_dim);
         let passes = |mlps: &[Mlp]| mlps.iter().map(|mlp| Pass::new(mlp, rows)).collect::<Result<Vec<_>, _>>();
         Ok(Self {
             obs_dim,
@@ -139,43 +84,38 @@ impl CriticRows {
         })
     }
 
-    /// The same for one critic that puts out a distribution; `None` changes nothing.
-    pub fn distributional(mut self, distribution: Option<Distribution>) -> Self {
+    /// One critic that puts out this distribution; `None` changes nothing.
+    pub(super) fn distributional(mut self, distribution: Option<Distribution>) -> Self {
         let outputs = distribution.as_ref().map_or(1, Distribution::outputs);
         self.target.resize(self.error.len() * outputs, 0.0);
         Self { distribution, ..self }
     }
 
-    /// The same for critics used with other parameters than the learnt ones, which `weights` are views of; `None` changes nothing.
-    pub(super) fn using(mut self, weights: Option<Vec<Weights>>) -> Self {
-        if let Some(weights) = weights {
-            let columns = |weights: &Weights| weights.first_columns(self.obs_dim, self.act_dim);
-            self.action_columns = weights.iter().map(columns).collect();
-            self.weights = weights;
-        }
-        self
+    /// Critics used with the parameters that `weights` are views of.
+    pub(super) fn using(self, weights: Vec<Weights>) -> Self {
+        let columns = weights.iter().map(|weights| weights.first_columns(self.obs_dim, self.act_dim)).collect();
+        Self { action_columns: columns, weights, ..self }
     }
 
-    /// The same with a regularising term on some of these rows, which are `range` of a batch of `batch`; `None` changes nothing.
-    pub(super) fn regularised(
-        mut self,
-        term: Option<&Regulariser>,
-        networks: &Networks<'_>,
-        (range, batch): (Range<usize>, usize),
-    ) -> Result<Self, AgentError> {
-        if let Some(term) = term {
-            self.term = TermRows::new(term, networks, &self.weights, (range, batch))?;
-        }
-        Ok(self)
+    /// Critics with this term on some of the rows.
+    pub(crate) fn regularised(self, term: Option<Box<dyn TermRows>>) -> Self {
+        Self { term, ..self }
     }
 
-    /// Whether there is one critic that puts out a distribution.
-    pub fn is_distributional(&self) -> bool {
+    /// Turns the targets into normalised ones.
+    pub(super) fn normalise(&mut self, returns: &Returns) {
+        self.units = returns.units();
+        self.target.iter_mut().for_each(|target| *target = returns.normalise(*target));
+    }
+
+    /// True if there is one critic that puts out a distribution.
+    pub(crate) fn is_distributional(&self) -> bool {
         self.distribution.is_some()
     }
 
-    /// The backup of the target critics at (`obs`, `action`) in units of reward, left in `self.target`.
-    pub fn back_up(&mut self, obs: &[f32], action: &[f32], minimum_weight: f32) -> Result<(), AgentError> {
+    /// Leaves the backup of the target critics at (`obs`, `action`) in `self.target`, in units of
+    /// reward.
+    pub(crate) fn target_values(&mut self, obs: &[f32], action: &[f32], minimum_weight: f32) -> Result<(), AgentError> {
         join(obs, action, self.obs_dim, self.act_dim, &mut self.proposed);
         self.target.copy_from_slice(self.passes[0].forward(&self.targets[0], self.proposed.tensor())?);
         if self.passes.len() == 2 {
@@ -191,8 +131,9 @@ impl CriticRows {
         Ok(())
     }
 
-    /// The target of a distribution, from the target critic at the next observations and `action`, left in `self.target`.
-    pub fn back_up_distribution(&mut self, rows: &Rows, action: &[f32]) -> Result<(), AgentError> {
+    /// Leaves a distribution's target in `self.target`, from the target critic at the next
+    /// observations and `action`.
+    pub(crate) fn distribution_target(&mut self, rows: &Rows, action: &[f32]) -> Result<(), AgentError> {
         let Some(distribution) = &self.distribution else { return Ok(()) };
         join(rows.next_obs.slice(), action, self.obs_dim, self.act_dim, &mut self.proposed);
         self.passes[0].forward(&self.targets[0], self.proposed.tensor())?;
@@ -201,14 +142,14 @@ impl CriticRows {
         Ok(())
     }
 
-    /// The loss of every critic at the replayed pairs against `self.target` and its gradient, for a batch of `batch` rows in all; the
-    /// gradient has that of `term` too.
-    pub(crate) fn regress(
+    /// Finds every critic's loss at the replayed pairs against `self.target` and its gradient, for
+    /// a batch of `batch` rows in all. The gradient includes that of `term`.
+    pub(crate) fn critic_gradient(
         &mut self,
         rows: &Rows,
         kind: CriticLoss,
         batch: usize,
-        term: Option<&Regulariser>,
+        term: Option<&TermState>,
     ) -> Result<CriticSums, AgentError> {
         join(rows.obs.slice(), rows.action.slice(), self.obs_dim, self.act_dim, &mut self.replayed);
         let (mut sums, share, count) = (CriticSums::default(), 1.0 / batch as f32, self.passes.len() as f32);
@@ -219,7 +160,7 @@ impl CriticRows {
             let (values, gradient) = pass.output_and_gradient();
             if let Some(distribution) = &self.distribution {
                 let pair = (values, &self.target[..]);
-                sums = distribution.regress_rows(pair, rows.weight.slice(), share, gradient, &mut self.error);
+                sums = distribution.critic_gradient_rows(pair, rows.weight.slice(), share, gradient, &mut self.error);
             } else {
                 let targets = self.target.iter().zip(rows.weight.slice()).zip(&mut self.error);
                 for ((value, gradient), ((target, weight), kept)) in values.iter().zip(gradient).zip(targets) {
@@ -248,9 +189,10 @@ impl CriticRows {
         Ok(sums)
     }
 
-    /// The smaller of the critics' values (or the first's, where `twin` is false) at (`obs`, `action`), summed over the rows, and
-    /// −∂/∂a of their mean over a batch of `batch` rows, `[rows, A]`: what an actor's loss needs. All in units of reward.
-    pub fn climb(
+    /// The smaller of the critics' values at (`obs`, `action`) (the first's without `twin`), summed
+    /// over the rows, and −∂/∂a of their mean over a batch of `batch` rows, `[rows, A]`: an actor's
+    /// loss needs both. All in units of reward.
+    pub(crate) fn actor_gradient(
         &mut self,
         obs: &[f32],
         action: &[f32],
@@ -267,7 +209,7 @@ impl CriticRows {
         let (first, second) = self.passes[..used].split_at_mut(1);
         let (values, gradient) = first[0].output_and_gradient();
         match (second, &self.distribution) {
-            (_, Some(distribution)) => sum = distribution.climb_rows(values, share, gradient),
+            (_, Some(distribution)) => sum = distribution.actor_gradient_rows(values, share, gradient),
             ([second], None) => {
                 let (others, other_gradient) = second.output_and_gradient();
                 for (((value, gradient), other), other_gradient) in
@@ -302,27 +244,18 @@ fn total(values: &[f32], scale: f32, shift: f32) -> f64 {
     f64::from(scale) * sum + f64::from(shift) * values.len() as f64
 }
 
-/// Rows of (s, a).
-pub(super) fn join(obs: &[f32], action: &[f32], obs_dim: usize, act_dim: usize, out: &mut Buffer) {
-    let rows = obs.chunks_exact(obs_dim).zip(action.chunks_exact(act_dim));
-    for (out, (obs, action)) in out.slice_mut().chunks_exact_mut(obs_dim + act_dim).zip(rows) {
-        out[..obs_dim].copy_from_slice(obs);
-        out[obs_dim..].copy_from_slice(action);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use liprl_nets::{
         autograd::{gradient, leaf},
         testing::{assert_close, assert_gradient},
     };
-    use tch::Kind;
 
     use super::*;
     use crate::actor_critic::{
-        learner::values,
-        testing::{self},
+        critics::equations::{backup, loss},
+        outputs::values,
+        testing,
     };
 
     #[test]
@@ -331,9 +264,9 @@ mod tests {
             let batch = testing::batch(37, 5, 3);
             let critics = testing::critics(&net, 5, 3, count);
             let targets = critics.target().unwrap();
-            let mut rows = CriticRows::new(&critics, &targets, 37, 5, 3).unwrap();
+            let mut rows = CriticRows::new(&critics, &targets, 37, 5).unwrap();
             rows.target = testing::numbers(37, "targets");
-            let sums = rows.regress(&Rows::of(&batch, 0..37).unwrap(), kind, 37, None).unwrap();
+            let sums = rows.critic_gradient(&Rows::of(&batch, 0..37).unwrap(), kind, 37, None).unwrap();
 
             let params = leaf(critics.params().tensor());
             let values = values(&critics, &params, &batch.obs, &batch.action).unwrap();
@@ -349,9 +282,9 @@ mod tests {
         for (net, _, count) in testing::networks() {
             let batch = testing::batch(37, 5, 3);
             let critics = testing::critics(&net, 5, 3, count);
-            let mut rows = CriticRows::new(&critics, &critics.target().unwrap(), 37, 5, 3).unwrap();
+            let mut rows = CriticRows::new(&critics, &critics.target().unwrap(), 37, 5).unwrap();
             let (obs, action) = (testing::numbers(37 * 5, "obs"), testing::numbers(37 * 3, "action"));
-            let (sum, climbed) = rows.climb(&obs, &action, true, 37).unwrap();
+            let (sum, climbed) = rows.actor_gradient(&obs, &action, true, 37).unwrap();
 
             let obs = Tensor::from_slice(&obs).view([37, 5]);
             let action = leaf(&Tensor::from_slice(&action).view([37, 3]));
@@ -364,27 +297,14 @@ mod tests {
     }
 
     #[test]
-    fn backup_and_losses_by_hand() {
-        let (first, second) = (Tensor::from_slice(&[1.0, -2.0]), Tensor::from_slice(&[3.0, -4.0]));
-        let read = |tensor: &Tensor| Vec::<f64>::try_from(tensor.to_kind(Kind::Double)).unwrap();
-        assert_eq!(read(&backup(&[first.shallow_clone(), second.shallow_clone()], 1.0)), [1.0, -4.0]);
-        // 0.75 · 1 + 0.25 · 3 and 0.75 · −4 + 0.25 · −2.
-        assert_eq!(read(&backup(&[first.shallow_clone(), second], 0.75)), [1.5, -3.5]);
-        // Errors 0.5 and −3 with weights 1 and 0.5: squared (0.125 + 0.5 · 4.5) / 2, Huber (0.125 + 0.5 · 2.5) / 2.
-        let (target, weight) = (Tensor::from_slice(&[0.5, 1.0]), Tensor::from_slice(&[1.0, 0.5]));
-        assert_close(loss(&[first.shallow_clone()], &target, &weight, CriticLoss::Squared).double_value(&[]), 1.1875);
-        assert_close(loss(&[first], &target, &weight, CriticLoss::Huber).double_value(&[]), 0.6875);
-    }
-
-    #[test]
     fn soft_backup_by_hand_over_rows_equals_the_tensor_form() {
         let net = testing::networks().swap_remove(0).0;
         let batch = testing::batch(8, 5, 3);
         let critics = testing::critics(&net, 5, 3, 2);
         let targets = critics.target().unwrap();
-        let mut rows = CriticRows::new(&critics, &targets, 8, 5, 3).unwrap();
+        let mut rows = CriticRows::new(&critics, &targets, 8, 5).unwrap();
         let part = Rows::of(&batch, 0..8).unwrap();
-        rows.back_up(part.next_obs.slice(), part.action.slice(), 0.75).unwrap();
+        rows.target_values(part.next_obs.slice(), part.action.slice(), 0.75).unwrap();
         let values = values(&critics, targets.params.tensor(), &batch.next_obs, &batch.action).unwrap();
         assert_gradient(&rows.target, &backup(&values, 0.75));
     }
