@@ -34,17 +34,15 @@ impl Buffer {
         })
     }
 
-    /// Some rows of a contiguous f32 CPU tensor, sharing its memory: who holds the tensor must not write while a loop over this runs.
+    /// Some rows of a contiguous f32 CPU tensor, sharing its memory. The holder of the tensor must not
+    /// write to it while a loop over these rows runs; [`slice_of`] borrows the tensor instead.
     pub fn rows_of(tensor: &Tensor, rows: Range<usize>) -> Result<Self, NetsError> {
-        if tensor.device() != Device::Cpu || tensor.kind() != Kind::Float || !tensor.is_contiguous() {
-            let problem = "a batch must be contiguous f32 on the CPU".to_owned();
-            return Err(NetsError::bad_config("batch", problem));
-        }
+        check_rows(tensor)?;
         let tensor = tensor.f_narrow(0, rows.start as i64, rows.len() as i64)?;
         Ok(Self { start: tensor.data_ptr().cast(), len: tensor.numel(), tensor })
     }
 
-    /// The numbers, wherever they are.
+    /// The numbers, from any device.
     pub fn to_vec(&self) -> Result<Vec<f32>, NetsError> {
         Ok(Vec::try_from(&self.tensor.f_to(Device::Cpu)?.f_flatten(0, -1)?)?)
     }
@@ -83,4 +81,23 @@ impl Buffer {
         // none of which runs while a `&mut Buffer` is in use.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
     }
+}
+
+/// The numbers of a contiguous f32 CPU tensor, row-major.
+///
+/// # Errors
+/// Tensors of another kind.
+pub fn slice_of(tensor: &Tensor) -> Result<&[f32], NetsError> {
+    check_rows(tensor)?;
+    // SAFETY: a contiguous f32 CPU tensor has `numel` numbers from `data_ptr` on. The slice borrows the
+    // tensor, so its memory outlives it; no in-place call on a handle that shares it runs meanwhile.
+    Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) })
+}
+
+fn check_rows(tensor: &Tensor) -> Result<(), NetsError> {
+    if tensor.device() != Device::Cpu || tensor.kind() != Kind::Float || !tensor.is_contiguous() {
+        let problem = "a batch must be contiguous f32 on the CPU".to_owned();
+        return Err(NetsError::bad_config("batch", problem));
+    }
+    Ok(())
 }

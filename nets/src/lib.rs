@@ -10,9 +10,9 @@
 //! | `config` | settings of a network and its optimiser |
 //! | `device` | `cpu`, `cuda`, `cuda:N` |
 //! | `product` | matrix products |
-//! | `rooms` | buffers by number of rows, the last few kept |
-//! | `pass` | hand-written forward and backward over preallocated buffers |
-//! | `forward` | outputs alone, for many rows |
+//! | `workspace_cache` | LRU cache of workspaces by number of rows |
+//! | `engine` | values, tangents and gradients over preallocated buffers |
+//! | `fitter` | a network and the Adam that fits it to any loss |
 //! | `gaussian` | the tanh-Gaussian policy head |
 //! | `layers` | perceptrons with a Lipschitz constant by construction |
 //! | `lipschitz` | Lipschitz constants and gradient norms of networks |
@@ -24,26 +24,26 @@ pub mod autograd;
 mod buffer;
 mod config;
 pub mod device;
+mod engine;
 mod error;
-mod forward;
+mod fitter;
 pub mod gaussian;
 pub mod layers;
 pub mod lipschitz;
 pub mod optim;
-mod pass;
 mod product;
 pub mod regression;
-mod rooms;
 mod team;
 #[doc(hidden)]
 pub mod testing;
+mod workspace_cache;
 
 pub use autograd::Autograd;
-pub use buffer::Buffer;
+pub use buffer::{Buffer, slice_of};
 pub use config::{LrSchedule, NetworkConfig};
+pub use engine::{Forward, Gradient, Pass, Tangents, Weights};
 pub use error::NetsError;
-pub use forward::Forward;
-pub use pass::{Gradient, Pass, Weights};
+pub use fitter::Fitter;
 pub use product::product;
-pub use rooms::Rooms;
 pub use team::Team;
+pub use workspace_cache::WorkspaceCache;

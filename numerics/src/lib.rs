@@ -10,12 +10,15 @@
 //! | `activation` | activations and initialisations that a config can name |
 //! | `mlp` | the perceptron: the place of each parameter in the flat buffer |
 //! | `init` | first weights from a random stream |
+//! | `activate` | one layer's way from its matrix product to its output |
 //! | `kernels` | elementwise loops for AVX2 and AVX-512, chosen at run time |
 //! | `single` | outputs for one observation |
 //! | `pull_back` | outputs and their gradient at one input, in f64 |
 //! | `linalg` | dense f64 linear algebra shared by control and certificates |
+//! | `singular` | the top singular pair of small matrices |
 //! | `neighbours` | nearest rows |
 
+mod activate;
 mod activation;
 mod error;
 mod init;
@@ -27,11 +30,13 @@ mod normaliser;
 mod pull_back;
 mod rng;
 mod single;
+mod singular;
 mod state;
 mod state_io;
 #[doc(hidden)]
 pub mod testing;
 
+pub use activate::ActivationCache;
 pub use activation::{Activation, Init, SWISH_CONSTANT};
 pub use error::NumericsError;
 pub use mlp::{Layer, Mlp, NORM_EPS};
@@ -39,5 +44,6 @@ pub use normaliser::{NormaliserOptions, RunningNormaliser};
 pub use pull_back::PullBack;
 pub use rng::{StreamRng, Streams};
 pub use single::Single;
+pub use singular::TopPair;
 pub use state::{Array, ArrayData, State};
 pub use state_io::StateIo;

@@ -1,7 +1,7 @@
 //! A perceptron's outputs for one observation, computed on the flat buffer. Acting happens at every
 //! environment step, and a chain of libtorch calls would cost several times the arithmetic.
 
-use crate::{Mlp, kernels};
+use crate::{ActivationCache, Mlp, kernels};
 
 /// Scratch space for one network.
 #[derive(Clone, Debug)]
@@ -28,17 +28,9 @@ impl Single {
             let n = layer.outputs;
             let out = &mut self.next[..n];
             kernels::matvec(&params[layer.start..layer.bias()], &self.now[..layer.inputs], out);
-            let bias = &params[layer.bias()..layer.bias() + n];
-            let (hat, kept) = (&mut self.hat[..n], &mut self.kept[..n]);
-            if layer.last {
-                kernels::add_bias(out, bias);
-            } else if layer.norm {
-                let (scale, shift) = params[layer.scale()..layer.end()].split_at(n);
-                let norm = kernels::Norm { bias, scale, shift };
-                kernels::norm_activate(out, norm, self.mlp.activation, hat, &mut [0.0], kept);
-            } else {
-                kernels::bias_activate(out, bias, self.mlp.activation, kept);
-            }
+            let (hat, input) = (&mut self.hat[..n], &mut self.kept[..n]);
+            let cache = ActivationCache { hat, rstd: &mut [0.0], input };
+            layer.activate(params, self.mlp.activation, out, cache);
             if self.mlp.dense && !layer.last {
                 self.now[layer.inputs..layer.inputs + n].copy_from_slice(&self.next[..n]);
             } else {

@@ -1,7 +1,7 @@
 //! Policies over a share of a batch, for the hand-written forms of SAC and TD3 and of robust
 //! regularisation.
 
-use liprl_nets::{Buffer, Gradient, Pass, Weights, gaussian, optim::Trained};
+use liprl_nets::{Buffer, Gradient, Pass, Weights, gaussian, optim::TrainState};
 use tch::Tensor;
 
 use crate::AgentError;
@@ -19,7 +19,7 @@ pub(crate) struct PolicyPass {
 
 impl PolicyPass {
     /// Buffers for `rows` rows.
-    pub(crate) fn new(actor: &Trained, rows: usize, act_dim: usize) -> Result<Self, AgentError> {
+    pub(crate) fn new(actor: &TrainState, rows: usize, act_dim: usize) -> Result<Self, AgentError> {
         let pass = Pass::new(&actor.mlps()[0], rows)?;
         Ok(Self { pass, act_dim, action: vec![0.0; rows * act_dim], log_prob: vec![0.0; rows] })
     }
@@ -82,7 +82,7 @@ pub(crate) struct ActorRows {
 
 impl ActorRows {
     /// Buffers for `rows` rows through the actor.
-    pub(crate) fn new(actor: &Trained, next_weights: Weights, rows: usize, act_dim: usize) -> Result<Self, AgentError> {
+    pub(crate) fn new(actor: &TrainState, next_weights: Weights, rows: usize, act_dim: usize) -> Result<Self, AgentError> {
         let (weights, policy) = (actor.weights().swap_remove(0), PolicyPass::new(actor, rows, act_dim)?);
         Ok(Self { weights, next_weights, policy, gradient: actor.gradient()? })
     }

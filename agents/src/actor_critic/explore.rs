@@ -6,7 +6,7 @@
 //! such copy is compared with the policy on a batch: where it moves the actions by less than δ
 //! (root mean square), σ grows by a factor, else it shrinks by it.
 
-use liprl_nets::{Buffer, Forward, Weights, optim::Trained};
+use liprl_nets::{Buffer, Forward, Weights, optim::TrainState};
 use liprl_numerics::{Mlp, Single, StateIo, StreamRng};
 use rand_distr::{Distribution, StandardNormal};
 
@@ -49,7 +49,7 @@ impl Compared {
 }
 
 impl Explorer {
-    pub(super) fn new(config: &Td3Config, actor: &Trained, setup: &Setup) -> Self {
+    pub(super) fn new(config: &Td3Config, actor: &TrainState, setup: &Setup) -> Self {
         Self {
             action_noise: Noise::new(config.action_noise, setup.act_dim),
             rng: setup.streams.rng("exploration"),
@@ -66,7 +66,7 @@ impl Explorer {
     /// An exploring action of the policy at `obs`.
     pub(super) fn act(
         &mut self,
-        actor: &Trained,
+        actor: &TrainState,
         acting: &mut Acting,
         obs: &[f32],
         action: &mut [f32],
@@ -98,7 +98,7 @@ impl Explorer {
     /// when it is time.
     pub(super) fn adapt(
         &mut self,
-        actor: &Trained,
+        actor: &TrainState,
         batch: &Batch,
         updates: u64,
         metrics: &mut Metrics,
@@ -130,7 +130,7 @@ impl Explorer {
 impl Perturbed {
     /// Distance between a new copy's actions and the policy's on the batch's observations: root
     /// mean square.
-    fn distance(&mut self, actor: &Trained, batch: &Batch, rng: &mut StreamRng) -> Result<f64, AgentError> {
+    fn distance(&mut self, actor: &TrainState, batch: &Batch, rng: &mut StreamRng) -> Result<f64, AgentError> {
         let (mlp, rows) = (&actor.mlps()[0], batch.size());
         let [plain, moved] = match &mut self.compared {
             Some(compared) if compared[0].forward.capacity() == rows => compared,

@@ -1,7 +1,7 @@
 //! Interface of an off-policy actor–critic: it acts, and learns from batches, wherever those come
 //! from.
 
-use liprl_nets::optim::Trained;
+use liprl_nets::optim::TrainState;
 use liprl_numerics::{Single, StateIo, StreamRng};
 use tch::Tensor;
 
@@ -26,7 +26,7 @@ pub trait Learner {
     fn updates(&self) -> u64;
 
     /// The policy's network; its first A outputs, through tanh, are the greedy action.
-    fn actor(&self) -> &Trained;
+    fn actor(&self) -> &TrainState;
 
     /// The critics, each of (s, a).
     fn critics(&self) -> &Critics;
@@ -55,12 +55,12 @@ pub(crate) struct Acting {
 }
 
 impl Acting {
-    pub(crate) fn new(actor: &Trained) -> Self {
+    pub(crate) fn new(actor: &TrainState) -> Self {
         Self { single: Single::new(&actor.mlps()[0]), copy: Vec::new() }
     }
 
     /// The network's output at `obs`.
-    pub(crate) fn head(&mut self, actor: &Trained, obs: &[f32]) -> Result<&[f32], AgentError> {
+    pub(crate) fn head(&mut self, actor: &TrainState, obs: &[f32]) -> Result<&[f32], AgentError> {
         if actor.params().tensor().device() == tch::Device::Cpu {
             return Ok(self.single.forward(actor.params().slice(), obs));
         }

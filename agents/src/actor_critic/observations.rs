@@ -2,7 +2,7 @@
 //! export: its policy by itself, its weights by name, its critics for certificates.
 
 use liprl_control::{Policy, certify::Certifiable};
-use liprl_nets::optim::Trained;
+use liprl_nets::optim::TrainState;
 use liprl_numerics::RunningNormaliser;
 
 use super::{Learner, NormaliseConfig, certify::critics_to_certify};
@@ -58,7 +58,7 @@ pub(crate) fn weights(learner: &dyn Learner) -> Result<Vec<(String, Vec<f32>)>, 
     Ok(all)
 }
 
-fn named(network: &str, trained: &Trained) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
+fn named(network: &str, trained: &TrainState) -> Result<Vec<(String, Vec<f32>)>, AgentError> {
     let named = trained.named()?.into_iter();
     Ok(named.map(|(name, values)| (format!("weights/{network}/{name}"), values)).collect())
 }

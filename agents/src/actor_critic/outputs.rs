@@ -1,6 +1,6 @@
 //! Outputs of critic networks: what they take, what they put out, and the units of that.
 
-use liprl_nets::{Buffer, NetsError, optim::Trained};
+use liprl_nets::{Buffer, NetsError, optim::TrainState};
 use tch::Tensor;
 
 use super::value::TermSums;
@@ -50,7 +50,7 @@ pub(crate) fn join(obs: &[f32], action: &[f32], obs_dim: usize, act_dim: usize, 
 
 /// Each critic's outputs `[B, N]` at (`obs`, `action`), by autograd over `params`.
 pub(crate) fn outputs(
-    critics: &Trained,
+    critics: &TrainState,
     params: &Tensor,
     obs: &Tensor,
     action: &Tensor,
@@ -61,7 +61,7 @@ pub(crate) fn outputs(
 
 /// The outputs `[B]` of critics that have one each, as [`outputs`].
 pub(crate) fn values(
-    critics: &Trained,
+    critics: &TrainState,
     params: &Tensor,
     obs: &Tensor,
     action: &Tensor,

@@ -18,7 +18,7 @@
 //! y is computed before the statistics move, and learnt after.
 
 use garde::Validate;
-use liprl_nets::optim::{Target, Trained};
+use liprl_nets::optim::{Target, TrainState};
 use liprl_numerics::StateIo;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ impl Returns {
     pub(crate) fn normalise_tensor(
         &mut self,
         target: &Tensor,
-        critics: &mut Trained,
+        critics: &mut TrainState,
         targets: &mut Target,
     ) -> Result<Tensor, AgentError> {
         self.observe(Vec::<f32>::try_from(target.f_to(Device::Cpu)?)?.iter(), critics, targets)?;
@@ -102,7 +102,7 @@ impl Returns {
     pub(crate) fn observe<'a>(
         &mut self,
         batch: impl Iterator<Item = &'a f32> + Clone,
-        critics: &mut Trained,
+        critics: &mut TrainState,
         targets: &mut Target,
     ) -> Result<(), AgentError> {
         let (mean, std) = (self.mean, self.std());
@@ -186,7 +186,7 @@ mod tests {
             targets.follow(testing::critics(&net, 5, 3, count).params(), 0.3).unwrap();
             targets.params.slice_mut().iter_mut().for_each(|p| *p *= 0.9);
             let mut returns = Returns::new(ReturnsConfig { rate: 0.3, ..ReturnsConfig::default() });
-            let all = |critics: &Trained, targets: &Target, units: Units| {
+            let all = |critics: &TrainState, targets: &Target, units: Units| {
                 let of = |params: &Tensor| values(critics, params, &batch.obs, &batch.action).unwrap();
                 let each = [of(critics.params().tensor()), of(targets.params.tensor())];
                 each.iter().flatten().map(|outputs| units.values(outputs)).collect::<Vec<_>>()

@@ -31,7 +31,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use liprl_nets::{autograd::finite, gaussian, optim::Trained};
+use liprl_nets::{autograd::finite, gaussian, optim::TrainState};
 use liprl_numerics::{StateIo, StreamRng};
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Tensor};
@@ -55,7 +55,7 @@ pub struct Sac {
     config: SacConfig,
     act_dim: usize,
     device: Device,
-    actor: Trained,
+    actor: TrainState,
     critics: Critics,
     tuner: Tuner,
     acting: Acting,
@@ -81,7 +81,7 @@ impl Sac {
         validated(config)?;
         let policy = super::mlp(&config.actor, setup.obs_dim, 2 * setup.act_dim);
         let mut init = setup.streams.rng("init");
-        let actor = Trained::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
+        let actor = TrainState::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
         let critics = CriticsConfig {
             network: &config.critic,
             count: 2,
@@ -164,7 +164,7 @@ impl Learner for Sac {
         self.updates
     }
 
-    fn actor(&self) -> &Trained {
+    fn actor(&self) -> &TrainState {
         &self.actor
     }
 

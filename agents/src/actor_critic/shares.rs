@@ -2,7 +2,7 @@
 
 use liprl_nets::{
     Gradient, Team, Weights,
-    optim::{Target, Trained},
+    optim::{Target, TrainState},
 };
 
 use super::{
@@ -55,7 +55,7 @@ impl RowShares {
     pub(crate) fn bind(
         &mut self,
         batch: &Batch,
-        actor: &Trained,
+        actor: &TrainState,
         next_policy: impl Fn() -> Vec<Weights>,
         critics: &Critics,
     ) -> Result<(), AgentError> {
@@ -81,7 +81,7 @@ impl RowShares {
     /// target if there is one. Returns the loss and the gradient's global norm.
     pub(crate) fn step_actor(
         &mut self,
-        actor: &mut Trained,
+        actor: &mut TrainState,
         target: Option<(&mut Target, f64)>,
         gradient: impl Fn(&mut RowShare) -> Result<(), AgentError> + Sync,
     ) -> Result<(f64, f64), AgentError> {

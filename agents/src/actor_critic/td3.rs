@@ -32,7 +32,7 @@ mod tests;
 
 use liprl_nets::{
     autograd::finite,
-    optim::{Target, Trained},
+    optim::{Target, TrainState},
 };
 use liprl_numerics::{StateIo, StreamRng};
 use rand_distr::{Distribution as _, StandardNormal};
@@ -57,7 +57,7 @@ pub struct Td3 {
     config: Td3Config,
     act_dim: usize,
     device: Device,
-    actor: Trained,
+    actor: TrainState,
     actor_target: Target,
     critics: Critics,
     acting: Acting,
@@ -90,7 +90,7 @@ impl Td3 {
         validated(config)?;
         let policy = super::mlp(&config.actor, setup.obs_dim, setup.act_dim);
         let mut init = setup.streams.rng("init");
-        let actor = Trained::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
+        let actor = TrainState::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
         let critics = CriticsConfig {
             network: &config.critic,
             count: if config.twin { 2 } else { 1 },
@@ -169,7 +169,7 @@ impl Learner for Td3 {
         self.updates
     }
 
-    fn actor(&self) -> &Trained {
+    fn actor(&self) -> &TrainState {
         &self.actor
     }
 

@@ -1,6 +1,6 @@
 //! Small random networks and batches for the tests that compare the CPU form with autograd.
 
-use liprl_nets::{NetworkConfig, optim::Trained};
+use liprl_nets::{NetworkConfig, optim::TrainState};
 use liprl_numerics::{Activation, Init, Streams};
 use tch::{Device, Tensor};
 
@@ -72,12 +72,12 @@ pub(crate) fn spectral_norms() -> [Option<CriticSpectralNorm>; 3] {
     [None, Some(norm), Some(CriticSpectralNorm { form: SpectralForm::Project, scale: 0.8, ..norm })]
 }
 
-pub(crate) fn critics(net: &NetworkConfig, obs_dim: usize, act_dim: usize, count: usize) -> Trained {
+pub(crate) fn critics(net: &NetworkConfig, obs_dim: usize, act_dim: usize, count: usize) -> TrainState {
     trained(net, obs_dim + act_dim, 1, count)
 }
 
 /// The one share of `batch`, with these networks.
-pub(crate) fn share(actor: &Trained, critics: &Trained, batch: &Batch) -> RowShare {
+pub(crate) fn share(actor: &TrainState, critics: &TrainState, batch: &Batch) -> RowShare {
     let (size, obs_dim, act_dim) = (batch.size(), batch.obs.size()[1] as usize, batch.action.size()[1] as usize);
     RowShare {
         rows: Rows::of(batch, 0..size).unwrap(),
@@ -89,14 +89,14 @@ pub(crate) fn share(actor: &Trained, critics: &Trained, batch: &Batch) -> RowSha
     }
 }
 
-pub(crate) fn policy(net: &NetworkConfig, obs_dim: usize, outputs: usize) -> Trained {
+pub(crate) fn policy(net: &NetworkConfig, obs_dim: usize, outputs: usize) -> TrainState {
     trained(net, obs_dim, outputs, 1)
 }
 
-fn trained(net: &NetworkConfig, inputs: usize, outputs: usize, count: usize) -> Trained {
+fn trained(net: &NetworkConfig, inputs: usize, outputs: usize, count: usize) -> TrainState {
     let mlp = super::mlp(net, inputs, outputs);
     let mut rng = Streams::new(3).rng("testing");
-    let mut trained = Trained::new(vec![mlp; count], net.into(), Device::Cpu, &mut rng).unwrap();
+    let mut trained = TrainState::new(vec![mlp; count], net.into(), Device::Cpu, &mut rng).unwrap();
     // LayerNorm's scale and shift away from 1 and 0, or a mistake in their gradients could hide.
     let moved: Vec<f32> = trained
         .params()

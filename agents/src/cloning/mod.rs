@@ -19,7 +19,7 @@ pub use distribution::{ACTION_LIMIT, PolicyDistribution};
 
 use crate::AgentError;
 use fitting::Fitting;
-use liprl_nets::{autograd::finite, gaussian, optim::Trained};
+use liprl_nets::{autograd::finite, gaussian, optim::TrainState};
 use liprl_numerics::StreamRng;
 
 /// Fitting a policy to demonstrations.
@@ -78,7 +78,7 @@ impl Default for HeldOut {
 /// contiguous f32 on the CPU. Minibatches and the held-out rows come from `rng`. Returns L of the fitted policy, on the held-out rows
 /// where there are some, else on all.
 pub fn fit(
-    actor: &mut Trained,
+    actor: &mut TrainState,
     distribution: PolicyDistribution,
     obs: &Tensor,
     action: &Tensor,
@@ -95,7 +95,7 @@ pub fn fit(
     let mut fitting = Fitting::new(actor, distribution, config, rng)?;
     let (mut best, mut stale) = (Best::default(), 0);
     if !held.is_empty() {
-        best.offer(fitting.measure(obs, action, &held)?, &fitting.policy)?;
+        best.offer(fitting.measure(obs, action, &held)?, fitting.policy())?;
     }
     for update in 1..=config.updates {
         let drawn: Vec<i64> = (0..config.batch_size).map(|_| order[rng.random_range(0..order.len())]).collect();
@@ -104,14 +104,14 @@ pub fn fit(
         finite("the cloned policy's loss", loss, update)?;
         let Some(HeldOut { every, patience, .. }) = config.held_out.filter(|_| !held.is_empty()) else { continue };
         if update.is_multiple_of(every) || update == config.updates {
-            stale = if best.offer(fitting.measure(obs, action, &held)?, &fitting.policy)? { 0 } else { stale + 1 };
+            stale = if best.offer(fitting.measure(obs, action, &held)?, fitting.policy())? { 0 } else { stale + 1 };
             if stale >= patience {
                 break;
             }
         }
     }
     if held.is_empty() {
-        actor.set_params(&fitting.policy.params().to_vec()?)?;
+        actor.set_params(&fitting.policy().params().to_vec()?)?;
         return fitting.measure(obs, action, &order);
     }
     actor.set_params(&best.params)?;
@@ -120,7 +120,7 @@ pub fn fit(
 
 /// The number of rows, if everything fits together.
 fn check(
-    actor: &Trained,
+    actor: &TrainState,
     distribution: PolicyDistribution,
     obs: &Tensor,
     action: &Tensor,
@@ -155,7 +155,7 @@ impl Default for Best {
 
 impl Best {
     /// Keeps the policy if its loss is smaller; says whether it was.
-    fn offer(&mut self, loss: f64, policy: &Trained) -> Result<bool, AgentError> {
+    fn offer(&mut self, loss: f64, policy: &TrainState) -> Result<bool, AgentError> {
         let better = loss < self.loss || self.params.is_empty();
         if better {
             *self = Self { loss, params: policy.params().to_vec()? };

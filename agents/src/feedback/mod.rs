@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | `data` | the pairs that are learned from, and checks of them |
 //! | `solved` | the policies `kirszbraun` and `graph`, without a network |
-//! | `steepness` | Jacobian norms of a perceptron and their gradient, by hand |
+//! | `jacobian_penalty` | Jacobian norms of a perceptron and their gradient, by hand |
 //! | `constraint` | multipliers, and the points at which they act |
 //! | `model` | free numbers, plain weights, Adam |
 //! | `network` | gradient steps of the policies with a network |
@@ -52,6 +52,7 @@ mod constraint;
 mod data;
 mod expert;
 mod expert_config;
+pub mod jacobian_penalty;
 mod learner;
 mod measure;
 mod model;
@@ -59,7 +60,6 @@ mod network;
 mod policy;
 mod queries;
 mod solved;
-pub mod steepness;
 
 pub use config::{ConstraintConfig, Duplicates, FeedbackConfig, Form, Normalise};
 pub use expert::{ExpertPolicy, QueriedExpert};

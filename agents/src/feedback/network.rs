@@ -17,8 +17,8 @@ use super::{
     config::{ConstraintConfig, FeedbackConfig, Form},
     constraint::{Duals, Spot},
     data::{Data, bad},
+    jacobian_penalty::JacobianPenalty,
     model::Model,
-    steepness::Steepness,
 };
 use crate::{AgentError, Metrics};
 
@@ -33,7 +33,7 @@ pub(super) struct Network {
     single: Single,
     seen: Vec<f32>,
     /// The hand-written pass; dense networks have none and go by autograd.
-    steepness: Option<Steepness>,
+    jacobian_penalty: Option<JacobianPenalty>,
     constraint: ConstraintConfig,
     pub(super) duals: Option<Duals>,
     batch: usize,
@@ -99,13 +99,13 @@ impl Network {
         };
         let squash = config.output == PolicyHead::Tanh;
         let mlp = layers.as_ref().map_or(mlp, |layers| layers.mlp().clone());
-        let steepness = Steepness::new(&mlp, rows, squash, &scales.0, &scales.1)?;
+        let jacobian_penalty = JacobianPenalty::new(&mlp, rows, squash, &scales.0, &scales.1)?;
         Ok(Self {
             single: Single::new(&mlp),
             model: Model::new(mlp, layers, net.into(), &mut streams.rng("feedback/init"))?,
             head: config.output,
             seen: Vec::new(),
-            steepness,
+            jacobian_penalty,
             constraint: config.constraint.clone(),
             duals,
             batch,
@@ -144,9 +144,9 @@ impl Network {
             Some(Form::Slope) => self.constrain_slopes(data, metrics),
             None => 0.0,
         };
-        let Self { model, steepness, x, d_action, coefficients, .. } = self;
-        if let Some(steepness) = steepness {
-            steepness.backward(&model.weights, x.tensor(), d_action, coefficients, &mut model.gradient)?;
+        let Self { model, jacobian_penalty, x, d_action, coefficients, .. } = self;
+        if let Some(jacobian_penalty) = jacobian_penalty {
+            jacobian_penalty.backward(&model.weights, x.tensor(), d_action, coefficients, &mut model.gradient)?;
         }
         let norm = model.step()?;
         finite("the feedback policy's loss", mse + extra + norm, updates)?;
@@ -193,8 +193,8 @@ impl Network {
     /// Forward, the batch's squared error in the environment's units and its gradient with respect to the actions.
     fn fit(&mut self, data: &Data) -> Result<f64, AgentError> {
         let (a, batch) = (data.act_dim, self.batch);
-        let Some(steepness) = &mut self.steepness else { return self.fit_autograd(data) };
-        let action = steepness.forward(&self.model.weights, self.x.tensor())?;
+        let Some(jacobian_penalty) = &mut self.jacobian_penalty else { return self.fit_autograd(data) };
+        let action = jacobian_penalty.forward(&self.model.weights, self.x.tensor())?;
         self.d_action.fill(0.0);
         self.coefficients.fill(0.0);
         let mut sum = 0.0;
@@ -230,8 +230,10 @@ impl Network {
     /// The Jacobians' part of the loss; sets its coefficients and moves the multipliers.
     fn constrain_jacobians(&mut self, metrics: &mut Metrics) -> Result<f64, AgentError> {
         let Some(alpha) = self.constraint.alpha() else { return Ok(0.0) };
-        let (Some(steepness), Some(duals)) = (&mut self.steepness, &mut self.duals) else { return Ok(0.0) };
-        let norms = steepness.norms(&self.model.weights)?;
+        let (Some(jacobian_penalty), Some(duals)) = (&mut self.jacobian_penalty, &mut self.duals) else {
+            return Ok(0.0);
+        };
+        let norms = jacobian_penalty.norms(&self.model.weights)?;
         let (count, mut loss, mut above, mut largest) = (norms.len() as f64, 0.0, 0.0, 0.0f64);
         for ((spot, norm), coefficient) in self.spots.iter().zip(norms).zip(&mut self.coefficients) {
             let g = norm - alpha;
@@ -256,12 +258,12 @@ impl Network {
     /// The slopes' part of the loss, with its gradient with respect to the actions at the edges' ends.
     fn constrain_slopes(&mut self, data: &Data, metrics: &mut Metrics) -> f64 {
         let (Some(alpha), Some(duals)) = (self.constraint.alpha(), &mut self.duals) else { return 0.0 };
-        let Some(steepness) = &self.steepness else { return 0.0 };
+        let Some(jacobian_penalty) = &self.jacobian_penalty else { return 0.0 };
         let (o, a, batch) = (data.obs_dim, data.act_dim, self.batch);
         let (mut loss, mut above, mut largest, mut ends) = (0.0, 0.0, 0.0f64, vec![0.0; 2 * a]);
         for (edge, spot) in self.spots[batch..].iter().enumerate() {
             let at = (batch + 2 * edge) * a;
-            steepness.actions_into(batch + 2 * edge, &mut ends);
+            jacobian_penalty.actions_into(batch + 2 * edge, &mut ends);
             let squares = (0..a).map(|k| (self.scales.1[k] * f64::from(ends[k] - ends[a + k])).powi(2));
             let difference = squares.sum::<f64>().sqrt();
             let rows = data.obs[spot.i * o..][..o].iter().zip(&data.obs[spot.j * o..][..o]);

@@ -4,10 +4,10 @@
 //! it is autograd, which is also its specification.
 
 use liprl_nets::{
-    Buffer, Gradient, Pass, Rooms, Team, Weights,
+    Buffer, Gradient, Pass, Team, Weights, WorkspaceCache,
     autograd::{finite, gradient, leaf},
     lipschitz::{InputGradient, SpectralNorm},
-    optim::Trained,
+    optim::TrainState,
 };
 use liprl_numerics::{Mlp, StateIo, StreamRng};
 use tch::{Device, Kind, Tensor};
@@ -23,15 +23,15 @@ use crate::AgentError;
 #[derive(Debug)]
 pub(super) struct Discriminator {
     config: DiscriminatorConfig,
-    trained: Trained,
+    trained: TrainState,
     spectral: Option<SpectralNorm>,
     /// The parameters in use: the learnt ones, spectrally normalised if the config says so.
     effective: Buffer,
     weights: Weights,
     by_hand: Option<ByHand>,
     /// Buffers for logits of so many rows, and for their input gradients.
-    scorers: Rooms<(Buffer, Pass)>,
-    gradients: Rooms<Option<(Buffer, InputGradient)>>,
+    scorers: WorkspaceCache<(Buffer, Pass)>,
+    gradients: WorkspaceCache<Option<(Buffer, InputGradient)>>,
     /// Logits found on another device.
     elsewhere: Vec<f32>,
     team: Team,
@@ -90,7 +90,7 @@ impl Discriminator {
     ) -> Result<Self, AgentError> {
         let net = config.network();
         let mlp = Mlp::new(width, &net.hidden, 1, net.activation, false, net.init);
-        let trained = Trained::new(vec![mlp.clone()], (&net).into(), device, rng)?;
+        let trained = TrainState::new(vec![mlp.clone()], (&net).into(), device, rng)?;
         let hidden = 0..mlp.layers.len() - 1;
         let spectral = config.spectral_norm.then(|| SpectralNorm::new(&mlp, hidden, 1.0, rng));
         let effective = Buffer::zeros_on(&[mlp.len()], device)?;
@@ -112,8 +112,8 @@ impl Discriminator {
             spectral,
             effective,
             by_hand,
-            scorers: Rooms::default(),
-            gradients: Rooms::default(),
+            scorers: WorkspaceCache::default(),
+            gradients: WorkspaceCache::default(),
             elsewhere: Vec::new(),
             team: Team::new(1)?,
             steps: 0,
@@ -133,7 +133,7 @@ impl Discriminator {
     }
 
     /// The learnt parameters, for histograms.
-    pub(super) fn trained(&self) -> &Trained {
+    pub(super) fn trained(&self) -> &TrainState {
         &self.trained
     }
 

@@ -10,9 +10,9 @@ use super::{
     MbpoConfig, Profile,
     diagnostics::{ModelEvaluation, diagnose},
     dynamics::{Dynamics, FitReport},
-    head::Head,
     rollout::{RolloutOptions, RolloutWorkers},
     termination::Rule,
+    termination_model::TerminationModel,
 };
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, TaskContext, Transition, Visited,
@@ -30,7 +30,7 @@ pub struct Mbpo {
     learner: Box<dyn Learner>,
     dynamics: Dynamics,
     rule: Rule,
-    head: Option<Head>,
+    head: Option<TerminationModel>,
     workers: RolloutWorkers,
     real: Replay,
     pool: Replay,
@@ -58,7 +58,7 @@ impl Mbpo {
         let dynamics = Dynamics::new(&config.model, config.profile, setup)?;
         let rule = Rule::new(&config.termination, context, obs_dim)?;
         let head = match &rule {
-            Rule::Learned(config) => Some(Head::new(config, setup)?),
+            Rule::Learned(config) => Some(TerminationModel::new(config, setup)?),
             _ => None,
         };
         let workers = RolloutWorkers::new(&dynamics, &learner.actor().mlps()[0], head.as_ref(), setup.threads)?;

@@ -5,15 +5,15 @@
 //! Each block of rows has a random stream of its own, so that the result does not depend on the number
 //! of threads.
 
-use liprl_nets::{Buffer, Forward, Team, Weights, gaussian::LOG_STD, optim::Trained};
+use liprl_nets::{Buffer, Forward, Team, Weights, gaussian::LOG_STD, optim::TrainState};
 use liprl_numerics::{Mlp, RunningNormaliser, StreamRng, kernels};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{
     dynamics::{Dynamics, Predictor, View},
-    head::{Head, HeadView},
     termination::Rule,
+    termination_model::{TerminationModel, TerminationView},
 };
 use crate::{AgentError, Flags, Replay};
 
@@ -41,7 +41,7 @@ pub struct RolloutOptions<'a> {
     /// When episodes end.
     pub rule: &'a Rule,
     /// The learned rule.
-    pub head: Option<&'a Head>,
+    pub head: Option<&'a TerminationModel>,
     /// k, the steps of a rollout.
     pub length: u64,
     /// Number of rollouts.
@@ -75,7 +75,12 @@ struct Shared<'a> {
 
 impl RolloutWorkers {
     /// Buffers for a model and a policy whose network is `policy`.
-    pub fn new(dynamics: &Dynamics, policy: &Mlp, head: Option<&Head>, threads: usize) -> Result<Self, AgentError> {
+    pub fn new(
+        dynamics: &Dynamics,
+        policy: &Mlp,
+        head: Option<&TerminationModel>,
+        threads: usize,
+    ) -> Result<Self, AgentError> {
         let params = Buffer::zeros(&[policy.len()])?;
         let workers =
             (0..threads.max(1)).map(|_| Worker::new(dynamics, policy, &params, head)).collect::<Result<_, _>>()?;
@@ -86,7 +91,7 @@ impl RolloutWorkers {
     pub fn roll_out(
         &mut self,
         options: RolloutOptions<'_>,
-        actor: &Trained,
+        actor: &TrainState,
         replay: &Replay,
         pool: &mut Replay,
         rng: &mut StreamRng,
@@ -99,7 +104,7 @@ impl RolloutWorkers {
             sampled: options.dynamics.config().prediction.sampled(),
             normaliser: options.normaliser,
             rule: options.rule,
-            threshold: options.head.map_or(f32::INFINITY, Head::threshold),
+            threshold: options.head.map_or(f32::INFINITY, TerminationModel::threshold),
             length: options.length,
             limit: options.blow_up as f32,
         };
@@ -138,7 +143,7 @@ struct Worker {
     policy: Weights,
     forward: Forward,
     predictor: Predictor,
-    head: Option<HeadView>,
+    head: Option<TerminationView>,
     /// s as the policy sees it, `[BLOCK, O]`.
     seen: Buffer,
     obs: Vec<f32>,
@@ -163,7 +168,12 @@ struct RolloutBuffer {
 }
 
 impl Worker {
-    fn new(dynamics: &Dynamics, policy: &Mlp, params: &Buffer, head: Option<&Head>) -> Result<Self, AgentError> {
+    fn new(
+        dynamics: &Dynamics,
+        policy: &Mlp,
+        params: &Buffer,
+        head: Option<&TerminationModel>,
+    ) -> Result<Self, AgentError> {
         let (obs_dim, act_dim) = (policy.inputs(), policy.outputs() / 2);
         Ok(Self {
             rng: StreamRng::seed_from_u64(0),

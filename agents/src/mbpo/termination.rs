@@ -11,7 +11,7 @@ use liprl_envs::{EnvSpec, Given, registry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::head::HeadConfig;
+use super::termination_model::HeadConfig;
 use crate::{AgentError, TaskContext};
 
 /// The rule by which imagined episodes end.

@@ -1,123 +1,59 @@
-//! ∇ₓ f of a scalar perceptron with piecewise linear activations, and the parameters' gradient of any function of it: the double
-//! backward of gradient penalties in closed form (derivation: docs/derivations/liayn.md).
+//! ∇ₓ f of a scalar perceptron with piecewise linear activations, and the parameters' gradient of any
+//! function of it: the double backward of gradient penalties (derivation: docs/derivations/liayn.md).
 //!
-//! Between the activations' kinks, with slopes D_l at layer l, g = ∇ₓ f = W₁ᵀ D₁ W₂ᵀ D₂ … w. It is linear in each weight, so for a loss L(g)
-//! and v = ∂L/∂g the gradient with respect to W_l is the outer product of what came back to layer l's output, u_l = D_l W_{l+1}ᵀ u_{l+1}, and
-//! of v carried forward to its input, s_{l−1} = D_{l−1} W_{l−1} … D₁ W₁ v. Biases have none.
+//! g = ∇ₓ f is the Jacobian of one output. For a loss L(g) and v = ∂L/∂g, carried forward as a direction,
+//! the gradient with respect to each weight is uₖ vₖ₋₁ᵀ, uₖ being g on its way back (`engine::Tangents`).
 
 use liprl_numerics::{Activation, Mlp, kernels};
 use tch::Tensor;
 
-use crate::{Buffer, Gradient, NetsError, Weights};
+use crate::{Gradient, NetsError, Pass, Tangents, Weights};
 
 /// Buffers for the input gradients of one network over a fixed number of rows, on a CPU.
 #[derive(Debug)]
 pub struct InputGradient {
     mlp: Mlp,
-    slope: f32,
-    hidden: Vec<Hidden>,
-    /// g, `[rows, I]`.
-    gradient: Buffer,
-    /// v, `[rows, I]`.
-    outer: Buffer,
-}
-
-#[derive(Debug)]
-struct Hidden {
-    /// The layer's activation, `[rows, outputs]`; its sign tells the slope.
-    out: Buffer,
-    /// u, `[rows, outputs]`, and the same transposed.
-    back: Buffer,
-    back_t: Tensor,
-    /// s, `[rows, outputs]`.
-    tangent: Buffer,
+    pass: Pass,
+    tangents: Tangents,
 }
 
 impl InputGradient {
-    /// Buffers for `rows` rows, or `None` for a network of another kind: activations other than ReLU and LeakyReLU (or a slope outside
-    /// [0, 1), where an output's sign does not tell the slope there), LayerNorm, more than one output, no hidden layer.
+    /// Allocates for `rows` rows. `None` for a network of another kind: activations other than ReLU
+    /// and LeakyReLU (or a slope outside [0, 1)), LayerNorm, more than one output, no hidden layer.
     pub fn new(mlp: &Mlp, rows: usize) -> Result<Option<Self>, NetsError> {
-        let slope = match mlp.activation {
-            Activation::Relu => 0.0,
-            Activation::LeakyRelu(slope) if (0.0..1.0).contains(&slope) => slope as f32,
-            Activation::LeakyRelu(_) | Activation::Tanh | Activation::Swish => return Ok(None),
+        let linear_pieces = match mlp.activation {
+            Activation::Relu => true,
+            Activation::LeakyRelu(slope) => slope < 1.0,
+            Activation::Tanh | Activation::Swish => false,
         };
-        if mlp.dense || mlp.layer_norm || mlp.outputs() != 1 || mlp.layers.len() < 2 {
+        if !linear_pieces || mlp.outputs() != 1 || mlp.layers.len() < 2 {
             return Ok(None);
         }
-        let hidden = mlp.layers[..mlp.layers.len() - 1].iter().map(|layer| {
-            let buffer = || Buffer::zeros(&[rows, layer.outputs]);
-            let back = buffer()?;
-            Ok(Hidden { out: buffer()?, back_t: back.tensor().f_tr()?, back, tangent: buffer()? })
-        });
-        Ok(Some(Self {
-            slope,
-            hidden: hidden.collect::<Result<_, NetsError>>()?,
-            gradient: Buffer::zeros(&[rows, mlp.inputs()])?,
-            outer: Buffer::zeros(&[rows, mlp.inputs()])?,
-            mlp: mlp.clone(),
-        }))
+        let Some(tangents) = Tangents::new(mlp, rows)? else { return Ok(None) };
+        Ok(Some(Self { pass: Pass::new(mlp, rows)?, tangents, mlp: mlp.clone() }))
     }
 
     /// g at `x [rows, I]`, row-major `[rows, I]`.
     pub fn run(&mut self, weights: &Weights, x: &Tensor) -> Result<&[f32], NetsError> {
-        let (params, last) = (weights.params(), self.hidden.len());
-        for i in 0..last {
-            let (before, rest) = self.hidden.split_at_mut(i);
-            let input = before.last().map_or(x, |before| before.out.tensor());
-            weights.multiply(i, input, &rest[0].out)?;
-            let layer = &self.mlp.layers[i];
-            kernels::bias_activate(
-                rest[0].out.slice_mut(),
-                &params[layer.bias()..layer.scale()],
-                self.mlp.activation,
-                &mut [],
-            );
-        }
-        let head = &self.mlp.layers[last];
-        let head = &params[head.start..head.bias()];
-        let Hidden { out, back, .. } = &mut self.hidden[last - 1];
-        for (back, out) in back.slice_mut().chunks_exact_mut(head.len()).zip(out.slice().chunks_exact(head.len())) {
-            for ((back, out), weight) in back.iter_mut().zip(out).zip(head) {
-                *back = if *out > 0.0 { *weight } else { self.slope * weight };
-            }
-        }
-        for i in (1..last).rev() {
-            let (before, rest) = self.hidden.split_at_mut(i);
-            let below = &mut before[i - 1];
-            weights.multiply_back(i, rest[0].back.tensor(), &below.back)?;
-            mask(below.back.slice_mut(), below.out.slice(), self.slope);
-        }
-        weights.multiply_back(0, self.hidden[0].back.tensor(), &self.gradient)?;
-        Ok(self.gradient.slice())
+        self.pass.forward_hidden(weights, x)?;
+        Ok(self.tangents.jacobian(weights, &self.pass, None)?)
     }
 
-    /// g and the place for v = ∂L/∂g, both `[rows, I]`.
+    /// g, and the buffer for v = ∂L/∂g, both `[rows, I]`.
     pub fn gradient_and_outer(&mut self) -> (&[f32], &mut [f32]) {
-        (self.gradient.slice(), self.outer.slice_mut())
+        let (gradient, outer) = self.tangents.jacobian_and_direction();
+        (gradient, outer)
     }
 
-    /// Adds ∂L/∂(parameters) to network number `index` of `into`; after `run`, with v in its place.
+    /// Adds ∂L/∂(parameters) to network number `index` of `into`; after `run`, with v in its buffer.
     pub fn backward(&mut self, weights: &Weights, into: &mut Gradient, index: usize) -> Result<(), NetsError> {
-        let last = self.hidden.len();
-        for i in 0..last {
-            let (before, rest) = self.hidden.split_at_mut(i);
-            let input = before.last().map_or(self.outer.tensor(), |before| before.tangent.tensor());
-            let Hidden { out, back_t, tangent, .. } = &mut rest[0];
-            into.add_product(index, i, back_t, input)?;
-            weights.multiply(i, input, tangent)?;
-            mask(tangent.slice_mut(), out.slice(), self.slope);
-        }
-        let head = &self.mlp.layers[last];
+        self.tangents.push(weights, &self.pass)?;
+        self.tangents.add_gradient(into, index)?;
+        let head = &self.mlp.layers[self.mlp.layers.len() - 1];
         let head = &mut into.part_mut(index, &self.mlp)[head.start..head.bias()];
-        kernels::add_rows(self.hidden[last - 1].tangent.slice(), head);
+        kernels::add_rows(self.tangents.last().slice(), head);
         Ok(())
     }
-}
-
-/// Multiplies by the activation's slope at each output.
-fn mask(x: &mut [f32], out: &[f32], slope: f32) {
-    x.iter_mut().zip(out).for_each(|(x, &out)| *x *= if out > 0.0 { 1.0 } else { slope });
 }
 
 #[cfg(test)]
@@ -126,7 +62,7 @@ mod tests {
     use tch::Kind;
 
     use super::*;
-    use crate::{Autograd, testing::assert_gradient};
+    use crate::{Autograd, Buffer, testing::assert_gradient};
 
     const ROWS: usize = 37;
 

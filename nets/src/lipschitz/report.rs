@@ -4,7 +4,7 @@ use liprl_numerics::Mlp;
 use tch::{Device, Tensor};
 
 use super::{Summary, layer_bounds, product_bound};
-use crate::{NetsError, optim::Trained};
+use crate::{NetsError, optim::TrainState};
 
 /// `lipschitz/<what>/<place>/<statistic>` of some norms.
 pub fn summarise(what: &str, place: &str, norms: &[f64], metrics: &mut Vec<(String, f64)>) {
@@ -31,7 +31,7 @@ pub fn network_constants(
 /// The same for every network of `trained`, used with these parameters: `<name>`, or `<name>_<i>` where there are several.
 pub fn constants(
     name: &str,
-    trained: &Trained,
+    trained: &TrainState,
     params: &Tensor,
     metrics: &mut Vec<(String, f64)>,
 ) -> Result<(), NetsError> {

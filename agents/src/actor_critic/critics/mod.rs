@@ -17,7 +17,7 @@ use std::ops::Range;
 use liprl_nets::{
     Gradient, NetsError, NetworkConfig,
     autograd::{finite, gradient, leaf},
-    optim::{Target, Trained},
+    optim::{Target, TrainState},
 };
 use liprl_numerics::{Mlp, StateIo, StreamRng};
 use tch::{Device, Tensor};
@@ -50,7 +50,7 @@ pub(crate) struct CriticsConfig<'a> {
 /// One or two critics of (s, a), with their targets and optimiser.
 #[derive(Debug)]
 pub struct Critics {
-    networks: Trained,
+    networks: TrainState,
     pub(super) targets: Target,
     loss: CriticLoss,
     /// Meaning of the outputs where they are not the value.
@@ -74,12 +74,12 @@ impl Critics {
     /// Critics with first weights from `init`, beside this actor.
     pub(crate) fn new(
         config: &CriticsConfig<'_>,
-        actor: &Trained,
+        actor: &TrainState,
         setup: &Setup,
         init: &mut StreamRng,
     ) -> Result<Self, AgentError> {
         let mlp = super::mlp(config.network, setup.obs_dim + setup.act_dim, config.head.outputs());
-        let mut networks = Trained::new(vec![mlp; config.count], config.network.into(), setup.device, init)?;
+        let mut networks = TrainState::new(vec![mlp; config.count], config.network.into(), setup.device, init)?;
         let mut targets = networks.target()?;
         let spectral = match &config.spectral_norm {
             None => None,
@@ -106,7 +106,7 @@ impl Critics {
     }
 
     /// Takes this term into the loss.
-    pub(super) fn regularise(&mut self, term: Option<Regulariser>, actor: &Trained) -> Result<(), AgentError> {
+    pub(super) fn regularise(&mut self, term: Option<Regulariser>, actor: &TrainState) -> Result<(), AgentError> {
         if let Some(term) = &term {
             let on_cpu = self.networks.params().tensor().device() == Device::Cpu;
             self.has_rows = on_cpu && term.has_rows(&self.beside(actor), &self.weights())?;
@@ -116,7 +116,7 @@ impl Critics {
     }
 
     /// The networks with the learnt parameters.
-    pub fn networks(&self) -> &Trained {
+    pub fn networks(&self) -> &TrainState {
         &self.networks
     }
 
@@ -190,7 +190,7 @@ impl Critics {
         &mut self,
         target: Tensor,
         on: &DeviceBatch,
-        actor: &Trained,
+        actor: &TrainState,
         tau: Option<f64>,
     ) -> Result<CriticStats, AgentError> {
         let target = match &mut self.returns {
@@ -283,7 +283,7 @@ impl Critics {
     }
 
     /// Buffers for the CPU form over `range` of a batch of `batch` rows.
-    pub(crate) fn rows(&self, actor: &Trained, range: Range<usize>, batch: usize) -> Result<CriticRows, AgentError> {
+    pub(crate) fn rows(&self, actor: &TrainState, range: Range<usize>, batch: usize) -> Result<CriticRows, AgentError> {
         let weights = self.weights();
         let term = match &self.regulariser {
             Some(term) => term.rows(&self.beside(actor), &weights, range.clone(), batch)?,
@@ -301,7 +301,7 @@ impl Critics {
     }
 
     /// The networks that a regulariser sees.
-    fn beside<'a>(&'a self, actor: &'a Trained) -> Networks<'a> {
+    fn beside<'a>(&'a self, actor: &'a TrainState) -> Networks<'a> {
         Networks { actor, critics: &self.networks, params: self.params(), scale: self.units().scale }
     }
 

@@ -2,7 +2,7 @@
 
 use liprl_nets::{
     Buffer, Gradient, Pass, Weights,
-    optim::{Target, Trained},
+    optim::{Target, TrainState},
 };
 use liprl_numerics::Mlp;
 use tch::Tensor;
@@ -61,7 +61,7 @@ pub(crate) struct CriticRows {
 impl CriticRows {
     /// Buffers for `rows` rows of critics with one output each, which are used with the learnt
     /// parameters.
-    pub(crate) fn new(critics: &Trained, targets: &Target, rows: usize, obs_dim: usize) -> Result<Self, AgentError> {
+    pub(crate) fn new(critics: &TrainState, targets: &Target, rows: usize, obs_dim: usize) -> Result<Self, AgentError> {
         let mlps = critics.mlps();
         let (weights, act_dim) = (critics.weights(), mlps[0].inputs() - obs_dim);
         let passes = |mlps: &[Mlp]| mlps.iter().map(|mlp| Pass::new(mlp, rows)).collect::<Result<Vec<_>, _>>();

@@ -15,7 +15,7 @@ mod rows;
 mod tests;
 
 use garde::Validate;
-use liprl_nets::{Weights, autograd::gradient, gaussian, optim::Trained};
+use liprl_nets::{Weights, autograd::gradient, gaussian, optim::TrainState};
 use liprl_numerics::StreamRng;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
@@ -149,7 +149,7 @@ impl RobustConfig {
 
 /// The policy's action `[n, A]` at `obs [n, O]` by autograd, the policy's parameters being
 /// constants.
-fn act(config: &RobustConfig, actor: &Trained, obs: &Tensor, noise: &Tensor) -> Result<Tensor, AgentError> {
+fn act(config: &RobustConfig, actor: &TrainState, obs: &Tensor, noise: &Tensor) -> Result<Tensor, AgentError> {
     let head = actor.forward(0, actor.params().tensor(), obs);
     Ok(match config.action {
         PolicyAction::Mean => head.f_narrow(1, 0, noise.size()[1])?.f_tanh()?,

@@ -10,7 +10,7 @@
 //! By projection there is no Ŵ: each gradient step is followed by W ← W min(1, β / σ(W)), so layers
 //! of a smaller norm are free.
 
-use liprl_nets::{Buffer, Gradient, Weights, lipschitz::SpectralNorm, optim::Trained};
+use liprl_nets::{Buffer, Gradient, Weights, lipschitz::SpectralNorm, optim::TrainState};
 use liprl_numerics::{Mlp, StateIo, StreamRng};
 use tch::{Device, Tensor};
 
@@ -34,7 +34,7 @@ impl SpectralCritics {
     /// Normalises every layer of these critics; the first vectors are drawn from `rng`.
     pub(crate) fn new(
         config: &CriticSpectralNorm,
-        critics: &mut Trained,
+        critics: &mut TrainState,
         rng: &mut StreamRng,
     ) -> Result<Self, AgentError> {
         let params = critics.params().tensor();
@@ -72,11 +72,11 @@ impl SpectralCritics {
     }
 
     /// After a gradient step: power iteration, and the parameters in use brought up to date.
-    pub(crate) fn refresh(&mut self, critics: &mut Trained) -> Result<(), AgentError> {
+    pub(crate) fn refresh(&mut self, critics: &mut TrainState) -> Result<(), AgentError> {
         self.update(critics, self.iterations)
     }
 
-    fn update(&mut self, critics: &mut Trained, rounds: usize) -> Result<(), AgentError> {
+    fn update(&mut self, critics: &mut TrainState, rounds: usize) -> Result<(), AgentError> {
         let (Self { norms, effective, form, .. }, (mlps, learnt)) = (self, critics.parts_mut());
         let mut limit = |learnt: &mut [f32], effective: &mut [f32]| {
             (0..rounds).for_each(|_| iterate(norms, mlps, learnt));
@@ -115,7 +115,7 @@ impl SpectralCritics {
     }
 
     /// Everything that changes besides the learnt parameters; `critics` are loaded already.
-    pub(crate) fn state(&mut self, critics: &mut Trained, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+    pub(crate) fn state(&mut self, critics: &mut TrainState, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         for (index, norm) in self.norms.iter_mut().enumerate() {
             norm.state(&mut io.scope(&format!("critic/spectral/{index}")))?;
         }

@@ -6,7 +6,7 @@
 
 use std::fmt::Debug;
 
-use liprl_nets::{Gradient, Weights, optim::Trained};
+use liprl_nets::{Gradient, Weights, optim::TrainState};
 use liprl_numerics::StreamRng;
 use tch::Tensor;
 
@@ -24,9 +24,9 @@ pub(crate) type TermSums = [f64; 3];
 #[derive(Clone, Copy)]
 pub(crate) struct Networks<'a> {
     /// The policy, which does not learn from the term.
-    pub(crate) actor: &'a Trained,
+    pub(crate) actor: &'a TrainState,
     /// The critics.
-    pub(crate) critics: &'a Trained,
+    pub(crate) critics: &'a TrainState,
     /// The parameters they are used with, or a leaf that these come from.
     pub(crate) params: &'a Tensor,
     /// The worth in reward of one unit of their outputs.

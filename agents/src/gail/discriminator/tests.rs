@@ -1,7 +1,7 @@
 //! The hand-written step against autograd and finite differences, and learning with a known answer.
 
 use liprl_nets::{
-    Autograd, Rooms,
+    Autograd, WorkspaceCache,
     lipschitz::Sides,
     testing::{assert_close, assert_gradient},
 };
@@ -75,7 +75,7 @@ fn steps_by_hand_are_those_by_autograd() {
             let (loss, _) = by_hand.loss_autograd(&numbers.data(), &params).unwrap();
             let expected = gradient(&loss, &params).unwrap();
             let a = by_hand.step(&numbers.data()).unwrap();
-            // `Trained::step` leaves the gradient where it was.
+            // `TrainState::step` leaves the gradient where it was.
             assert_gradient(by_hand.by_hand.as_ref().unwrap().gradient.slice(), &expected);
             let b = autograd.step_autograd(&numbers.data()).unwrap();
             autograd.refresh(true).unwrap();
@@ -123,7 +123,7 @@ fn gradient_norms_by_hand_equal_autograd() {
     let mut piecewise = discriminator(&configs()[0]);
     let by_hand = piecewise.gradient_norms(&numbers.points, &numbers.slopes).unwrap();
     piecewise.by_hand = None;
-    piecewise.gradients = Rooms::default();
+    piecewise.gradients = WorkspaceCache::default();
     let autograd = piecewise.gradient_norms(&numbers.points, &numbers.slopes).unwrap();
     assert_gradient(&by_hand, &Tensor::from_slice(&autograd));
 }

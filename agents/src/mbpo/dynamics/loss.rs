@@ -1,4 +1,4 @@
-//! What a member's outputs cost: squared errors, or a Gaussian's negative log-likelihood with bounded log-variance.
+//! Losses of a member's outputs: squared errors, or a Gaussian's negative log-likelihood with bounded log-variance.
 //!
 //! With D predicted coordinates, B rows and the outputs (μ, ℓ): ℓ₁ = max − softplus(max − ℓ), ℓ₂ = min + softplus(ℓ₁ − min), and
 //!
@@ -47,38 +47,38 @@ fn bounded(log_var: &Tensor, max: &Tensor, min: &Tensor) -> Tensor {
     min + (below - min).softplus()
 }
 
-/// Mean squared error of rows of outputs against `target`, both `[R, D]`; `slopes` takes its gradient, everything times `share`
-/// (1 over rows and coordinates of the whole batch). Returns Σ (μ − y)² · share.
-pub fn squared(output: &[f32], target: &[f32], share: f64, slopes: &mut [f32]) -> f64 {
-    let (mut sum, factor) = (0.0, (2.0 * share) as f32);
+/// Adds Σ (μ − y)² of rows of outputs against `target`, both `[R, D]`, to `sum`. `slopes` takes the
+/// gradient of `share` times it (1 over rows and coordinates of the whole batch).
+pub fn squared(output: &[f32], target: &[f32], share: f64, slopes: &mut [f32], sum: &mut f64) {
+    let factor = (2.0 * share) as f32;
     for ((slope, output), target) in slopes.iter_mut().zip(output).zip(target) {
         let error = output - target;
-        sum += f64::from(error * error);
+        *sum += f64::from(error * error);
         *slope = factor * error;
     }
-    sum * share
 }
 
-/// The likelihood term of rows of outputs `[R, 2D]` against `target [R, D]`, times `share`; `slopes` takes its gradient, and what
-/// flows into the bounds is added to `bound_slopes [2D]`. Returns the term.
+/// Adds the likelihood term of rows of outputs `[R, 2D]` against `target [R, D]` to `sum`. `slopes`
+/// takes the gradient of `share` times it; that of the bounds is added to `bound_slopes [2D]`.
 pub fn gaussian(
     output: &[f32],
     target: &[f32],
     bounds: &[f32],
     share: f64,
     slopes: &mut [f32],
+    sum: &mut f64,
     bound_slopes: &mut [f64],
-) -> f64 {
+) {
     let dims = bounds.len() / 2;
     let ((max, min), (max_slopes, min_slopes)) = (bounds.split_at(dims), bound_slopes.split_at_mut(dims));
-    let (mut sum, share32) = (0.0, share as f32);
+    let share32 = share as f32;
     let rows = output.chunks_exact(2 * dims).zip(slopes.chunks_exact_mut(2 * dims)).zip(target.chunks_exact(dims));
     for ((output, slopes), target) in rows {
         for j in 0..dims {
             let (log_var, to_raw, to_below) = bounded_with_slopes(output[dims + j], max[j], min[j]);
             let (error, precision) = (output[j] - target[j], kernels::exp(-log_var));
             let weighted = error * precision;
-            sum += f64::from(weighted * error + log_var);
+            *sum += f64::from(weighted * error + log_var);
             slopes[j] = 2.0 * share32 * weighted;
             // ∂/∂ℓ₂, then along ℓ₂ → ℓ₁ → ℓ and to the bounds beside each.
             let slope = share32 * (1.0 - weighted * error);
@@ -87,7 +87,6 @@ pub fn gaussian(
             min_slopes[j] += f64::from(slope * (1.0 - to_below));
         }
     }
-    sum * share
 }
 
 /// ℓ₂ and the derivatives ∂ℓ₁/∂ℓ and ∂ℓ₂/∂ℓ₁; those to the bounds are 1 minus them.

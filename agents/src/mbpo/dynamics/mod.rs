@@ -9,7 +9,6 @@
 //! | `data` | inputs and targets out of the replay buffer |
 //! | `loss` | likelihood and squared error, by autograd and by hand |
 //! | `step` | one gradient step: rows shared out for one network, networks for several |
-//! | `members` | the gradient of several networks at once |
 //! | `fit` | epochs, bootstrap, held-out error, early stop |
 //! | `predict` | predictions of many rows, each by a chosen member |
 //! | `certify` | the members in the form that certificates take |
@@ -19,7 +18,6 @@ mod config;
 mod data;
 mod fit;
 pub mod loss;
-mod members;
 mod params;
 mod predict;
 mod step;

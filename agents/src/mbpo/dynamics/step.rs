@@ -1,7 +1,7 @@
 //! One gradient step of a fit by hand, on a CPU.
 //!
-//! A single network splits the batch's rows among the team's members, as the actor–critics do. An ensemble splits its networks among
-//! them; each takes its share through one layer after the other and steps it by itself.
+//! A single network splits the batch's rows among the threads, as the actor–critics do. An ensemble
+//! splits its networks among them.
 
 use std::ops::Range;
 
@@ -11,26 +11,18 @@ use liprl_numerics::{
     kernels::{self, AdamStep},
 };
 
-use super::{data::Data, loss, members::MemberWorker, params::Parameters};
+use super::{data::Data, loss, params::Parameters};
 use crate::AgentError;
 
-/// The buffers of gradient steps on batches of a fixed number of rows.
+/// Workers of gradient steps on batches of a fixed number of rows.
 #[derive(Debug)]
 pub(super) struct Stepper {
     rows: usize,
     decay: Vec<f32>,
-    workers: Workers,
+    workers: Vec<Worker>,
 }
 
-#[derive(Debug)]
-enum Workers {
-    /// A single network, each worker with some of the rows.
-    Rows(Vec<RowWorker>),
-    /// Several networks, each worker with some of them.
-    Members(Vec<MemberWorker>),
-}
-
-/// What a loss needs besides outputs and targets.
+/// Inputs of a loss besides outputs and targets.
 #[derive(Clone, Copy)]
 pub(super) struct Cost<'a> {
     /// The bounds; empty for a deterministic model.
@@ -40,16 +32,17 @@ pub(super) struct Cost<'a> {
 }
 
 impl Cost<'_> {
-    pub(super) fn of(self, output: &[f32], target: &[f32], slopes: &mut [f32], bound_slopes: &mut [f64]) -> f64 {
+    /// Adds the loss of these rows to `sum`, in units of `share`; writes its gradient into `slopes`.
+    fn add(self, output: &[f32], target: &[f32], slopes: &mut [f32], sum: &mut f64, bound_slopes: &mut [f64]) {
         match self.bounds {
-            [] => loss::squared(output, target, self.share, slopes),
-            bounds => loss::gaussian(output, target, bounds, self.share, slopes, bound_slopes),
+            [] => loss::squared(output, target, self.share, slopes, sum),
+            bounds => loss::gaussian(output, target, bounds, self.share, slopes, sum, bound_slopes),
         }
     }
 }
 
 impl Stepper {
-    /// Buffers for `rows` rows a member; `decay` as the config has it, `predicted` coordinates.
+    /// Allocates for `rows` rows a member; `decay` as the config has it, `predicted` coordinates.
     pub(super) fn new(
         params: &Parameters,
         decay: &[f64],
@@ -57,15 +50,13 @@ impl Stepper {
         rows: usize,
         team: &Team,
     ) -> Result<Self, AgentError> {
-        let workers = if params.members == 1 {
-            let shares = team.shares(rows).into_iter();
-            Workers::Rows(shares.map(|rows| RowWorker::new(params, predicted, rows)).collect::<Result<_, _>>()?)
-        } else {
-            let shares = team.shares(params.members).into_iter();
-            let worker = |members| MemberWorker::new(params, predicted, rows, members);
-            Workers::Members(shares.map(worker).collect::<Result<_, _>>()?)
+        let shares: Vec<_> = match params.members {
+            1 => team.shares(rows).into_iter().map(|rows| (0..1, rows)).collect(),
+            members => team.shares(members).into_iter().map(|members| (members, 0..rows)).collect(),
         };
-        Ok(Self { rows, decay: decay.iter().map(|&c| c as f32).collect(), workers })
+        let workers = shares.into_iter().map(|(members, rows)| Worker::new(params, predicted, members, rows));
+        let decay = decay.iter().map(|&c| c as f32).collect();
+        Ok(Self { rows, decay, workers: workers.collect::<Result<_, _>>()? })
     }
 
     /// Rows of a batch, for each member.
@@ -73,8 +64,8 @@ impl Stepper {
         self.rows
     }
 
-    /// One Adam step on these rows of `data`, `rows[e]` for member e; the bounds move too where `learn_bounds`. Returns the loss before
-    /// it, without decay and bounds' terms, mean over the members.
+    /// Takes one Adam step on these rows of `data`, `rows[e]` for member e. The bounds move too with
+    /// `learn_bounds`. Returns the loss before it, without decay and bounds' terms, mean over the members.
     pub(super) fn step(
         &mut self,
         params: &mut Parameters,
@@ -84,39 +75,14 @@ impl Stepper {
         team: &Team,
     ) -> Result<f64, AgentError> {
         let step = params.next_step();
-        let (members, start, len) = (params.members, params.bounds_start(), params.mlp.len());
+        let (members, start) = (params.members, params.bounds_start());
+        let (loss, bound_gradient) = self.gradient(params, data, rows, team)?;
         let (values, bounds) = params.values.slice_mut().split_at_mut(start);
         let (m, bound_m) = params.m.slice_mut().split_at_mut(start);
         let (v, bound_v) = params.v.slice_mut().split_at_mut(start);
-        let cost = Cost { bounds, share: 1.0 / (self.rows * data.predicted()) as f64 };
-        let decay = &self.decay;
-        let (mut loss, mut bound_gradient) = (0.0, vec![0.0; bounds.len()]);
-        match &mut self.workers {
-            Workers::Rows(workers) => {
-                team.run(workers, |worker| worker.gradient(data, rows[0], cost, decay))?;
-                for worker in workers.iter() {
-                    loss += worker.loss;
-                    bound_gradient.iter_mut().zip(&worker.bounds).for_each(|(sum, x)| *sum += x);
-                }
-                adam_shared(workers, [values, m, v], step, team)?;
-            }
-            Workers::Members(workers) => {
-                let (mut values, mut m, mut v) = (values, m, v);
-                let mut parts = Vec::with_capacity(workers.len());
-                for worker in workers.iter_mut() {
-                    let count = worker.members.len() * len;
-                    parts.push((cut(&mut values, count), cut(&mut m, count), cut(&mut v, count), worker));
-                }
-                team.run(&mut parts, |(values, m, v, worker)| {
-                    worker.gradient(values, data, rows, cost, decay)?;
-                    kernels::adam(values, m, v, worker.gradient.slice(), step);
-                    Ok::<_, AgentError>(())
-                })?;
-                for (.., worker) in &parts {
-                    loss += worker.loss;
-                    bound_gradient.iter_mut().zip(&worker.bounds).for_each(|(sum, x)| *sum += x);
-                }
-            }
+        match members {
+            1 => adam_shared(&mut self.workers, [values, m, v], step, team)?,
+            _ => adam_apart(&mut self.workers, [values, m, v], step, team)?,
         }
         if learn_bounds && !bounds.is_empty() {
             let half = bounds.len() / 2;
@@ -126,6 +92,46 @@ impl Stepper {
         }
         Ok(loss / members as f64)
     }
+
+    /// The loss summed over the members, and its gradient with respect to the bounds. The workers have
+    /// that with respect to the networks.
+    fn gradient(
+        &mut self,
+        params: &Parameters,
+        data: &Data,
+        rows: &[&[u32]],
+        team: &Team,
+    ) -> Result<(f64, Vec<f64>), AgentError> {
+        let bounds = &params.values.slice()[params.bounds_start()..];
+        let cost = Cost { bounds, share: 1.0 / (self.rows * data.predicted()) as f64 };
+        let decay = &self.decay;
+        team.run(&mut self.workers, |worker| worker.gradient(data, rows, cost, decay))?;
+        let (mut loss, mut bound_gradient) = (0.0, vec![0.0; bounds.len()]);
+        for worker in &self.workers {
+            loss += worker.loss;
+            bound_gradient.iter_mut().zip(&worker.bounds).for_each(|(sum, x)| *sum += x);
+        }
+        Ok((loss, bound_gradient))
+    }
+}
+
+/// Steps an ensemble: each worker's networks are one stretch of the parameters.
+fn adam_apart(
+    workers: &mut [Worker],
+    [mut values, mut m, mut v]: [&mut [f32]; 3],
+    step: AdamStep,
+    team: &Team,
+) -> Result<(), AgentError> {
+    let mut parts = Vec::with_capacity(workers.len());
+    for worker in workers.iter() {
+        let gradient = worker.gradient.slice();
+        let count = gradient.len();
+        parts.push((cut(&mut values, count), cut(&mut m, count), cut(&mut v, count), gradient));
+    }
+    team.run(&mut parts, |(values, m, v, gradient)| {
+        kernels::adam(values, m, v, gradient, step);
+        Ok(())
+    })
 }
 
 /// Takes the first `count` numbers off.
@@ -135,9 +141,9 @@ fn cut<'a>(rest: &mut &'a mut [f32], count: usize) -> &'a mut [f32] {
     mine
 }
 
-/// Adam on a single network: the workers' gradients summed up, each of them a stretch of the parameters.
+/// Steps a single network down the sum of the workers' gradients, each thread a stretch of it.
 fn adam_shared(
-    workers: &mut [RowWorker],
+    workers: &mut [Worker],
     [values, m, v]: [&mut [f32]; 3],
     step: AdamStep,
     team: &Team,
@@ -161,53 +167,76 @@ fn adam_shared(
     })
 }
 
-/// Some rows of the batch through a single network.
+/// Some networks, each over some rows of its batch.
 #[derive(Debug)]
-struct RowWorker {
-    rows: Range<usize>,
+struct Worker {
     mlp: Mlp,
-    weights: Weights,
-    pass: Pass,
+    members: Range<usize>,
+    rows: Range<usize>,
+    networks: Vec<NetworkRows>,
     gradient: Gradient,
     bounds: Vec<f64>,
-    x: Buffer,
-    y: Buffer,
     loss: f64,
 }
 
-impl RowWorker {
-    fn new(params: &Parameters, predicted: usize, rows: Range<usize>) -> Result<Self, AgentError> {
+/// One network's buffers.
+#[derive(Debug)]
+struct NetworkRows {
+    weights: Weights,
+    pass: Pass,
+    x: Buffer,
+    y: Buffer,
+}
+
+impl Worker {
+    fn new(
+        params: &Parameters,
+        predicted: usize,
+        members: Range<usize>,
+        rows: Range<usize>,
+    ) -> Result<Self, AgentError> {
         let mlp = params.mlp.clone();
+        let networks = members.clone().map(|member| {
+            Ok(NetworkRows {
+                weights: Weights::new(&mlp, &params.values, member * mlp.len()),
+                pass: Pass::new(&mlp, rows.len())?,
+                x: Buffer::zeros(&[rows.len(), mlp.inputs()])?,
+                y: Buffer::zeros(&[rows.len(), predicted])?,
+            })
+        });
         Ok(Self {
-            weights: Weights::new(&mlp, &params.values, 0),
-            pass: Pass::new(&mlp, rows.len())?,
-            gradient: Gradient::new(&[&mlp])?,
+            networks: networks.collect::<Result<_, AgentError>>()?,
+            gradient: Gradient::new(&vec![&mlp; members.len()])?,
             bounds: vec![0.0; params.bounds],
-            x: Buffer::zeros(&[rows.len(), mlp.inputs()])?,
-            y: Buffer::zeros(&[rows.len(), predicted])?,
             loss: 0.0,
+            members,
             rows,
             mlp,
         })
     }
 
-    /// This worker's part of the loss and its gradient, the decay's in the first worker's.
-    fn gradient(&mut self, data: &Data, rows: &[u32], cost: Cost<'_>, decay: &[f32]) -> Result<(), AgentError> {
-        data.gather(&rows[self.rows.clone()], self.x.slice_mut(), self.y.slice_mut());
-        self.pass.forward(&self.weights, self.x.tensor())?;
+    /// This worker's part of the loss and its gradient; the decay's is in that of the first rows.
+    fn gradient(&mut self, data: &Data, rows: &[&[u32]], cost: Cost<'_>, decay: &[f32]) -> Result<(), AgentError> {
+        let mut sum = 0.0;
         self.bounds.fill(0.0);
-        let (output, slopes) = self.pass.output_and_gradient();
-        self.loss = cost.of(output, self.y.slice(), slopes, &mut self.bounds);
-        self.pass.backward(&self.weights, self.x.tensor(), Some((&mut self.gradient, 0)))?;
-        if self.rows.start == 0 {
-            add_decay(&self.mlp, self.weights.params(), decay, self.gradient.slice_mut());
+        for (g, network) in self.networks.iter_mut().enumerate() {
+            let NetworkRows { weights, pass, x, y } = network;
+            data.gather(&rows[self.members.start + g][self.rows.clone()], x.slice_mut(), y.slice_mut());
+            pass.forward(weights, x.tensor())?;
+            let (output, slopes) = pass.output_and_gradient();
+            cost.add(output, y.slice(), slopes, &mut sum, &mut self.bounds);
+            pass.backward(weights, x.tensor(), Some((&mut self.gradient, g)))?;
+            if self.rows.start == 0 {
+                add_decay(&self.mlp, weights.params(), decay, self.gradient.part_mut(g, &self.mlp));
+            }
         }
+        self.loss = sum * cost.share;
         Ok(())
     }
 }
 
 /// Adds c W to the gradient of each weight.
-pub(super) fn add_decay(mlp: &Mlp, params: &[f32], decay: &[f32], gradient: &mut [f32]) {
+fn add_decay(mlp: &Mlp, params: &[f32], decay: &[f32], gradient: &mut [f32]) {
     for (layer, &c) in mlp.layers.iter().zip(decay).filter(|(_, c)| **c > 0.0) {
         let weight = layer.start..layer.bias();
         gradient[weight.clone()].iter_mut().zip(&params[weight]).for_each(|(g, w)| *g += c * w);
@@ -283,28 +312,13 @@ mod tests {
         let (data, rows, team) = (data(), rows(config.members), Team::new(threads).unwrap());
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let mut stepper = Stepper::new(params, &config.decay(), 4, ROWS, &team).unwrap();
-        let bounds = params.values.slice()[params.bounds_start()..].to_vec();
-        let cost = Cost { bounds: &bounds, share: 1.0 / (ROWS * 4) as f64 };
-        let (mut loss, mut bound_gradient) = (0.0, vec![0.0; bounds.len()]);
+        let (loss, bound_gradient) = stepper.gradient(params, &data, &rows, &team).unwrap();
         let mut gradient = vec![0.0; params.bounds_start()];
-        let mut add = |worker_loss: f64, bounds: &[f64]| {
-            loss += worker_loss;
-            bound_gradient.iter_mut().zip(bounds).for_each(|(sum, x)| *sum += x);
-        };
-        match &mut stepper.workers {
-            Workers::Rows(workers) => workers.iter_mut().for_each(|worker| {
-                worker.gradient(&data, rows[0], cost, &stepper.decay).unwrap();
-                kernels::add(&mut gradient, worker.gradient.slice());
-                add(worker.loss, &worker.bounds);
-            }),
-            Workers::Members(workers) => workers.iter_mut().for_each(|worker| {
-                let range = worker.members.start * params.mlp.len()..worker.members.end * params.mlp.len();
-                worker.gradient(&params.values.slice()[range.clone()], &data, &rows, cost, &stepper.decay).unwrap();
-                gradient[range].copy_from_slice(worker.gradient.slice());
-                add(worker.loss, &worker.bounds);
-            }),
+        for worker in &stepper.workers {
+            let range = worker.members.start * params.mlp.len()..worker.members.end * params.mlp.len();
+            kernels::add(&mut gradient[range], worker.gradient.slice());
         }
-        let half = bounds.len() / 2;
+        let half = bound_gradient.len() / 2;
         for (i, g) in bound_gradient.iter().enumerate() {
             gradient.push((g + if i < half { 0.01 } else { -0.01 }) as f32);
         }

@@ -28,8 +28,8 @@ const ACT: usize = 3;
 /// A learner's networks without the learner, and its regulariser about to be used on a batch.
 struct Scene {
     config: RobustConfig,
-    actor: Trained,
-    critics: Trained,
+    actor: TrainState,
+    critics: TrainState,
     batch: Batch,
     term: Regulariser,
 }

@@ -6,8 +6,8 @@
 use garde::Validate;
 use liprl_control::certify::{self, Certifiable, Network, Takes};
 use liprl_nets::{
-    Buffer, Forward, Gradient, LrSchedule, Pass, Team, Weights,
-    optim::{OptimiserConfig, Trained},
+    Buffer, Fitter, Forward, LrSchedule, Team, Weights,
+    optim::{OptimiserConfig, TrainState},
 };
 use liprl_numerics::{Activation, Init, Mlp, StateIo, StreamRng, kernels};
 use rand::RngExt;
@@ -47,15 +47,21 @@ pub fn loss(z: &Tensor, t: &Tensor) -> Tensor {
     (z.softplus() - z * t).mean(None)
 }
 
-/// The classifier, its training, and the share of terminations it has been told.
+/// The loss of logits `z [R]` at labels; writes its gradient with respect to the logits.
+fn logistic(z: &[f32], labels: &[f32], slopes: &mut [f32]) -> f64 {
+    let (mut sum, count) = (0.0, z.len() as f32);
+    for ((slope, &z), &t) in slopes.iter_mut().zip(z).zip(labels) {
+        sum += f64::from(z.max(0.0) + (-z.abs()).exp().ln_1p() - z * t);
+        *slope = (kernels::sigmoid(z) - t) / count;
+    }
+    sum / f64::from(count)
+}
+
+/// The classifier, its training, and the share of terminations among the data.
 #[derive(Debug)]
-pub struct Head {
+pub struct TerminationModel {
     config: HeadConfig,
-    net: Trained,
-    team: Team,
-    weights: Weights,
-    pass: Pass,
-    gradient: Gradient,
+    fitter: Fitter,
     x: Buffer,
     labels: Vec<f32>,
     rng: StreamRng,
@@ -64,40 +70,36 @@ pub struct Head {
     obs_dim: usize,
 }
 
-/// Where logits come from in a rollout.
+/// The classifier in rollouts: buffers and views of its weights.
 #[derive(Debug)]
-pub struct HeadView {
+pub struct TerminationView {
     weights: Weights,
     forward: Forward,
     x: Buffer,
     obs_dim: usize,
 }
 
-impl Head {
+impl TerminationModel {
     /// A classifier with first weights from the run's streams.
     pub fn new(config: &HeadConfig, setup: &Setup) -> Result<Self, AgentError> {
         let inputs = 2 * setup.obs_dim + setup.act_dim;
         let mlp = Mlp::new(inputs, &config.hidden, 1, Activation::Relu, false, Init::Uniform);
         let mut rng = setup.streams.rng("termination");
         let optimiser = OptimiserConfig { lr: config.lr, schedule: LrSchedule::Constant, clip_norm: None };
-        let net = Trained::new(vec![mlp.clone()], optimiser, tch::Device::Cpu, &mut rng)?;
+        let net = TrainState::new(vec![mlp], optimiser, tch::Device::Cpu, &mut rng)?;
         Ok(Self {
-            weights: net.weights().swap_remove(0),
-            gradient: net.gradient()?,
-            pass: Pass::new(&mlp, config.batch_size)?,
+            fitter: Fitter::new(net)?.with_team(Team::new(setup.threads)?),
             x: Buffer::zeros(&[config.batch_size, inputs])?,
             labels: vec![0.0; config.batch_size],
-            team: Team::new(setup.threads)?,
             config: config.clone(),
             obs_dim: setup.obs_dim,
             share: 0.0,
-            net,
             rng,
         })
     }
 
-    /// Trains on the buffer's transitions; `scaler` is the dynamics model's. The loss of the last step, or nothing while none of them
-    /// ended an episode.
+    /// Trains on the buffer's transitions; `scaler` is the dynamics model's. The loss of the last step; `None` while
+    /// none of them ended an episode.
     pub fn train(&mut self, replay: &Replay, scaler: &Scaler) -> Result<Option<f64>, AgentError> {
         let flags = |row: &u32| replay.get(*row).is_some_and(|row| row.flags.contains(Flags::TERMINATED));
         let (ends, others): (Vec<u32>, Vec<u32>) = (0..replay.len() as u32).partition(flags);
@@ -116,7 +118,7 @@ impl Head {
                     input(scaler, row.obs, row.action, row.next_obs, x);
                 }
             }
-            last = self.step()?;
+            last = self.fitter.step(self.x.tensor(), |z, slopes| logistic(z, &self.labels, slopes))?;
             if !last.is_finite() {
                 let what = "the termination classifier's loss".to_owned();
                 return Err(AgentError::NonFinite { what, value: last, updates: self.config.updates });
@@ -125,37 +127,18 @@ impl Head {
         Ok(Some(last))
     }
 
-    /// One Adam step on `x` and `labels`; the loss before it.
-    fn step(&mut self) -> Result<f64, AgentError> {
-        let loss = self.loss_by_hand()?;
-        self.net.step(&self.team, &mut [&mut self.gradient], None)?;
-        Ok(loss)
-    }
-
-    /// The loss, and its gradient in `self.gradient`.
-    fn loss_by_hand(&mut self) -> Result<f64, AgentError> {
-        self.pass.forward(&self.weights, self.x.tensor())?;
-        let (z, slopes) = self.pass.output_and_gradient();
-        let (mut sum, count) = (0.0, z.len() as f32);
-        for ((slope, &z), &t) in slopes.iter_mut().zip(z).zip(&self.labels) {
-            sum += f64::from(z.max(0.0) + (-z.abs()).exp().ln_1p() - z * t);
-            *slope = (kernels::sigmoid(z) - t) / count;
-        }
-        self.pass.backward(&self.weights, self.x.tensor(), Some((&mut self.gradient, 0)))?;
-        Ok(sum / f64::from(count))
-    }
-
     /// The logit above which episodes end.
     pub fn threshold(&self) -> f32 {
         if self.share == 0.0 { f32::INFINITY } else { ((1.0 - self.share) / self.share).ln() as f32 }
     }
 
     /// Buffers for decisions on up to `capacity` rows; the view follows later training.
-    pub fn view(&self, capacity: usize) -> Result<HeadView, AgentError> {
-        let mlp = &self.net.mlps()[0];
+    pub fn view(&self, capacity: usize) -> Result<TerminationView, AgentError> {
+        let net = self.fitter.net();
+        let mlp = &net.mlps()[0];
         let x = Buffer::zeros(&[capacity, mlp.inputs()])?;
-        Ok(HeadView {
-            weights: self.net.weights().swap_remove(0),
+        Ok(TerminationView {
+            weights: net.weights().swap_remove(0),
             forward: Forward::new(mlp, capacity)?,
             x,
             obs_dim: self.obs_dim,
@@ -167,21 +150,22 @@ impl Head {
         let mut inputs = scaler.inputs();
         inputs.extend_from_within(..self.obs_dim);
         let name = "termination";
-        let params = self.net.params().to_vec()?;
-        let network = Network::new(name, &self.net.mlps()[0], &params, &inputs, certify::OutputMap::Linear(vec![1.0]));
+        let net = self.fitter.net();
+        let params = net.params().to_vec()?;
+        let network = Network::new(name, &net.mlps()[0], &params, &inputs, certify::OutputMap::Linear(vec![1.0]));
         Ok(Certifiable { name: name.into(), takes: Takes::StateActionState, network })
     }
 
     /// Everything that changes.
     pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
-        self.net.state(io)?;
+        self.fitter.net_mut().state(io)?;
         io.scalars("share", [&mut self.share])?;
         Ok(io.value("stream", &mut self.rng)?)
     }
 }
 
-impl HeadView {
-    /// For rows of (s, a, s'), whether an episode ends there; `ended [R]` says how many rows.
+impl TerminationView {
+    /// Writes into `ended [R]` if an episode ends at each row of (s, a, s').
     pub fn decide(
         &mut self,
         scaler: &Scaler,
@@ -227,15 +211,18 @@ mod tests {
     #[test]
     fn loss_and_gradient_by_hand_equal_f64_autograd() {
         let config = HeadConfig { batch_size: 38, hidden: vec![16, 11], ..HeadConfig::default() };
-        let mut head = Head::new(&config, &setup()).unwrap();
+        let mut head = TerminationModel::new(&config, &setup()).unwrap();
         head.x.slice_mut().copy_from_slice(&numbers(38 * 5, "inputs"));
         head.labels.iter_mut().enumerate().for_each(|(i, t)| *t = if i % 3 == 0 { 1.0 } else { 0.0 });
-        let leaf = head.net.params().tensor().to_kind(Kind::Double).set_requires_grad(true);
-        let z = head.net.forward(0, &leaf, &head.x.tensor().to_kind(Kind::Double)).view(-1);
+        let leaf = head.fitter.net().params().tensor().to_kind(Kind::Double).set_requires_grad(true);
+        let z = head.fitter.net().forward(0, &leaf, &head.x.tensor().to_kind(Kind::Double)).view(-1);
         let expected = loss(&z, &Tensor::from_slice(&head.labels).to_kind(Kind::Double));
         let slope = Tensor::run_backward(&[&expected], &[&leaf], false, false).swap_remove(0);
-        assert_close(head.loss_by_hand().unwrap(), expected.double_value(&[]));
-        assert_gradient(head.gradient.slice(), &slope.to_kind(Kind::Float));
+        let TerminationModel { fitter, x, labels, .. } = &mut head;
+        let by_hand = fitter.gradient_by_hand(x.tensor(), |z, slopes| logistic(z, labels, slopes));
+        let (value, by_hand) = by_hand.unwrap().unwrap();
+        assert_close(value, expected.double_value(&[]));
+        assert_gradient(by_hand, &slope.to_kind(Kind::Float));
     }
 
     /// One step in fifty ends, where the next observation's first number is above a limit.
@@ -259,9 +246,10 @@ mod tests {
             replay.push(&step, Flags::NONE).unwrap();
             rows.push((obs, action, next_obs, terminated));
         }
-        let (mut head, scaler) = (Head::new(&HeadConfig::default(), &setup()).unwrap(), Scaler::identity(3));
+        let (mut head, scaler) =
+            (TerminationModel::new(&HeadConfig::default(), &setup()).unwrap(), Scaler::identity(3));
         let mut view = head.view(1).unwrap();
-        let mut decide = |head: &Head, (obs, action, next, _): &([f32; 2], [f32; 1], [f32; 2], bool)| {
+        let mut decide = |head: &TerminationModel, (obs, action, next, _): &([f32; 2], [f32; 1], [f32; 2], bool)| {
             let mut ended = [true];
             view.decide(&scaler, head.threshold(), [obs, action, next], &mut ended).unwrap();
             ended[0]

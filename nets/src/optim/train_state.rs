@@ -1,61 +1,20 @@
-//! Networks with the Adam that trains them: parameters, moments and gradients are flat buffers, and one step is one pass over
-//! them (Kingma & Ba 2015, with eps outside the root as in PyTorch).
+//! Networks with the Adam that trains them: parameters, moments and gradients are flat buffers, and
+//! one step is one pass over them.
 
-use std::ops::Range;
+use liprl_numerics::{Mlp, StateIo, StreamRng};
+use tch::{Device, Tensor};
 
-use liprl_numerics::{
-    Mlp, StateIo, StreamRng,
-    kernels::{self, AdamStep},
+use super::{
+    OptimiserConfig, Target,
+    adam::{BETA1, BETA2},
+    flat::{rescale_outputs, weights},
+    step::Part,
 };
-use tch::{Device, Kind, Tensor};
-
-use crate::{Autograd, Buffer, Gradient, LrSchedule, NetsError, NetworkConfig, Team, Weights};
-
-/// Decay of Adam's first moment.
-pub const BETA1: f64 = 0.9;
-/// Decay of Adam's second moment.
-pub const BETA2: f64 = 0.999;
-/// Added to the root of Adam's second moment.
-pub const EPS: f64 = 1e-8;
-
-/// Numbers of the flat buffers worked on at a time, so that a block stays in the first-level cache between its loops.
-const BLOCK: usize = 2048;
-
-/// What an optimiser does besides Adam's constants.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OptimiserConfig {
-    /// Learning rate at the start.
-    pub lr: f64,
-    /// How it changes.
-    pub schedule: LrSchedule,
-    /// Largest global norm of a gradient.
-    pub clip_norm: Option<f64>,
-}
-
-impl From<&NetworkConfig> for OptimiserConfig {
-    fn from(config: &NetworkConfig) -> Self {
-        Self { lr: config.lr, schedule: config.lr_schedule, clip_norm: config.clip_norm }
-    }
-}
-
-impl OptimiserConfig {
-    /// The numbers of step `step` (1 is the first) for a gradient of this norm.
-    pub fn step(&self, step: u64, norm: f64) -> AdamStep {
-        let power = step.min(i32::MAX as u64) as i32;
-        AdamStep {
-            beta1: BETA1 as f32,
-            beta2: BETA2 as f32,
-            rate: (self.lr * self.schedule.factor(step - 1) / (1.0 - BETA1.powi(power))) as f32,
-            root: (1.0 / (1.0 - BETA2.powi(power)).sqrt()) as f32,
-            eps: EPS as f32,
-            scale: self.clip_norm.map_or(1.0, |limit| (limit / (norm + 1e-6)).min(1.0)) as f32,
-        }
-    }
-}
+use crate::{Autograd, Buffer, Gradient, NetsError, Team, Weights};
 
 /// One or more networks whose parameters lie one after the other in one buffer, with their optimiser.
 #[derive(Debug)]
-pub struct Trained {
+pub struct TrainState {
     mlps: Vec<Mlp>,
     params: Buffer,
     m: Buffer,
@@ -64,14 +23,7 @@ pub struct Trained {
     config: OptimiserConfig,
 }
 
-/// The networks that follow others slowly (targets): the same layout, no optimiser.
-#[derive(Debug)]
-pub struct Target {
-    /// Their parameters.
-    pub params: Buffer,
-}
-
-impl Trained {
+impl TrainState {
     /// The networks with first weights from `rng`.
     pub fn new(
         mlps: Vec<Mlp>,
@@ -108,7 +60,7 @@ impl Trained {
         (&self.mlps, &mut self.params)
     }
 
-    /// Takes these parameters (a policy learnt elsewhere, a starting point of one's own).
+    /// Takes these parameters (a policy learnt elsewhere, a starting point).
     pub fn set_params(&mut self, numbers: &[f32]) -> Result<(), NetsError> {
         if numbers.len() != self.params.tensor().numel() {
             let problem = format!("has {} numbers, expected {}", numbers.len(), self.params.tensor().numel());
@@ -122,7 +74,7 @@ impl Trained {
         weights(&self.mlps, &self.params)
     }
 
-    /// Room for a gradient.
+    /// Allocates a gradient.
     pub fn gradient(&self) -> Result<Gradient, NetsError> {
         Gradient::new(&self.mlps.iter().collect::<Vec<_>>())
     }
@@ -146,8 +98,9 @@ impl Trained {
         mlp.forward(&params.narrow(0, start as i64, mlp.len() as i64), x)
     }
 
-    /// One step on the CPU down the sum of `gradients` (each team member's), which is left in the first of them. With a target and
-    /// τ, the target moves in the same pass. Returns the gradient's global norm before clipping.
+    /// Takes one step on the CPU down the sum of `gradients` (each thread's), which is left in the
+    /// first of them. With a target and τ, the target moves in the same pass. Returns the gradient's
+    /// global norm before clipping.
     pub fn step(
         &mut self,
         team: &Team,
@@ -200,7 +153,8 @@ impl Trained {
         }
     }
 
-    /// The same step on any device, by tensor operations: `gradient [len]`. Returns its global norm before clipping.
+    /// Takes one step on any device, by tensor operations: `gradient [len]`. Returns its global norm
+    /// before clipping.
     pub fn step_tensor(&mut self, gradient: &Tensor) -> Result<f64, NetsError> {
         self.steps += 1;
         let norm = gradient.f_norm()?.f_double_value(&[])?;
@@ -240,108 +194,21 @@ impl Trained {
     }
 }
 
-impl Target {
-    /// Views of each network's parameters for hand-written passes.
-    pub fn weights(&self, mlps: &[Mlp]) -> Vec<Weights> {
-        weights(mlps, &self.params)
-    }
-
-    /// Polyak averaging on any device: target ← target + τ (params − target).
-    pub fn follow(&mut self, params: &Buffer, tau: f64) -> Result<(), NetsError> {
-        match self.params.tensor().device() {
-            Device::Cpu => kernels::polyak(self.params.slice_mut(), params.slice(), tau as f32),
-            _ => {
-                let _ = tch::no_grad(|| self.params.tensor().shallow_clone().f_lerp_(params.tensor(), tau))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Changes the last layers of these networks so that every output o becomes `factor` o + `shift`.
-    pub fn rescale_outputs(&mut self, mlps: &[Mlp], factor: f64, shift: f64) -> Result<(), NetsError> {
-        rescale_outputs(mlps, &mut self.params, factor, shift)
-    }
-}
-
-fn weights(mlps: &[Mlp], flat: &Buffer) -> Vec<Weights> {
-    let mut offset = 0;
-    mlps.iter()
-        .map(|mlp| {
-            let weights = Weights::new(mlp, flat, offset);
-            offset += mlp.len();
-            weights
-        })
-        .collect()
-}
-
-fn rescale_outputs(mlps: &[Mlp], params: &mut Buffer, factor: f64, shift: f64) -> Result<(), NetsError> {
-    let mut offset = 0;
-    for mlp in mlps {
-        let Some(last) = mlp.layers.last() else { continue };
-        for (range, shift) in [(last.start..last.bias(), 0.0), (last.bias()..last.scale(), shift)] {
-            let (start, len) = (offset + range.start, range.len());
-            if params.tensor().device() == Device::Cpu {
-                let part = &mut params.slice_mut()[start..start + len];
-                part.iter_mut().for_each(|p| *p = (factor * f64::from(*p) + shift) as f32);
-            } else {
-                let part = params.tensor().f_narrow(0, start as i64, len as i64)?;
-                let rescaled = part.f_to_kind(Kind::Double)? * factor + shift;
-                tch::no_grad(|| part.shallow_clone().f_copy_(&rescaled))?;
-            }
-        }
-        offset += mlp.len();
-    }
-    Ok(())
-}
-
-/// One member's share of a step: the same range of every flat buffer.
-struct Part<'a> {
-    params: &'a mut [f32],
-    m: &'a mut [f32],
-    v: &'a mut [f32],
-    sum: &'a mut [f32],
-    others: Vec<&'a [f32]>,
-    target: Option<&'a mut [f32]>,
-    squares: f64,
-}
-
-impl Part<'_> {
-    fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let len = self.params.len();
-        (0..len).step_by(BLOCK).map(move |start| start..(start + BLOCK).min(len))
-    }
-
-    /// Adds the members' gradients up.
-    fn gather(&mut self, block: Range<usize>) {
-        let sum = &mut self.sum[block.clone()];
-        for other in &self.others {
-            kernels::add(sum, &other[block.clone()]);
-        }
-        self.squares += kernels::sum_of_squares(sum);
-    }
-
-    /// Adam, then the target's share of the way.
-    fn step(&mut self, block: Range<usize>, step: AdamStep, tau: f32) {
-        let params = &mut self.params[block.clone()];
-        kernels::adam(params, &mut self.m[block.clone()], &mut self.v[block.clone()], &self.sum[block.clone()], step);
-        if let Some(target) = &mut self.target {
-            kernels::polyak(&mut target[block], params, tau);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use liprl_numerics::{Activation, Init, Streams, testing::numbers};
-    use tch::nn::{self, OptimizerConfig};
+    use tch::{
+        Kind,
+        nn::{self, OptimizerConfig},
+    };
 
     use super::*;
-    use crate::testing::assert_gradient;
+    use crate::{LrSchedule, testing::assert_gradient};
 
     /// 4609 parameters: three blocks, the last one ragged.
-    fn network(config: OptimiserConfig) -> Trained {
+    fn network(config: OptimiserConfig) -> TrainState {
         let mlp = Mlp::new(4, &[768], 1, Activation::Tanh, false, Init::Uniform);
-        Trained::new(vec![mlp], config, Device::Cpu, &mut Streams::new(4).rng("optim")).unwrap()
+        TrainState::new(vec![mlp], config, Device::Cpu, &mut Streams::new(4).rng("optim")).unwrap()
     }
 
     fn plain(lr: f64) -> OptimiserConfig {
@@ -349,7 +216,7 @@ mod tests {
     }
 
     /// The gradient of Σ c (x − 1)² at `x`, split over two members.
-    fn gradients(network: &Trained, x: &[f32], c: &[f32]) -> [Gradient; 2] {
+    fn gradients(network: &TrainState, x: &[f32], c: &[f32]) -> [Gradient; 2] {
         [0.25, 0.75].map(|share| {
             let mut gradient = network.gradient().unwrap();
             let each = gradient.slice_mut().iter_mut().zip(x).zip(c);
@@ -399,14 +266,6 @@ mod tests {
         assert_gradient(by_hand.params().slice(), by_tensor.params().tensor());
         assert_gradient(target.params.slice(), other.params.tensor());
         assert_gradient(by_hand.m.slice(), by_tensor.m.tensor());
-    }
-
-    #[test]
-    fn clipping_scales_longer_gradients_to_the_limit_and_leaves_shorter_ones() {
-        let config = OptimiserConfig { clip_norm: Some(2.0), ..plain(1e-3) };
-        assert!((f64::from(config.step(1, 8.0).scale) - 0.25).abs() < 1e-6);
-        assert_eq!(config.step(1, 1.9).scale, 1.0);
-        assert_eq!(plain(1e-3).step(1, 1e9).scale, 1.0);
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! A network's outputs alone, for any number of rows up to a capacity: two buffers in turn, nothing kept for a backward pass.
+//! A network's outputs alone, for any number of rows up to a capacity: two buffers in turn, nothing
+//! kept for a backward pass.
 
-use liprl_numerics::{Mlp, kernels};
+use liprl_numerics::{ActivationCache, Mlp};
 use tch::Tensor;
 
-use crate::{Buffer, NetsError, Weights};
+use super::Weights;
+use crate::{Buffer, NetsError};
 
-/// Room for up to `capacity` rows through one network.
+/// Buffers for up to `capacity` rows through one network.
 #[derive(Debug)]
 pub struct Forward {
     mlp: Mlp,
@@ -14,13 +16,13 @@ pub struct Forward {
     /// Each layer's output `[capacity, outputs]` in its buffer.
     outs: Vec<Tensor>,
     capacity: usize,
-    /// LayerNorm's by-products, and swish's where LayerNorm precedes it.
+    /// LayerNorm's by-products.
     hat: Vec<f32>,
     rstd: Vec<f32>,
 }
 
 impl Forward {
-    /// Room for `capacity` rows through `mlp`.
+    /// Allocates for `capacity` rows through `mlp`.
     pub fn new(mlp: &Mlp, capacity: usize) -> Result<Self, NetsError> {
         let widest = mlp.layers.iter().map(|layer| layer.outputs).max().unwrap_or(0);
         let buffers = [Buffer::zeros(&[capacity * widest])?, Buffer::zeros(&[capacity * widest])?];
@@ -35,12 +37,12 @@ impl Forward {
         Ok(Self { mlp: mlp.clone(), buffers, outs, capacity, hat: vec![0.0; scratch], rstd })
     }
 
-    /// Rows there is room for.
+    /// Most rows of a run.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// `x [rows, inputs]` to `[rows, outputs]`, row-major; `rows` is at most the capacity.
+    /// Maps `x [rows, inputs]` to `[rows, outputs]`, row-major; `rows` is at most the capacity.
     pub fn run(&mut self, weights: &Weights, x: &Tensor) -> Result<&[f32], NetsError> {
         let (rows, params) = (x.size2()?.0, weights.params());
         let n = rows as usize;
@@ -49,17 +51,9 @@ impl Forward {
             let out = self.outs[i].f_narrow(0, 0, rows)?;
             weights.multiply_into(i, &input, &out)?;
             let z = &mut self.buffers[i % 2].slice_mut()[..n * layer.outputs];
-            let bias = &params[layer.bias()..layer.bias() + layer.outputs];
-            if layer.last {
-                kernels::add_bias(z, bias);
-            } else if layer.norm {
-                let (scale, shift) = params[layer.scale()..layer.end()].split_at(layer.outputs);
-                let norm = kernels::Norm { bias, scale, shift };
-                let (hat, rstd) = (&mut self.hat[..z.len()], &mut self.rstd[..n]);
-                kernels::norm_activate(z, norm, self.mlp.activation, hat, rstd, &mut []);
-            } else {
-                kernels::bias_activate(z, bias, self.mlp.activation, &mut []);
-            }
+            let scratch = self.hat.len().min(z.len());
+            let (hat, rstd) = (&mut self.hat[..scratch], &mut self.rstd);
+            layer.activate(params, self.mlp.activation, z, ActivationCache { hat, rstd, input: &mut [] });
             input = out;
         }
         Ok(self.output(n))

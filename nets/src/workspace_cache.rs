@@ -5,18 +5,18 @@ const SIZES: usize = 4;
 
 /// Buffers by number of rows.
 #[derive(Debug)]
-pub struct Rooms<T> {
+pub struct WorkspaceCache<T> {
     /// Least recently used first.
     by_rows: Vec<(usize, T)>,
 }
 
-impl<T> Default for Rooms<T> {
+impl<T> Default for WorkspaceCache<T> {
     fn default() -> Self {
         Self { by_rows: Vec::with_capacity(SIZES) }
     }
 }
 
-impl<T> Rooms<T> {
+impl<T> WorkspaceCache<T> {
     /// The buffers for so many rows, made unless they are there.
     pub fn of<E>(&mut self, rows: usize, make: impl FnOnce() -> Result<T, E>) -> Result<&mut T, E> {
         let known = self.by_rows.iter().position(|(known, _)| *known == rows);
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn the_last_few_are_kept_and_the_one_not_used_for_longest_goes() {
         let mut made = Vec::new();
-        let mut rooms = Rooms::default();
+        let mut rooms = WorkspaceCache::default();
         for rows in [1, 2, 3, 4, 1, 5, 2, 1, 5] {
             let room: Result<&mut usize, ()> = rooms.of(rows, || {
                 made.push(rows);
