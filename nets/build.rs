@@ -1,9 +1,11 @@
-//! Lets this package's binaries, tests and benches find libtorch and libmujoco at run time without a library path.
+//! Lets this package's binaries, tests and benches find libtorch and libmujoco at run time without
+//! a library path.
 fn main() {
     println!("cargo:rerun-if-env-changed=MUJOCO_DYNAMIC_LINK_DIR");
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     if let Ok(dir) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
-        // `--no-as-needed` keeps libtorch (and with it a CUDA build's kernels) although no symbol is taken from it directly.
+        // `--no-as-needed` keeps libtorch (and with it a CUDA build's kernels) although no symbol
+        // is taken from it directly.
         println!("cargo:rustc-link-arg=-Wl,-rpath,{dir}");
         println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
         println!("cargo:rustc-link-arg=-ltorch");

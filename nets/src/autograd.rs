@@ -7,7 +7,8 @@ use crate::NetsError;
 
 /// The autograd form of a network with flat parameters.
 pub trait Autograd {
-    /// Outputs `[B, outputs]` at `x [B, inputs]`, on any device and of any float type, over `params [len]`.
+    /// Outputs `[B, outputs]` at `x [B, inputs]`, on any device and of any float type, over
+    /// `params [len]`.
     fn forward(&self, params: &Tensor, x: &Tensor) -> Tensor;
 }
 

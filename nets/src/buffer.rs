@@ -15,7 +15,8 @@ pub struct Buffer {
     len: usize,
 }
 
-// SAFETY: `start` points into memory owned by `tensor`, which is Send; every access goes through `&self` or `&mut self`.
+// SAFETY: `start` points into memory owned by `tensor`, which is Send; every access goes through
+// `&self` or `&mut self`.
 unsafe impl Send for Buffer {}
 
 impl Buffer {
@@ -34,8 +35,8 @@ impl Buffer {
         })
     }
 
-    /// Some rows of a contiguous f32 CPU tensor, sharing its memory. The holder of the tensor must not
-    /// write to it while a loop over these rows runs; [`slice_of`] borrows the tensor instead.
+    /// Some rows of a contiguous f32 CPU tensor, sharing its memory. The holder of the tensor must
+    /// not write to it while a loop over these rows runs; [`slice_of`] borrows the tensor instead.
     pub fn rows_of(tensor: &Tensor, rows: Range<usize>) -> Result<Self, NetsError> {
         check_rows(tensor)?;
         let tensor = tensor.f_narrow(0, rows.start as i64, rows.len() as i64)?;
@@ -70,15 +71,15 @@ impl Buffer {
 
     /// As numbers, row-major.
     pub fn slice(&self) -> &[f32] {
-        // SAFETY: `zeros_on` made a contiguous f32 CPU tensor of `len` elements (or `len` is 0), which lives as long as `self` and is
-        // never resized.
+        // SAFETY: `zeros_on` made a contiguous f32 CPU tensor of `len` elements (or `len` is 0),
+        // which lives as long as `self` and is never resized.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 
     /// As numbers to change.
     pub fn slice_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as in `slice`; views of this memory held elsewhere (weights, batches) are only read by libtorch calls,
-        // none of which runs while a `&mut Buffer` is in use.
+        // SAFETY: as in `slice`; views of this memory held elsewhere (weights, batches) are only
+        // read by libtorch calls, none of which runs while a `&mut Buffer` is in use.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
     }
 }
@@ -89,8 +90,9 @@ impl Buffer {
 /// Tensors of another kind.
 pub fn slice_of(tensor: &Tensor) -> Result<&[f32], NetsError> {
     check_rows(tensor)?;
-    // SAFETY: a contiguous f32 CPU tensor has `numel` numbers from `data_ptr` on. The slice borrows the
-    // tensor, so its memory outlives it; no in-place call on a handle that shares it runs meanwhile.
+    // SAFETY: a contiguous f32 CPU tensor has `numel` numbers from `data_ptr` on. The slice borrows
+    // the tensor, so its memory outlives it; no in-place call on a handle that shares it runs
+    // meanwhile.
     Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) })
 }
 

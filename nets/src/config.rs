@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct NetworkConfig {
-    /// Units of each hidden layer. Default `[256, 256]` (Haarnoja et al. 2018, table 1; Fujimoto's TD3 code).
+    /// Units of each hidden layer. Default `[256, 256]` (Haarnoja et al. 2018, table 1; Fujimoto's
+    /// TD3 code).
     #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
     pub hidden: Vec<usize>,
     /// What follows each hidden layer. Default `relu`.
     #[garde(dive)]
     pub activation: Activation,
-    /// LayerNorm (with learnt scale and shift) between each hidden layer and its activation. Default `false`.
+    /// LayerNorm (with learnt scale and shift) between each hidden layer and its activation.
+    /// Default `false`.
     pub layer_norm: bool,
     /// How weights start. Default `uniform` (PyTorch's, which the SAC and TD3 ports use).
     #[garde(dive)]

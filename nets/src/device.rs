@@ -1,7 +1,7 @@
-//! Where networks live: `cpu`, `cuda` or `cuda:N`.
+//! Devices of networks: `cpu`, `cuda` or `cuda:N`.
 //!
-//! The program links only libtorch's CPU half, so that it runs where no CUDA is. The CUDA half registers itself with the CPU half
-//! when it is loaded, which happens here, once somebody asks for it.
+//! The program links only libtorch's CPU half, so that it runs where no CUDA is. The CUDA half
+//! registers itself with the CPU half when it is loaded, which happens here on the first request.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 
@@ -57,8 +57,8 @@ fn open(path: &str) -> bool {
     }
     const NOW_AND_GLOBAL: c_int = 0x102;
     let Ok(path) = CString::new(path) else { return false };
-    // SAFETY: a library of the linked libtorch's own installation; its initialisers only register CUDA's operators. The handle is
-    // never closed.
+    // SAFETY: a library of the linked libtorch's own installation; its initialisers only register
+    // CUDA's operators. The handle is never closed.
     !unsafe { dlopen(path.as_ptr(), NOW_AND_GLOBAL) }.is_null()
 }
 
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_no_device_are_refused() {
+    fn names_that_are_not_devices_are_refused() {
         assert_eq!(parse_device("cpu").unwrap(), Device::Cpu);
         for name in ["gpu", "cuda:", "cuda:x", "cuda:-1", ""] {
             assert!(parse_device(name).unwrap_err().to_string().contains("expected cpu, cuda or cuda:N"), "{name}");

@@ -1,7 +1,7 @@
 //! A network and the Adam that fits it to any loss of its outputs.
 //!
-//! A loss is a function of the outputs that writes its gradient with respect to them. On a CPU the way
-//! back is by hand; elsewhere, and as its specification, it is autograd's.
+//! A loss is a function of the outputs that writes its gradient with respect to them. On a CPU the
+//! way back is by hand; elsewhere, and as its specification, it is autograd's.
 
 use liprl_numerics::Mlp;
 use tch::{Device, Tensor};
@@ -70,8 +70,9 @@ impl Fitter {
         &mut self.net
     }
 
-    /// Takes one Adam step at the rows `x [R, I]`, contiguous f32 on the CPU. `loss` is given the outputs
-    /// `[R, O]`, writes its gradient with respect to them and returns its value, which comes back.
+    /// Takes one Adam step at the rows `x [R, I]`, contiguous f32 on the CPU. `loss` is given the
+    /// outputs `[R, O]`, writes its gradient with respect to them and returns its value, which
+    /// comes back.
     pub fn step(&mut self, x: &Tensor, loss: impl FnOnce(&[f32], &mut [f32]) -> f64) -> Result<f64, NetsError> {
         let Some(by_hand) = &mut self.by_hand else {
             let (value, mut gradient) = self.gradient_autograd(x, loss)?;
@@ -105,8 +106,8 @@ impl Fitter {
     }
 
     /// The gradient of a function of the outputs with respect to the inputs `x [R, I]`: `[R, I]`,
-    /// row-major. `outer` is given the outputs `[R, O]` and writes the function's gradient with respect
-    /// to them.
+    /// row-major. `outer` is given the outputs `[R, O]` and writes the function's gradient with
+    /// respect to them.
     pub fn input_gradient(
         &mut self,
         x: &Tensor,
@@ -122,8 +123,8 @@ impl Fitter {
         Ok(inputs.slice().to_vec())
     }
 
-    /// The loss and its gradient by hand, without weight decay, for comparison with autograd; `None`
-    /// away from the CPU.
+    /// The loss and its gradient by hand, without weight decay, for comparison with autograd;
+    /// `None` away from the CPU.
     #[doc(hidden)]
     pub fn gradient_by_hand(
         &mut self,

@@ -1,6 +1,9 @@
-//! The tanh-Gaussian policy (Haarnoja et al. 2018, appendix C): u ~ N(μ, σ²), a = tanh u, with
-//! log π(a) = Σ [ −ε²/2 − log σ − ½ log 2π − log(1 − tanh² u) ] and log(1 − tanh² u) = 2 (log 2 − u − softplus(−2u)), exact
-//! for every u where 1 − a² itself would round to zero.
+//! The tanh-Gaussian policy (Haarnoja et al. 2018, appendix C): u ~ N(μ, σ²), a = tanh u, and
+//!
+//!   log π(a) = Σ [ −ε²/2 − log σ − ½ log 2π − log(1 − tanh² u) ],
+//!   log(1 − tanh² u) = 2 (log 2 − u − softplus(−2u)),
+//!
+//! exact for every u where 1 − a² itself would round to zero.
 
 use std::f32::consts::LN_2;
 
@@ -11,8 +14,8 @@ pub const LOG_STD: (f64, f64) = (-20.0, 2.0);
 
 const HALF_LOG_2PI: f32 = 0.918_938_5;
 
-/// The autograd form: `head [B, 2A]` (means, then log deviations) and standard normal `noise [B, A]` to actions `[B, A]` and
-/// their log-probabilities `[B]`.
+/// The autograd form: `head [B, 2A]` (means, then log deviations) and standard normal
+/// `noise [B, A]` to actions `[B, A]` and their log-probabilities `[B]`.
 pub fn sample(head: &Tensor, noise: &Tensor) -> (Tensor, Tensor) {
     let halves = head.chunk(2, -1);
     let log_std = halves[1].clamp(LOG_STD.0, LOG_STD.1);
@@ -22,7 +25,7 @@ pub fn sample(head: &Tensor, noise: &Tensor) -> (Tensor, Tensor) {
     (u.tanh(), log_prob.sum_dim_intlist(-1, false, None))
 }
 
-/// The hand-written form of `sample` over rows: writes `action`, returns nothing else but `log_prob`.
+/// Samples by hand over rows: writes `action` and `log_prob`.
 pub fn sample_rows(head: &[f32], noise: &[f32], act_dim: usize, action: &mut [f32], log_prob: &mut [f32]) {
     let rows = head.chunks_exact(2 * act_dim).zip(noise.chunks_exact(act_dim));
     for (((head, noise), action), log_prob) in rows.zip(action.chunks_exact_mut(act_dim)).zip(log_prob) {
@@ -37,8 +40,9 @@ pub fn sample_rows(head: &[f32], noise: &[f32], act_dim: usize, action: &mut [f3
     }
 }
 
-/// The gradient of Σ over rows of `c_log · log π + d_action · a` with respect to the head, `[rows, 2A]`, for the action and noise
-/// of `sample_rows`: through u with ∂a/∂u = 1 − a², ∂ log π/∂u = 2a, and ∂ log π/∂ log σ = −1 besides what passes through u.
+/// The gradient of Σ over rows of `c_log · log π + d_action · a` with respect to the head,
+/// `[rows, 2A]`, for the action and noise of `sample_rows`: through u with ∂a/∂u = 1 − a², ∂ log
+/// π/∂u = 2a, and ∂ log π/∂ log σ = −1 besides what passes through u.
 pub fn head_gradient(
     head: &[f32],
     noise: &[f32],
@@ -71,7 +75,8 @@ fn softplus(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// log π of one action dimension by the change of variables in f64, valid while 1 − tanh² u has digits.
+    /// log π of one action dimension by the change of variables in f64, valid while 1 − tanh² u has
+    /// digits.
     fn log_prob(mean: f64, log_std: f64, noise: f64) -> f64 {
         let (std, u) = (log_std.exp(), mean + log_std.exp() * noise);
         let density = (-0.5 * ((u - mean) / std).powi(2)).exp() / (std * (2.0 * std::f64::consts::PI).sqrt());
@@ -98,7 +103,8 @@ mod tests {
 
     #[test]
     fn saturated_actions_keep_a_finite_and_right_log_probability() {
-        // At u = ±30, log(1 − tanh² u) = 2 log 2 − 60 to every digit, while 1 − a² is 0 even in f64.
+        // At u = ±30, log(1 − tanh² u) = 2 log 2 − 60 to every digit, while 1 − a² is 0 even in
+        // f64.
         for sign in [1.0f32, -1.0] {
             let (mut action, mut log_prob) = ([0.0], [0.0]);
             sample_rows(&[30.0 * sign, 0.0], &[0.0], 1, &mut action, &mut log_prob);

@@ -1,7 +1,7 @@
 //! Networks, their gradients, optimisers and Lipschitz constants over libtorch.
 //!
-//! All parameters of a network lie in one flat buffer. An autograd form serves any device and any loss; a hand-written form serves
-//! the standard losses on a CPU.
+//! All parameters of a network lie in one flat buffer. An autograd form serves any device and any
+//! loss; a hand-written form serves the standard losses on a CPU.
 //!
 //! | file | content |
 //! | --- | --- |

@@ -1,15 +1,17 @@
 //! Matrix products of the hand-written passes.
 //!
-//! MKL, which is libtorch's, keeps to AVX2 on AMD's processors: where they have AVX-512 faer is twice as fast, where they have not as fast, and several
-//! times as fast for the narrow matrices of first layers (`docs/performance.md`).
+//! MKL, which is libtorch's, keeps to AVX2 on AMD's processors: where they have AVX-512 faer is
+//! twice as fast, where they have not as fast, and several times as fast for the narrow matrices of
+//! first layers (`docs/performance.md`).
 
 use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 use tch::{Device, Kind, Tensor};
 
 use crate::NetsError;
 
-/// `into = a b`, or with `add` `into += a b`: a `[m, k]`, b `[k, n]`, into `[m, n]`, of any strides. On this thread, by faer where all are f32 on the CPU and
-/// by libtorch elsewhere. Factors that share memory with `into` are copied first.
+/// `into = a b`, or with `add` `into += a b`: a `[m, k]`, b `[k, n]`, into `[m, n]`, of any
+/// strides. On this thread, by faer where all are f32 on the CPU and by libtorch elsewhere. Factors
+/// that share memory with `into` are copied first.
 ///
 /// # Errors
 /// Sizes that do not fit, and what else libtorch refuses.
@@ -37,7 +39,7 @@ fn by_libtorch(into: &Tensor, a: &Tensor, b: &Tensor, add: bool) -> Result<(), N
     Ok(())
 }
 
-/// Where a tensor's numbers are.
+/// The place of a tensor's numbers in memory.
 struct Matrix {
     first: *mut f32,
     rows: usize,
@@ -46,7 +48,7 @@ struct Matrix {
 }
 
 impl Matrix {
-    /// None but for f32 on the CPU.
+    /// `None` but for f32 on the CPU.
     fn of(tensor: &Tensor) -> Result<Option<Self>, NetsError> {
         if tensor.kind() != Kind::Float || tensor.device() != Device::Cpu {
             return Ok(None);
@@ -60,7 +62,7 @@ impl Matrix {
         }))
     }
 
-    /// Whether any number of one may lie between the first and the last of the other.
+    /// True if any number of one may lie between the first and the last of the other.
     fn overlaps(&self, other: &Self) -> bool {
         self.first <= other.last() && other.first <= self.last()
     }
@@ -73,7 +75,7 @@ impl Matrix {
     }
 
     /// # Safety
-    /// The tensor outlives the view, and nobody writes to it meanwhile.
+    /// The tensor outlives the view, and nothing writes to it meanwhile.
     unsafe fn view<'a>(&self) -> MatRef<'a, f32> {
         let [down, right] = self.strides;
         // SAFETY: a tensor's own size and strides; the rest is the caller's.
@@ -81,7 +83,7 @@ impl Matrix {
     }
 
     /// # Safety
-    /// As `view`; and nobody else looks at it meanwhile.
+    /// As `view`; and nothing else reads it meanwhile.
     unsafe fn view_mut<'a>(&self) -> MatMut<'a, f32> {
         let [down, right] = self.strides;
         // SAFETY: a tensor's own size and strides; the rest is the caller's.

@@ -1,7 +1,8 @@
 //! Threads that each take a share of a batch's rows.
 //!
-//! Two single-threaded products of 128 rows side by side are faster than one two-threaded product of 256 rows, and the loops
-//! between the products are shared out too; the threads meet only where gradients are added up.
+//! Two single-threaded products of 128 rows side by side are faster than one two-threaded product
+//! of 256 rows, and the loops between the products are shared out too; the threads meet only where
+//! gradients are added up.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -15,7 +16,8 @@ pub struct Team {
 }
 
 impl Team {
-    /// A team of `size` threads (at least 1). libtorch is set to one thread per product, because the rows are what is shared out.
+    /// A team of `size` threads (at least 1). libtorch is set to one thread per product, because
+    /// the rows are what is shared out.
     pub fn new(size: usize) -> Result<Self, NetsError> {
         let size = size.max(1);
         tch::set_num_threads(1);
@@ -37,14 +39,16 @@ impl Team {
         self.size
     }
 
-    /// The rows of each member for a batch of `rows`: equal shares, the first ones longer by one where it does not divide.
+    /// The rows of each member for a batch of `rows`: equal shares, the first ones longer by one
+    /// where it does not divide.
     pub fn shares(&self, rows: usize) -> Vec<std::ops::Range<usize>> {
         let size = self.size.min(rows).max(1);
         let start = |i: usize| i * (rows / size) + i.min(rows % size);
         (0..size).map(|i| start(i)..start(i + 1)).collect()
     }
 
-    /// Runs `work` on every part at once, one part per member, and returns the first error in order.
+    /// Runs `work` on every part at once, one part per member, and returns the first error in
+    /// order.
     pub fn run<T: Send, E: Send>(
         &self,
         parts: &mut [T],

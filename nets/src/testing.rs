@@ -35,7 +35,8 @@ pub fn assert_gradient(by_hand: &[f32], autograd: &Tensor) {
     }
 }
 
-/// Asserts equality to 1e-3: after a few Adam steps, whose first ones divide rounding errors by gradients as small as they are.
+/// Asserts equality to 1e-3: after a few Adam steps, whose first ones divide rounding errors by
+/// gradients as small as they are.
 pub fn assert_nearly<T: Copy + Into<f64>>(a: &[T], b: &[T]) {
     assert_eq!(a.len(), b.len());
     for (&a, &b) in a.iter().zip(b) {

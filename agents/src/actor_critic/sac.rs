@@ -106,6 +106,14 @@ impl Sac {
             config: config.clone(),
         })
     }
+
+    /// Updates by autograd from now on, as on another device: for comparison.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn by_autograd(mut self) -> Self {
+        self.critics.leave_out_rows();
+        self
+    }
 }
 
 #[cfg(test)]

@@ -54,7 +54,8 @@ impl Pass {
         Ok(Self { mlp: mlp.clone(), layers, unwanted: vec![0.0; widest] })
     }
 
-    /// Runs `x [rows, inputs]` through the network. Returns its output, row-major `[rows, outputs]`.
+    /// Runs `x [rows, inputs]` through the network. Returns its output, row-major
+    /// `[rows, outputs]`.
     pub fn forward(&mut self, weights: &Weights, x: &Tensor) -> Result<&[f32], NetsError> {
         self.run(weights, x, self.layers.len())?;
         Ok(self.output())
@@ -86,7 +87,8 @@ impl Pass {
         self.layers.last().map_or(&[], |kept| kept.out.slice())
     }
 
-    /// The output, and the buffer for the loss's gradient with respect to it, both `[rows, outputs]`.
+    /// The output, and the buffer for the loss's gradient with respect to it, both
+    /// `[rows, outputs]`.
     pub fn output_and_gradient(&mut self) -> (&[f32], &mut [f32]) {
         match self.layers.last_mut() {
             Some(kept) => (kept.out.slice(), kept.delta.slice_mut()),
@@ -116,8 +118,9 @@ impl Pass {
         self.back(weights, x, Some((gradient, index)), true, None)
     }
 
-    /// Goes back as `backward` for a loss that also depends on `tangents`, which have pulled their cotangents
-    /// back: hidden values receive the curvature's part. The caller adds the tangents' own gradient.
+    /// Goes back as `backward` for a loss that also depends on `tangents`, which have pulled their
+    /// cotangents back: hidden values receive the curvature's part. The caller adds the tangents'
+    /// own gradient.
     pub fn backward_curved(
         &mut self,
         weights: &Weights,
@@ -190,8 +193,8 @@ impl Pass {
         Ok(())
     }
 
-    /// Writes the gradient with respect to some columns of the input, after `backward`; `columns` is
-    /// `Weights::first_columns` of them.
+    /// Writes the gradient with respect to some columns of the input, after `backward`; `columns`
+    /// is `Weights::first_columns` of them.
     pub fn input_gradient(&self, columns: &Tensor, out: &Buffer) -> Result<(), NetsError> {
         if let Some(first) = self.layers.first() {
             product(out.tensor(), first.delta.tensor(), columns, false)?;

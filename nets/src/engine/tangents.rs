@@ -1,10 +1,14 @@
 //! Jacobians and directional derivatives of a perceptron over rows, and the parameters' gradient of
 //! any function of them: the double backward in closed form (docs/derivations/liayn.md).
 //!
-//! With values zₖ = Wₖ yₖ₋₁ + bₖ, yₖ = σ(zₖ), a direction t₀ is carried forward as tₖ = σ′(zₖ) ⊙ Wₖ tₖ₋₁,
-//! and cotangents of the output are pulled back as uₖ = σ′(zₖ) ⊙ Wₖ₊₁ᵀ uₖ₊₁. For a function of the
-//! derivative uᵀ J t the gradient with respect to Wₖ is uₖ tₖ₋₁ᵀ, and zₖ also receives
-//! σ″(zₖ) ⊙ Wₖ tₖ₋₁ ⊙ Wₖ₊₁ᵀ uₖ₊₁. For piecewise linear activations σ″ = 0, and biases have no gradient.
+//! With values zₖ = Wₖ yₖ₋₁ + bₖ and yₖ = σ(zₖ), a direction t₀ is carried forward and cotangents of
+//! the output are pulled back:
+//!
+//!   tₖ = σ′(zₖ) ⊙ Wₖ tₖ₋₁,   uₖ = σ′(zₖ) ⊙ Wₖ₊₁ᵀ uₖ₊₁.
+//!
+//! For a function of the derivative uᵀ J t the gradient with respect to Wₖ is uₖ tₖ₋₁ᵀ, and zₖ also
+//! receives σ″(zₖ) ⊙ Wₖ tₖ₋₁ ⊙ Wₖ₊₁ᵀ uₖ₊₁. For piecewise linear activations σ″ = 0, and biases have
+//! no gradient.
 
 use liprl_numerics::{Activation, Mlp, kernels};
 use tch::Tensor;
@@ -39,8 +43,8 @@ struct Kept {
 }
 
 impl Tangents {
-    /// Allocates for `rows` rows. `None` for a network of another kind: dense, LayerNorm, swish, or a
-    /// LeakyReLU whose slope is outside [0, 1], so that its output does not tell its slope.
+    /// Allocates for `rows` rows. `None` for a network of another kind: dense, LayerNorm, swish, or
+    /// a LeakyReLU whose slope is outside [0, 1], so that its output does not tell its slope.
     pub fn new(mlp: &Mlp, rows: usize) -> Result<Option<Self>, NetsError> {
         let told_by_output = match mlp.activation {
             Activation::Relu | Activation::Tanh => true,
@@ -71,8 +75,8 @@ impl Tangents {
         }))
     }
 
-    /// Returns diag(factors) J at the rows of the last forward of `pass`, `[rows · outputs, inputs]`;
-    /// `factors [rows · outputs]` are 1 where left out.
+    /// Returns diag(factors) J at the rows of the last forward of `pass`,
+    /// `[rows · outputs, inputs]`; `factors [rows · outputs]` are 1 where left out.
     pub fn jacobian(
         &mut self,
         weights: &Weights,
@@ -127,7 +131,7 @@ impl Tangents {
         Ok(())
     }
 
-    /// What the head is given of the direction, `[rows, inputs of the head]`; after `push`.
+    /// The direction at the head, `[rows, inputs of the head]`; after `push`.
     pub fn last(&self) -> &Buffer {
         self.hidden.last().map_or(&self.direction, |kept| &kept.tangent)
     }
@@ -149,13 +153,14 @@ impl Tangents {
         Ok(())
     }
 
-    /// What hidden layer `layer`'s sums receive, `[rows, outputs]`, after `pull`. `None` without curvature.
+    /// The gradient that hidden layer `layer`'s sums receive, `[rows, outputs]`, after `pull`.
+    /// `None` without curvature.
     pub(super) fn curvature(&self, layer: usize) -> Option<&[f32]> {
         self.hidden.get(layer).map(|kept| &kept.curvature[..]).filter(|curvature| !curvature.is_empty())
     }
 
-    /// Adds uₖ tₖ₋₁ᵀ to the hidden layers' weights in network number `index` of `into`. The cotangents
-    /// are those of `pull`, or of a single output's `jacobian`.
+    /// Adds uₖ tₖ₋₁ᵀ to the hidden layers' weights in network number `index` of `into`. The
+    /// cotangents are those of `pull`, or of a single output's `jacobian`.
     pub fn add_gradient(&self, into: &mut Gradient, index: usize) -> Result<(), NetsError> {
         let mut input = &self.direction;
         for (i, kept) in self.hidden.iter().enumerate() {

@@ -14,7 +14,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Views of `mlp`'s parameters in `flat` from `offset` on. They follow every later change of `flat`.
+    /// Views of `mlp`'s parameters in `flat` from `offset` on. They follow every later change of
+    /// `flat`.
     pub fn new(mlp: &Mlp, flat: &Buffer, offset: usize) -> Self {
         let flat = flat.tensor().narrow(0, offset as i64, mlp.len() as i64);
         let backward: Vec<Tensor> = mlp
@@ -52,7 +53,8 @@ impl Weights {
 
     /// The network's parameters.
     pub fn params(&self) -> &[f32] {
-        // SAFETY: a contiguous f32 CPU view whose memory the `Buffer` it came from shares with it; written only between passes.
+        // SAFETY: a contiguous f32 CPU view whose memory the `Buffer` it came from shares with it;
+        // written only between passes.
         unsafe { std::slice::from_raw_parts(self.flat.data_ptr().cast(), self.flat.numel()) }
     }
 }
@@ -94,7 +96,8 @@ impl Gradient {
         &mut self.flat.slice_mut()[start..start + mlp.len()]
     }
 
-    /// Adds `a b` (`[outputs, rows]` by `[rows, inputs]`) to the gradient of network number `index`'s weight `layer`.
+    /// Adds `a b` (`[outputs, rows]` by `[rows, inputs]`) to the gradient of network number
+    /// `index`'s weight `layer`.
     pub fn add_product(&mut self, index: usize, layer: usize, a: &Tensor, b: &Tensor) -> Result<(), NetsError> {
         product(&self.weights[index][layer], a, b, true)
     }

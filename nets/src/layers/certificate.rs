@@ -1,21 +1,23 @@
-//! A bound for given multipliers: the block elimination of the matrix inequality of Fazlyab et al. (2019, LipSDP, "neuron" form) for
-//! activations with slopes in [0, 1].
+//! A bound for given multipliers: the block elimination of the matrix inequality of Fazlyab et al.
+//! (2019, LipSDP, "neuron" form) for activations with slopes in [0, 1].
 //!
-//! With Tₖ = diag(tₖ) > 0 and hidden weights W₁ … W_K, S_K = 2T_K − W_{K+1}ᵀW_{K+1} and Sₖ = 2Tₖ − W_{k+1}ᵀT_{k+1}S_{k+1}⁻¹T_{k+1}W_{k+1};
-//! if every Sₖ ≻ 0, the map is √ρ-Lipschitz with ρ = λ_max(W₁ᵀT₁S₁⁻¹T₁W₁) (docs/derivations/lipschitz_layers.md).
+//! With Tₖ = diag(tₖ) > 0 and hidden weights W₁ … W_K, S_K = 2T_K − W_{K+1}ᵀW_{K+1} and Sₖ = 2Tₖ −
+//! W_{k+1}ᵀT_{k+1}S_{k+1}⁻¹T_{k+1}W_{k+1}; if every Sₖ ≻ 0, the map is √ρ-Lipschitz with ρ =
+//! λ_max(W₁ᵀT₁S₁⁻¹T₁W₁) (docs/derivations/lipschitz_layers.md).
 
 use tch::{Kind, Tensor};
 
 use crate::NetsError;
 
-/// Multipliers grow by this, once per layer from the last: constructions sit on the boundary of the cone, and this moves them inside.
+/// Multipliers grow by this, once per layer from the last: constructions sit on the boundary of the
+/// cone, and this moves them inside.
 const INFLATE: f64 = 1e-7;
 
 /// Added to the result, relative: more than f64's rounding of matrices of some hundred rows.
 const SLACK: f64 = 1e-9;
 
-/// √ρ for `weights` (`[outputs, inputs]` each, f64 on the CPU) and the hidden layers' `multipliers` (`[outputs]` each), a proven constant; `None`
-/// where these multipliers prove nothing.
+/// √ρ for `weights` (`[outputs, inputs]` each, f64 on the CPU) and the hidden layers' `multipliers`
+/// (`[outputs]` each), a proven constant; `None` where these multipliers prove nothing.
 pub fn lmi_bound(weights: &[Tensor], multipliers: &[Tensor]) -> Result<Option<f64>, NetsError> {
     let Some((last, hidden)) = weights.split_last() else { return Ok(None) };
     if hidden.len() != multipliers.len() {
@@ -35,8 +37,9 @@ pub fn lmi_bound(weights: &[Tensor], multipliers: &[Tensor]) -> Result<Option<f6
     Ok(rho.is_finite().then(|| rho.max(0.0).sqrt() * (1.0 + SLACK)))
 }
 
-/// The same for a dense network (`Mlp::dense`): `weights` act on (x, w₁, …), x of `inputs` numbers. One elimination of all hidden units at once: with
-/// the form [[X, Yᵀ], [Y, −S]] in (x, w), S ≻ 0 and ρ = λ_max(X + YᵀS⁻¹Y).
+/// √ρ for a dense network (`Mlp::dense`): `weights` act on (x, w₁, …), x of `inputs` numbers. One
+/// elimination of all hidden units at once: with the form [[X, Yᵀ], [Y, −S]] in (x, w), S ≻ 0 and ρ
+/// = λ_max(X + YᵀS⁻¹Y).
 pub fn dense_bound(weights: &[Tensor], multipliers: &[Tensor], inputs: i64) -> Result<Option<f64>, NetsError> {
     let Some((last, hidden)) = weights.split_last() else { return Ok(None) };
     if hidden.len() != multipliers.len() {
@@ -63,7 +66,8 @@ pub fn dense_bound(weights: &[Tensor], multipliers: &[Tensor], inputs: i64) -> R
     Ok(rho.is_finite().then(|| rho.max(0.0).sqrt() * (1.0 + SLACK)))
 }
 
-/// Cholesky's factor of `s` less what its own rounding may amount to, or `None` where that is not positive definite.
+/// Cholesky's factor of `s` less what its own rounding may amount to, or `None` where that is not
+/// positive definite.
 fn cholesky(s: &Tensor) -> Result<Option<Tensor>, NetsError> {
     let (n, size) = (s.size()[0], s.f_abs()?.f_max()?.f_double_value(&[])?);
     let shifted = s.f_sub(&(Tensor::f_eye(n, (Kind::Double, s.device()))? * (1e-15 * n as f64 * size)))?;

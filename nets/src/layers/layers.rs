@@ -1,5 +1,6 @@
-//! Matrices that are 1-Lipschitz whatever the numbers they are made from, by autograd in the type of their input (f64 for a guarantee that
-//! survives rounding). Derivations: docs/derivations/lipschitz_layers.md.
+//! Matrices that are 1-Lipschitz whatever the numbers they are made from, by autograd in the type
+//! of their input (f64 for a guarantee that survives rounding). Derivations:
+//! docs/derivations/lipschitz_layers.md.
 
 use tch::{Kind, Tensor};
 
@@ -11,8 +12,8 @@ const BJORCK_ITERATIONS: usize = 20;
 /// Added to WᵀW in the LDLᵀ form (its `a`).
 pub(super) const LDLT_RIDGE: f64 = 1.0;
 
-/// ‖W‖₂ of `w [m, n]` as a scalar with gradient: uᵀWv, (u, v) the exact top singular vectors, held fixed. By eigenvalues of the smaller
-/// Gram matrix, to a relative 1e-15 or so in f64.
+/// ‖W‖₂ of `w [m, n]` as a scalar with gradient: uᵀWv, (u, v) the exact top singular vectors, held
+/// fixed. By eigenvalues of the smaller Gram matrix, to a relative 1e-15 or so in f64.
 pub fn spectral_norm(w: &Tensor) -> Result<Tensor, NetsError> {
     let fixed = w.f_detach()?;
     let (rows, columns) = fixed.size2()?;
@@ -30,8 +31,9 @@ pub fn spectral(w: &Tensor) -> Result<Tensor, NetsError> {
     Ok(w.f_div(&spectral_norm(w)?.f_clamp_min(1.0)?)?)
 }
 
-/// Orthonormal rows or columns by Björck & Bowie's (1971) iteration W ← 3/2 W − ½ W WᵀW, from W / ‖W‖₂. It takes a singular value s ≤ 1 to
-/// one in [s, 1], so the result never exceeds 1, however many iterations.
+/// Orthonormal rows or columns by Björck & Bowie's (1971) iteration W ← 3/2 W − ½ W WᵀW, from W /
+/// ‖W‖₂. It takes a singular value s ≤ 1 to one in [s, 1], so the result never exceeds 1, however
+/// many iterations.
 pub fn bjorck(w: &Tensor) -> Result<Tensor, NetsError> {
     let mut w = w.f_div(&spectral_norm(w)?.f_clamp_min(1e-300)?)?;
     let wide = w.size()[0] <= w.size()[1];
@@ -43,8 +45,8 @@ pub fn bjorck(w: &Tensor) -> Result<Tensor, NetsError> {
     Ok(w)
 }
 
-/// A matrix with orthonormal columns from any `x [r, c]`, r ≥ c (Trockman & Kolter 2021): with x = [U; V] and Z = U − Uᵀ + VᵀV, it is
-/// [(I + Z)⁻¹(I − Z); −2V(I + Z)⁻¹].
+/// A matrix with orthonormal columns from any `x [r, c]`, r ≥ c (Trockman & Kolter 2021): with x =
+/// [U; V] and Z = U − Uᵀ + VᵀV, it is [(I + Z)⁻¹(I − Z); −2V(I + Z)⁻¹].
 pub fn cayley(x: &Tensor) -> Result<Tensor, NetsError> {
     let (rows, columns) = x.size2()?;
     let (u, v) = (x.f_narrow(0, 0, columns)?, x.f_narrow(0, columns, rows - columns)?);
@@ -66,8 +68,8 @@ pub fn aol(w: &Tensor) -> Result<Tensor, NetsError> {
     Ok(w.f_mul(&sums.f_clamp_min(1e-300)?.f_rsqrt()?.f_tr()?)?)
 }
 
-/// The two parts of a sandwich layer (Wang & Manchester 2023) from `x [inputs + outputs, outputs]`: Aᵀ `[outputs, outputs]` and
-/// B `[outputs, inputs]` with AAᵀ + BBᵀ = I.
+/// The two parts of a sandwich layer (Wang & Manchester 2023) from `x [inputs + outputs, outputs]`:
+/// Aᵀ `[outputs, outputs]` and B `[outputs, inputs]` with AAᵀ + BBᵀ = I.
 pub fn sandwich(x: &Tensor) -> Result<(Tensor, Tensor), NetsError> {
     let (rows, outputs) = x.size2()?;
     let q = cayley(x)?;
@@ -80,7 +82,8 @@ pub fn contraction(w: &Tensor) -> Result<Tensor, NetsError> {
     Ok(r.f_linalg_solve_triangular(w, true, false, false)?)
 }
 
-/// C_{k+1}'s right factor Fₖᵀ = √(2a) L⁻¹ applied to the right of `m`, with LLᵀ = WWᵀ + aI for layer k's `w`: FₖFₖᵀ = 2I − 2W̃W̃ᵀ = Dₖ.
+/// C_{k+1}'s right factor Fₖᵀ = √(2a) L⁻¹ applied to the right of `m`, with LLᵀ = WWᵀ + aI for
+/// layer k's `w`: FₖFₖᵀ = 2I − 2W̃W̃ᵀ = Dₖ.
 pub fn times_factor(m: &Tensor, w: &Tensor) -> Result<Tensor, NetsError> {
     let l = ridged(&w.f_matmul(&w.f_tr()?)?)?.f_linalg_cholesky(false)?;
     Ok(l.f_linalg_solve_triangular(m, false, false, false)? * (2.0 * LDLT_RIDGE).sqrt())

@@ -1,7 +1,9 @@
-//! Perceptrons that cannot exceed a Lipschitz constant, whatever their parameters: a bound α by construction, in the Euclidean norm.
+//! Perceptrons that cannot exceed a Lipschitz constant, whatever their parameters: a bound α by
+//! construction, in the Euclidean norm.
 //!
-//! Each takes a flat buffer of free numbers to the weights of a plain perceptron (`Mlp`), which is what acts and what certificates look
-//! at. √α is on the first and on the last weight, which keeps activations at one scale. Activations must have slopes in [0, 1].
+//! Each takes a flat buffer of free numbers to the weights of a plain perceptron (`Mlp`), which is
+//! what acts and what certificates look at. √α is on the first and on the last weight, which keeps
+//! activations at one scale. Activations must have slopes in [0, 1].
 //!
 //! | layers | weights | why at most α |
 //! | --- | --- | --- |
@@ -16,7 +18,8 @@
 //!
 //! The last two are `Mlp::dense`: each layer sees the input and all hidden outputs.
 //!
-//! `certificate` checks the claim on the numbers as they are stored. Derivations: docs/derivations/lipschitz_layers.md.
+//! `certificate` checks the claim on the numbers as they are stored. Derivations:
+//! docs/derivations/lipschitz_layers.md.
 
 mod certificate;
 pub mod layers;
@@ -36,7 +39,7 @@ use liprl_numerics::{Activation, Init, Mlp};
 /// Share of α left to rounding: weights are computed in f64 and stored in f32.
 const MARGIN: f64 = 1e-5;
 
-/// How layers are kept within their constant.
+/// The construction that keeps layers within their constant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Layers {
@@ -53,7 +56,7 @@ pub enum Layers {
     Sandwich,
     /// Chains from the block LDLᵀ factors of the certificate.
     Ldlt,
-    /// The same beside a linear map from input to output.
+    /// `ldlt` beside a linear map from input to output.
     LdltResidual,
     /// SDP-based residual layers (Araujo et al. 2023); hidden layers of one width.
     Sll,
@@ -73,14 +76,15 @@ pub struct LipschitzMlp {
     alpha: f64,
 }
 
-/// The same from its numbers: plain weights.
+/// The plain weights that free numbers stand for.
 #[derive(Debug)]
 pub struct Effective {
     /// Each layer's weight `[outputs, inputs]`, f64, with gradient.
     pub weights: Vec<Tensor>,
     /// Each layer's bias `[outputs]`.
     pub biases: Vec<Tensor>,
-    /// Multipliers of the matrix inequality for each hidden layer `[outputs]`, constants; `None` where the product of norms is the proof.
+    /// Multipliers of the matrix inequality for each hidden layer `[outputs]`, constants; `None`
+    /// where the product of norms is the proof.
     pub multipliers: Option<Vec<Tensor>>,
 }
 
@@ -96,7 +100,8 @@ impl LipschitzMlp {
     /// The perceptron with these sizes and constant `alpha`.
     ///
     /// # Errors
-    /// [`NetsError::BadConfig`] for an activation with slopes outside [0, 1], or an α that is not positive and finite.
+    /// [`NetsError::BadConfig`] for an activation with slopes outside [0, 1], or an α that is not
+    /// positive and finite.
     pub fn new(
         layers: Layers,
         inputs: usize,
@@ -117,7 +122,7 @@ impl LipschitzMlp {
             return Err(bad("activation", problem));
         }
         if !(alpha > 0.0 && alpha.is_finite()) {
-            return Err(bad("alpha", format!("{alpha} is no Lipschitz constant; it has to be positive and finite")));
+            return Err(bad("alpha", format!("{alpha} is not a Lipschitz constant; it has to be positive and finite")));
         }
         if layers.dense() && hidden.is_empty() {
             return Err(bad("hidden", "residual layers need at least one hidden layer".into()));
@@ -143,8 +148,9 @@ impl LipschitzMlp {
         self.alpha
     }
 
-    /// The free numbers' shapes, layer by layer: matrix, bias, one number per unit (log Ψ of sandwiches, log q of `sll`), and a second matrix (the map into
-    /// `sll`'s first layer, the linear map beside `ldlt_residual`'s last).
+    /// The free numbers' shapes, layer by layer: matrix, bias, one number per unit (log Ψ of
+    /// sandwiches, log q of `sll`), and a second matrix (the map into `sll`'s first layer, the
+    /// linear map beside `ldlt_residual`'s last).
     fn shapes(&self) -> Vec<[Vec<i64>; 4]> {
         let (inputs, last) = (self.mlp.inputs() as i64, self.mlp.layers.len() - 1);
         let size = |k: usize| self.mlp.layers[k].outputs as i64;
@@ -166,14 +172,14 @@ impl LipschitzMlp {
         (0..=last).map(shape).collect()
     }
 
-    /// How many free numbers there are.
+    /// Number of free numbers.
     #[allow(clippy::len_without_is_empty)] // a network without parameters does not exist
     pub fn len(&self) -> usize {
         self.shapes().iter().flatten().map(|shape| shape.iter().product::<i64>() as usize).sum()
     }
 
-    /// First numbers `[len]`: matrices normal with deviation √(2/(rows + columns)) (Glorot), or 1/√columns for `ldlt`, whose W̃ shrinks small
-    /// ones; biases and log Ψ zero.
+    /// First numbers `[len]`: matrices normal with deviation √(2/(rows + columns)) (Glorot), or
+    /// 1/√columns for `ldlt`, whose W̃ shrinks small ones; biases and log Ψ zero.
     pub fn initialise(&self, numbers: &mut [f32], rng: &mut StreamRng) {
         numbers.fill(0.0);
         let mut start = 0;
@@ -197,7 +203,8 @@ impl LipschitzMlp {
         }
     }
 
-    /// The plain weights of the free numbers `raw [len]`, computed in f64 whatever their type, by autograd.
+    /// The plain weights of the free numbers `raw [len]`, computed in f64 whatever their type, by
+    /// autograd.
     pub fn effective(&self, raw: &Tensor) -> Result<Effective, NetsError> {
         let raw = raw.f_to_kind(Kind::Double)?;
         let (mut start, mut parts) = (0, Vec::new());
@@ -244,8 +251,9 @@ impl LipschitzMlp {
         Ok(self.mlp.forward(&flat, x))
     }
 
-    /// A proven constant of the perceptron with the plain f32 weights that `raw` gives, computed in f64: at most `alpha`, or the product of the
-    /// norms where the proof by construction fails on the rounded numbers.
+    /// A proven constant of the perceptron with the plain f32 weights that `raw` gives, computed in
+    /// f64: at most `alpha`, or the product of the norms where the proof by construction fails on
+    /// the rounded numbers.
     pub fn certified(&self, raw: &Tensor) -> Result<f64, NetsError> {
         let effective = tch::no_grad(|| self.effective(raw))?;
         let stored = |t: &Tensor| t.f_to_kind(Kind::Float)?.f_to_kind(Kind::Double);
@@ -271,7 +279,8 @@ type Part = [Tensor; 4];
 
 type Chain = (Vec<Tensor>, Option<Vec<Tensor>>);
 
-/// Sandwich layers h ↦ √2 AᵀΨ σ(√2 Ψ⁻¹B h + b) multiplied together, the last one h ↦ B h + b; multipliers Ψ².
+/// Sandwich layers h ↦ √2 AᵀΨ σ(√2 Ψ⁻¹B h + b) multiplied together, the last one h ↦ B h + b;
+/// multipliers Ψ².
 fn sandwich_chain(parts: &[Part]) -> Result<Chain, NetsError> {
     let (mut weights, mut multipliers, mut carried) = (Vec::new(), Vec::new(), None::<Tensor>);
     for (k, [matrix, _, log_psi, _]) in parts.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Residual constructions, multiplied out into the weights of `Mlp::dense`: layer k sees v = (x, w₁, …, wₖ₋₁).
+//! Residual constructions, multiplied out into the weights of `Mlp::dense`: layer k sees v = (x,
+//! w₁, …, wₖ₋₁).
 
 use tch::{Kind, Tensor};
 
@@ -8,7 +9,8 @@ use super::{
 };
 use crate::NetsError;
 
-/// h ↦ h − 2WᵀT σ(Wh + b) with tᵢ = 1/Σⱼ |WWᵀ|ᵢⱼ qⱼ/qᵢ (Araujo et al. 2023), between maps with orthonormal rows or columns; multipliers 2T.
+/// h ↦ h − 2WᵀT σ(Wh + b) with tᵢ = 1/Σⱼ |WWᵀ|ᵢⱼ qⱼ/qᵢ (Araujo et al. 2023), between maps with
+/// orthonormal rows or columns; multipliers 2T.
 pub(super) fn sll(parts: &[Part]) -> Result<Chain, NetsError> {
     let Some((last, hidden)) = parts.split_last() else { return Ok((Vec::new(), None)) };
     // h as a linear function of v.
@@ -35,7 +37,8 @@ pub(super) fn ldlt(parts: &[Part]) -> Result<Chain, NetsError> {
     let n = free.size()[1];
     let identity = |size: i64| Tensor::f_eye(size, options);
     let a = layers::contraction(free)?;
-    // AᵀA = R⁻ᵀ(RᵀR − aI)R⁻¹, so D₀ = I − AᵀA = a R⁻ᵀR⁻¹, kept as its inverse RRᵀ/a (not RᵀR/a), with Fᵀ = √a R⁻¹.
+    // AᵀA = R⁻ᵀ(RᵀR − aI)R⁻¹, so D₀ = I − AᵀA = a R⁻ᵀR⁻¹, kept as its inverse RRᵀ/a (not RᵀR/a),
+    // with Fᵀ = √a R⁻¹.
     let r = layers::ridged(&free.f_tr()?.f_matmul(free)?)?.f_linalg_cholesky(true)?;
     let mut inverse = r.f_matmul(&r.f_tr()?)? / LDLT_RIDGE;
     let (mut gamma, mut sigma) = (identity(n)?, inverse.shallow_clone());

@@ -21,7 +21,8 @@ fn net(layers: Layers, sizes: (usize, &[usize], usize), activation: Activation, 
     LipschitzMlp::new(layers, sizes.0, sizes.1, sizes.2, activation, alpha).unwrap()
 }
 
-/// Random free numbers, their first ones times `scale` plus noise of that size on everything else too.
+/// Random free numbers, their first ones times `scale` plus noise of that size on everything else
+/// too.
 fn raw(net: &LipschitzMlp, scale: f32, seed: u64) -> Tensor {
     let mut first = vec![0.0; net.len()];
     net.initialise(&mut first, &mut Streams::new(seed).rng("init"));
@@ -30,7 +31,8 @@ fn raw(net: &LipschitzMlp, scale: f32, seed: u64) -> Tensor {
     Tensor::from_slice(&mixed)
 }
 
-/// The matrix inequality as one dense matrix, and its largest eigenvalue: [[−ρI, WᵀT, …], …] for inputs and all hidden units.
+/// The matrix inequality as one dense matrix, and its largest eigenvalue: [[−ρI, WᵀT, …], …] for
+/// inputs and all hidden units.
 fn largest_eigenvalue(effective: &Effective, multipliers: &[Tensor], alpha: f64) -> f64 {
     let sizes: Vec<i64> = effective.weights.iter().map(|w| w.size()[1]).collect();
     let total: i64 = sizes.iter().sum();
@@ -70,7 +72,7 @@ fn the_matrix_inequality_holds_in_f64() {
     }
 }
 
-/// The same for dense networks: layers see the input and all hidden units before.
+/// For dense networks: layers see the input and all hidden units before.
 fn largest_dense_eigenvalue(effective: &Effective, multipliers: &[Tensor], inputs: i64, alpha: f64) -> f64 {
     let last = effective.weights.last().unwrap();
     let total = last.size()[1];
@@ -193,7 +195,8 @@ fn plain_weights_give_what_the_layers_do() {
     assert!(difference < 1e-12, "{difference}");
 }
 
-/// Elimination from the input's side: D₀ = I, Dₖ = 2I − CₖDₖ₋₁⁻¹Cₖᵀ, and what is left at the output is at most 1 and tends to it.
+/// Elimination from the input's side: D₀ = I, Dₖ = 2I − CₖDₖ₋₁⁻¹Cₖᵀ, and what is left at the output
+/// is at most 1 and tends to it.
 #[test]
 fn ldlt_chains_reach_their_constant_as_weights_grow() {
     let share = |scale| {

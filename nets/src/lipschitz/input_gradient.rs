@@ -1,8 +1,10 @@
-//! ∇ₓ f of a scalar perceptron with piecewise linear activations, and the parameters' gradient of any
-//! function of it: the double backward of gradient penalties (derivation: docs/derivations/liayn.md).
+//! ∇ₓ f of a scalar perceptron with piecewise linear activations, and the parameters' gradient of
+//! any function of it: the double backward of gradient penalties (derivation:
+//! docs/derivations/liayn.md).
 //!
-//! g = ∇ₓ f is the Jacobian of one output. For a loss L(g) and v = ∂L/∂g, carried forward as a direction,
-//! the gradient with respect to each weight is uₖ vₖ₋₁ᵀ, uₖ being g on its way back (`engine::Tangents`).
+//! g = ∇ₓ f is the Jacobian of one output. For a loss L(g) and v = ∂L/∂g, carried forward as a
+//! direction, the gradient with respect to each weight is uₖ vₖ₋₁ᵀ, uₖ being g on its way back
+//! (`engine::Tangents`).
 
 use liprl_numerics::{Activation, Mlp, kernels};
 use tch::Tensor;
@@ -45,7 +47,8 @@ impl InputGradient {
         (gradient, outer)
     }
 
-    /// Adds ∂L/∂(parameters) to network number `index` of `into`; after `run`, with v in its buffer.
+    /// Adds ∂L/∂(parameters) to network number `index` of `into`; after `run`, with v in its
+    /// buffer.
     pub fn backward(&mut self, weights: &Weights, into: &mut Gradient, index: usize) -> Result<(), NetsError> {
         self.tangents.push(weights, &self.pass)?;
         self.tangents.add_gradient(into, index)?;
@@ -107,7 +110,8 @@ mod tests {
         }
     }
 
-    /// The formula itself, in f64 and without libtorch's products, to the 1e-8 that f32 cannot show.
+    /// The formula itself, in f64 and without libtorch's products, to the 1e-8 that f32 cannot
+    /// show.
     #[test]
     fn the_closed_form_equals_autograd_in_f64() {
         let (mlp, params) = network(&[16, 9], Activation::LeakyRelu(0.1));

@@ -1,11 +1,13 @@
 //! Gradient and Jacobian norms at given points, in the Euclidean norm.
 //!
-//! By autograd for a function of rows, `[B, I]` to `[B, O]`, each output row depending on its own input row alone; by central
-//! differences for a simulator. Norms are taken in f64 whatever type the function works in.
+//! By autograd for a function of rows, `[B, I]` to `[B, O]`, each output row depending on its own
+//! input row alone; by central differences for a simulator. Norms are taken in f64 whatever type
+//! the function works in.
 //!
-//! Three sizes of a vector-valued function's Jacobian J are in use, and they differ: ‖J‖₂, the local Lipschitz constant; ‖J‖_F ≥ ‖J‖₂;
-//! and the gradient of the *sum* of the outputs, ‖Jᵀ1‖₂ ≤ √O ‖J‖₂, for which one backward pass is enough. The last may be 0 where J is not; it is
-//! what the official code of arXiv 2006.16785 measures (`docs/derivations/liayn.md`).
+//! Three sizes of a vector-valued function's Jacobian J are in use, and they differ: ‖J‖₂, the
+//! local Lipschitz constant; ‖J‖_F ≥ ‖J‖₂; and the gradient of the *sum* of the outputs, ‖Jᵀ1‖₂ ≤
+//! √O ‖J‖₂, for which one backward pass is enough. The last may be 0 where J is not; it is what the
+//! official code of arXiv 2006.16785 measures (`docs/derivations/liayn.md`).
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -35,7 +37,8 @@ impl JacobianNorms {
     }
 }
 
-/// ‖∇ₓ f(x)‖₂ at each row of `x [B, I]`, f having one output per row (`[B]` or `[B, 1]`; an error otherwise).
+/// ‖∇ₓ f(x)‖₂ at each row of `x [B, I]`, f having one output per row (`[B]` or `[B, 1]`; an error
+/// otherwise).
 pub fn gradient_norms(f: impl FnOnce(&Tensor) -> Result<Tensor, NetsError>, x: &Tensor) -> Result<Vec<f64>, NetsError> {
     let one = |x: &Tensor| {
         let y = f(x)?;
@@ -63,14 +66,15 @@ pub fn jacobian_norms(
     JacobianNorms::of(&jacobian(f, x)?)
 }
 
-/// The gradient of the sum of f's outputs at each row of `x [B, I]`: `[B, I]`, a constant. For an f with one output per row, its
-/// gradient.
+/// The gradient of the sum of f's outputs at each row of `x [B, I]`: `[B, I]`, a constant. For an f
+/// with one output per row, its gradient.
 pub fn gradient(f: impl FnOnce(&Tensor) -> Result<Tensor, NetsError>, x: &Tensor) -> Result<Tensor, NetsError> {
     let (leaf, y) = traced(f, x, |y| y.f_sum(y.kind()))?;
     back(&y, &leaf, false)
 }
 
-/// f's Jacobian at each row of `x [B, I]`: `[B, O, I]`, constants. One backward pass for each output column.
+/// f's Jacobian at each row of `x [B, I]`: `[B, O, I]`, constants. One backward pass for each
+/// output column.
 pub fn jacobian(f: impl FnOnce(&Tensor) -> Result<Tensor, NetsError>, x: &Tensor) -> Result<Tensor, NetsError> {
     let columns = |y: &Tensor| y.f_reshape([x.size()[0], -1])?.f_sum_dim_intlist([0i64].as_slice(), false, y.kind());
     let (leaf, columns) = traced(f, x, |y| columns(y)?.f_unbind(0))?;
@@ -78,7 +82,8 @@ pub fn jacobian(f: impl FnOnce(&Tensor) -> Result<Tensor, NetsError>, x: &Tensor
     Ok(Tensor::f_stack(&rows.collect::<Result<Vec<_>, _>>()?, 1)?)
 }
 
-/// `x` as a leaf, and `reduce` of f of it with its graph, whether or not the caller records gradients.
+/// `x` as a leaf, and `reduce` of f of it with its graph, whether or not the caller records
+/// gradients.
 fn traced<T>(
     f: impl FnOnce(&Tensor) -> Result<Tensor, NetsError>,
     x: &Tensor,

@@ -1,18 +1,19 @@
-//! Lipschitz constants: of networks, of policies, of simulators, and what they say about a value function.
+//! Lipschitz constants: of networks, of policies, of simulators, and what they say about a value
+//! function.
 //!
-//! | file | what |
+//! | file | content |
 //! | --- | --- |
 //! | `spectral` | spectral normalisation of linear layers by power iteration |
 //! | `input_gradient` | ∇ₓ f of a piecewise linear network and the gradient of a function of it, for gradient penalties |
-//! | `sides` | what such a penalty makes of a norm |
+//! | `sides` | one-sided and two-sided penalties |
 //! | `norms` | spectral norms of matrices; proven constants of a perceptron's layers and their product |
-//! | `jacobian` | what is measured at given points: gradient and Jacobian norms, row by row |
+//! | `jacobian` | gradient and Jacobian norms at given points, row by row |
 //! | `value_bounds` | from the constants of reward, dynamics and policy to the gradient of Q |
-//! | `summary` | what is reported of many such numbers |
+//! | `summary` | summaries of many such numbers |
 //! | `report` | the metric names of these numbers |
 //!
-//! A constant from `norms` holds everywhere and is mostly far from reached; a norm from `jacobian` is exact and holds at its point
-//! alone. `docs/derivations/liayn.md` has the proofs.
+//! A constant from `norms` holds everywhere and is mostly far from reached; a norm from `jacobian`
+//! is exact and holds at its point alone. `docs/derivations/liayn.md` has the proofs.
 
 mod input_gradient;
 mod jacobian;

@@ -1,25 +1,26 @@
 //! Proven Lipschitz constants of a perceptron, layer by layer, in the Euclidean norm.
 //!
-//! A composition's constant is at most the product of its parts' (Szegedy et al. 2014, section 4.3):
+//! A composition's constant is at most the product of its parts' (Szegedy et al. 2014, section
+//! 4.3):
 //!
 //! - a linear layer: ‖W‖₂, its largest singular value, exactly;
 //! - an activation, coordinate by coordinate: the largest |φ'|;
 //! - LayerNorm: ‖diag(scale) P‖₂ / √ε, P taking off the mean, exactly (see `layer_norm_constant`).
 //!
-//! The product is a bound for every input, usually a loose one. All of it is computed in f64: what is called exact or proven is so
-//! up to a relative 1e-13 or thereabouts.
+//! The product is a bound for every input, usually a loose one. All of it is computed in f64: what
+//! is called exact or proven is so up to a relative 1e-13 or thereabouts.
 
 use liprl_numerics::{Activation, Mlp, NORM_EPS, SWISH_CONSTANT};
 use tch::{Device, Kind, Tensor};
 
 use crate::NetsError;
 
-/// What one layer stretches distances by at most, factor by factor.
+/// The most by which one layer stretches distances, factor by factor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerBound {
     /// ‖W‖₂.
     pub weight: f64,
-    /// LayerNorm's constant; 1 where there is none.
+    /// LayerNorm's constant; 1 without it.
     pub norm: f64,
     /// The activation's constant; 1 after the last layer.
     pub activation: f64,
@@ -32,8 +33,9 @@ impl LayerBound {
     }
 }
 
-/// A bound on the Lipschitz constant of `mlp` with parameters `params [len]` (any device and float type): the product of its
-/// layers'. Not finite where a parameter is not. A dense network's layer v ↦ (v, φ(Wv + b)) has the constant √(1 + φ's² ‖W‖²).
+/// A bound on the Lipschitz constant of `mlp` with parameters `params [len]` (any device and float
+/// type): the product of its layers'. Not finite where a parameter is not. A dense network's layer
+/// v ↦ (v, φ(Wv + b)) has the constant √(1 + φ's² ‖W‖²).
 pub fn product_bound(mlp: &Mlp, params: &Tensor) -> Result<f64, NetsError> {
     if mlp.dense {
         let each = |bound: &LayerBound| bound.product().mul_add(bound.product(), 1.0).sqrt();
@@ -44,7 +46,8 @@ pub fn product_bound(mlp: &Mlp, params: &Tensor) -> Result<f64, NetsError> {
     Ok(layer_bounds(mlp, params)?.iter().map(LayerBound::product).product())
 }
 
-/// Each layer's constants, first to last; `params [len]` as for `Mlp::forward`. Fails where `params` is too short.
+/// Each layer's constants, first to last; `params [len]` as for `Mlp::forward`. Fails where
+/// `params` is too short.
 pub fn layer_bounds(mlp: &Mlp, params: &Tensor) -> Result<Vec<LayerBound>, NetsError> {
     let params = on_cpu(params)?;
     let part = |start: usize, len: usize| params.f_narrow(0, start as i64, len as i64);
@@ -71,13 +74,15 @@ pub fn activation_constant(activation: Activation) -> f64 {
     }
 }
 
-/// The Lipschitz constant of LayerNorm over vectors of `scale`'s length n: ‖diag(scale) P‖₂ / √ε with P = I − 11ᵀ/n.
+/// The Lipschitz constant of LayerNorm over vectors of `scale`'s length n: ‖diag(scale) P‖₂ / √ε
+/// with P = I − 11ᵀ/n.
 ///
-/// z ↦ w/s with w = Pz and s² = |w|²/n + ε has the Jacobian P (I − wwᵀ/(n s²)) / s. The bracket's eigenvalues are 1 and ε/s², at
-/// most 1, and 1/s ≤ 1/√ε, so the constant is at most ‖diag(scale) P‖₂/√ε. Where all coordinates of z are equal, w = 0 and the
-/// Jacobian has just that norm. As ε → 0 it grows without limit; with PyTorch's ε = 1e-5 it is up to 316 times the largest
-/// scale, and real: that is how LayerNorm stretches numbers that hardly differ. Elsewhere it stretches by at most the largest scale
-/// over their standard deviation.
+/// z ↦ w/s with w = Pz and s² = |w|²/n + ε has the Jacobian P (I − wwᵀ/(n s²)) / s. The bracket's
+/// eigenvalues are 1 and ε/s², at most 1, and 1/s ≤ 1/√ε, so the constant is at most ‖diag(scale)
+/// P‖₂/√ε. Where all coordinates of z are equal, w = 0 and the Jacobian has just that norm. As ε →
+/// 0 it grows without limit; with PyTorch's ε = 1e-5 it is up to 316 times the largest scale, and
+/// real: that is how LayerNorm stretches numbers that hardly differ. Elsewhere it stretches by at
+/// most the largest scale over their standard deviation.
 pub fn layer_norm_constant(scale: &Tensor) -> Result<f64, NetsError> {
     let n = scale.numel() as i64;
     let options = (Kind::Double, Device::Cpu);
@@ -86,9 +91,10 @@ pub fn layer_norm_constant(scale: &Tensor) -> Result<f64, NetsError> {
     Ok(spectral_norms(&matrix)?[0] / NORM_EPS.sqrt())
 }
 
-/// The largest singular value of each matrix of `matrices [..., m, n]` (any device and float type), in the batch's order: the root
-/// of the largest eigenvalue of the smaller of A Aᵀ and Aᵀ A. Squaring costs the small singular values their digits, not the
-/// largest. NaN or infinite for a matrix with such an entry, whatever the others hold.
+/// The largest singular value of each matrix of `matrices [..., m, n]` (any device and float type),
+/// in the batch's order: the root of the largest eigenvalue of the smaller of A Aᵀ and Aᵀ A.
+/// Squaring costs the small singular values their digits, not the largest. NaN or infinite for a
+/// matrix with such an entry, whatever the others hold.
 pub fn spectral_norms(matrices: &Tensor) -> Result<Vec<f64>, NetsError> {
     let a = on_cpu(matrices)?;
     // By the largest entry, so that no square over- or underflows.
@@ -139,8 +145,8 @@ mod tests {
 
     #[test]
     fn spectral_norms_by_hand() {
-        // A Aᵀ of the first is [[9, 12], [12, 41]] with eigenvalues 45 and 5; the second is (1, 2)ᵀ(3, 4) and has rank one; the entries
-        // of the last two have squares beyond f64.
+        // A Aᵀ of the first is [[9, 12], [12, 41]] with eigenvalues 45 and 5; the second is (1,
+        // 2)ᵀ(3, 4) and has rank one; the entries of the last two have squares beyond f64.
         let numbers = [
             [3.0, 0.0, 4.0, 5.0],
             [3.0, 4.0, 6.0, 8.0],
@@ -219,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_bound_worked_out_by_hand_is_reached() {
-        // 1 → 2 → 1: relu of [3x, 4x + 1], then [1, 2]·h: slope 11 for x > 0; ‖(3, 4)‖ ‖(1, 2)‖ = 5 √5.
+        // 1 → 2 → 1: relu of [3x, 4x + 1], then [1, 2]·h: slope 11 for x > 0; ‖(3, 4)‖ ‖(1, 2)‖ = 5
+        // √5.
         let mlp = Mlp::new(1, &[2], 1, Activation::Relu, false, Init::Uniform);
         let params = Tensor::from_slice(&[3.0, 4.0, 0.0, 1.0, 1.0, 2.0, 9.0]);
         let layers = layer_bounds(&mlp, &params).unwrap();
@@ -236,7 +243,8 @@ mod tests {
         assert!(product_bound(&mlp, &aligned.narrow(0, 0, 4)).is_err());
     }
 
-    /// Climbs |f(x) − f(y)| / |x − y| over pairs by their gradient, and returns the steepest ratio met.
+    /// Climbs |f(x) − f(y)| / |x − y| over pairs by their gradient, and returns the steepest ratio
+    /// met.
     fn climbed(mlp: &Mlp, params: &Tensor) -> f64 {
         let mut ends = [normal(&[64, 3], "from"), normal(&[64, 3], "to")];
         let mut steepest = 0f64;
@@ -261,7 +269,8 @@ mod tests {
             let params = normal(&[mlp.len() as i64], "climbed") * 0.7;
             let (bound, steepest) = (product_bound(&mlp, &params).unwrap(), climbed(&mlp, &params));
             assert!(steepest.is_finite() && steepest <= bound, "{net:?}: {steepest} {bound}");
-            // Without LayerNorm it is no bound of another order of magnitude, as a mistake in a factor would make it.
+            // Without LayerNorm it is no bound of another order of magnitude, as a mistake in a
+            // factor would make it.
             assert!(net.layer_norm || steepest > bound / 20.0, "{net:?}: {steepest} {bound}");
         }
     }

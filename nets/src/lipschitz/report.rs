@@ -28,7 +28,8 @@ pub fn network_constants(
     Ok(())
 }
 
-/// The same for every network of `trained`, used with these parameters: `<name>`, or `<name>_<i>` where there are several.
+/// `constants` for every network of `trained`, used with these parameters: `<name>`, or
+/// `<name>_<i>` if there are several.
 pub fn constants(
     name: &str,
     trained: &TrainState,

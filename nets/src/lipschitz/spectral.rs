@@ -1,11 +1,12 @@
-//! Spectral normalisation (Miyato et al. 2018, arXiv 1802.05957, section 2.1 and appendix A): layers use W̄ = c W / σ with σ = uᵀ W v,
-//! where power iteration, one round a gradient step, keeps u and v close to W's leading singular vectors. c = 1 in that paper.
+//! Spectral normalisation (Miyato et al. 2018, arXiv 1802.05957, section 2.1 and appendix A):
+//! layers use W̄ = c W / σ with σ = uᵀ W v, where power iteration, one round a gradient step, keeps
+//! u and v close to W's leading singular vectors. c = 1 in that paper.
 //!
-//! σ is differentiated with u and v held constant: from the gradient G with respect to W̄, that with respect to W is
-//! (c G − ⟨G, W̄⟩ u vᵀ) / σ.
+//! σ is differentiated with u and v held constant: from the gradient G with respect to W̄, that
+//! with respect to W is (c G − ⟨G, W̄⟩ u vᵀ) / σ.
 //!
-//! σ never exceeds ‖W‖₂, so ‖W̄‖₂ ≥ c, with equality once the iteration has converged: this is what learning uses, and no bound.
-//! Bounds come from exact norms.
+//! σ never exceeds ‖W‖₂, so ‖W̄‖₂ ≥ c, with equality once the iteration has converged: this is what
+//! learning uses, and no bound. Bounds come from exact norms.
 
 use liprl_numerics::{Layer, Mlp, NumericsError, StateIo, StreamRng, kernels};
 use rand_distr::{Distribution, StandardNormal};
@@ -62,7 +63,8 @@ impl SpectralNorm {
         }
     }
 
-    /// Writes the network that is used into `effective`: `params` with the normalised layers' weights times c / σ.
+    /// Writes the network that is used into `effective`: `params` with the normalised layers'
+    /// weights times c / σ.
     pub fn apply(&self, params: &[f32], effective: &mut [f32]) {
         effective.copy_from_slice(params);
         for Normalised { layer, sigma, .. } in &self.layers {
@@ -71,8 +73,9 @@ impl SpectralNorm {
         }
     }
 
-    /// Brings those layers of `params` whose σ exceeds c back to it, W ← c W / σ, and leaves the others as they are: a projected gradient
-    /// step, not a normalised layer (Gouk et al. 2021, arXiv 1804.04368).
+    /// Brings those layers of `params` whose σ exceeds c back to it, W ← c W / σ, and leaves the
+    /// others as they are: a projected gradient step, not a normalised layer (Gouk et al. 2021,
+    /// arXiv 1804.04368).
     pub fn project(&mut self, params: &mut [f32]) {
         for Normalised { layer, sigma, .. } in self.layers.iter_mut().filter(|layer| layer.sigma > self.scale) {
             let factor = self.scale / *sigma;
@@ -81,7 +84,8 @@ impl SpectralNorm {
         }
     }
 
-    /// Turns a gradient with respect to the `effective` parameters into that with respect to the learnt ones, in place.
+    /// Turns a gradient with respect to the `effective` parameters into that with respect to the
+    /// learnt ones, in place.
     pub fn pull_back(&self, effective: &[f32], gradient: &mut [f32]) {
         for Normalised { layer, u, v, sigma } in &self.layers {
             let range = layer.start..layer.bias();
@@ -94,7 +98,8 @@ impl SpectralNorm {
         }
     }
 
-    /// The effective parameters by autograd over `params [len]`, on any device: the specification of `apply` and `pull_back`.
+    /// The effective parameters by autograd over `params [len]`, on any device: the specification
+    /// of `apply` and `pull_back`.
     pub fn forward(&self, params: &Tensor) -> Result<Tensor, NetsError> {
         let (mut parts, mut end, len) = (Vec::new(), 0, params.numel() as i64);
         for Normalised { layer, u, v, .. } in &self.layers {

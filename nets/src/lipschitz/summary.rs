@@ -1,4 +1,5 @@
-//! What is reported of many norms: one number each would hide the tail, and the tail is what a Lipschitz constant is about.
+//! Summaries of many norms: mean, quantiles and maximum, since a Lipschitz constant is about the
+//! tail.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of these numbers; nothing of none. A NaN counts as larger than any number, so that it shows in `max` (and in `mean`).
+    /// The summary of these numbers; `None` if there are none. A NaN counts as larger than any
+    /// number, so that it shows in `max` (and in `mean`).
     pub fn of(numbers: &[f64]) -> Option<Self> {
         let mut sorted: Vec<f64> = numbers.iter().map(|x| if x.is_nan() { f64::NAN } else { *x }).collect();
         sorted.sort_by(f64::total_cmp);
@@ -34,7 +36,8 @@ impl Summary {
     }
 }
 
-/// The share of `numbers` above `limit`; 0 of none. A NaN counts as above: nobody can say that it is within.
+/// The share of `numbers` above `limit`; 0 of none. A NaN counts as above: it cannot be said to be
+/// within.
 pub fn share_above(numbers: &[f64], limit: f64) -> f64 {
     let within = numbers.iter().filter(|&&x| x <= limit).count();
     (numbers.len() - within) as f64 / numbers.len().max(1) as f64

@@ -1,6 +1,7 @@
 //! From the sizes of reward, dynamics and policy to the gradient of the action value.
 //!
-//! Setting: s' = f(s, a) and a' = μ(s') deterministic, Q(s, a) = Σₖ γᵏ r(sₖ, aₖ). Over the states and actions considered
+//! Setting: s' = f(s, a) and a' = μ(s') deterministic, Q(s, a) = Σₖ γᵏ r(sₖ, aₖ). Over the states
+//! and actions considered
 //!
 //! - δ bounds ‖∇r‖, the gradient of the reward with respect to (s, a);
 //! - A bounds ‖J_f‖, the Jacobian of the dynamics with respect to (s, a);
@@ -8,19 +9,21 @@
 //!
 //! Spectral norms give the smaller bounds; Frobenius norms are valid too, being larger.
 //!
-//! Two quantities, and only one is a bound. `sound_bound` is: ‖∇Q‖ ≤ δ/(1 − γA√(1 + B²)), and nothing smaller made of δ, γ, A, B alone is.
-//! `paper_estimate` is Δ_∞ = δ/√(1 − γ²C), C = A² max(1, B²), of arXiv 2006.16785: it loses the cross terms between time steps
-//! and between state and action, and the true gradient may exceed it by any factor. It is here to be compared with, under its name.
-//! Proofs and counterexamples: `docs/derivations/liayn.md`.
+//! Two quantities, and only one is a bound. `sound_bound` is: ‖∇Q‖ ≤ δ/(1 − γA√(1 + B²)), and
+//! nothing smaller made of δ, γ, A, B alone is. `paper_estimate` is Δ_∞ = δ/√(1 − γ²C), C = A²
+//! max(1, B²), of arXiv 2006.16785: it loses the cross terms between time steps and between state
+//! and action, and the true gradient may exceed it by any factor. It is here to be compared with,
+//! under its name. Proofs and counterexamples: `docs/derivations/liayn.md`.
 
-/// γ²C = γ² A² max(1, B²): the number that the paper's estimate needs below 1, and `gamma2c` of the official code where A and B are
-/// that code's (`gamma2c_of_means`).
+/// γ²C = γ² A² max(1, B²): the number that the paper's estimate needs below 1, and `gamma2c` of the
+/// official code where A and B are that code's (`gamma2c_of_means`).
 pub fn gamma2c(gamma: f64, a: f64, b: f64) -> f64 {
     let policy = if b.abs() <= 1.0 { 1.0 } else { b * b }; // unlike f64::max, a NaN passes through
     gamma * gamma * a * a * policy
 }
 
-/// γ²C of the mean sizes, as the official code logs it: a function of means, not a mean, so it says nothing of any one state. NaN of none.
+/// γ²C of the mean sizes, as the official code logs it: a function of means, not a mean, so it says
+/// nothing of any one state. NaN of none.
 pub fn gamma2c_of_means(gamma: f64, a: &[f64], b: &[f64]) -> f64 {
     gamma2c(gamma, mean(a), mean(b))
 }
@@ -34,7 +37,8 @@ pub struct Gamma2C {
     pub max: f64,
 }
 
-/// γ²C row by row: `a[i]` the size of J_f at (sᵢ, aᵢ), `b[i]` the size of J_μ at the state that follows, as many. NaN of none.
+/// γ²C row by row: `a[i]` the size of J_f at (sᵢ, aᵢ), `b[i]` the size of J_μ at the state that
+/// follows, as many. NaN of none.
 pub fn gamma2c_per_row(gamma: f64, a: &[f64], b: &[f64]) -> Gamma2C {
     let each: Vec<f64> = a.iter().zip(b).map(|(&a, &b)| gamma2c(gamma, a, b)).collect();
     let larger = |x: f64, y: f64| if x > y || x.is_nan() { x } else { y };
@@ -43,12 +47,14 @@ pub fn gamma2c_per_row(gamma: f64, a: &[f64], b: &[f64]) -> Gamma2C {
 
 /// The paper's Δ_∞ = δ/√(1 − γ²C). Nothing where γ²C ≥ 1: it is undefined there, not large.
 ///
-/// **Not a bound.** With s' = s, a = 0, r = δs (A = 1, B = 0) and γ = 0.99, ‖∇Q‖ = δ/(1 − γ) = 100 δ, while Δ_∞ = 7.09 δ.
+/// **Not a bound.** With s' = s, a = 0, r = δs (A = 1, B = 0) and γ = 0.99, ‖∇Q‖ = δ/(1 − γ) = 100
+/// δ, while Δ_∞ = 7.09 δ.
 pub fn paper_estimate(delta: f64, gamma2c: f64) -> Option<f64> {
     (gamma2c < 1.0).then(|| delta / (1.0 - gamma2c).sqrt())
 }
 
-/// The paper's estimate over `steps` rewards: δ √(Σ_{k < steps} (γ²C)ᵏ), which is δ √steps where γ²C = 1. Not a bound either.
+/// The paper's estimate over `steps` rewards: δ √(Σ_{k < steps} (γ²C)ᵏ), which is δ √steps where
+/// γ²C = 1. Not a bound either.
 pub fn paper_estimate_over(delta: f64, gamma2c: f64, steps: usize) -> f64 {
     delta * geometric(gamma2c, steps).sqrt()
 }
@@ -58,7 +64,8 @@ pub fn sound_factor(gamma: f64, a: f64, b: f64) -> f64 {
     gamma * a * b.hypot(1.0)
 }
 
-/// A bound on ‖∇Q‖ = ‖∂Q/∂(s, a)‖₂ over an infinite horizon: δ/(1 − ρ). Nothing where ρ ≥ 1: then no bound can be made of these numbers.
+/// A bound on ‖∇Q‖ = ‖∂Q/∂(s, a)‖₂ over an infinite horizon: δ/(1 − ρ). Nothing where ρ ≥ 1: then
+/// no bound can be made of these numbers.
 pub fn sound_bound(delta: f64, factor: f64) -> Option<f64> {
     (factor < 1.0).then(|| delta / (1.0 - factor))
 }
@@ -92,7 +99,8 @@ mod tests {
         (a - b).abs() <= tolerance * a.abs().max(b.abs())
     }
 
-    /// s' = J_f (s, a), a = K s, r = c·(s, a): every gradient is constant, so A, B and δ are exact and ∇Q has a closed form.
+    /// s' = J_f (s, a), a = K s, r = c·(s, a): every gradient is constant, so A, B and δ are exact
+    /// and ∇Q has a closed form.
     struct Linear {
         gamma: f64,
         /// `[n, n + m]`.
@@ -113,7 +121,8 @@ mod tests {
             }
         }
 
-        /// Up to four states and actions, ρ anywhere in (0.2, 0.999), ‖K‖ in (0, 2), a unit reward gradient.
+        /// Up to four states and actions, ρ anywhere in (0.2, 0.999), ‖K‖ in (0, 2), a unit reward
+        /// gradient.
         fn random(rng: &mut StreamRng) -> Self {
             let (n, m) = (rng.random_range(1..=4), rng.random_range(1..=4));
             let mut normal = |rows: i64, columns: i64| {
@@ -132,7 +141,7 @@ mod tests {
             }
         }
 
-        /// How the next (s, a) depends on this one: M = [J_f; K J_f].
+        /// The next (s, a) as a function of this one: M = [J_f; K J_f].
         fn step(&self) -> Tensor {
             Tensor::cat(&[&self.dynamics, &self.policy.matmul(&self.dynamics)], 0)
         }
@@ -147,7 +156,7 @@ mod tests {
             (Tensor::eye(step.size()[0], (Kind::Double, tch::Device::Cpu)) - step.tr() * self.gamma).inverse()
         }
 
-        /// The same, term by term over `steps` rewards.
+        /// The sum, term by term over `steps` rewards.
         fn gradient_over(&self, steps: usize) -> Tensor {
             let back = self.step().tr() * self.gamma;
             let mut term = self.reward.copy();

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use liprl_numerics::kernels::{self, AdamStep};
 
-/// Numbers of the flat buffers worked on at a time, so that a block stays in the first-level cache between its loops.
+/// Numbers of the flat buffers worked on at a time, so that a block stays in the first-level cache
+/// between its loops.
 const BLOCK: usize = 2048;
 
 /// One thread's share of a step: one range of every flat buffer.

@@ -30,7 +30,8 @@ impl Target {
         Ok(())
     }
 
-    /// Changes the last layers of these networks so that every output o becomes `factor` o + `shift`.
+    /// Changes the last layers of these networks so that every output o becomes `factor` o +
+    /// `shift`.
     pub fn rescale_outputs(&mut self, mlps: &[Mlp], factor: f64, shift: f64) -> Result<(), NetsError> {
         rescale_outputs(mlps, &mut self.params, factor, shift)
     }

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{Autograd, Buffer, Gradient, NetsError, Team, Weights};
 
-/// One or more networks whose parameters lie one after the other in one buffer, with their optimiser.
+/// One or more networks whose parameters lie one after the other in one buffer, with their
+/// optimiser.
 #[derive(Debug)]
 pub struct TrainState {
     mlps: Vec<Mlp>,
@@ -91,7 +92,8 @@ impl TrainState {
         Ok(Target { params })
     }
 
-    /// Network number `index` applied to `x`, by autograd over `params` (these networks', a target's, or a leaf of either's values).
+    /// Network number `index` applied to `x`, by autograd over `params` (these networks', a
+    /// target's, or a leaf of either's values).
     pub fn forward(&self, index: usize, params: &Tensor, x: &Tensor) -> Tensor {
         let start: usize = self.mlps[..index].iter().map(Mlp::len).sum();
         let mlp = &self.mlps[index];
@@ -99,8 +101,8 @@ impl TrainState {
     }
 
     /// Takes one step on the CPU down the sum of `gradients` (each thread's), which is left in the
-    /// first of them. With a target and τ, the target moves in the same pass. Returns the gradient's
-    /// global norm before clipping.
+    /// first of them. With a target and τ, the target moves in the same pass. Returns the
+    /// gradient's global norm before clipping.
     pub fn step(
         &mut self,
         team: &Team,
@@ -153,8 +155,8 @@ impl TrainState {
         }
     }
 
-    /// Takes one step on any device, by tensor operations: `gradient [len]`. Returns its global norm
-    /// before clipping.
+    /// Takes one step on any device, by tensor operations: `gradient [len]`. Returns its global
+    /// norm before clipping.
     pub fn step_tensor(&mut self, gradient: &Tensor) -> Result<f64, NetsError> {
         self.steps += 1;
         let norm = gradient.f_norm()?.f_double_value(&[])?;

@@ -174,6 +174,11 @@ impl Critics {
         self.has_rows
     }
 
+    /// Leaves the CPU form out, for comparison.
+    pub(super) fn leave_out_rows(&mut self) {
+        self.has_rows = false;
+    }
+
     pub(crate) fn units(&self) -> Units {
         self.returns.as_ref().map_or(Units::PLAIN, Returns::units)
     }
