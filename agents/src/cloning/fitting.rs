@@ -46,7 +46,9 @@ impl Fitting {
     pub(super) fn step(&mut self, obs: &Tensor, action: &Tensor) -> Result<f64, AgentError> {
         let (act_dim, action) = (action.size2()?.1 as usize, slice_of(action)?);
         let (distribution, min_log_std) = (self.distribution, self.min_log_std);
-        let loss = |output: &[f32], slopes: &mut [f32]| distribution.loss_by_hand(output, action, act_dim, min_log_std, slopes);
+        let loss = |output: &[f32], slopes: &mut [f32]| {
+            distribution.loss_by_hand(output, action, act_dim, min_log_std, slopes)
+        };
         Ok(self.fitter.step(obs, loss)?)
     }
 
