@@ -14,19 +14,19 @@ pub struct NetworkConfig {
     /// TD3 code).
     #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
     pub hidden: Vec<usize>,
-    /// What follows each hidden layer. Default `relu`.
+    /// Activation after each hidden layer. Default `relu`.
     #[garde(dive)]
     pub activation: Activation,
     /// LayerNorm (with learnt scale and shift) between each hidden layer and its activation.
     /// Default `false`.
     pub layer_norm: bool,
-    /// How weights start. Default `uniform` (PyTorch's, which the SAC and TD3 ports use).
+    /// Initialisation of weights. Default `uniform` (PyTorch's, which the SAC and TD3 ports use).
     #[garde(dive)]
     pub init: Init,
     /// Adam's learning rate. Default `3e-4` (Haarnoja et al. 2018, table 1).
     #[garde(range(min = 0.0, max = 1.0))]
     pub lr: f64,
-    /// How the learning rate changes with updates. Default `constant`.
+    /// Schedule of the learning rate over updates. Default `constant`.
     #[garde(dive)]
     pub lr_schedule: LrSchedule,
     /// Largest global norm of the gradient; longer ones are scaled down to it. Default: none.

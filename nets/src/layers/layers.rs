@@ -150,7 +150,7 @@ mod tests {
                 }
             }
         }
-        // Smaller than 1 stays as it is; a column of zeros is no division by zero.
+        // Smaller than 1 stays as it is; a column of zeros divides by nothing.
         let small = random(4, 4, 1e-3);
         assert_eq!(apart(&spectral(&small).unwrap(), &small), 0.0);
         let with_zeros = Tensor::cat(&[random(4, 2, 1.0), Tensor::zeros([4, 1], (Kind::Double, tch::Device::Cpu))], 1);

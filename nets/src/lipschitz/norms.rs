@@ -269,7 +269,7 @@ mod tests {
             let params = normal(&[mlp.len() as i64], "climbed") * 0.7;
             let (bound, steepest) = (product_bound(&mlp, &params).unwrap(), climbed(&mlp, &params));
             assert!(steepest.is_finite() && steepest <= bound, "{net:?}: {steepest} {bound}");
-            // Without LayerNorm it is no bound of another order of magnitude, as a mistake in a
+            // Without LayerNorm it is not a bound of another order of magnitude, as a mistake in a
             // factor would make it.
             assert!(net.layer_norm || steepest > bound / 20.0, "{net:?}: {steepest} {bound}");
         }

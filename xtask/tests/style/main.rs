@@ -41,6 +41,7 @@ const HELD: &[&str] = &[
     "docs/systems.md",
     "docs/value_regularisation.md",
     "envs",
+    "nets",
     "runs/README.md",
     "xtask/tests",
 ];
