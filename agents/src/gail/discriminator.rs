@@ -1,7 +1,9 @@
-//! The discriminator: its logits, their input gradients, and one gradient step on classification loss plus gradient penalty.
+//! The discriminator: its logits, their input gradients, and one gradient step on classification
+//! loss plus gradient penalty.
 //!
-//! On a CPU, for ReLU and LeakyReLU, the step is written out (the penalty's double backward in closed form, `lipschitz::InputGradient`); otherwise
-//! it is autograd, which is also its specification.
+//! On a CPU, for ReLU and LeakyReLU, the step is written out (the penalty's double backward in
+//! closed form, `lipschitz::InputGradient`); otherwise it is autograd, which is also its
+//! specification.
 
 use liprl_nets::{
     Buffer, Gradient, Pass, Team, Weights, WorkspaceCache,
@@ -48,7 +50,8 @@ struct ByHand {
     gradient: Gradient,
 }
 
-/// One step's data; rows are `[B, I]`, preprocessed, of the policy first and the demonstrations then.
+/// One step's data; rows are `[B, I]`, preprocessed, of the policy first and the demonstrations
+/// then.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepData<'a> {
     /// `[2 B, I]`.
@@ -81,7 +84,8 @@ pub(super) struct StepStats {
 }
 
 impl Discriminator {
-    /// First weights (and, for spectral normalisation, singular vectors) from `rng`; rows have `width` numbers.
+    /// First weights (and, for spectral normalisation, singular vectors) from `rng`; rows have
+    /// `width` numbers.
     pub(super) fn new(
         config: &DiscriminatorConfig,
         width: usize,
@@ -158,7 +162,8 @@ impl Discriminator {
         Ok(self.trained.forward(0, self.effective.tensor(), &x).f_squeeze_dim(-1)?)
     }
 
-    /// ‖∇D‖₂ with respect to raw rows, `[R]`, at preprocessed rows `[R, I]` with ∂(preprocessed)/∂(raw) `[R, I]`.
+    /// ‖∇D‖₂ with respect to raw rows, `[R]`, at preprocessed rows `[R, I]` with
+    /// ∂(preprocessed)/∂(raw) `[R, I]`.
     pub(super) fn gradient_norms(&mut self, rows: &[f32], slopes: &[f32]) -> Result<Vec<f32>, AgentError> {
         let width = self.width();
         let count = rows.len() / width;
@@ -237,7 +242,8 @@ impl Discriminator {
         Ok(measured)
     }
 
-    /// The loss with its penalty by autograd over `params`, the learnt ones, in their own float type.
+    /// The loss with its penalty by autograd over `params`, the learnt ones, in their own float
+    /// type.
     fn loss_autograd(&self, data: &StepData<'_>, params: &Tensor) -> Result<(Tensor, StepStats), AgentError> {
         let (batch, width) = (self.config.batch_size as i64, self.width() as i64);
         let on = |numbers: &[f32]| {

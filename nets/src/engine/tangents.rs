@@ -1,8 +1,8 @@
 //! Jacobians and directional derivatives of a perceptron over rows, and the parameters' gradient of
 //! any function of them: the double backward in closed form (docs/derivations/liayn.md).
 //!
-//! With values zₖ = Wₖ yₖ₋₁ + bₖ and yₖ = σ(zₖ), a direction t₀ is carried forward and cotangents of
-//! the output are pulled back:
+//! With values zₖ = Wₖ yₖ₋₁ + bₖ and yₖ = σ(zₖ), a direction t₀ is carried forward and cotangents
+//! of the output are pulled back:
 //!
 //!   tₖ = σ′(zₖ) ⊙ Wₖ tₖ₋₁,   uₖ = σ′(zₖ) ⊙ Wₖ₊₁ᵀ uₖ₊₁.
 //!

@@ -87,7 +87,8 @@ fn steps_by_hand_are_those_by_autograd() {
     }
 }
 
-/// The penalty's loss in f64 against finite differences of the logit alone: no autograd, no closed form.
+/// The penalty's loss in f64 against finite differences of the logit alone: no autograd, no closed
+/// form.
 #[test]
 fn the_penalty_is_that_of_finite_differences() {
     let (numbers, config) = (Numbers::new(), configs().swap_remove(0));
@@ -130,7 +131,8 @@ fn gradient_norms_by_hand_equal_autograd() {
 
 #[test]
 fn it_learns_the_log_ratio_of_two_gaussians() {
-    // Policy N(−1, 1), demonstrated N(1, 1) in each of one coordinate: the best logit is log p_e / p_p = 2 x.
+    // Policy N(−1, 1), demonstrated N(1, 1) in each of one coordinate: the best logit is log p_e /
+    // p_p = 2 x.
     let config = DiscriminatorConfig {
         hidden: vec![32],
         batch_size: 512,
