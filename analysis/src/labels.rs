@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_as_short_as_tells_them_apart() {
+    fn labels_are_the_shortest_that_differ() {
         let of =
             |first: &'static str, second: &'static str| labels(&[(None, Path::new(first)), (None, Path::new(second))]);
         assert_eq!(of("r/a/sac", "r/a/td3"), ["sac", "td3"]);

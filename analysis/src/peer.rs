@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn words_on_the_command_line() {
+    fn wrong_arguments_are_explained() {
         assert!("x".parse::<Peer>().unwrap_err().contains("NAME=PATH"));
         assert!("x=".parse::<Peer>().unwrap_err().contains("no path"));
         assert!("x=a::b::c::d".parse::<Peer>().is_err());

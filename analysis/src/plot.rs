@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unlogged_metric_names_those_that_were() {
+    fn an_unlogged_metric_lists_those_logged() {
         let root = tempfile::tempdir().unwrap();
         write_run(root.path(), "v/seed-0", 0.0);
         let options = PlotOptions { paths: vec![root.path().into()], ..PlotOptions::default() };
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_have_panels_and_peers_stand_beside_runs_of_one() {
+    fn each_task_has_a_panel_and_peers_need_a_single_task() {
         let root = tempfile::tempdir().unwrap();
         for (run, task) in [("e/hopper/sac/seed-0", "Hopper-v5"), ("e/ant/sac/seed-0", "{id: Ant-v5}")] {
             write_run(root.path(), run, 0.0);

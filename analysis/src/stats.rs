@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_statistic_and_breaks_none() {
+    fn no_values_give_nan() {
         assert!(mean(&[]).is_nan() && median(&mut []).is_nan() && interquartile_mean(&mut []).is_nan());
     }
 }

@@ -11,7 +11,7 @@ mod sweep;
 use liprl_analysis::report::{ReportOptions, Score, report};
 
 #[test]
-fn says_what_was_asked_what_came_out_and_what_failed() {
+fn the_page_has_the_question_the_answer_and_the_failures() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());
     let written = report(&runs, &root.path().join("out"), &ReportOptions::default()).unwrap();
@@ -95,7 +95,7 @@ fn runs_count_as_the_sweep_counts_them() {
 }
 
 #[test]
-fn failures_on_the_sweeps_record_are_told() {
+fn failures_on_the_sweeps_record_are_listed() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());
     // Never begun, killed, done, begun again by another launcher, and never tried.
@@ -181,7 +181,7 @@ fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
 }
 
 #[test]
-fn says_how_soon_a_value_was_reached_and_by_how_many() {
+fn the_time_to_a_target_is_listed_with_the_runs_that_reached_it() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());
     let answer = |value| {
@@ -287,7 +287,7 @@ fn figures_say_when_values_were_interpolated() {
 }
 
 #[test]
-fn another_baseline_turns_the_answer_round_and_a_wrong_one_is_refused() {
+fn another_baseline_reverses_the_answer_and_an_unknown_one_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());
     let baseline = |name: &str| ReportOptions { baseline: Some(name.to_owned()), ..ReportOptions::default() };

@@ -120,7 +120,7 @@ impl Logger {
             }
         }
         if let Some(sink) = &mut self.metrics {
-            self.warnings.extend(sink.append(&metrics::line(step, wall_s, values)));
+            self.warnings.extend(sink.append(&metrics::encode_line(step, wall_s, values)));
         }
         self.event(|now| tensorboard::scalars(now, step, values));
     }

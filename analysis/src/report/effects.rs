@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effect_that_turns_round_is_none_on_average_and_says_so() {
+    fn an_effect_of_both_signs_is_not_a_difference_and_says_so() {
         let wide: [f64; 4] = [9.0, 10.0, 10.0, 11.0];
         let up = wide.map(|x| x + 5.0);
         let of = of(&scores(&[("a=0,b=0", &wide), ("a=0,b=1", &up), ("a=1,b=0", &up), ("a=1,b=1", &wide)]), "a=0,b=0");
