@@ -205,7 +205,8 @@ mod tests {
             let run = folder.path().join(seed);
             fs::create_dir(&run).unwrap();
             let text = format!(
-                "rollout/ep_rew_mean,\"time, fps\",time/total_timesteps,eval/mean_reward\n{},1,100,\n,2,200,{}\n5,\"3\n5,3,400,x\n",
+                "rollout/ep_rew_mean,\"time, fps\",time/total_timesteps,eval/mean_reward\n\
+                 {},1,100,\n,2,200,{}\n5,\"3\n5,3,400,x\n",
                 offset + 1.0,
                 offset + 10.0
             );

@@ -52,7 +52,7 @@ pub struct PlotOutput {
     pub table: PathBuf,
     /// The curves.
     pub figure: Figure,
-    /// What was skipped while reading.
+    /// Lines and files that were skipped.
     pub warnings: Vec<Warning>,
 }
 

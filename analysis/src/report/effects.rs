@@ -74,7 +74,7 @@ pub(super) fn effects(
             let pairs: Vec<(&Scores, &Scores)> = pairs(&axes, axis, from, to)
                 .into_iter()
                 .filter_map(|(ours, theirs)| Some((scores.get(ours)?, scores.get(theirs)?)))
-                // Variants that were run on other tasks are not a pair.
+                // A pair needs the same tasks.
                 .filter(|(ours, theirs)| ours.same_tasks(theirs).is_ok())
                 .collect();
             if pairs.is_empty() {

@@ -33,7 +33,7 @@ pub struct ReportOutput {
     pub page: PathBuf,
     /// Its answer in plain words.
     pub answer: String,
-    /// What was skipped while reading.
+    /// Lines and files that were skipped.
     pub warnings: Vec<Warning>,
 }
 
