@@ -82,8 +82,8 @@ fn notes(findings: &Findings) -> Markup {
              Intervals: percentiles of a bootstrap over seeds, stratified by task. “Higher” and “lower” need both \
              intervals to exclude no effect. “Higher” describes the metric; it does not mean better."
             @if findings.comparisons.len() > 1 {
-                " The intervals are not corrected for the number of comparisons, " (findings.comparisons.len())
-                ": of twenty without an effect, about one seems to have one."
+                " The intervals of the " (findings.comparisons.len()) " comparisons are not corrected for their number: \
+                 of twenty without an effect, about one seems to have one."
             }
             @if findings.comparisons.iter().any(|found| found.runs.0.min(found.runs.1) < 10) {
                 " With fewer than about ten seeds, bootstrap intervals are too narrow: treat effects near their ends \
