@@ -19,7 +19,9 @@ use text::{comments, paragraphs, words};
 const HELD: &[&str] = &[
     "CONTRIBUTING.md",
     "README.md",
+    "analysis",
     "demos",
+    "docs/analysis.md",
     "docs/certify.md",
     "docs/configuration.md",
     "docs/dependencies.md",
@@ -30,10 +32,13 @@ const HELD: &[&str] = &[
     "docs/mbpo.md",
     "docs/performance.md",
     "docs/results",
+    "docs/run_folder.md",
     "docs/sweeps.md",
     "docs/systems.md",
+    "docs/tensorboard.md",
     "docs/value_regularisation.md",
     "envs",
+    "logbook",
     "runs/README.md",
     "xtask/tests",
 ];
