@@ -8,7 +8,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::{Estimator, Scores, ScoresError, scores, stats};
+use crate::scores::{Estimator, Scores, ScoresError};
+use crate::{scores, stats};
 
 /// An estimate with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use crate::{Bootstrap, Estimator, Run, Scores, stats};
+use crate::bootstrap::Bootstrap;
+use crate::run::Run;
+use crate::scores::{Estimator, Scores};
+use crate::stats;
 
 /// Meaning of a curve's line and of the band around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -46,7 +46,7 @@ pub enum AnalysisError {
     Logbook(#[from] liprl_logbook::LogbookError),
     /// Scores that cannot be aggregated or compared.
     #[error(transparent)]
-    Scores(#[from] crate::ScoresError),
+    Scores(#[from] crate::scores::ScoresError),
     /// A picture format that cannot be written.
     #[error("{}: the name of a figure has to end in .png or .svg", path.display())]
     UnknownFormat {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::{Band, Panel, ReferenceLine};
+use crate::curve::Band;
+use crate::panel::{Panel, ReferenceLine};
 
 /// Caption of a figure: the meaning of line and band, smoothing and interpolation.
 pub(crate) fn caption(panels: &[Panel], band: Band, smooth: usize) -> String {

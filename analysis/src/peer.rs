@@ -9,7 +9,8 @@ use std::str::FromStr;
 use fs_err as fs;
 use liprl_logbook::tensorboard::read_scalars;
 
-use crate::{AnalysisError, Run, Warning};
+use crate::error::AnalysisError;
+use crate::run::{Run, Warning};
 
 /// Names of returns in other programs' logs, evaluations before training. The first that a log has
 /// is drawn.

@@ -9,8 +9,13 @@ use std::{
 use fs_err as fs;
 use rayon::prelude::*;
 
+use crate::curve::{Band, Curve};
+use crate::error::AnalysisError;
+use crate::figure::{Figure, PictureFormat};
 use crate::labels::{caption, labels, references, title};
-use crate::{AnalysisError, Band, Curve, Figure, Panel, Peer, PictureFormat, ReferenceLine, Run, Warning, find_runs};
+use crate::panel::{Panel, ReferenceLine};
+use crate::peer::Peer;
+use crate::run::{Run, Warning, find_runs};
 
 /// Options of a plot.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use fs_err as fs;
 use liprl_logbook::{CONFIG_FILE, METRICS_FILE, PROVENANCE_FILE, RunFolder, metric_names, read_series};
 use rayon::prelude::*;
 
-use crate::AnalysisError;
+use crate::error::AnalysisError;
 
 /// A run with the series of one metric.
 #[derive(Clone, Debug)]

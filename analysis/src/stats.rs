@@ -2,7 +2,7 @@
 //!
 //! Definitions follow Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021),
 //! and its Python package `rliable`; for quantiles, NumPy's default.
-//! [`Estimator`](crate::Estimator) has them over runs and tasks.
+//! [`Estimator`](crate::scores::Estimator) has them over runs and tasks.
 
 /// Arithmetic mean; NaN for no values.
 pub fn mean(values: &[f64]) -> f64 {

@@ -8,7 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::wording::{signed, verdict, with_signed_ends};
-use crate::{AnalysisError, Bootstrap, ConfidenceInterval, Estimator, Scores, stats};
+use crate::bootstrap::{Bootstrap, ConfidenceInterval};
+use crate::error::AnalysisError;
+use crate::scores::{Estimator, Scores};
+use crate::stats;
 
 /// Effect of going from one value of an axis to another.
 #[derive(Clone, Debug, PartialEq)]

@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use crate::{AnalysisError, Warning};
+use crate::error::AnalysisError;
+use crate::run::Warning;
 use experiment::Experiment;
 use findings::Findings;
 pub use options::{ReportOptions, Score};

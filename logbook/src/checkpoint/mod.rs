@@ -15,7 +15,8 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
-use crate::{LogbookError, RunFolder};
+use crate::error::LogbookError;
+use crate::folder::RunFolder;
 use layout::{committed, folder_name};
 use manifest::{Manifest, SharedParts};
 pub use writer::{CheckpointWriter, Keep};

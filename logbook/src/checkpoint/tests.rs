@@ -6,7 +6,8 @@ use fs_err as fs;
 
 use super::*;
 use crate::disk::fault;
-use crate::{Provenance, RunSummary, Status};
+use crate::provenance::Provenance;
+use crate::summary::{RunSummary, Status};
 
 const KEEP: Keep = Keep { last: 2, best: None };
 

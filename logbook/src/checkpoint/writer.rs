@@ -7,7 +7,8 @@ use fs_err as fs;
 
 use super::layout::{REPLACED, committed, folder_name};
 use super::manifest::{self, Manifest, Part, SharedParts};
-use crate::{LogbookError, disk};
+use crate::disk;
+use crate::error::LogbookError;
 
 /// Checkpoints that stay after a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

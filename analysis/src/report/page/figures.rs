@@ -11,8 +11,13 @@ use super::super::outcomes::interquartile_mean;
 use super::super::run_record::RunState;
 use super::super::wording::short;
 use super::elements::{Cell, figure, table};
+use crate::bootstrap::Bootstrap;
+use crate::curve::{Band, Curve};
+use crate::figure::Figure;
 use crate::labels::{caption, references};
-use crate::{Band, Bootstrap, Curve, Figure, Panel, Scores, stats};
+use crate::panel::Panel;
+use crate::scores::Scores;
+use crate::stats;
 
 /// Thresholds of a performance profile.
 const THRESHOLDS: usize = 101;
