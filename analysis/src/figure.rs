@@ -9,8 +9,7 @@ use maud::Markup;
 use crate::curve::Curve;
 use crate::draw::{Background, Canvas, Ink, dashes};
 use crate::error::AnalysisError;
-use crate::panel::Panel;
-use crate::panel::{Frame, LETTER};
+use crate::panel::{Frame, LETTER, Panel};
 
 /// Format of a picture, by the ending of its file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

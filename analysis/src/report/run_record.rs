@@ -13,8 +13,7 @@ use serde_json::Value;
 use super::plan::PlannedRun;
 use super::settings::{Settings, flatten};
 use crate::error::AnalysisError;
-use crate::run::{Run, Warning};
-use crate::run::{check_format, env_id, variant_folder};
+use crate::run::{Run, Warning, check_format, env_id, variant_folder};
 
 /// State of a run, as its folder and the sweep's record tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
