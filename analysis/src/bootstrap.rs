@@ -8,7 +8,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::{Estimator, Scores, ScoresError, scores, stats};
+use crate::scores::{Estimator, Scores, ScoresError};
+use crate::{scores, stats};
 
 /// An estimate with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_on_any_number_of_threads() {
+    fn intervals_do_not_depend_on_the_number_of_threads() {
         let scores = task((0..12).map(|i| f64::from(i).exp().sin()).collect());
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use crate::{Bootstrap, Estimator, Run, Scores, stats};
+use crate::bootstrap::Bootstrap;
+use crate::run::Run;
+use crate::scores::{Estimator, Scores};
+use crate::stats;
 
 /// Meaning of a curve's line and of the band around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_that_came_less_far_is_not_interpolated() {
+    fn a_shorter_seed_is_not_interpolated() {
         // In the middle of a sweep: ten evaluations, three, and none but the first.
         let run_to = |last: u64| run(&(0..last).map(|n| (100 * n, n as f64)).collect::<Vec<_>>());
         let (a, b, c) = (run_to(10), run_to(3), run_to(1));

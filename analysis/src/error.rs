@@ -9,7 +9,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum AnalysisError {
     /// None of the given folders holds a run.
-    #[error("no run folder (one with a metrics.jsonl) below {}", paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
+    #[error("no run folder (one with a metrics.jsonl) below {}", list(paths))]
     NoRuns {
         /// The folders.
         paths: Vec<PathBuf>,
@@ -46,9 +46,9 @@ pub enum AnalysisError {
     Logbook(#[from] liprl_logbook::LogbookError),
     /// Scores that cannot be aggregated or compared.
     #[error(transparent)]
-    Scores(#[from] crate::ScoresError),
+    Scores(#[from] crate::scores::ScoresError),
     /// A picture format that cannot be written.
-    #[error("{}: a figure's file name ends in .png or .svg", path.display())]
+    #[error("{}: the name of a figure has to end in .png or .svg", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -64,4 +64,8 @@ pub enum AnalysisError {
     /// A file could not be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -6,9 +6,10 @@ use fs_err as fs;
 use kuva::render::render::TextAnchor;
 use maud::Markup;
 
+use crate::curve::Curve;
 use crate::draw::{Background, Canvas, Ink, dashes};
-use crate::panel::{Frame, LETTER};
-use crate::{AnalysisError, Curve, Panel};
+use crate::error::AnalysisError;
+use crate::panel::{Frame, LETTER, Panel};
 
 /// Format of a picture, by the ending of its file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +170,7 @@ impl Figure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ReferenceLine;
+    use crate::panel::ReferenceLine;
 
     #[test]
     fn a_figure_shows_its_curves_and_refuses_other_formats() {

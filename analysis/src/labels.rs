@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::{Band, Panel, ReferenceLine};
+use crate::curve::Band;
+use crate::panel::{Panel, ReferenceLine};
 
 /// Caption of a figure: the meaning of line and band, smoothing and interpolation.
 pub(crate) fn caption(panels: &[Panel], band: Band, smooth: usize) -> String {
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_as_short_as_tells_them_apart() {
+    fn labels_are_the_shortest_that_differ() {
         let of =
             |first: &'static str, second: &'static str| labels(&[(None, Path::new(first)), (None, Path::new(second))]);
         assert_eq!(of("r/a/sac", "r/a/td3"), ["sac", "td3"]);

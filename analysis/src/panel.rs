@@ -3,8 +3,8 @@
 use kuva::render::render::TextAnchor;
 
 use crate::axis::{extent, log_ticks, ticks};
+use crate::curve::{Curve, CurvePoint};
 use crate::draw::{Canvas, Ink, dashes};
-use crate::{Curve, CurvePoint};
 
 /// A horizontal line, such as an expert's return.
 #[derive(Clone, Debug, PartialEq)]

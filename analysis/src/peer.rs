@@ -9,7 +9,8 @@ use std::str::FromStr;
 use fs_err as fs;
 use liprl_logbook::tensorboard::read_scalars;
 
-use crate::{AnalysisError, Run, Warning};
+use crate::error::AnalysisError;
+use crate::run::{Run, Warning};
 
 /// Names of returns in other programs' logs, evaluations before training. The first that a log has
 /// is drawn.
@@ -205,7 +206,8 @@ mod tests {
             let run = folder.path().join(seed);
             fs::create_dir(&run).unwrap();
             let text = format!(
-                "rollout/ep_rew_mean,\"time, fps\",time/total_timesteps,eval/mean_reward\n{},1,100,\n,2,200,{}\n5,\"3\n5,3,400,x\n",
+                "rollout/ep_rew_mean,\"time, fps\",time/total_timesteps,eval/mean_reward\n\
+                 {},1,100,\n,2,200,{}\n5,\"3\n5,3,400,x\n",
                 offset + 1.0,
                 offset + 10.0
             );
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn words_on_the_command_line() {
+    fn wrong_arguments_are_explained() {
         assert!("x".parse::<Peer>().unwrap_err().contains("NAME=PATH"));
         assert!("x=".parse::<Peer>().unwrap_err().contains("no path"));
         assert!("x=a::b::c::d".parse::<Peer>().is_err());

@@ -9,8 +9,13 @@ use std::{
 use fs_err as fs;
 use rayon::prelude::*;
 
+use crate::curve::{Band, Curve};
+use crate::error::AnalysisError;
+use crate::figure::{Figure, PictureFormat};
 use crate::labels::{caption, labels, references, title};
-use crate::{AnalysisError, Band, Curve, Figure, Panel, Peer, PictureFormat, ReferenceLine, Run, Warning, find_runs};
+use crate::panel::{Panel, ReferenceLine};
+use crate::peer::Peer;
+use crate::run::{Run, Warning, find_runs};
 
 /// Options of a plot.
 #[derive(Clone, Debug)]
@@ -52,7 +57,7 @@ pub struct PlotOutput {
     pub table: PathBuf,
     /// The curves.
     pub figure: Figure,
-    /// What was skipped while reading.
+    /// Lines and files that were skipped.
     pub warnings: Vec<Warning>,
 }
 
@@ -212,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unlogged_metric_names_those_that_were() {
+    fn an_unlogged_metric_lists_those_logged() {
         let root = tempfile::tempdir().unwrap();
         write_run(root.path(), "v/seed-0", 0.0);
         let options = PlotOptions { paths: vec![root.path().into()], ..PlotOptions::default() };
@@ -224,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_have_panels_and_peers_stand_beside_runs_of_one() {
+    fn each_task_has_a_panel_and_peers_need_a_single_task() {
         let root = tempfile::tempdir().unwrap();
         for (run, task) in [("e/hopper/sac/seed-0", "Hopper-v5"), ("e/ant/sac/seed-0", "{id: Ant-v5}")] {
             write_run(root.path(), run, 0.0);

@@ -9,7 +9,7 @@ use fs_err as fs;
 use liprl_logbook::{CONFIG_FILE, METRICS_FILE, PROVENANCE_FILE, RunFolder, metric_names, read_series};
 use rayon::prelude::*;
 
-use crate::AnalysisError;
+use crate::error::AnalysisError;
 
 /// A run with the series of one metric.
 #[derive(Clone, Debug)]
@@ -138,7 +138,8 @@ mod tests {
     fn a_damaged_line_is_skipped_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let text = "{\"step\":10,\"eval/return_mean\":1.5}\n{\"step\":20,\"eval/ret\n\
-                    {\"step\":30,\"train/x\":1}\n{\"step\":40,\"eval/return_mean\":null}\n{\"step\":50,\"eval/return_mean\":-2}\n";
+                    {\"step\":30,\"train/x\":1}\n{\"step\":40,\"eval/return_mean\":null}\n\
+                    {\"step\":50,\"eval/return_mean\":-2}\n";
         fs::write(folder.path().join("metrics.jsonl"), text).unwrap();
         let (run, warnings) = Run::read(folder.path(), "eval/return_mean").unwrap();
         assert_eq!(run.series, BTreeMap::from([(10, 1.5), (50, -2.0)]));

@@ -23,7 +23,8 @@ use crate::stats;
 pub enum ScoresError {
     /// A row of another length than the list of tasks.
     #[error(
-        "run {run} (row {run} of runs × tasks) has {found} scores for {tasks} tasks; a row is one run, a column one task"
+        "run {run} (row {run} of runs × tasks) has {found} scores for {tasks} tasks; a row is one run, a column one \
+         task"
     )]
     Shape {
         /// The row, from 0.

@@ -2,7 +2,7 @@
 //!
 //! Definitions follow Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021),
 //! and its Python package `rliable`; for quantiles, NumPy's default.
-//! [`Estimator`](crate::Estimator) has them over runs and tasks.
+//! [`Estimator`](crate::scores::Estimator) has them over runs and tasks.
 
 /// Arithmetic mean; NaN for no values.
 pub fn mean(values: &[f64]) -> f64 {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_statistic_and_breaks_none() {
+    fn no_values_give_nan() {
         assert!(mean(&[]).is_nan() && median(&mut []).is_nan() && interquartile_mean(&mut []).is_nan());
     }
 }

@@ -1,5 +1,5 @@
-//! The report in a real browser. `cargo xtask test` runs it where Chromium is installed, and CI
-//! installs it.
+//! The report in a real browser. `cargo xtask test` runs this if Chromium is installed; CI installs
+//! it.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,14 +26,14 @@ fn browser() -> PathBuf {
         .unwrap_or_else(|| panic!("no Chromium: apt-get install chromium-headless-shell, or set LIPRL_BROWSER"))
 }
 
-/// What a page did in the browser.
+/// Behaviour of a page in the browser.
 struct Visit {
     /// Bytes of the screenshot, a PNG.
     picture: usize,
-    /// What it said on the console.
+    /// Lines on the console.
     console: Vec<String>,
-    /// Addresses it asked for that are not files.
-    asked: Vec<String>,
+    /// Addresses outside that it requested.
+    requests: Vec<String>,
 }
 
 fn visit(page: &Path, folder: &Path, dark: bool) -> Visit {
@@ -47,13 +47,12 @@ fn visit(page: &Path, folder: &Path, dark: bool) -> Visit {
     let output = command.arg(format!("file://{}", page.display())).output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     let log = std::fs::read_to_string(&network).unwrap();
-    // A page's own requests carry an initiator; the browser's own, for updates, do not lead to
-    // these names.
-    let asked = log.split("\"url\":\"").skip(1).filter_map(|rest| rest.split('"').next());
+    // Requests of the browser itself, for updates, do not lead to these names.
+    let urls = log.split("\"url\":\"").skip(1).filter_map(|rest| rest.split('"').next());
     Visit {
         picture: std::fs::read(&picture).unwrap_or_else(|_| panic!("no screenshot: {words}")).len(),
         console: words.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect(),
-        asked: asked.filter(|url| url.contains("outside.invalid")).map(str::to_owned).collect(),
+        requests: urls.filter(|url| url.contains("outside.invalid")).map(str::to_owned).collect(),
     }
 }
 
@@ -72,8 +71,7 @@ fn opens_from_a_file_without_complaint_or_network() {
     std::fs::write(&blank, "<!doctype html><title>nothing</title>").unwrap();
     assert!(visit(&blank, root.path(), false).picture < 50_000, "an empty page is told from a full one");
 
-    // What this test looks for is seen where it is: a page with a fault and a picture from
-    // elsewhere.
+    // The test notices a fault and a request: a page with a script and a picture from elsewhere.
     let text = std::fs::read_to_string(&page).unwrap();
     let policy = text.find("<meta http-equiv").unwrap();
     let (head, tail) = text.split_at(policy);
@@ -83,12 +81,12 @@ fn opens_from_a_file_without_complaint_or_network() {
     std::fs::write(&open, format!("{head}{}", tail.replace("</body>", &format!("{fault}</body>")))).unwrap();
     let seen = visit(&open, root.path(), false);
     assert!(seen.console.iter().any(|line| line.contains("fault")), "{:?}", seen.console);
-    assert!(!seen.asked.is_empty(), "a request outside is seen");
+    assert!(!seen.requests.is_empty(), "a request outside is seen");
 
-    // With the report's policy, neither happens.
+    // The policy of the report prevents both.
     let shut = root.path().join("shut.html");
     std::fs::write(&shut, text.replace("</body>", &format!("{fault}</body>"))).unwrap();
     let seen = visit(&shut, root.path(), false);
-    assert!(seen.asked.is_empty(), "{:?}", seen.asked);
+    assert!(seen.requests.is_empty(), "{:?}", seen.requests);
     assert!(!seen.console.iter().any(|line| line.contains("\"fault\"")), "{:?}", seen.console);
 }

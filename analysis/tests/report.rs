@@ -1,4 +1,4 @@
-//! The report of a sweep whose numbers are known.
+//! Reports of sweeps with known numbers.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@ mod sweep;
 use liprl_analysis::report::{ReportOptions, Score, report};
 
 #[test]
-fn says_what_was_asked_what_came_out_and_what_failed() {
+fn the_page_has_the_question_the_answer_and_the_failures() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());
     let written = report(&runs, &root.path().join("out"), &ReportOptions::default()).unwrap();
@@ -44,7 +44,7 @@ fn says_what_was_asked_what_came_out_and_what_failed() {
     assert!(page.contains("<td>2.00</td>"), "peak memory of 2 GB");
     assert!(page.contains("more than one state of the program"), "two commits");
 
-    // Nothing is asked of the network, and nothing runs.
+    // The page requests nothing and runs nothing.
     let links = page.replace("http://www.w3.org/2000/svg", "");
     for outside in ["http:", "https:", "<script", "<link", "src=", "url(", "@import"] {
         assert!(!links.contains(outside), "{outside}");
@@ -83,7 +83,7 @@ fn runs_count_as_the_sweep_counts_them() {
     assert!(page.contains("<th scope=\"row\">penalty=10/seed-0</th><td class=\"words\">stopped</td><td>300</td>"));
     assert_eq!(page.matches("the sweep now plans 400 steps").count(), 1);
 
-    // Without a lock nothing is known of a plan.
+    // Without a lock there is no plan.
     std::fs::remove_file(runs.join("sweep.lock.json")).unwrap();
     let written = report(&runs, root.path(), &ReportOptions::default()).unwrap();
     assert!(written.answer.contains("means +100.0 [") && written.answer.contains("5 and 5 runs"), "{}", written.answer);
@@ -95,7 +95,7 @@ fn runs_count_as_the_sweep_counts_them() {
 }
 
 #[test]
-fn failures_on_the_sweeps_record_are_told() {
+fn failures_on_the_sweeps_record_are_listed() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());
     // Never begun, killed, done, begun again by another launcher, and never tried.
@@ -119,7 +119,8 @@ fn failures_on_the_sweeps_record_are_told() {
     let page = std::fs::read_to_string(page).unwrap();
     let row = |folder: &str, state: &str, step: u32, why: &str| {
         format!(
-            "<th scope=\"row\">{folder}</th><td class=\"words\">{state}</td><td>{step}</td><td class=\"words\">{why}</td>"
+            "<th scope=\"row\">{folder}</th><td class=\"words\">{state}</td><td>{step}</td>\
+             <td class=\"words\">{why}</td>"
         )
     };
     for expected in [
@@ -165,7 +166,7 @@ fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
     let error = report(&runs, root.path(), &options).unwrap_err().to_string();
     assert_eq!(error, "to step 99: that is before step 100, the first");
 
-    // In the sweep's own file, and what the command says goes before it.
+    // The sweep's own settings, for which options take precedence.
     let lock = runs.join("sweep.lock.json");
     let text = std::fs::read_to_string(&lock).unwrap();
     std::fs::write(&lock, text.replace("\"figure\":null", "\"figure\":null,\"score\":\"mean\",\"from\":200")).unwrap();
@@ -181,7 +182,7 @@ fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
 }
 
 #[test]
-fn says_how_soon_a_value_was_reached_and_by_how_many() {
+fn the_time_to_a_target_is_listed_with_the_runs_that_reached_it() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());
     let answer = |value| {
@@ -200,7 +201,7 @@ fn says_how_soon_a_value_was_reached_and_by_how_many() {
             "penalty=10 reached 56.00 in 5 of 5 runs after 133.3 [100.0, 200.0] steps and 133.3 [100.0, 200.0] s."
         ]
     );
-    // A sweep's own value is one of its own metric.
+    // The sweep's target is a value of its own metric.
     let lock = runs.join("sweep.lock.json");
     let text = std::fs::read_to_string(&lock).unwrap();
     std::fs::write(&lock, text.replace("\"figure\":null", "\"figure\":null,\"reach\":56")).unwrap();
@@ -223,8 +224,8 @@ fn every_table_takes_the_steps_asked_for() {
         let written = report(&runs, root.path(), &options).unwrap();
         (written.answer, std::fs::read_to_string(written.page).unwrap())
     };
-    // From step 200 on 1110 and more is the first value of all; the steepness without the penalty
-    // is the square of the step.
+    // From step 200 on the first value is 1110 or more. The gradient norm without the penalty is
+    // the square of the step.
     let (answer, page) = made(Some(200), None);
     let reached = "penalty=10 reached 56.00 from step 200 on in 5 of 5 runs after 200.0 [200.0, 200.0] steps";
     assert!(answer.contains(reached), "{answer}");
@@ -287,7 +288,7 @@ fn figures_say_when_values_were_interpolated() {
 }
 
 #[test]
-fn another_baseline_turns_the_answer_round_and_a_wrong_one_is_refused() {
+fn another_baseline_reverses_the_answer_and_an_unknown_one_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());
     let baseline = |name: &str| ReportOptions { baseline: Some(name.to_owned()), ..ReportOptions::default() };

@@ -1,4 +1,4 @@
-//! The estimates and intervals against the real `rliable` package.
+//! Estimates and intervals against the real `rliable` package.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-/// The Python that `cargo xtask setup --test` makes.
+/// Python that `cargo xtask setup --test` installs.
 fn python() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.deps/venv/bin/python");
     let python = std::env::var_os("LIPRL_PYTHON").map_or(own, PathBuf::from);
@@ -54,15 +54,15 @@ fn points_to_a_millionth_and_intervals_statistically() {
         let (x, y) = (matrix(runs_x, tasks, 0.2, 1), matrix(runs_y, tasks, 0.0, 2));
         let thresholds = [0.1, 0.4, 0.8, 1.2, 3.5];
         let theirs = rliable(&json!({"x": x, "y": y, "gamma": 1.0, "thresholds": thresholds, "resamples": RESAMPLES}));
-        // A second pair: the tasks' columns turned by one and doubled, against the other raised by
-        // one.
+        // A second pair: one with the tasks' columns rotated by one and doubled, the other raised
+        // by one.
         let turned = |row: &Vec<f64>| (0..tasks).map(|task| 2.0 * row[(task + tasks - 1) % tasks]).collect();
         let x_too: Vec<Vec<f64>> = x.iter().map(turned).collect();
         let y_too: Vec<Vec<f64>> = y.iter().map(|row| row.iter().map(|score| score + 1.0).collect()).collect();
         let second = [x_too, y_too].map(|rows| Scores::from_rows(&names[..tasks], &rows).unwrap());
         let (x, y) = (Scores::from_rows(&names[..tasks], &x).unwrap(), Scores::from_rows(&names[..tasks], &y).unwrap());
-        // Ends of percentile intervals jump between the few values that resampled estimates have,
-        // so theirs, from 1,000 resamples, has to lie between ours of a little more and a little
+        // Ends of percentile intervals jump between the few values that resampled estimates have.
+        // So theirs, from 1,000 resamples, has to lie between ours of a little more and a little
         // less coverage: 4 standard errors of a 2.5 % tail.
         let with = |coverage| Bootstrap { resamples: 20_000, coverage, ..Bootstrap::default() };
         let (wide, narrow) = (with(0.99), with(0.91));

@@ -9,7 +9,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum LogbookError {
     /// The folder of a new run is not empty.
-    #[error("{}: the folder is not empty; resume the run that is in it, remove it, or choose another folder", .path.display())]
+    #[error("{}: the folder is not empty; resume its run, remove it, or choose another folder", .path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
@@ -24,7 +24,8 @@ pub enum LogbookError {
     },
     /// Another version of the program wrote the folder.
     #[error(
-        "{}: written in run folder format {found} by liprl {program}, and this program reads format {supported}; use that version of liprl for it",
+        "{}: written in run folder format {found} by liprl {program}, and this program reads format {supported}; \
+         use that version of liprl for it",
         .path.display()
     )]
     Format {

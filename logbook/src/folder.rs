@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use crate::error::LogbookError;
 use crate::json::{read_json, write_json};
-use crate::provenance::{FORMAT_VERSION, host};
-use crate::{LogbookError, Provenance, RunSummary, clock, disk};
+use crate::provenance::{FORMAT_VERSION, Provenance, host};
+use crate::summary::RunSummary;
+use crate::{clock, disk};
 
 /// Resolved config, below a run folder.
 pub const CONFIG_FILE: &str = "config.yaml";

@@ -7,7 +7,8 @@ use fs_err as fs;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{LogbookError, disk};
+use crate::disk;
+use crate::error::LogbookError;
 
 /// Reads a JSON file.
 ///

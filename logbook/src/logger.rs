@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use crate::folder::RunFolder;
 use crate::sink::Sink;
+use crate::summary::Status;
 use crate::tensorboard::{self, Kind, Records, WellKnown};
-use crate::{RunFolder, Status, clock, metrics, provenance};
+use crate::{clock, metrics, provenance};
 
 /// End of the names of this program's event files. A resumption leaves all other files alone.
 const EVENT_SUFFIX: &str = ".liprl";
@@ -120,7 +122,7 @@ impl Logger {
             }
         }
         if let Some(sink) = &mut self.metrics {
-            self.warnings.extend(sink.append(&metrics::line(step, wall_s, values)));
+            self.warnings.extend(sink.append(&metrics::encode_line(step, wall_s, values)));
         }
         self.event(|now| tensorboard::scalars(now, step, values));
     }

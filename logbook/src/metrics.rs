@@ -1,7 +1,7 @@
 //! `metrics.jsonl`: one JSON object per logging event, `{"step": …, "wall_s": …, "<name>": …}`. A
 //! number that is not finite is `null`.
 
-mod event;
+mod line;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
@@ -10,10 +10,10 @@ use std::path::Path;
 
 use fs_err as fs;
 
-use event::Event;
+use line::LogLine;
 
 /// A logging event as a line. `wall_s` is rounded to milliseconds.
-pub(crate) fn line(step: u64, wall_s: f64, values: &[(&str, f64)]) -> Vec<u8> {
+pub(crate) fn encode_line(step: u64, wall_s: f64, values: &[(&str, f64)]) -> Vec<u8> {
     let mut object = serde_json::Map::with_capacity(values.len() + 2);
     object.insert("step".to_owned(), step.into());
     object.insert("wall_s".to_owned(), ((wall_s * 1e3).round() / 1e3).into());
@@ -106,7 +106,7 @@ pub fn metric_names(path: impl AsRef<Path>) -> std::io::Result<HashSet<String>> 
 fn read_lines(
     path: &Path,
     wanted: &dyn Fn(&str) -> bool,
-    take: &mut dyn FnMut(Event<'_>),
+    take: &mut dyn FnMut(LogLine<'_>),
 ) -> std::io::Result<Vec<usize>> {
     let mut reader = BufReader::with_capacity(64 * 1024, fs::File::open(path)?);
     let (mut damaged, mut line) = (Vec::new(), Vec::new());
@@ -115,7 +115,7 @@ fn read_lines(
         if reader.read_until(b'\n', &mut line)? == 0 || line.last() != Some(&b'\n') {
             break;
         }
-        match Event::read(&line, wanted) {
+        match LogLine::read(&line, wanted) {
             Some(event) => take(event),
             None => damaged.push(number),
         }
@@ -128,8 +128,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_the_json_it_should_be() {
-        let text = line(3, 1.23456, &[("train/\"loss\"", 0.1), ("eval/return_mean", f64::NAN), ("x", f64::INFINITY)]);
+    fn a_line_is_json() {
+        let text =
+            encode_line(3, 1.23456, &[("train/\"loss\"", 0.1), ("eval/return_mean", f64::NAN), ("x", f64::INFINITY)]);
         assert_eq!(
             String::from_utf8(text).unwrap(),
             "{\"step\":3,\"wall_s\":1.235,\"train/\\\"loss\\\"\":0.1,\"eval/return_mean\":null,\"x\":null}\n"
@@ -140,13 +141,13 @@ mod tests {
     fn damaged_lines_are_skipped_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut bytes = line(1, 0.5, &[("a", 1.0), ("b", 2.0)]);
+        let mut bytes = encode_line(1, 0.5, &[("a", 1.0), ("b", 2.0)]);
         bytes.extend(b"{\"step\":2,\"wall_s\":0.6,\"a\":\n");
         bytes.extend(b"\xff\xfe\n");
-        bytes.extend(line(3, 0.7, &[("b", 5.0)]));
+        bytes.extend(encode_line(3, 0.7, &[("b", 5.0)]));
         bytes.extend(b"{\"wall_s\":0.6,\"a\":9}\n");
-        bytes.extend(line(4, 0.8, &[("a", f64::NAN)]));
-        bytes.extend(line(5, 0.9, &[("a", 1e300)]));
+        bytes.extend(encode_line(4, 0.8, &[("a", f64::NAN)]));
+        bytes.extend(encode_line(5, 0.9, &[("a", 1e300)]));
         bytes.extend(b"{\"step\":6,\"wall_s\":1,\"a\":1");
         fs::write(&path, bytes).unwrap();
         let series = read_series(&path, "a").unwrap();
@@ -167,7 +168,9 @@ mod tests {
         fn what_was_written_is_read(values in proptest::collection::vec(proptest::num::f64::NORMAL, 1..20)) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("metrics.jsonl");
-            let bytes: Vec<u8> = values.iter().enumerate().flat_map(|(i, v)| line(i as u64, 0.0, &[("other", 1.0), ("é\"\\", *v)])).collect();
+            let lines = values.iter().enumerate();
+            let lines = lines.map(|(i, v)| encode_line(i as u64, 0.0, &[("other", 1.0), ("é\"\\", *v)]));
+            let bytes: Vec<u8> = lines.flatten().collect();
             fs::write(&path, bytes).unwrap();
             proptest::prop_assert_eq!(read_series(&path, "é\"\\").unwrap().values, values);
         }

@@ -22,11 +22,11 @@ pub(crate) struct Sink {
     written: u64,
     buffer: Vec<u8>,
     flushed: Instant,
-    state: State,
+    state: SinkState,
 }
 
 #[derive(Debug, PartialEq)]
-enum State {
+enum SinkState {
     Good,
     /// The last write failed. Entries wait in the buffer; `lost` did not fit into it.
     Failing {
@@ -54,7 +54,7 @@ impl Sink {
 
     fn over(path: &Path, file: fs::File, written: u64) -> Self {
         let path = path.to_owned();
-        Self { path, file, written, buffer: Vec::new(), flushed: Instant::now(), state: State::Good }
+        Self { path, file, written, buffer: Vec::new(), flushed: Instant::now(), state: SinkState::Good }
     }
 
     /// Bytes of whole entries in the file.
@@ -70,25 +70,26 @@ impl Sink {
     /// Adds one entry. Returns a warning to pass on.
     pub(crate) fn append(&mut self, entry: &[u8]) -> Option<String> {
         match &mut self.state {
-            State::Gone => return None,
-            State::Failing { lost } if self.buffer.len() + entry.len() > WAIT_AT_MOST => *lost += 1,
+            SinkState::Gone => return None,
+            SinkState::Failing { lost } if self.buffer.len() + entry.len() > WAIT_AT_MOST => *lost += 1,
             _ => self.buffer.extend_from_slice(entry),
         }
-        let due = self.flushed.elapsed() >= FLUSH_AFTER || (self.state == State::Good && self.buffer.len() >= FLUSH_AT);
+        let due =
+            self.flushed.elapsed() >= FLUSH_AFTER || (self.state == SinkState::Good && self.buffer.len() >= FLUSH_AT);
         if due { self.flush() } else { None }
     }
 
     /// Writes out the buffer. Returns a warning to pass on.
     pub(crate) fn flush(&mut self) -> Option<String> {
-        if self.state == State::Gone {
+        if self.state == SinkState::Gone {
             return None;
         }
         self.flushed = Instant::now();
         if !self.still_there() {
-            self.state = State::Gone;
+            self.state = SinkState::Gone;
             self.buffer = Vec::new();
             return Some(format!(
-                "{} was removed while the run writes it; the run goes on without it",
+                "{} was removed while the run was writing it; the run goes on without it",
                 self.path.display()
             ));
         }
@@ -96,11 +97,11 @@ impl Sink {
             Ok(()) => {
                 self.written += self.buffer.len() as u64;
                 self.buffer.clear();
-                match std::mem::replace(&mut self.state, State::Good) {
-                    State::Failing { lost: 0 } => {
+                match std::mem::replace(&mut self.state, SinkState::Good) {
+                    SinkState::Failing { lost: 0 } => {
                         Some(format!("{} is being written again; nothing is missing", self.path.display()))
                     }
-                    State::Failing { lost } => {
+                    SinkState::Failing { lost } => {
                         Some(format!("{} is being written again; {lost} entries are missing", self.path.display()))
                     }
                     _ => None,
@@ -109,9 +110,9 @@ impl Sink {
             Err(e) => {
                 // A torn entry would hide all later ones from readers.
                 let _ = self.file.set_len(self.written);
-                let first = self.state == State::Good;
+                let first = self.state == SinkState::Good;
                 if first {
-                    self.state = State::Failing { lost: 0 };
+                    self.state = SinkState::Failing { lost: 0 };
                 }
                 first.then(|| format!("{e}; the run goes on, and writes this later if it can"))
             }
@@ -121,7 +122,7 @@ impl Sink {
     /// Flushes and waits until the file is on the disk. Returns a warning to pass on.
     pub(crate) fn sync(&mut self) -> Option<String> {
         let warning = self.flush();
-        if self.state == State::Good
+        if self.state == SinkState::Good
             && let Err(e) = self.file.sync_data()
         {
             return Some(e.to_string());
@@ -169,7 +170,7 @@ mod tests {
     use crate::disk::fault;
 
     #[test]
-    fn full_disk_is_told_once_and_its_end_too() {
+    fn a_full_disk_is_reported_once_and_so_is_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut sink = Sink::create(&path).unwrap();
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_or_replaced_file_is_told_once_and_not_made_again() {
+    fn a_removed_or_replaced_file_is_reported_once_and_not_created_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut sink = Sink::create(&path).unwrap();

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn a_summary_without_memory_is_read() {
-        let text = r#"{"status":"failed","reason":"x","steps":5,"final_return":null,"best_return":1.5,"best_step":2,"seconds":1.0,"steps_per_second":5.0}"#;
+        let text = r#"{"status":"failed","reason":"x","steps":5,"final_return":null,"best_return":1.5,"best_step":2,
+            "seconds":1.0,"steps_per_second":5.0}"#;
         let summary: RunSummary = serde_json::from_str(text).unwrap();
         assert_eq!((summary.status, summary.peak_memory_bytes), (Status::Failed { reason: "x".to_owned() }, None));
     }

@@ -15,7 +15,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::LogbookError;
+use crate::error::LogbookError;
 use crate::json::write_json;
 
 /// Layout of `sweep.lock.json` that this program writes and reads.

@@ -132,7 +132,7 @@ fn turning_a_log_off_changes_nothing_else() {
 }
 
 #[test]
-fn logs_that_lost_their_end_go_on_from_their_last_whole_entry() {
+fn logs_that_lost_their_end_resume_after_their_last_whole_entry() {
     let place = tempfile::tempdir().unwrap();
     let run = run(place.path(), "run");
     let mut logger = Logger::create(&run, LoggerOptions::default());
@@ -162,7 +162,7 @@ fn logs_that_lost_their_end_go_on_from_their_last_whole_entry() {
 }
 
 #[test]
-fn a_removed_folder_is_told_once_and_not_made_again() {
+fn a_removed_folder_is_reported_once_and_not_created_again() {
     let place = tempfile::tempdir().unwrap();
     let run = run(place.path(), "run");
     let mut logger = Logger::create(&run, LoggerOptions::default());

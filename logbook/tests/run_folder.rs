@@ -87,7 +87,7 @@ fn one_writer_at_a_time() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_writer_is_looked_for_on_its_own_host() {
+fn a_writer_counts_as_gone_on_its_own_host_alone() {
     let place = tempfile::tempdir().unwrap();
     let here = provenance().host;
     // No process has a number as high as 4194305. An older program's lock has no host; the run's
@@ -111,7 +111,7 @@ fn a_writer_is_looked_for_on_its_own_host() {
 }
 
 #[test]
-fn what_is_no_run_or_of_another_format_is_named() {
+fn other_folders_and_other_formats_are_named() {
     let place = tempfile::tempdir().unwrap();
     let message = |path: &std::path::Path| RunFolder::open(path).unwrap_err().to_string();
     assert!(message(&place.path().join("none")).contains("no such folder"));

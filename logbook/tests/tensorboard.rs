@@ -212,7 +212,9 @@ put(2, tag='text', tensor=make_tensor_proto([b'word']))
 put(3, tag='vector', tensor=make_tensor_proto(np.array([1.0, 2.0])))
 for step, kind in enumerate([np.float32, np.float64, np.int32, np.int64]):
     put(step, tag='new', tensor=make_tensor_proto(np.array(7, dtype=kind)))
-raw = make_tensor_proto(np.array(0.1, dtype=np.float64)); raw.tensor_content = np.float64(0.1).tobytes(); del raw.double_val[:]
+raw = make_tensor_proto(np.array(0.1, dtype=np.float64))
+raw.tensor_content = np.float64(0.1).tobytes()
+del raw.double_val[:]
 put(9, tag='new', tensor=raw)
 w.flush()
 ";

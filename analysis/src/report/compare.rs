@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::outcomes::{Outcomes, differences_by_seed};
 use super::wording::{verdict, with_signed_ends};
-use crate::{AnalysisError, Bootstrap, ConfidenceInterval, Estimator, Scores};
+use crate::bootstrap::{Bootstrap, ConfidenceInterval};
+use crate::error::AnalysisError;
+use crate::scores::{Estimator, Scores};
 
 /// A variant against the baseline.
 #[derive(Clone, Debug)]

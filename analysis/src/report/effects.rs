@@ -8,7 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::wording::{signed, verdict, with_signed_ends};
-use crate::{AnalysisError, Bootstrap, ConfidenceInterval, Estimator, Scores, stats};
+use crate::bootstrap::{Bootstrap, ConfidenceInterval};
+use crate::error::AnalysisError;
+use crate::scores::{Estimator, Scores};
+use crate::stats;
 
 /// Effect of going from one value of an axis to another.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +77,7 @@ pub(super) fn effects(
             let pairs: Vec<(&Scores, &Scores)> = pairs(&axes, axis, from, to)
                 .into_iter()
                 .filter_map(|(ours, theirs)| Some((scores.get(ours)?, scores.get(theirs)?)))
-                // Variants that were run on other tasks are not a pair.
+                // A pair needs the same tasks.
                 .filter(|(ours, theirs)| ours.same_tasks(theirs).is_ok())
                 .collect();
             if pairs.is_empty() {
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effect_that_turns_round_is_none_on_average_and_says_so() {
+    fn an_effect_of_both_signs_is_not_a_difference_and_says_so() {
         let wide: [f64; 4] = [9.0, 10.0, 10.0, 11.0];
         let up = wide.map(|x| x + 5.0);
         let of = of(&scores(&[("a=0,b=0", &wide), ("a=0,b=1", &up), ("a=1,b=0", &up), ("a=1,b=1", &wide)]), "a=0,b=0");

@@ -9,8 +9,9 @@ use rayon::prelude::*;
 use super::options::{ReportOptions, Score};
 use super::plan::SweepPlan;
 use super::run_record::{RunRecord, Window};
+use crate::error::AnalysisError;
 use crate::labels::labels;
-use crate::{AnalysisError, Warning, find_runs};
+use crate::run::{Warning, find_runs};
 
 /// A sweep with its runs.
 #[derive(Clone, Debug)]

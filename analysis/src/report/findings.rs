@@ -9,7 +9,10 @@ use super::experiment::Experiment;
 use super::options::ReportOptions;
 use super::outcomes::{FinishedRuns, Outcomes, interquartile_mean, outcomes, scores};
 use super::reach::{Reach, reach};
-use crate::{AnalysisError, Bootstrap, ConfidenceInterval, Scores, stats};
+use crate::bootstrap::{Bootstrap, ConfidenceInterval};
+use crate::error::AnalysisError;
+use crate::scores::Scores;
+use crate::stats;
 
 /// Returns of one variant on one task.
 #[derive(Clone, Debug)]

@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use crate::{AnalysisError, Warning};
+use crate::error::AnalysisError;
+use crate::run::Warning;
 use experiment::Experiment;
 use findings::Findings;
 pub use options::{ReportOptions, Score};
@@ -33,7 +34,7 @@ pub struct ReportOutput {
     pub page: PathBuf,
     /// Its answer in plain words.
     pub answer: String,
-    /// What was skipped while reading.
+    /// Lines and files that were skipped.
     pub warnings: Vec<Warning>,
 }
 

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use crate::{AnalysisError, Bootstrap, ReferenceLine};
+use crate::bootstrap::Bootstrap;
+use crate::error::AnalysisError;
+use crate::panel::ReferenceLine;
 
 /// Number of a run's curve by which variants are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

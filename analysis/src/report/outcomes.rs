@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use super::experiment::Experiment;
 use super::options::Score;
 use super::run_record::RunState;
-use crate::{AnalysisError, Bootstrap, ConfidenceInterval, Estimator, Scores, stats};
+use crate::bootstrap::{Bootstrap, ConfidenceInterval};
+use crate::error::AnalysisError;
+use crate::scores::{Estimator, Scores};
+use crate::stats;
 
 /// Finished runs of one variant on one task; the lists are parallel.
 #[derive(Clone, Debug, Default)]

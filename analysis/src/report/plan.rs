@@ -7,7 +7,7 @@ use fs_err as fs;
 use liprl_logbook::{LogbookError, SWEEP_FORMAT_VERSION};
 use serde_json::Value;
 
-use crate::AnalysisError;
+use crate::error::AnalysisError;
 
 /// A sweep's record; empty if its folder has none.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use super::experiment::Experiment;
 use super::outcomes::interquartile_mean;
 use super::run_record::{RunState, Window};
 use super::wording::{short, with_ends};
-use crate::{AnalysisError, Bootstrap, ConfidenceInterval};
+use crate::bootstrap::{Bootstrap, ConfidenceInterval};
+use crate::error::AnalysisError;
 
 /// Time to the target of one variant on one task.
 #[derive(Clone, Debug, PartialEq)]

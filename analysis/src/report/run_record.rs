@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::plan::PlannedRun;
 use super::settings::{Settings, flatten};
-use crate::run::{check_format, env_id, variant_folder};
-use crate::{AnalysisError, Run, Warning};
+use crate::error::AnalysisError;
+use crate::run::{Run, Warning, check_format, env_id, variant_folder};
 
 /// State of a run, as its folder and the sweep's record tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Numbers and verdicts as the report words them.
 
-use crate::ConfidenceInterval;
+use crate::bootstrap::ConfidenceInterval;
 
 /// Finished runs that either side needs for a conclusion.
 const FEWEST_RUNS: usize = 3;

@@ -1,11 +1,11 @@
-//! A sweep's folder with known numbers, written as training writes it.
+//! Folders of sweeps with known numbers, written as training writes them.
 
 use std::path::{Path, PathBuf};
 
 use liprl_logbook::{Logger, LoggerOptions, Provenance, RunFolder, RunSummary, Status};
 
-/// Two variants of five finished runs each; beside them a run that failed and one that was killed
-/// of the second, and one planned.
+/// Writes two variants of five finished runs each. The second also has a run that failed and one
+/// that was killed; one more is planned.
 pub(crate) fn write(root: &Path) -> PathBuf {
     let sweep = root.join("penalty");
     for (scale, offset) in [(0, 0.0), (10, 100.0)] {
@@ -27,7 +27,12 @@ pub(crate) fn write(root: &Path) -> PathBuf {
     let lock = serde_json::json!({
         "format_version": 1,
         "experiment": "penalty",
-        "report": {"question": "Does the penalty help <b>?", "metric": "eval/return_mean", "baseline": "penalty=0", "figure": null},
+        "report": {
+            "question": "Does the penalty help <b>?",
+            "metric": "eval/return_mean",
+            "baseline": "penalty=0",
+            "figure": null,
+        },
         "runs": [
             {"folder": "penalty=0/seed-0", "active": true},
             {"folder": "penalty=0/seed-9", "active": true},
@@ -38,7 +43,7 @@ pub(crate) fn write(root: &Path) -> PathBuf {
     sweep
 }
 
-/// One run's folder, its last value given.
+/// Writes one run's folder, with a given last value.
 pub(crate) fn run(sweep: &Path, variant: &str, scale: u32, seed: u32, last: f64, status: Status) {
     let commit = if scale == 0 { "a".repeat(40) } else { "b".repeat(40) };
     let provenance =
@@ -47,11 +52,11 @@ pub(crate) fn run(sweep: &Path, variant: &str, scale: u32, seed: u32, last: f64,
     let folder = RunFolder::create(sweep.join(variant).join(format!("seed-{seed}")), &config, &provenance).unwrap();
     let mut logger = Logger::create(&folder, LoggerOptions { metrics: true, tensorboard: false });
     for (step, value) in [(100, last / 2.0), (200, last + 1000.0), (300, last)] {
-        let steepness = if scale == 0 { step as f64 * step as f64 } else { 1.0 };
+        let gradient_norm = if scale == 0 { step as f64 * step as f64 } else { 1.0 };
         let values = [
             ("eval/return_mean", value),
-            ("lipschitz/discriminator_gradient/visited/q95", steepness),
-            ("lipschitz/discriminator_gradient/visited/q50", steepness),
+            ("lipschitz/discriminator_gradient/visited/q95", gradient_norm),
+            ("lipschitz/discriminator_gradient/visited/q50", gradient_norm),
         ];
         logger.scalars(step, step as f64, &values);
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use crate::LogbookError;
+use crate::error::LogbookError;
 
 /// Name of a checkpoint: `step_000100000`.
 pub(super) fn folder_name(step: u64) -> String {

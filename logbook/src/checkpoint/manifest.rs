@@ -7,7 +7,7 @@ use std::path::Path;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use crate::LogbookError;
+use crate::error::LogbookError;
 
 /// File name of the manifest.
 pub(super) const FILE: &str = "manifest.json";

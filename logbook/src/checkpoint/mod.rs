@@ -4,7 +4,7 @@
 //! checkpoints/
 //!   step_000100000/manifest.json   every part's name, size and CRC-32C, and the manifest's own
 //!   step_000100000/<part>
-//!   shared/<part>-v<version>.<n>   large parts that several checkpoints refer to: a replay buffer's chunks, written only when they changed
+//!   shared/<part>-v<version>.<n>   large parts that several checkpoints refer to
 //! ```
 //! A checkpoint is written into `.step_….tmp`, synced, and renamed: a folder named `step_…` is
 //! complete. A shared part never changes once written, and is removed when no manifest names it.
@@ -15,7 +15,8 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
-use crate::{LogbookError, RunFolder};
+use crate::error::LogbookError;
+use crate::folder::RunFolder;
 use layout::{committed, folder_name};
 use manifest::{Manifest, SharedParts};
 pub use writer::{CheckpointWriter, Keep};

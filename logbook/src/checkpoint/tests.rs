@@ -6,7 +6,8 @@ use fs_err as fs;
 
 use super::*;
 use crate::disk::fault;
-use crate::{Provenance, RunSummary, Status};
+use crate::provenance::Provenance;
+use crate::summary::{RunSummary, Status};
 
 const KEEP: Keep = Keep { last: 2, best: None };
 
@@ -236,7 +237,7 @@ fn a_writer_that_is_dropped_leaves_nothing() {
 }
 
 #[test]
-fn a_removed_run_folder_is_not_made_again() {
+fn a_removed_run_folder_is_not_created_again() {
     let place = tempfile::tempdir().unwrap();
     let run = new_run(&place);
     let mut checkpoints = Checkpoints::open(&run);

@@ -7,7 +7,8 @@ use fs_err as fs;
 
 use super::layout::{REPLACED, committed, folder_name};
 use super::manifest::{self, Manifest, Part, SharedParts};
-use crate::{LogbookError, disk};
+use crate::disk;
+use crate::error::LogbookError;
 
 /// Checkpoints that stay after a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl<'a> CheckpointWriter<'a> {
             }
         }
         // Remains of a kill: half written or half removed.
-        remove_where(root, |name| name.starts_with('.'))?;
+        remove_matching(root, |name| name.starts_with('.'))?;
         disk::create_folder(&beside)?;
         Ok(Self { root, known, step, beside: Some(beside), parts: BTreeMap::new() })
     }
@@ -129,8 +130,8 @@ impl<'a> CheckpointWriter<'a> {
                 named.extend(manifest.parts.into_values().map(|part| base(&part.file).to_owned()));
             }
         }
-        remove_where(root, |name| name.starts_with('.'))?;
-        remove_where(&root.join("shared"), |name| !named.contains(name))?;
+        remove_matching(root, |name| name.starts_with('.'))?;
+        remove_matching(&root.join("shared"), |name| !named.contains(name))?;
         self.known.retain(|_, part| named.contains(base(&part.file)));
         Ok(())
     }
@@ -173,7 +174,7 @@ impl Drop for CheckpointWriter<'_> {
 }
 
 /// Removes the entries of `folder` with `unwanted` names.
-fn remove_where(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<(), LogbookError> {
+fn remove_matching(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<(), LogbookError> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if unwanted(&entry.file_name().to_string_lossy()) {

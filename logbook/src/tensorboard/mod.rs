@@ -17,7 +17,9 @@ use prost::Message;
 pub use record::{RecordError, Records};
 pub use scalars::{EventScalars, read_scalars};
 
-use proto::{DataClass, Event, Hparams, Image, Metadata, PluginData, SessionEnd, SessionStart, Tensor, Value};
+use proto::{
+    DataClass, Event, HParamsPluginData, Image, Metadata, PluginData, SessionEnd, SessionStart, Tensor, Value,
+};
 pub(crate) use proto::{Kind, WellKnown};
 
 /// First entry of every file.
@@ -69,16 +71,16 @@ pub(crate) fn image(wall_time: f64, step: u64, tag: &str, (width, height): (u32,
 /// of their metrics; an empty name is a group of its own.
 pub(crate) fn session_start(wall_time: f64, group: &str, hparams: HashMap<String, WellKnown>) -> Vec<u8> {
     let start = SessionStart { hparams, group_name: group.to_owned(), start_time_secs: wall_time };
-    session(wall_time, "_hparams_/session_start_info", Hparams { version: 0, start: Some(start), end: None })
+    session(wall_time, "_hparams_/session_start_info", HParamsPluginData { version: 0, start: Some(start), end: None })
 }
 
 /// End of a run in the HPARAMS tab.
 pub(crate) fn session_end(wall_time: f64, success: bool) -> Vec<u8> {
     let end = SessionEnd { status: if success { 1 } else { 2 }, end_time_secs: wall_time };
-    session(wall_time, "_hparams_/session_end_info", Hparams { version: 0, start: None, end: Some(end) })
+    session(wall_time, "_hparams_/session_end_info", HParamsPluginData { version: 0, start: None, end: Some(end) })
 }
 
-fn session(wall_time: f64, tag: &str, content: Hparams) -> Vec<u8> {
+fn session(wall_time: f64, tag: &str, content: HParamsPluginData) -> Vec<u8> {
     // The metadata hold the content; the tensor only has to exist.
     let tensor =
         Tensor { dtype: proto::DT_FLOAT, shape: Some(proto::shape(&[1])), floats: vec![0.0], ..Tensor::default() };

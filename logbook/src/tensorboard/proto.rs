@@ -146,7 +146,7 @@ pub(super) struct PluginData {
 
 /// Either the start or the end of a session.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Hparams {
+pub(super) struct HParamsPluginData {
     #[prost(int32, tag = "1")]
     pub(super) version: i32,
     #[prost(message, optional, tag = "3")]

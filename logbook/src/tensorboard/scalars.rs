@@ -40,7 +40,7 @@ pub fn read_scalars(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> st
             }
         };
         let Ok(event) = event else {
-            found.fault = Some("it holds records that are no TensorBoard events".to_owned());
+            found.fault = Some("it holds records that are not TensorBoard events".to_owned());
             break;
         };
         for value in event.summary.into_iter().flat_map(|summary| summary.values) {

@@ -14,7 +14,7 @@ pub(super) fn answer(experiment: &Experiment, findings: &Findings) -> Markup {
             p { strong { (question) } }
         } @else {
             p {
-                "The sweep names no question (" code { "report.question" }
+                "The sweep does not name a question (" code { "report.question" }
                 " in its file); the variants are compared as they are."
             }
         }
@@ -77,26 +77,26 @@ fn notes(findings: &Findings) -> Markup {
     let left_out: Vec<&str> = findings.scores.keys().map(String::as_str).filter(|name| !compared(name)).collect();
     html! {
         p.quiet {
-            "IQM: interquartile mean over runs. P(improvement): how likely a run of the variant scores above one of \
-             the baseline, ties half. By seed: mean difference of runs of one seed, drawn as pairs. Intervals: \
-             percentiles of a bootstrap over seeds, stratified by task. “Higher” and “lower” need both intervals \
-             to exclude no effect; “higher” is a statement about the metric, not a judgement."
+            "IQM: interquartile mean over runs. P(improvement): probability that a run of the variant scores above one \
+             of the baseline; ties count half. By seed: mean difference of runs of one seed, drawn as pairs. \
+             Intervals: percentiles of a bootstrap over seeds, stratified by task. “Higher” and “lower” need both \
+             intervals to exclude no effect. “Higher” describes the metric; it does not mean better."
             @if findings.comparisons.len() > 1 {
-                " The intervals are not corrected for being " (findings.comparisons.len())
-                ": of twenty comparisons without an effect about one would seem to have one."
+                " The intervals of the " (findings.comparisons.len()) " comparisons are not corrected for their number: \
+                 of twenty without an effect, about one seems to have one."
             }
             @if findings.comparisons.iter().any(|found| found.runs.0.min(found.runs.1) < 10) {
-                " With fewer than about ten seeds a bootstrap's intervals are too narrow; take effects near their \
-                 edge as unproven."
+                " With fewer than about ten seeds, bootstrap intervals are too narrow: treat effects near their ends \
+                 as unproven."
             }
             @if findings.scaled {
-                " Scores are scaled for each task so that 0 is the lowest and 1 the highest of any run here."
+                " Scores are scaled for each task: 0 is the lowest score of any run here, 1 the highest."
             }
             @if !left_out.is_empty() {
-                " Not compared, because it was run on other tasks than the baseline: " (left_out.join(", ")) "."
+                " Not compared, because run on other tasks than the baseline: " (left_out.join(", ")) "."
             }
             @if !findings.baseline_named {
-                " The sweep names no baseline, so it is " (findings.baseline) ", the first by name."
+                " The sweep does not name a baseline; it is " (findings.baseline) ", the first by name."
             }
         }
     }
@@ -125,10 +125,10 @@ fn effects(findings: &Findings) -> Markup {
         @if !rows.is_empty() {
             (table(html! { "What each axis does, largest first, 95 % intervals" }, &heads, &rows))
             p.quiet {
-                "The mean, over the settings of the other axes in which both values have finished runs, of the \
-                 difference of interquartile means; least and most of these differences beside it. Where they differ \
-                 in sign the axis does not act by itself, and the mean says little. Intervals: each variant's runs \
-                 drawn by themselves, stratified by task."
+                "The difference of interquartile means, averaged over the settings of the other axes with finished \
+                 runs of both values; beside it the least and the greatest of these differences. If their signs \
+                 differ, the axis acts together with others, and the mean says little. Intervals: each variant's \
+                 runs are drawn independently, stratified by task."
             }
         }
     }

@@ -3,7 +3,8 @@
 use maud::{Markup, Render, html};
 
 use super::super::wording::with_ends;
-use crate::{ConfidenceInterval, Figure};
+use crate::bootstrap::ConfidenceInterval;
+use crate::figure::Figure;
 
 /// Cell of a table. Numbers are aligned to the right, words to the left.
 pub(super) struct Cell {

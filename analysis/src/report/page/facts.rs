@@ -32,13 +32,13 @@ pub(super) fn cost(experiment: &Experiment) -> Markup {
         ]
     };
     let rows: Vec<_> = experiment.variants().into_iter().map(row).collect();
-    let heads =
-        ["variant", "steps/s", "hours a run", "hours together, unfinished ones too", "peak memory, GB", "parameters"];
+    let heads = ["variant", "steps/s", "hours per run", "hours of all runs", "peak memory, GB", "parameters"];
     html! {
         (table(html! { "Mean over finished runs (least to most); " (short(total)) " hours in all" }, &heads, &rows))
         p.quiet {
-            "Wall-clock time as the runs measured it; how many ran side by side changes it. Memory: the most a run's \
-             process held. Parameters: the numbers its agent learns. “–” where an older program did not log it."
+            "Wall-clock time as the runs measured it; it depends on how many ran side by side. Hours of all runs \
+             include unfinished ones. Memory: the peak of a run's process. Parameters: the numbers that its agent \
+             learns. “–”: not logged by an older program."
         }
     }
 }
@@ -69,8 +69,8 @@ pub(super) fn unfinished(experiment: &Experiment) -> Markup {
         } @else {
             (table(html! { "Every run that is not done" }, &["run", "state", "step", "why"], &rows))
             p.quiet {
-                "These are in the curves as far as they came, and in no table. Where failures depend on the variant, \
-                 leaving them out flatters it."
+                "These runs are in the curves, as far as they came, and in none of the tables. If failures depend on \
+                 the variant, leaving them out flatters it."
             }
         }
         @if experiment.set_aside > 0 {
@@ -86,13 +86,15 @@ fn state(run: &RunRecord) -> (&'static str, Markup) {
         RunState::Killed => (
             "killed",
             html! {
-                "its process is gone and left no word; " code { "--resume" } " goes on from its last checkpoint"
+                "its process is gone; " code { "--resume" } " continues from its last checkpoint"
             },
         ),
-        RunState::Stopped => ("stopped", html! { "by a signal, after a checkpoint; " code { "--resume" } " goes on" }),
+        RunState::Stopped => {
+            ("stopped", html! { "by a signal, after a checkpoint; " code { "--resume" } " continues" })
+        }
         RunState::Shorter(planned) => (
             "stopped",
-            html! { "at the end it had; the sweep now plans " (planned) " steps, and launching it again goes on" },
+            html! { "at its planned end; the sweep now plans " (planned) " steps, and launching it again continues" },
         ),
         RunState::Missing => ("not begun", html! { "the sweep plans it" }),
         RunState::Running | RunState::Done => ("running", Markup::default()),
@@ -119,7 +121,7 @@ pub(super) fn settings(experiment: &Experiment) -> Markup {
         @if rows.is_empty() {
             p { "Nothing but the seeds." }
         } @else {
-            (table(html! { "Settings that are not the same in all runs; “–”: not there" }, &heads, &rows))
+            (table(html! { "Settings that differ between runs; “–”: absent" }, &heads, &rows))
             details {
                 summary { "All settings of the first run" }
                 pre { @for (path, value) in configs[0] { (path) ": " (value) "\n" } }
@@ -132,7 +134,7 @@ pub(super) fn origin(experiment: &Experiment) -> Markup {
     let mut facts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for made in experiment.runs.iter().filter_map(|run| run.provenance.as_ref()) {
         let commit = made.git_commit.as_deref().map_or("unknown".to_owned(), |commit| {
-            let changed = if made.git_dirty == Some(true) { ", with changes in no commit" } else { "" };
+            let changed = if made.git_dirty == Some(true) { ", with uncommitted changes" } else { "" };
             format!("{}{changed}", commit.get(..12).unwrap_or(commit))
         });
         let libraries = made.libraries.iter().map(|(name, version)| format!("{name} {version}"));
@@ -165,7 +167,7 @@ pub(super) fn origin(experiment: &Experiment) -> Markup {
         @if facts.get("commit").is_some_and(|commits| commits.len() > 1) {
             p {
                 strong { "The runs were made by more than one state of the program" }
-                "; a difference between variants may be that."
+                "; a difference between variants may come from that."
             }
         }
     }

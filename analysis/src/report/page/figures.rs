@@ -11,8 +11,13 @@ use super::super::outcomes::interquartile_mean;
 use super::super::run_record::RunState;
 use super::super::wording::short;
 use super::elements::{Cell, figure, table};
+use crate::bootstrap::Bootstrap;
+use crate::curve::{Band, Curve};
+use crate::figure::Figure;
 use crate::labels::{caption, references};
-use crate::{Band, Bootstrap, Curve, Figure, Panel, Scores, stats};
+use crate::panel::Panel;
+use crate::scores::Scores;
+use crate::stats;
 
 /// Thresholds of a performance profile.
 const THRESHOLDS: usize = 101;
@@ -40,8 +45,8 @@ pub(super) fn returns(experiment: &Experiment, findings: &Findings) -> Markup {
     html! {
         (table(caption, &["variant", "runs", "final, IQM", "final, mean ± std", "mean, IQM", "best, IQM"], &rows))
         p.quiet {
-            "Final: the last value a run logged. Mean: of all it logged. Best: its highest, which picks the luckiest \
-             evaluation."
+            "Final: a run's last value. Mean: the mean of all its values. Best: its highest value, which picks the \
+             luckiest evaluation."
         }
     }
 }
@@ -72,8 +77,8 @@ pub(super) fn reach(experiment: &Experiment, findings: &Findings) -> Markup {
     html! {
         (table(caption, &["variant", "finished runs that reached it", "steps, IQM", "seconds, IQM"], &rows))
         p.quiet {
-            "The first value as high, of the runs that reached it alone: where some did not, the others' numbers \
-             flatter. Seconds are the run's own clock; how many ran side by side changes it."
+            "Steps and seconds to the first value as high, over the runs that reached it. If some did not, the \
+             numbers flatter. Seconds are the run's own; they depend on how many ran side by side."
         }
     }
 }
@@ -117,7 +122,7 @@ pub(super) fn curves(experiment: &Experiment, options: &ReportOptions) -> Markup
         panels,
         ..Figure::default()
     };
-    figure(&drawn, "All runs that logged the metric, unfinished ones too. Not smoothed.")
+    figure(&drawn, "All runs that logged the metric, also unfinished ones. Not smoothed.")
 }
 
 /// Performance profile; empty if all scores are equal.
@@ -148,10 +153,7 @@ pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &Re
         panels: vec![panel],
         ..Figure::default()
     };
-    figure(
-        &drawn,
-        "Where one curve lies above another everywhere, its variant is better whichever score one cares about.",
-    )
+    figure(&drawn, "If one curve lies above another everywhere, its variant is better whichever score matters.")
 }
 
 /// Lipschitz diagnostics; empty if no run logged any.
@@ -177,7 +179,7 @@ pub(super) fn lipschitz(experiment: &Experiment) -> Markup {
     html! {
         (figure(
             &diagnostics(experiment, &names),
-            "95th percentiles over visited states where a quantity varies over states.",
+            "95th percentiles over visited states, for quantities that vary over states.",
         ))
         (table(caption, &heads, &names.iter().map(row).collect::<Vec<_>>()))
     }

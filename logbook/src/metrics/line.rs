@@ -11,7 +11,7 @@ use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 /// A logging event, read from a line.
-pub(super) struct Event<'l> {
+pub(super) struct LogLine<'l> {
     /// Environment step.
     pub(super) step: u64,
     /// Seconds since the run's start; NaN if the line lacks them.
@@ -20,7 +20,7 @@ pub(super) struct Event<'l> {
     pub(super) values: Vec<(Cow<'l, str>, f64)>,
 }
 
-impl<'l> Event<'l> {
+impl<'l> LogLine<'l> {
     /// Reads a line; `None` if it is damaged or has no step.
     pub(super) fn read(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Self> {
         plain(line, wanted).or_else(|| json(line, wanted))
@@ -28,14 +28,14 @@ impl<'l> Event<'l> {
 }
 
 /// Reads a line of any form.
-fn json<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Event<'l>> {
+fn json<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<LogLine<'l>> {
     let mut json = serde_json::Deserializer::from_slice(line);
-    let event = json.deserialize_map(EventVisitor { wanted }).ok()??;
+    let event = json.deserialize_map(LineVisitor { wanted }).ok()??;
     json.end().ok().map(|()| event)
 }
 
 /// Reads a line of the form that this program writes; `None` for any other.
-fn plain<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Event<'l>> {
+fn plain<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<LogLine<'l>> {
     let text = std::str::from_utf8(line).ok()?;
     let (mut step, mut wall_s, mut values) = (None, f64::NAN, Vec::new());
     let mut at = 0;
@@ -66,7 +66,7 @@ fn plain<'l>(line: &'l [u8], wanted: &dyn Fn(&str) -> bool) -> Option<Event<'l>>
         }
         at = value_end;
         if line[at..] == *b"}\n" {
-            return Some(Event { step: step?, wall_s, values });
+            return Some(LogLine { step: step?, wall_s, values });
         }
     }
 }
@@ -101,12 +101,12 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// Selects the wanted metrics of a JSON object without building the others.
-struct EventVisitor<'a> {
+struct LineVisitor<'a> {
     wanted: &'a dyn Fn(&str) -> bool,
 }
 
-impl<'de> Visitor<'de> for EventVisitor<'_> {
-    type Value = Option<Event<'de>>;
+impl<'de> Visitor<'de> for LineVisitor<'_> {
+    type Value = Option<LogLine<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with a step")
@@ -114,7 +114,7 @@ impl<'de> Visitor<'de> for EventVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut step, mut wall_s, mut values) = (None, f64::NAN, Vec::new());
-        while let Some(Name(key)) = map.next_key()? {
+        while let Some(Key(key)) = map.next_key()? {
             if key == "step" {
                 step = Some(map.next_value()?);
             } else if key == "wall_s" {
@@ -125,13 +125,13 @@ impl<'de> Visitor<'de> for EventVisitor<'_> {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(step.map(|step| Event { step, wall_s, values }))
+        Ok(step.map(|step| LogLine { step, wall_s, values }))
     }
 }
 
 /// A key, borrowed from the line unless it holds an escape.
 #[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
@@ -143,10 +143,10 @@ mod tests {
     fn agrees(line: &[u8]) {
         let wanted = |name: &str| name.contains('a');
         // NaN equals nothing, but prints alike.
-        let all = |event: Option<Event<'_>>| event.map(|e| format!("{} {} {:?}", e.step, e.wall_s, e.values));
+        let all = |event: Option<LogLine<'_>>| event.map(|e| format!("{} {} {:?}", e.step, e.wall_s, e.values));
         let expected = all(json(line, &wanted));
         let text = String::from_utf8_lossy(line);
-        assert_eq!(all(Event::read(line, &wanted)), expected, "{text}");
+        assert_eq!(all(LogLine::read(line, &wanted)), expected, "{text}");
         if let Some(taken) = all(plain(line, &wanted)) {
             assert_eq!(Some(taken), expected, "{text}");
         }
@@ -197,7 +197,7 @@ mod tests {
             kind in 0..4,
         ) {
             let values: Vec<(&str, f64)> = values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-            let mut line = super::super::line(step, 0.25, &values);
+            let mut line = super::super::encode_line(step, 0.25, &values);
             let at = place.index(line.len());
             match kind {
                 0 => line[at] = byte,
