@@ -1,8 +1,10 @@
-//! An environment of one's own: implement [`Env`], register it, and start liprl; then every config, and every command, knows its id.
+//! An environment of your own: implement [`Env`], register it, and start liprl. Every config and
+//! every command then knows its id.
 //!
 //! ```sh
 //! cargo run --release --example own_env -- envs
-//! cargo run --release --example own_env -- train my.yaml      # with `env: Point-v0` or `env: {id: Point-v0, gain: 1}`
+//! # with `env: Point-v0` or `env: {id: Point-v0, gain: 1}` in my.yaml
+//! cargo run --release --example own_env -- train my.yaml
 //! ```
 
 use std::process::ExitCode;
@@ -12,7 +14,7 @@ use liprl_envs::{
     StateWriter, Step, register,
 };
 
-/// A point on a line is pushed towards the origin: x ← x + gain · a, reward −x².
+/// A point on a line, pushed towards the origin: x ← x + gain · a, reward −x².
 struct Point {
     spec: EnvSpec,
     observation_space: BoxSpace,

@@ -1,38 +1,38 @@
 //! The `liprl` program as a library: config, training loop, run folder, command line.
 
+pub mod agent;
+mod certify;
+pub mod checkpoint_parts;
 pub mod cli;
 mod closed_loop;
 pub mod commands;
 pub mod config;
-pub mod disturb;
+
+pub mod load;
 pub mod panics;
-pub mod references;
+pub mod perturb;
+mod references;
 pub mod rollout;
-pub mod saved;
+mod signals;
 pub mod sweep;
 pub mod task;
+mod terminal;
+mod threads;
 pub mod tradeoff;
 pub mod train;
+mod usage;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use cli::{Cli, Command};
+use terminal::tell;
+use usage::Usage;
 
-/// A wrong use of the command line: exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);
-
-/// A line on standard error. Where that cannot be written, to a log on a full disk perhaps, nothing else ends for it.
-fn tell(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
-}
-
-/// Runs one command. Exit codes: 0 done, 1 failed, 2 bad usage or config, 130 and 143 stopped by a signal.
+/// Runs one command. Exit codes: 0 done, 1 failed, 2 bad usage or config, 130 and 143 stopped by a
+/// signal.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,

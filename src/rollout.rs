@@ -1,11 +1,11 @@
-//! Greedy episodes: what `eval`, `record` and the evaluations of training run.
+//! Greedy episodes, as `eval`, `record` and the evaluations of training run them.
 
 use liprl_agents::AgentError;
 use liprl_envs::Step;
 
 use crate::task::{Task, TaskError};
 
-/// Something that chooses the action it thinks best.
+/// A policy that acts greedily.
 pub trait Actor {
     /// Writes an action in `[-1, 1]`.
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
@@ -23,24 +23,30 @@ impl Actor for liprl_control::Policy {
     }
 }
 
-/// What one episode came to.
+/// Return and length of one episode.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Episode {
+pub struct EpisodeStats {
     /// Sum of rewards.
     pub total: f64,
     /// Steps taken.
     pub length: u32,
 }
 
-/// Runs one episode from a seed. `watch` sees the task after its reset (with no step) and after each step.
-pub fn episode<A: Actor + ?Sized>(
+/// The seeds of so many episodes.
+pub fn seeds(first: u64, count: u32) -> impl Iterator<Item = u64> + Clone {
+    (0..u64::from(count)).map(move |index| first.wrapping_add(index))
+}
+
+/// Runs one episode from a seed. `watch` is called after the reset (without a step) and after each
+/// step.
+pub fn run_episode<A: Actor + ?Sized>(
     task: &mut Task,
     actor: &mut A,
     seed: u64,
     mut watch: impl FnMut(&Task, Option<&Step>),
-) -> Result<Episode, TaskError> {
+) -> Result<EpisodeStats, TaskError> {
     let (mut obs, mut action) = (vec![0.0; task.obs_dim()], vec![0.0; task.act_dim()]);
-    let mut episode = Episode { total: 0.0, length: 0 };
+    let mut episode = EpisodeStats { total: 0.0, length: 0 };
     task.reset(Some(seed), &mut obs)?;
     watch(task, None);
     loop {
@@ -57,7 +63,7 @@ pub fn episode<A: Actor + ?Sized>(
 
 /// Mean and spread of several episodes.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Summary {
+pub struct EvalSummary {
     /// Mean return.
     pub return_mean: f64,
     /// Standard deviation of the returns (of the sample: divided by n − 1; 0 for one episode).
@@ -66,9 +72,9 @@ pub struct Summary {
     pub length_mean: f64,
 }
 
-impl Summary {
-    /// Of at least one episode.
-    pub fn of(episodes: &[Episode]) -> Self {
+impl EvalSummary {
+    /// Summarises at least one episode.
+    pub fn of(episodes: &[EpisodeStats]) -> Self {
         let n = episodes.len() as f64;
         let return_mean = episodes.iter().map(|episode| episode.total).sum::<f64>() / n;
         let squares: f64 = episodes.iter().map(|episode| (episode.total - return_mean).powi(2)).sum();

@@ -1,4 +1,5 @@
-//! An environment in an agent's coordinates: the only place where actions are scaled and numbers change their width.
+//! An environment in an agent's coordinates. Only here are actions scaled and numbers converted
+//! between f64 and f32.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use liprl_envs::{Env, EnvError, Options, Step};
 
 use crate::config::EnvConfig;
 
-/// A step or an act that failed.
+/// A failure of the environment or the agent.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
     /// The environment failed.
@@ -19,15 +20,15 @@ pub enum TaskError {
     /// The agent failed.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// An action dimension without bounds cannot be scaled to.
+    /// An action dimension is unbounded, so that it cannot be scaled.
     #[error("{id}: action {index} has no finite bounds; agents act in [-1, 1] and need them")]
     Unbounded {
         /// The environment.
         id: String,
-        /// Which coordinate.
+        /// The coordinate.
         index: usize,
     },
-    /// A NaN or infinite number between agent and environment.
+    /// A number between agent and environment is NaN or infinite.
     #[error("{id}: {what} is not finite ({value}) at coordinate {index}")]
     NonFinite {
         /// The environment.
@@ -36,24 +37,24 @@ pub enum TaskError {
         what: &'static str,
         /// The number.
         value: f64,
-        /// Which coordinate.
+        /// The coordinate.
         index: usize,
     },
 }
 
-/// An environment that takes f32 actions in `[-1, 1]` and gives f32 observations, all finite.
+/// An environment with f32 actions in `[-1, 1]` and f32 observations, all finite.
 pub struct Task {
     env: Box<dyn Env>,
     centre: Vec<f64>,
     half_width: Vec<f64>,
-    /// The last observation as the environment gave it.
+    /// The last observation in f64.
     obs: Vec<f64>,
     /// The last action in the environment's units.
     action: Vec<f64>,
 }
 
 impl Task {
-    /// Makes the environment a config names.
+    /// Makes the environment of a config.
     pub fn new(config: &EnvConfig) -> Result<Self, TaskError> {
         let env = config.make()?;
         let space = env.action_space();
@@ -67,12 +68,12 @@ impl Task {
         Ok(Self { env, centre, half_width, obs, action })
     }
 
-    /// Numbers in an observation.
+    /// Dimension of an observation.
     pub fn obs_dim(&self) -> usize {
         self.obs.len()
     }
 
-    /// Numbers in an action.
+    /// Dimension of an action.
     pub fn act_dim(&self) -> usize {
         self.action.len()
     }
@@ -82,7 +83,8 @@ impl Task {
         &*self.env
     }
 
-    /// Middle and half width of each action's range: what an action in `[-1, 1]` is multiplied by is the latter.
+    /// Centre and half width of each action's range; an action in `[-1, 1]` is multiplied by the
+    /// half width.
     pub fn action_range(&self) -> (&[f64], &[f64]) {
         (&self.centre, &self.half_width)
     }
@@ -103,7 +105,7 @@ impl Task {
         self.observe(obs)
     }
 
-    /// Takes an action in `[-1, 1]` and writes the observation that follows.
+    /// Takes an action in `[-1, 1]` and writes the next observation.
     pub fn step(&mut self, action: &[f32], obs: &mut [f32]) -> Result<Step, TaskError> {
         let scales = self.centre.iter().zip(&self.half_width);
         for (index, ((raw, &x), (centre, half_width))) in self.action.iter_mut().zip(action).zip(scales).enumerate() {
@@ -120,10 +122,12 @@ impl Task {
         Ok(step)
     }
 
-    /// Demonstrations of this task, with their actions brought to `[-1, 1]` (beyond it where a demonstrator left the bounds).
+    /// Reads demonstrations of this task and scales their actions to `[-1, 1]`. Actions out of the
+    /// task's bounds end up outside.
     ///
     /// # Errors
-    /// [`AgentError::BadDemonstrations`] for a file that cannot be read, or is of another task or shape.
+    /// [`AgentError::BadDemonstrations`] for a file that cannot be read, or is of another task or
+    /// shape.
     pub fn demonstrations(&self, path: &Path) -> Result<Demonstrations, AgentError> {
         let spec = DemoSpec { env_id: &self.env.spec().id, obs_dim: self.obs_dim(), act_dim: self.act_dim() };
         let mut demonstrations = Demonstrations::read(path, Some(&spec))?;
@@ -137,8 +141,9 @@ impl Task {
         Ok(demonstrations)
     }
 
-    /// The derivative of the next observation with respect to (observation, action), row-major `[O, O + A]`, at the present state and an action in
-    /// the environment's units, by differences of `increment`; the action's columns are per unit of `[-1, 1]`. See [`liprl_envs::jacobian`].
+    /// The derivative of the next observation with respect to (observation, action), row-major `[O,
+    /// O + A]`, at the current state and an action in the environment's units, by differences of
+    /// `increment`. The action's columns are per unit of `[-1, 1]`. See [`liprl_envs::jacobian`].
     pub fn jacobian(&mut self, action: &[f64], increment: f64) -> Result<Option<Vec<f64>>, EnvError> {
         let mut matrix = liprl_envs::jacobian(&mut *self.env, action, increment)?;
         for row in matrix.iter_mut().flat_map(|matrix| matrix.chunks_exact_mut(self.obs.len() + action.len())) {
@@ -152,7 +157,7 @@ impl Task {
         self.env.save()
     }
 
-    /// Takes back what `save` wrote.
+    /// Restores a state from `save`.
     pub fn restore(&mut self, state: &[u8]) -> Result<(), EnvError> {
         self.env.restore(state)
     }

@@ -1,4 +1,5 @@
-//! The example of a user's own environment: registered, it can be trained on, and options and spaces are as its entry says.
+//! Tests of `examples/own_env.rs`: the registered environment can be trained on and has the options
+//! and spaces of its entry.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
 #[path = "../examples/own_env.rs"]

@@ -1,47 +1,49 @@
-//! The constants and the bounds that they make. On a linear system the region is the tube around the expert's loops, grown until it holds the bound on
-//! itself; on a nonlinear one the basin, which must not be left.
+//! The constants and the bounds that follow from them. On a linear system the region is the tube
+//! around the expert's loops, grown until it holds the bound on itself; on a nonlinear one it is
+//! the basin, which must not be left.
 
-use liprl_control::{
-    bounds::{
-        Constant, Costs, Stability, coverage_within, disturbed_error, learning_error, linear_regret, supremum_within,
-    },
-    contraction, spectral_norm,
+use liprl_control::bounds::{
+    Constant, Costs, Stability, coverage_within, disturbed_error, learning_error, linear_regret, supremum_within,
 };
+use liprl_control::{contraction, spectral_norm};
 use liprl_numerics::neighbours::{Tree, distance};
 
-use super::{Asked, acting::Acting, region::Region, setting::Setting};
+use super::policy::LoopPolicy;
+use super::region::LoopRegion;
+use super::system::{LoopOptions, System};
 
-/// Cells of the region that e and δ are looked for in.
+/// Cells of the region in the search for e and δ.
 const CELLS: usize = 100_000;
 const TOLERANCE: f64 = 0.03;
-/// How often the region is grown before it is given up.
+/// Attempts to grow the region.
 const GROWTHS: u32 = 10;
 
 /// B1 from the demonstrated states.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Learnt {
+pub(super) struct DataBound {
     /// ê.
     pub(super) residual: f64,
     /// δ.
     pub(super) coverage: Constant,
     /// ê + (α + ℓ*)δ.
     pub(super) error: Constant,
-    /// Those of the demonstrated states that lie in the region's box.
+    /// Demonstrated states in the region's box.
     pub(super) count: usize,
 }
 
-/// What holds for one size of measurement errors.
+/// The bounds for one size of measurement errors.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
     pub(super) low: Vec<f64>,
     pub(super) high: Vec<f64>,
-    /// α over the region and the measurements of it.
+    /// α over the region and its measurements.
     pub(super) alpha: Constant,
-    pub(super) learnt: Option<Learnt>,
-    /// e over the region, by covering it; and the largest error met there.
+    pub(super) data: Option<DataBound>,
+    /// e over the region, by covering it.
     pub(super) error: Constant,
-    pub(super) error_met: f64,
-    /// The smaller of both, plus αε.
+    /// The largest error observed there.
+    pub(super) error_observed: f64,
+    /// The smaller of both bounds on e, plus αε.
     pub(super) disturbed: Constant,
     pub(super) stability: Stability,
     pub(super) tube: Constant,
@@ -51,67 +53,69 @@ pub(super) struct Bounds {
     pub(super) by_rate: Option<f64>,
 }
 
-/// Why nothing is proven: A5 failed in the last region that was tried.
+/// The numbers by which A5 failed in the last region that was tried, so that nothing is proven.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
-pub(super) struct Short {
-    /// e there, and e + αε.
+pub(super) struct Unproven {
+    /// e there.
     pub(super) error: f64,
+    /// e + αε.
     pub(super) disturbed: f64,
-    /// Of a linear system: the region's radius around the expert's loops, and the tube that the error makes, which is wider.
+    /// On a linear system, the region's radius around the expert's loops.
     pub(super) radius: Option<f64>,
+    /// The tube that the error makes, which is wider than the region.
     pub(super) tube: f64,
-    /// Of a basin: the largest error that keeps loops in it.
+    /// The largest error that keeps loops in the basin.
     pub(super) allowed: Option<f64>,
 }
 
-/// The bounds at this ε, or why there are none.
+/// Finds the bounds at this ε, or the reason why there are none.
 pub(super) fn find(
-    setting: &Setting,
-    acting: &mut Acting,
+    system: &System,
+    policy: &mut LoopPolicy,
     everywhere: Constant,
     epsilon: f64,
-    asked: Asked,
-) -> anyhow::Result<Result<Bounds, Short>> {
-    let (stability, by_rate) = stability(setting, asked.horizon)?;
-    let (states, hull) = (setting.states(), setting.hull());
-    let tree = Tree::new(&states, setting.model.state_dim());
-    let (mut grown, share) = (0.0, asked.time_limit / GROWTHS);
+    options: LoopOptions,
+) -> anyhow::Result<Result<Bounds, Unproven>> {
+    let (stability, by_rate) = stability(system, options.horizon)?;
+    let (states, hull) = (system.states(), system.hull());
+    let tree = Tree::new(&states, system.model.state_dim());
+    let (mut grown, share) = (0.0, options.time_limit / GROWTHS);
     let mut growths = 0;
     loop {
-        let region = match &setting.basin {
-            Some(basin) => Region::basin(basin),
-            None => Region::tube(&tree, (&hull.0, &hull.1), grown),
+        let region = match &system.basin {
+            Some(basin) => LoopRegion::basin(basin),
+            None => LoopRegion::tube(&tree, (&hull.0, &hull.1), grown),
         };
         let (low, high) = (&region.low[..], &region.high[..]);
-        let direct = setting.model.observation_dim() == setting.model.state_dim();
+        let direct = system.model.observation_dim() == system.model.state_dim();
         let wider = |ends: &[f64], sign: f64| ends.iter().map(|x| x + sign * epsilon).collect::<Vec<f64>>();
-        let slope = match direct {
-            true => acting.over(&wider(low, -1.0), &wider(high, 1.0), everywhere.value, share)?,
+        let value = match direct {
+            true => policy.constant_over(&wider(low, -1.0), &wider(high, 1.0), everywhere.value, share)?,
             false => everywhere.value,
         };
-        let alpha = Constant::from(slope, &[everywhere]);
-        let (error, error_met) = error(setting, acting, alpha, &region)?;
-        let learnt = learnt(setting, acting, alpha, &region)?;
-        let least = match &learnt {
-            Some(learnt) if learnt.error.value < error.value => learnt.error,
+        let alpha = Constant::from(value, &[everywhere]);
+        let (error, error_observed) = error(system, policy, alpha, &region)?;
+        let data = data_bound(system, policy, alpha, &region)?;
+        let least = match &data {
+            Some(data) if data.error.value < error.value => data.error,
             _ => error,
         };
         let disturbed = disturbed_error(least, alpha, epsilon)?;
         let tube = stability.tube(disturbed)?;
-        let fits = match &setting.basin {
+        let fits = match &system.basin {
             Some(basin) => basin.holds(0.5 * basin.radius, disturbed.value),
             None => tube.value <= grown,
         };
         if fits {
-            let regret = regret(setting, &stability, disturbed, tube, (low, high), asked.horizon)?;
+            let regret = regret(system, &stability, disturbed, tube, (low, high), options.horizon)?;
             let around_learned = stability.tube_around_learned(least, disturbed)?;
             return Ok(Ok(Bounds {
                 low: low.to_vec(),
                 high: high.to_vec(),
                 alpha,
-                learnt,
+                data,
                 error,
-                error_met,
+                error_observed,
                 disturbed,
                 stability,
                 tube,
@@ -120,101 +124,102 @@ pub(super) fn find(
                 by_rate,
             }));
         }
-        let allowed = setting.basin.as_ref().map(|basin| basin.allows(0.5 * basin.radius));
+        let allowed = system.basin.as_ref().map(|basin| basin.allows(0.5 * basin.radius));
         if allowed.is_some() || growths == GROWTHS || !tube.value.is_finite() {
             let (error, disturbed, tube) = (least.value, disturbed.value, tube.value);
             let radius = allowed.is_none().then_some(grown);
-            return Ok(Err(Short { error, disturbed, radius, tube, allowed }));
+            return Ok(Err(Unproven { error, disturbed, radius, tube, allowed }));
         }
         (grown, growths) = (1.1 * tube.value, growths + 1);
     }
 }
 
-fn stability(setting: &Setting, horizon: u32) -> anyhow::Result<(Stability, Option<f64>)> {
-    let lqr = &setting.lqr;
-    if let Some(basin) = &setting.basin {
+fn stability(system: &System, horizon: u32) -> anyhow::Result<(Stability, Option<f64>)> {
+    let lqr = &system.lqr;
+    if let Some(basin) = &system.basin {
         return Ok((basin.stability()?, None));
     }
     let closed = lqr.optimal.closed_loop.as_ref();
     let exact = Stability::linear(closed, lqr.b.as_ref(), horizon as usize)?;
     let input = spectral_norm(lqr.b.as_ref()).map_err(liprl_control::ControlError::from)?;
-    // Where it does not contract in this norm there is nothing to compare with.
+    // A loop that does not contract in this norm has no such rate.
     let by_rate = contraction(closed, lqr.optimal.cost.as_ref()).ok().map(|found| found.sum() * input);
     Ok((exact, by_rate))
 }
 
-/// e over the region, by covering it, and the largest error met.
+/// e over the region, by covering it, and the largest error observed.
 fn error(
-    setting: &Setting,
-    acting: &mut Acting,
+    system: &System,
+    policy: &mut LoopPolicy,
     alpha: Constant,
-    region: &Region<'_>,
+    region: &LoopRegion<'_>,
 ) -> anyhow::Result<(Constant, f64)> {
     let mut failed = None;
-    let mut off = Off::new(setting);
+    let mut action_error = ActionError::new(system);
     let f = |x: &[f64]| {
-        off.at(setting, acting, x).unwrap_or_else(|error| {
+        action_error.at(system, policy, x).unwrap_or_else(|error| {
             failed = Some(error);
             f64::INFINITY
         })
     };
-    let (slope, misses) = (alpha.value + setting.expert, |x: &[f64], radius| region.misses(x, radius));
-    let found = supremum_within(f, slope, misses, &region.low, &region.high, TOLERANCE, CELLS)?;
+    let (constant, misses) = (alpha.value + system.expert_constant, |x: &[f64], radius| region.misses(x, radius));
+    let found = supremum_within(f, constant, misses, &region.low, &region.high, TOLERANCE, CELLS)?;
     if let Some(error) = failed {
         return Err(error);
     }
-    Ok((Constant::from(found.upper + acting.rounding(), &[alpha]), found.lower))
+    Ok((Constant::from(found.upper + policy.rounding(), &[alpha]), found.lower))
 }
 
-fn learnt(
-    setting: &Setting,
-    acting: &mut Acting,
+fn data_bound(
+    system: &System,
+    policy: &mut LoopPolicy,
     alpha: Constant,
-    region: &Region<'_>,
-) -> anyhow::Result<Option<Learnt>> {
+    region: &LoopRegion<'_>,
+) -> anyhow::Result<Option<DataBound>> {
     let (low, high) = (&region.low[..], &region.high[..]);
-    let (Ok(samples), n) = (&setting.samples, low.len()) else { return Ok(None) };
+    let (Ok(samples), n) = (&system.samples, low.len()) else { return Ok(None) };
     let inside = |x: &&[f64]| x.iter().zip(low).zip(high).all(|((x, low), high)| low <= x && x <= high);
     let inside: Vec<f64> = samples.chunks_exact(n).filter(inside).flatten().copied().collect();
     if inside.is_empty() {
         return Ok(None);
     }
-    let (mut residual, mut off) = (acting.rounding(), Off::new(setting));
+    let (mut residual, mut action_error) = (policy.rounding(), ActionError::new(system));
     for x in inside.chunks_exact(n) {
-        residual = residual.max(off.at(setting, acting, x)? + acting.rounding());
+        residual = residual.max(action_error.at(system, policy, x)? + policy.rounding());
     }
     let misses = |x: &[f64], radius| region.misses(x, radius);
     let coverage = coverage_within(&inside, misses, low, high, TOLERANCE, CELLS)?.constant();
-    let sure = Constant::certified;
-    let error = learning_error(sure(residual), alpha, sure(setting.expert), coverage)?;
-    Ok(Some(Learnt { residual, coverage, error, count: inside.len() / n }))
+    let certified = Constant::certified;
+    let error = learning_error(certified(residual), alpha, certified(system.expert_constant), coverage)?;
+    Ok(Some(DataBound { residual, coverage, error, count: inside.len() / n }))
 }
 
 /// ‖π(x) − π*(x)‖ at states.
-pub(super) struct Off {
+pub(super) struct ActionError {
     obs: Vec<f64>,
     u: Vec<f64>,
-    best: Vec<f64>,
+    expert: Vec<f64>,
 }
 
-impl Off {
-    pub(super) fn new(setting: &Setting) -> Self {
-        let m = setting.model.input_dim();
-        Self { obs: vec![0.0; setting.model.observation_dim()], u: vec![0.0; m], best: vec![0.0; m] }
+impl ActionError {
+    pub(super) fn new(system: &System) -> Self {
+        let m = system.model.input_dim();
+        Self { obs: vec![0.0; system.model.observation_dim()], u: vec![0.0; m], expert: vec![0.0; m] }
     }
 
-    pub(super) fn at(&mut self, setting: &Setting, acting: &mut Acting, x: &[f64]) -> anyhow::Result<f64> {
-        setting.model.observe(x, &mut self.obs);
-        acting.act(&self.obs, &mut self.u)?;
-        setting.best(x, &mut self.best);
-        Ok(distance(&self.u, &self.best))
+    pub(super) fn at(&mut self, system: &System, policy: &mut LoopPolicy, x: &[f64]) -> anyhow::Result<f64> {
+        system.model.observe(x, &mut self.obs);
+        policy.act(&self.obs, &mut self.u)?;
+        system.expert_input(x, &mut self.expert);
+        Ok(distance(&self.u, &self.expert))
     }
 }
 
-/// B3, with the cost's slopes on the region; on a linear system, where the expert's loops are all there are, the smaller of that with the slopes on their
-/// tubes and of what the regret identity says.
+/// B3, with the cost's Lipschitz constants on the region. On a linear system, whose only starts are
+/// those of the expert's loops, the smaller of that with the constants on their tubes and of the
+/// regret identity.
 fn regret(
-    setting: &Setting,
+    system: &System,
     stability: &Stability,
     disturbed: Constant,
     tube: Constant,
@@ -222,19 +227,19 @@ fn regret(
     horizon: u32,
 ) -> anyhow::Result<Constant> {
     let mut states = low.iter().zip(high).map(|(low, high)| low.abs().max(high.abs()).powi(2)).sum::<f64>().sqrt();
-    let mut inputs = setting.expert * states;
-    if setting.basin.is_none() {
-        let (farthest, strongest) = setting.farthest();
-        states = states.min(farthest + tube.value);
-        inputs = inputs.min(strongest + setting.expert * tube.value);
+    let mut inputs = system.expert_constant * states;
+    if system.basin.is_none() {
+        let (state, input) = system.largest_norms();
+        states = states.min(state + tube.value);
+        inputs = inputs.min(input + system.expert_constant * tube.value);
     }
     let inputs = inputs + disturbed.value;
     let parts = [disturbed, tube];
-    let costs = Costs::quadratic(&setting.lqr, Constant::from(states, &parts), Constant::from(inputs, &parts))?;
-    let by_slopes = stability.regret(disturbed, costs, 1.0, u64::from(horizon))?;
-    if setting.basin.is_some() {
-        return Ok(by_slopes);
+    let costs = Costs::quadratic(&system.lqr, Constant::from(states, &parts), Constant::from(inputs, &parts))?;
+    let by_constants = stability.regret(disturbed, costs, 1.0, u64::from(horizon))?;
+    if system.basin.is_some() {
+        return Ok(by_constants);
     }
-    let by_identity = linear_regret(&setting.lqr, disturbed, setting.left(), u64::from(horizon))?;
-    Ok(if by_identity.value < by_slopes.value { by_identity } else { by_slopes })
+    let by_identity = linear_regret(&system.lqr, disturbed, system.largest_final_cost(), u64::from(horizon))?;
+    Ok(if by_identity.value < by_constants.value { by_identity } else { by_constants })
 }

@@ -1,24 +1,25 @@
-//! Where the bounds hold, within a box: on a linear system the tube around the expert's loops, on a nonlinear one the basin.
+//! The region that the bounds hold on, within a box: on a linear system the tube around the
+//! expert's loops, on a nonlinear one the basin.
 
 use liprl_control::bounds::Basin;
 use liprl_numerics::neighbours::Tree;
 
-/// What distances may be off by for want of digits.
-const SPARE: f64 = 1e-9;
+/// A margin for rounding in distances.
+const MARGIN: f64 = 1e-9;
 
-pub(super) struct Region<'a> {
+pub(super) struct LoopRegion<'a> {
     pub(super) low: Vec<f64>,
     pub(super) high: Vec<f64>,
     body: Body<'a>,
 }
 
 enum Body<'a> {
-    /// No farther than this from one of these states.
+    /// All points within this distance of one of these states.
     Tube(&'a Tree<'a>, f64),
     Ellipsoid(&'a Basin),
 }
 
-impl<'a> Region<'a> {
+impl<'a> LoopRegion<'a> {
     /// The balls of this radius around `states`, which lie in the box `low` … `high`.
     pub(super) fn tube(states: &'a Tree<'a>, (low, high): (&[f64], &[f64]), radius: f64) -> Self {
         let low = low.iter().map(|x| x - radius).collect();
@@ -31,11 +32,12 @@ impl<'a> Region<'a> {
         Self { low, high: basin.half.clone(), body: Body::Ellipsoid(basin) }
     }
 
-    /// Whether no point of the region is within `radius` of `centre`; false where that is not known.
+    /// True if no point of the region is within `radius` of `centre`; false also if that is not
+    /// known.
     pub(super) fn misses(&self, centre: &[f64], radius: f64) -> bool {
         match &self.body {
             Body::Tube(states, own) => {
-                let reach = (own + radius) * (1.0 + SPARE) + SPARE;
+                let reach = (own + radius) * (1.0 + MARGIN) + MARGIN;
                 let (mut found, from) = (false, reach);
                 states.visit(centre, from, |_, _| {
                     found = true;
@@ -44,7 +46,7 @@ impl<'a> Region<'a> {
                 !found
             }
             Body::Ellipsoid(basin) => {
-                basin.norm(centre) > (basin.radius + basin.longest * radius) * (1.0 + SPARE) + SPARE
+                basin.norm(centre) > (basin.radius + basin.longest * radius) * (1.0 + MARGIN) + MARGIN
             }
         }
     }

@@ -1,123 +1,120 @@
-//! Runs of the learned loop: a third under errors uniform in the ball, a third under a constant one, a quarter under the worst for each step's action
-//! (projected gradient ascent), a twelfth under the worst along the trajectory (gradients through the equations). A policy without a slope to climb gets
-//! random errors of full length for the last two.
+//! Runs of the learned loop under measurement errors.
+//!
+//! A third of the runs has errors uniform in the ball, a third a constant one, a quarter the worst
+//! for each step's action (projected gradient ascent), a twelfth the worst along the trajectory
+//! (gradients through the equations). A policy without a gradient gets random errors of full length
+//! in place of the last two.
 
 use liprl_numerics::{Streams, neighbours::distance};
-use rand::RngExt;
 
-use super::{
-    Asked,
-    acting::Acting,
-    bounds::{Bounds, Off},
-    setting::Setting,
-};
-use crate::disturb::{direction, norm, pgd, trajectory};
+use super::bounds::{ActionError, Bounds};
+use super::policy::LoopPolicy;
+use super::system::{LoopOptions, System};
+use crate::perturb::vector::{direction, in_ball, norm};
+use crate::perturb::{pgd, trajectory};
 
-/// The largest of what was met over all runs.
+/// The largest values observed over all runs.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Met {
+pub(super) struct Observed {
     /// ‖π(x) − π*(x)‖ on the way.
     pub(super) error: f64,
     /// ‖π(x + δ) − π*(x)‖.
     pub(super) disturbed: f64,
     /// ‖x_t − x*_t‖.
-    pub(super) strayed: f64,
-    /// From the undisturbed learned loop.
+    pub(super) deviation: f64,
+    /// The distance from the undisturbed learned loop.
     pub(super) from_learned: f64,
     /// J(π) − J(π*).
     pub(super) regret: f64,
-    /// Of the regret identity, relative; none where the system is not linear.
+    /// The relative defect of the regret identity; `None` on a nonlinear system.
     pub(super) identity: Option<f64>,
-    /// Whether some run was beyond a bound at some time.
+    /// True if some run was beyond a bound at some time.
     pub(super) broken: bool,
 }
 
-/// What rounding may add to a simulated number.
-const SPARE: f64 = 1e-9;
+/// A margin for rounding in simulated numbers.
+const MARGIN: f64 = 1e-9;
 
 pub(super) fn run(
-    setting: &Setting,
-    acting: &mut Acting,
+    system: &System,
+    policy: &mut LoopPolicy,
     epsilon: f64,
     bounds: Option<&Bounds>,
-    asked: Asked,
-) -> anyhow::Result<Met> {
-    let (n, m, o) = (setting.model.state_dim(), setting.model.input_dim(), setting.model.observation_dim());
-    let (mut met, mut off) = (Met::default(), Off::new(setting));
-    let (mut scratch, mut attack) = (pgd::Scratch::new(o, m), acting.attack(&*setting.model));
+    options: LoopOptions,
+) -> anyhow::Result<Observed> {
+    let (n, m, o) = (system.model.state_dim(), system.model.input_dim(), system.model.observation_dim());
+    let (mut observed, mut action_error) = (Observed::default(), ActionError::new(system));
+    let (mut scratch, mut attack) = (pgd::Scratch::new(o, m), policy.attack(&*system.model));
     let (mut obs, mut seen, mut delta) = (vec![0.0; o], vec![0.0; o], vec![0.0; o]);
-    let (mut u, mut best, mut next) = (vec![0.0; m], vec![0.0; m], vec![0.0; n]);
-    let linear = setting.basin.is_none();
-    for (index, expert) in setting.loops.iter().enumerate() {
-        let mut rng = Streams::new(asked.seed.wrapping_add(index as u64)).rng("closed-loop/errors");
+    let (mut u, mut expert_u, mut next) = (vec![0.0; m], vec![0.0; m], vec![0.0; n]);
+    let linear = system.basin.is_none();
+    for (index, expert) in system.loops.iter().enumerate() {
+        let mut rng = Streams::new(options.seed.wrapping_add(index as u64)).rng("closed-loop/errors");
         let (mut x, mut own) = (expert[..n].to_vec(), expert[..n].to_vec());
         let (mut cost, mut least, mut excess) = (0.0, 0.0, 0.0);
         direction(&mut rng, epsilon, &mut delta);
-        for t in 0..asked.horizon as usize {
-            setting.model.observe(&x, &mut obs);
+        for t in 0..options.horizon as usize {
+            system.model.observe(&x, &mut obs);
             match index % 3 {
-                0 => {
-                    let share: f64 = rng.random_range(0.0..1.0);
-                    direction(&mut rng, epsilon * share.powf(1.0 / o as f64), &mut delta);
-                }
+                0 => in_ball(&mut rng, epsilon, &mut delta),
                 1 => {}
-                _ => match &mut acting.slope {
-                    Some(slope) if epsilon > 0.0 && index % 12 == 11 => {
+                _ => match &mut policy.gradient {
+                    Some(policy) if epsilon > 0.0 && index % 12 == 11 => {
                         let phase = t % trajectory::HORIZON;
                         if phase == 0 {
-                            attack.plan(slope, &obs, epsilon, &mut rng);
+                            attack.plan(policy, &obs, epsilon, &mut rng);
                         }
                         delta.copy_from_slice(attack.at(phase));
                     }
-                    Some(slope) if epsilon > 0.0 => {
-                        pgd::worst(slope, &obs, epsilon, &mut rng, &mut delta, &mut scratch)
+                    Some(policy) if epsilon > 0.0 => {
+                        pgd::worst(policy, &obs, epsilon, &mut rng, &mut delta, &mut scratch)
                     }
                     _ => direction(&mut rng, epsilon, &mut delta),
                 },
             }
             seen.iter_mut().zip(&obs).zip(&delta).for_each(|((seen, obs), delta)| *seen = obs + delta);
-            met.error = met.error.max(off.at(setting, acting, &x)?);
-            acting.act(&seen, &mut u)?;
-            setting.best(&x, &mut best);
-            met.disturbed = met.disturbed.max(distance(&u, &best));
-            cost += setting.model.cost(&x, &u);
+            observed.error = observed.error.max(action_error.at(system, policy, &x)?);
+            policy.act(&seen, &mut u)?;
+            system.expert_input(&x, &mut expert_u);
+            observed.disturbed = observed.disturbed.max(distance(&u, &expert_u));
+            cost += system.model.cost(&x, &u);
             if linear {
-                excess += setting.lqr.excess(&x, &u);
+                excess += system.lqr.excess(&x, &u);
             }
-            setting.model.advance(&x, &u, &mut next);
+            system.model.advance(&x, &u, &mut next);
             x.copy_from_slice(&next);
 
             let star = &expert[t * n..];
-            setting.best(&star[..n], &mut best);
-            least += setting.model.cost(&star[..n], &best);
-            setting.model.observe(&own, &mut obs);
-            acting.act(&obs, &mut u)?;
-            setting.model.advance(&own, &u, &mut next);
+            system.expert_input(&star[..n], &mut expert_u);
+            least += system.model.cost(&star[..n], &expert_u);
+            system.model.observe(&own, &mut obs);
+            policy.act(&obs, &mut u)?;
+            system.model.advance(&own, &u, &mut next);
             own.copy_from_slice(&next);
 
-            let strayed = distance(&x, &star[n..2 * n]);
-            met.strayed = met.strayed.max(strayed);
-            met.from_learned = met.from_learned.max(distance(&x, &own));
+            let deviation = distance(&x, &star[n..2 * n]);
+            observed.deviation = observed.deviation.max(deviation);
+            observed.from_learned = observed.from_learned.max(distance(&x, &own));
             if let Some(bounds) = bounds {
                 let allowed = bounds.stability.tube_after(bounds.disturbed, t as u64 + 1)?.value;
-                met.broken |= strayed > allowed * (1.0 + SPARE) + SPARE;
+                observed.broken |= deviation > allowed * (1.0 + MARGIN) + MARGIN;
             }
         }
-        met.regret = met.regret.max(cost - least);
+        observed.regret = observed.regret.max(cost - least);
         if linear {
-            let (left, right) = (cost + setting.lqr.optimal_cost(&x), setting.lqr.optimal_cost(&expert[..n]) + excess);
+            let (left, right) = (cost + system.lqr.optimal_cost(&x), system.lqr.optimal_cost(&expert[..n]) + excess);
             let defect = (left - right).abs() / right.abs().max(f64::MIN_POSITIVE);
-            met.identity = Some(met.identity.unwrap_or(0.0).max(defect));
+            observed.identity = Some(observed.identity.unwrap_or(0.0).max(defect));
         }
     }
-    debug_assert!(norm(&delta) <= epsilon * (1.0 + SPARE));
+    debug_assert!(norm(&delta) <= epsilon * (1.0 + MARGIN));
     if let Some(bounds) = bounds {
-        let over = |met: f64, bound: f64| met > bound * (1.0 + SPARE) + SPARE;
-        met.broken |= over(met.error, bounds.error.value)
-            || over(met.disturbed, bounds.disturbed.value)
-            || over(met.from_learned, bounds.around_learned.value)
-            || over(met.regret, bounds.regret.value)
-            || bounds.learnt.is_some_and(|learnt| over(met.error, learnt.error.value));
+        let over = |value: f64, bound: f64| value > bound * (1.0 + MARGIN) + MARGIN;
+        observed.broken |= over(observed.error, bounds.error.value)
+            || over(observed.disturbed, bounds.disturbed.value)
+            || over(observed.from_learned, bounds.around_learned.value)
+            || over(observed.regret, bounds.regret.value)
+            || bounds.data.is_some_and(|data| over(observed.error, data.error.value));
     }
-    Ok(met)
+    Ok(observed)
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use liprl_agents::demos::Demonstrations;
 
 use crate::cli::DemosCommand;
+use crate::terminal::{print, table};
 
 /// Prints a file's episodes, lengths and returns.
 pub fn demos(command: &DemosCommand) -> anyhow::Result<ExitCode> {
@@ -18,9 +19,8 @@ pub fn demos(command: &DemosCommand) -> anyhow::Result<ExitCode> {
     writeln!(text, "{env}: {} episodes, {steps} steps", summary.lengths.len())?;
     writeln!(text, "observation {}, action {}", demonstrations.obs_dim(), demonstrations.act_dim())?;
     writeln!(text, "return {:.1} ± {:.1}, {} terminated", summary.return_mean, summary.return_std, summary.terminated)?;
-    writeln!(text, "\nepisode  length     return")?;
-    for (index, (length, total)) in summary.lengths.iter().zip(&summary.returns).enumerate() {
-        writeln!(text, "{index:7} {length:7} {total:10.2}")?;
-    }
-    super::print(&text)
+    let episodes = summary.lengths.iter().zip(&summary.returns).enumerate();
+    let rows = episodes.map(|(index, (length, total))| [index.to_string(), length.to_string(), format!("{total:.2}")]);
+    writeln!(text, "\n{}", table(["episode", "length", "return"], 0..3, rows.collect()).trim_end())?;
+    print(&text)
 }

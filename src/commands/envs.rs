@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use liprl_envs::{BoxSpace, EnvEntry, Options, make, registry};
 use serde_json::{Value, json};
 
+use crate::terminal::print;
+
 /// Lists ids, spaces and options.
 pub fn envs(as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
         let list = registry().iter().map(to_json).collect::<anyhow::Result<Value>>()?;
-        return super::print(&format!("{list:#}\n"));
+        return print(&format!("{list:#}\n"));
     }
     let mut text = String::new();
     for entry in registry() {
@@ -24,7 +26,7 @@ pub fn envs(as_json: bool) -> anyhow::Result<ExitCode> {
             writeln!(text, "    {}: {}  {}", option.name, option.default.to_json(), option.doc)?;
         }
     }
-    super::print(&text)
+    print(&text)
 }
 
 /// The bounds, once if all coordinates share them.

@@ -1,71 +1,62 @@
 //! `liprl eval`.
 
-use std::{fmt::Write, path::Path, process::ExitCode};
+use std::path::Path;
+use std::process::ExitCode;
 
 use liprl_agents::AgentError;
 use liprl_analysis::{Curve, Figure, PictureFormat};
 use liprl_control::certify::Network;
 use serde_json::{Value, json};
 
-use crate::{
-    Usage,
-    cli::EvalArgs,
-    disturb::{Disturbed, Kind},
-    rollout::{self, Episode, Summary},
-    saved::{Saved, networks},
-};
+use crate::agent::networks;
+use crate::cli::EvalArgs;
+use crate::load::LoadedPolicy;
+use crate::perturb::{PerturbationKind, Perturbations, PerturbedPolicy, run_episodes};
+use crate::rollout::{EpisodeStats, EvalSummary, seeds};
+use crate::terminal::{self, print};
+use crate::usage::Usage;
 
-/// The episodes under one disturbance; none for the undisturbed ones.
-struct Row {
-    disturbance: Option<(Kind, f64)>,
-    episodes: Vec<Episode>,
-    summary: Summary,
+/// The episodes under one perturbation; `None` for the undisturbed ones.
+struct EvalRow {
+    perturbation: Option<(PerturbationKind, f64)>,
+    episodes: Vec<EpisodeStats>,
+    summary: EvalSummary,
 }
 
-/// Runs a policy greedily and reports its returns, undisturbed and under each disturbance asked for.
+/// Runs a policy greedily and reports its returns, undisturbed and under each perturbation of the
+/// arguments.
 pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
-    let mut saved = Saved::open(&args.run)?;
-    let asked = args.disturb.iter().flat_map(|disturb| disturb.sizes.iter().map(|size| (disturb.kind, *size)));
-    // What cannot be done is said before anything is run.
-    let critic =
-        if args.disturb.iter().any(|disturb| disturb.kind == Kind::Critic) { critic(&args.run)? } else { None };
-    let disturbed = asked
-        .map(|(kind, size)| {
-            let disturbed = Disturbed::new(&saved.policy, saved.task.env(), critic.clone(), kind, size)?;
-            Ok(((kind, size), disturbed))
-        })
-        .collect::<Result<Vec<_>, AgentError>>()
-        .map_err(|error| Usage(error.to_string()))?;
+    let mut loaded = LoadedPolicy::open(&args.run)?;
+    // All checks come before the first episode.
+    let needs_critic = args.disturb.iter().any(|one| one.kind == PerturbationKind::Critic);
+    let critic = if needs_critic { critic(&args.run)? } else { None };
+    let perturbations: Vec<(PerturbationKind, f64)> = args.disturb.iter().flat_map(Perturbations::each).collect();
+    let perturbed = perturbations
+        .iter()
+        .map(|&(kind, epsilon)| PerturbedPolicy::new(&loaded.policy, loaded.task.env(), critic.clone(), kind, epsilon));
+    let mut perturbed = perturbed.collect::<Result<Vec<_>, AgentError>>().map_err(|error| Usage(error.to_string()))?;
     if let Some(figure) = &args.figure {
         PictureFormat::of(figure).map_err(|error| Usage(error.to_string()))?;
     }
-    let seeds = || (0..u64::from(args.episodes)).map(|index| args.seed.wrapping_add(index));
-    let Saved { task, policy, .. } = &mut saved;
-    let episodes =
-        seeds().map(|seed| rollout::episode(task, policy, seed, |_, _| ())).collect::<Result<Vec<_>, _>>()?;
-    let mut rows = vec![Row::new(None, episodes)];
-    for (disturbance, mut disturbed) in disturbed {
-        let episodes = seeds().map(|seed| {
-            disturbed.begin(seed);
-            rollout::episode(task, &mut disturbed, seed, |_, _| ())
-        });
-        rows.push(Row::new(Some(disturbance), episodes.collect::<Result<Vec<_>, _>>()?));
-    }
+    let seeds = seeds(args.seed, args.episodes);
+    let all = run_episodes(&mut loaded.task, &mut loaded.policy, &mut perturbed, seeds)?;
+    let perturbations = std::iter::once(None).chain(perturbations.into_iter().map(Some));
+    let rows: Vec<EvalRow> = perturbations.zip(all).map(|(one, episodes)| EvalRow::new(one, episodes)).collect();
     if let Some(figure) = &args.figure {
-        chart(&saved, args.episodes, &rows).write(figure)?;
+        chart(&loaded, args.episodes, &rows).write(figure)?;
     }
-    super::print(&if args.json { report(&saved, args, &rows) } else { table(&saved, args.episodes, &rows)? })
+    print(&if args.json { report(&loaded, args, &rows) } else { table(&loaded, args.episodes, &rows) })
 }
 
-/// The first critic of a run; none of an agent without one. One that no slope is known of is an error.
+/// Loads the first critic of a run; `None` if the agent has none.
 fn critic(run: &Path) -> anyhow::Result<Option<Network>> {
     let found = networks(run)?.into_iter().find(|network| network.name == "critic_0");
     Ok(found.map(|found| found.network).transpose()?)
 }
 
-impl Row {
-    fn new(disturbance: Option<(Kind, f64)>, episodes: Vec<Episode>) -> Self {
-        Self { disturbance, summary: Summary::of(&episodes), episodes }
+impl EvalRow {
+    fn new(perturbation: Option<(PerturbationKind, f64)>, episodes: Vec<EpisodeStats>) -> Self {
+        Self { perturbation, summary: EvalSummary::of(&episodes), episodes }
     }
 
     fn to_json(&self) -> Value {
@@ -78,10 +69,23 @@ impl Row {
             "episodes": episodes,
         })
     }
+
+    /// The row of the table; `None` for the undisturbed episodes.
+    fn cells(&self) -> Option<[String; 5]> {
+        let (kind, epsilon) = self.perturbation?;
+        let EvalSummary { return_mean, return_std, length_mean } = self.summary;
+        Some([
+            kind.to_string(),
+            epsilon.to_string(),
+            format!("{return_mean:.2}"),
+            format!("{return_std:.2}"),
+            format!("{length_mean:.0}"),
+        ])
+    }
 }
 
-fn report(saved: &Saved, args: &EvalArgs, rows: &[Row]) -> String {
-    let mut report = json!({ "env": saved.env, "policy": saved.origin, "step": saved.step, "seed": args.seed });
+fn report(loaded: &LoadedPolicy, args: &EvalArgs, rows: &[EvalRow]) -> String {
+    let mut report = json!({ "env": loaded.env, "policy": loaded.origin, "step": loaded.step, "seed": args.seed });
     let merge = |into: &mut Value, from: Value| {
         if let (Some(into), Value::Object(from)) = (into.as_object_mut(), from) {
             into.extend(from);
@@ -90,7 +94,7 @@ fn report(saved: &Saved, args: &EvalArgs, rows: &[Row]) -> String {
     merge(&mut report, rows[0].to_json());
     if rows.len() > 1 {
         let disturbed = rows.iter().filter_map(|row| {
-            let (kind, epsilon) = row.disturbance?;
+            let (kind, epsilon) = row.perturbation?;
             let mut one = json!({ "kind": kind, "epsilon": epsilon });
             merge(&mut one, row.to_json());
             Some(one)
@@ -100,32 +104,28 @@ fn report(saved: &Saved, args: &EvalArgs, rows: &[Row]) -> String {
     format!("{report:#}\n")
 }
 
-fn table(saved: &Saved, episodes: u32, rows: &[Row]) -> Result<String, std::fmt::Error> {
-    let (id, origin, nominal) = (&saved.env.id, saved.origin.display(), rows[0].summary);
+fn table(loaded: &LoadedPolicy, episodes: u32, rows: &[EvalRow]) -> String {
+    let (id, origin, nominal) = (&loaded.env.id, loaded.origin.display(), rows[0].summary);
     let mut text = format!(
         "{id}: return {:.1} ± {:.1} over {episodes} episodes of {:.0} steps ({origin})\n",
         nominal.return_mean, nominal.return_std, nominal.length_mean
     );
     if rows.len() > 1 {
-        writeln!(text, "{:12} {:>10} {:>12} {:>10} {:>8}", "disturbance", "epsilon", "return", "std", "steps")?;
+        let header = ["disturbance", "epsilon", "return", "std", "steps"];
+        text += &terminal::table(header, 1..5, rows.iter().filter_map(EvalRow::cells).collect());
     }
-    for row in &rows[1..] {
-        let (summary, Some((kind, epsilon))) = (row.summary, row.disturbance) else { continue };
-        let Summary { return_mean, return_std, length_mean } = summary;
-        writeln!(text, "{kind:12} {epsilon:>10} {return_mean:>12.2} {return_std:>10.2} {length_mean:>8.0}")?;
-    }
-    Ok(text)
+    text
 }
 
 /// Return against ε, a curve for each kind, all from the undisturbed return at 0.
-fn chart(saved: &Saved, episodes: u32, rows: &[Row]) -> Figure {
+fn chart(loaded: &LoadedPolicy, episodes: u32, rows: &[EvalRow]) -> Figure {
     let mut series: Vec<(String, Vec<[f64; 4]>)> = Vec::new();
-    let point = |epsilon: f64, summary: Summary| {
-        let Summary { return_mean: mean, return_std: std, .. } = summary;
+    let point = |epsilon: f64, summary: EvalSummary| {
+        let EvalSummary { return_mean: mean, return_std: std, .. } = summary;
         [epsilon, mean, mean - std, mean + std]
     };
     for row in &rows[1..] {
-        let Some((kind, epsilon)) = row.disturbance else { continue };
+        let Some((kind, epsilon)) = row.perturbation else { continue };
         let label = kind.to_string();
         if !series.iter().any(|one| one.0 == label) {
             series.push((label.clone(), vec![point(0.0, rows[0].summary)]));
@@ -138,8 +138,8 @@ fn chart(saved: &Saved, episodes: u32, rows: &[Row]) -> Figure {
         points.sort_by(|a, b| a[0].total_cmp(&b[0]));
     }
     Figure {
-        title: format!("{} under falsified observations", saved.env.id),
-        caption: format!("mean ± standard deviation of {episodes} episodes; {}", name(&saved.origin)),
+        title: format!("{} under perturbed observations", loaded.env.id),
+        caption: format!("mean ± standard deviation of {episodes} episodes; {}", name(&loaded.origin)),
         x_label: "ε (Euclidean norm, observation units)".to_owned(),
         ..Figure::single("return", series.into_iter().map(|(label, points)| Curve::of_points(label, points)))
     }

@@ -2,6 +2,7 @@
 
 mod certify;
 mod check;
+mod closed_loop;
 mod demos;
 mod envs;
 mod eval;
@@ -14,7 +15,6 @@ mod tradeoff;
 mod train;
 
 pub use certify::certify;
-pub(crate) use certify::{rounded_down, rounded_up};
 pub use check::check;
 pub use demos::demos;
 pub use envs::envs;
@@ -27,21 +27,10 @@ pub use sweep::sweep;
 pub use tradeoff::tradeoff;
 pub use train::train;
 
-use std::io::{ErrorKind, Write};
-use std::process::ExitCode;
-
 use crate::cli::ConfigArgs;
 use crate::config::{Config, LoadError, Override};
 
-/// Prints a command's result. A reader that has had enough (`| head`) is no fault.
-pub(crate) fn print(text: &str) -> anyhow::Result<ExitCode> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
-}
-
-/// The config a command line describes.
+/// Loads the config of a command line, with its overrides.
 fn load(args: &ConfigArgs) -> Result<Config, LoadError> {
     let path = if args.config.is_dir() { args.config.join("config.yaml") } else { args.config.clone() };
     let mut overrides: Vec<Override> = args.sets.iter().map(|text| Override::set(text)).collect();

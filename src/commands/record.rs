@@ -1,28 +1,26 @@
 //! `liprl record`.
 
-use std::{path::Path, process::ExitCode};
+use std::path::Path;
+use std::process::ExitCode;
 
-use liprl_agents::{
-    AgentError,
-    demos::{DemoMeta, Demonstrations, Episode},
-    feedback::{ExpertPolicy, QueriedExpert},
-};
+use liprl_agents::AgentError;
+use liprl_agents::demos::{DemoMeta, Demonstrations, Episode};
+use liprl_agents::feedback::{ExpertPolicy, QueriedExpert};
 use liprl_control::{ExpertConfig, MpcConfig};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    Usage,
-    cli::{ExpertKind, RecordArgs},
-    config::{Config, EnvConfig},
-    rollout::{self, Actor},
-    saved::Saved,
-    task::Task,
-};
+use crate::cli::{ExpertKind, RecordArgs};
+use crate::config::{Config, EnvConfig};
+use crate::load::LoadedPolicy;
+use crate::rollout::{Actor, run_episode, seeds};
+use crate::task::Task;
+use crate::terminal::print;
+use crate::usage::Usage;
 
 /// Records greedy episodes, or an expert's, in Minari's layout.
 pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     if args.out.exists() {
-        return Err(Usage(format!("{} is there already; choose another name", args.out.display())).into());
+        return Err(Usage(format!("{} exists already; choose another name", args.out.display())).into());
     }
     let Recorded { task, env: env_config, episodes, about } = match args.expert {
         Some(kind) => by_expert(args, kind)?,
@@ -45,7 +43,7 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     extra.insert("return_mean".to_owned(), json!(summary.return_mean));
     extra.insert("return_std".to_owned(), json!(summary.return_std));
     demonstrations.write(&args.out)?;
-    super::print(&format!(
+    print(&format!(
         "{}: {} episodes of {}, return {:.1} ± {:.1}\n",
         args.out.display(),
         args.episodes,
@@ -55,7 +53,7 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     ))
 }
 
-/// Episodes, and who acted in them.
+/// Recorded episodes with their task and origin.
 struct Recorded {
     task: Task,
     env: EnvConfig,
@@ -64,7 +62,7 @@ struct Recorded {
 }
 
 fn by_policy(args: &RecordArgs) -> anyhow::Result<Recorded> {
-    let Saved { mut task, mut policy, env, agent, config, origin, step } = Saved::open(&args.run)?;
+    let LoadedPolicy { mut task, mut policy, env, agent, config, origin, step } = LoadedPolicy::open(&args.run)?;
     let episodes = episodes(args, &mut task, &mut policy, |_| ())?;
     let about = json!({
         "algorithm_name": agent, "checkpoint": relative(&origin), "checkpoint_step": step, "config": config,
@@ -94,11 +92,10 @@ fn episodes<A: Actor>(
     mut begin: impl FnMut(&mut A),
 ) -> anyhow::Result<Vec<Episode>> {
     let mut episodes = Vec::new();
-    for index in 0..u64::from(args.episodes) {
-        let seed = args.seed.wrapping_add(index);
+    for seed in seeds(args.seed, args.episodes) {
         let mut recorded = Episode::default();
         begin(actor);
-        rollout::episode(task, actor, seed, |task, step| match step {
+        run_episode(task, actor, seed, |task, step| match step {
             None => recorded = Episode::begin(Some(seed), task.raw_obs(), task.env().info()),
             Some(step) => recorded.push(task.raw_action(), step, task.raw_obs(), task.env().info()),
         })?;
@@ -117,7 +114,8 @@ fn object(value: Value) -> Map<String, Value> {
     if let Value::Object(map) = value { map } else { Map::new() }
 }
 
-/// The path from the current folder on, where it lies below it: what a file says of its origin should mean something elsewhere too.
+/// The path relative to the current folder if it lies below it, so that it means something on other
+/// machines too.
 fn relative(path: &Path) -> &Path {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path)

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use liprl_analysis::report::{ReportOptions, report as write};
 use liprl_logbook::SweepLock;
 
-use super::plot::lines;
 use crate::cli::ReportArgs;
+use crate::references::lines;
+use crate::terminal::{print, warn};
 
 /// Writes a sweep's report.
 pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
@@ -23,8 +24,6 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         ..ReportOptions::default()
     };
     let written = write(&args.sweep, &args.out, &options)?;
-    for warning in &written.warnings {
-        crate::tell(format_args!("warning: {warning}"));
-    }
-    super::print(&format!("{}\n{}\n", written.answer, written.page.display()))
+    written.warnings.iter().for_each(warn);
+    print(&format!("{}\n{}\n", written.answer, written.page.display()))
 }

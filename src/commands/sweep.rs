@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::Usage;
 use crate::cli::{LauncherKind, SweepArgs, SweepCommand};
 use crate::config::Override;
 use crate::sweep::file::{LauncherConfig, LocalConfig, SlurmConfig};
 use crate::sweep::{Plan, SweepFolder, dry_run, failures, local, slurm, status};
+use crate::terminal::{print, tell, warn};
+use crate::usage::Usage;
 
-/// Launches a sweep, or says how far one is.
+/// Launches a sweep, or prints its progress.
 pub fn sweep(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     match (&args.command, &args.sweep) {
         (Some(SweepCommand::Status { folder }), _) => show(folder),
@@ -23,7 +24,7 @@ pub fn sweep(args: &SweepArgs) -> anyhow::Result<ExitCode> {
 
 fn show(folder: &Path) -> anyhow::Result<ExitCode> {
     let (text, failed) = status(&SweepFolder::open(folder)?)?;
-    super::print(&text)?;
+    print(&text)?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -31,10 +32,10 @@ fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
     let sets: Vec<Override> = args.sets.iter().map(|text| Override::set(text)).collect();
     let plan = Plan::read(sweep, &sets)?;
     for warning in &plan.warnings {
-        crate::tell(format_args!("warning: {warning}"));
+        warn(warning);
     }
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.experiment));
-    // What has been begun was built before.
+    // Variants with runs were built before.
     let earlier = SweepFolder::open(&out).ok();
     plan.build(|variant| {
         let mut runs = earlier.iter().flat_map(SweepFolder::runs).filter(|run| run.variant == variant);
@@ -42,7 +43,7 @@ fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
     })?;
     if args.dry_run {
         SweepFolder::check(&out, &plan)?;
-        return super::print(&dry_run(&plan, &out));
+        return print(&dry_run(&plan, &out));
     }
     let folder = SweepFolder::write(&out, &plan)?;
     let launcher = match (args.launcher, &plan.launcher) {
@@ -52,19 +53,18 @@ fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
         (Some(LauncherKind::Local), _) => LauncherConfig::Local(LocalConfig::default()),
         (Some(LauncherKind::Slurm), _) => LauncherConfig::Slurm(Box::default()),
     };
-    let options = |jobs| local::Options { jobs, retry_failed: args.resume, retries: args.retries };
+    let options = |jobs| local::LaunchOptions { jobs, retry_failed: args.resume, retries: args.retries };
     match launcher {
         LauncherConfig::Local(config) => here(&folder, options(args.jobs.or(config.jobs))),
         LauncherConfig::Slurm(config) => submit(&folder, &config, options(args.jobs)),
     }
 }
 
-fn here(folder: &SweepFolder, options: local::Options) -> anyhow::Result<ExitCode> {
-    let end = local::launch(folder, options)?;
-    let local::End { done, failed, unfinished, signal } = end;
+fn here(folder: &SweepFolder, options: local::LaunchOptions) -> anyhow::Result<ExitCode> {
+    let local::LaunchResult { done, failed, unfinished, signal } = local::launch(folder, options)?;
     let left = if unfinished > 0 { format!(", {unfinished} unfinished") } else { String::new() };
-    crate::tell(format_args!("{}: {done} done, {} failed{left}", folder.path().display(), failed.len()));
-    tell(folder, &failed, options);
+    tell(format_args!("{}: {done} done, {} failed{left}", folder.path().display(), failed.len()));
+    tell_failures(folder, &failed, options);
     Ok(match signal {
         Some(code) => ExitCode::from(code),
         None if failed.is_empty() && unfinished == 0 => ExitCode::SUCCESS,
@@ -72,7 +72,7 @@ fn here(folder: &SweepFolder, options: local::Options) -> anyhow::Result<ExitCod
     })
 }
 
-fn submit(folder: &SweepFolder, config: &SlurmConfig, options: local::Options) -> anyhow::Result<ExitCode> {
+fn submit(folder: &SweepFolder, config: &SlurmConfig, options: local::LaunchOptions) -> anyhow::Result<ExitCode> {
     let submitted = slurm::submit(folder, config, options)?;
     let queued = if submitted.queued > 0 {
         format!("; {} are queued or running already", submitted.queued)
@@ -80,21 +80,21 @@ fn submit(folder: &SweepFolder, config: &SlurmConfig, options: local::Options) -
         String::new()
     };
     match submitted.jobs.as_slice() {
-        [] => crate::tell(format_args!("nothing to hand to Slurm{queued}")),
-        jobs => crate::tell(format_args!("handed {} runs to Slurm as job {}{queued}", submitted.runs, jobs.join(", "))),
+        [] => tell(format_args!("nothing to submit to Slurm{queued}")),
+        jobs => tell(format_args!("submitted {} runs to Slurm as job {}{queued}", submitted.runs, jobs.join(", "))),
     }
-    crate::tell(format_args!("liprl sweep status {}", folder.path().display()));
-    tell(folder, &submitted.failed, options);
+    tell(format_args!("liprl sweep status {}", folder.path().display()));
+    tell_failures(folder, &submitted.failed, options);
     Ok(if submitted.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The failed runs, and what can be done.
-fn tell(folder: &SweepFolder, failed: &[(liprl_logbook::SweepRun, String)], options: local::Options) {
+/// Prints the failed runs and the remedy.
+fn tell_failures(folder: &SweepFolder, failed: &[(liprl_logbook::SweepRun, String)], options: local::LaunchOptions) {
     if failed.is_empty() {
         return;
     }
-    crate::tell(format_args!("\nfailed:\n{}", failures(folder, failed).trim_end()));
+    tell(format_args!("\nfailed:\n{}", failures(folder, failed).trim_end()));
     if !options.retry_failed {
-        crate::tell(format_args!("--resume begins them again, from their last checkpoints"));
+        tell(format_args!("--resume retries them from their last checkpoints"));
     }
 }

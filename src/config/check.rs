@@ -1,25 +1,26 @@
-//! The config tree held against the JSON Schema that editors use too: unknown keys, wrong types, values out of range
-//! and missing keys, each at its own place, inside tagged enums as well (where serde knows only the parent).
+//! Checks the config tree against the JSON Schema that editors use too. Unknown keys, wrong types,
+//! values out of range and missing keys are reported at their own place, inside tagged enums as
+//! well; serde would report the parent.
 
 use serde_json::{Map, Value as Json};
 
 use super::error::{ConfigError, Sources, nearest};
+use super::messages::{constants, describe, expected, fits_type, list, required, show, tag_of, tag_value};
 use super::node::{Node, Span, Value};
-use super::words::{constants, describe, expected, fits_type, list, required, show, tag_of, tag_value};
 
 /// The schema with its definitions, and the texts for error messages.
 pub(crate) struct Checker<'a> {
     /// The root schema; `$ref`s point into it.
     pub root: &'a Json,
-    /// What the tree was read from.
+    /// The texts that the tree was read from.
     pub sources: &'a Sources,
 }
 
-type Outcome = Result<(), ConfigError>;
+type CheckResult = Result<(), ConfigError>;
 
 impl Checker<'_> {
     /// Checks one value. `path` is its dotted name, empty at the root.
-    pub(crate) fn check(&self, node: &Node, schema: &Json, path: &str) -> Outcome {
+    pub(crate) fn check(&self, node: &Node, schema: &Json, path: &str) -> CheckResult {
         let Some(schema) = schema.as_object() else { return Ok(()) };
         if let Some(target) = schema.get("$ref").and_then(Json::as_str) {
             self.check(node, self.resolve(target), path)?;
@@ -46,8 +47,9 @@ impl Checker<'_> {
         target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)).unwrap_or(&Json::Null)
     }
 
-    /// A choice: the variant of the node's type, and among mappings the one whose tag (`kind: …`) or single key it has.
-    fn check_variants(&self, node: &Node, variants: &[Json], schema: &Map<String, Json>, path: &str) -> Outcome {
+    /// Checks a choice against the variant of the node's type; among mappings that of its tag
+    /// (`kind: …`) or single key.
+    fn check_variants(&self, node: &Node, variants: &[Json], schema: &Map<String, Json>, path: &str) -> CheckResult {
         let variants: Vec<&Json> = variants.iter().map(|variant| self.follow(variant)).collect();
         let objects: Vec<&Map<String, Json>> = variants.iter().filter_map(|v| v.as_object()).collect();
         let fitting: Vec<_> = objects.iter().copied().filter(|variant| fits_type(node, variant)).collect();
@@ -70,7 +72,7 @@ impl Checker<'_> {
         variants: &[&Map<String, Json>],
         path: &str,
         schema: &Map<String, Json>,
-    ) -> Outcome {
+    ) -> CheckResult {
         let Some(tag) = tag_of(variants) else {
             // Externally tagged: each variant is a mapping of one key.
             let known: Vec<&str> = variants.iter().filter_map(|variant| required(variant).next()).collect();
@@ -96,7 +98,7 @@ impl Checker<'_> {
         }
     }
 
-    fn check_map(&self, node: &Node, schema: &Map<String, Json>, path: &str) -> Outcome {
+    fn check_map(&self, node: &Node, schema: &Map<String, Json>, path: &str) -> CheckResult {
         let Value::Map(entries) = &node.value else { return Ok(()) };
         let none = Map::new();
         let properties = schema.get("properties").and_then(Json::as_object).unwrap_or(&none);
@@ -118,7 +120,7 @@ impl Checker<'_> {
         }
     }
 
-    fn check_list(&self, span: Span, items: &[Node], schema: &Map<String, Json>, path: &str) -> Outcome {
+    fn check_list(&self, span: Span, items: &[Node], schema: &Map<String, Json>, path: &str) -> CheckResult {
         let bound = |name: &str| schema.get(name).and_then(Json::as_u64);
         let count = items.len() as u64;
         if bound("minItems").is_some_and(|least| count < least) || bound("maxItems").is_some_and(|most| count > most) {
@@ -135,7 +137,7 @@ impl Checker<'_> {
         items.iter().enumerate().try_for_each(|(index, item)| self.check(item, of, &join(path, &index.to_string())))
     }
 
-    fn check_range(&self, node: &Node, schema: &Map<String, Json>, path: &str) -> Outcome {
+    fn check_range(&self, node: &Node, schema: &Map<String, Json>, path: &str) -> CheckResult {
         let Value::Number(number) = &node.value else { return Ok(()) };
         let value = number.as_f64().unwrap_or(f64::NAN);
         let bound = |name: &str| schema.get(name).and_then(Json::as_f64);

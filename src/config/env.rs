@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-/// A task and how it is set.
+/// A task and its options.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnvConfig {
     /// Gymnasium's id.
@@ -17,7 +17,7 @@ pub struct EnvConfig {
 }
 
 impl EnvConfig {
-    /// The environment behind its time limit.
+    /// Makes the environment, with its time limit.
     pub fn make(&self) -> Result<Box<dyn Env>, EnvError> {
         liprl_envs::make(&self.id, &self.options)
     }
@@ -25,7 +25,7 @@ impl EnvConfig {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum IdOrOptions {
     Id(String),
     Full {
         id: String,
@@ -36,9 +36,9 @@ enum Written {
 
 impl<'de> Deserialize<'de> for EnvConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Written::deserialize(deserializer)? {
-            Written::Id(id) => Self { id, options: Options::new() },
-            Written::Full { id, options } => Self { id, options },
+        Ok(match IdOrOptions::deserialize(deserializer)? {
+            IdOrOptions::Id(id) => Self { id, options: Options::new() },
+            IdOrOptions::Full { id, options } => Self { id, options },
         })
     }
 }
@@ -58,7 +58,7 @@ impl JsonSchema for EnvConfig {
         "EnvConfig".into()
     }
 
-    /// One of the registered ids, alone or in a mapping with that task's options.
+    /// Allows one of the registered ids, alone or in a mapping with that task's options.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let entries = registry();
         let ids: Vec<&str> = entries.iter().map(|entry| entry.id).collect();

@@ -1,21 +1,21 @@
-//! A config's fault shown where it was written.
+//! Config errors, each shown at its place in the source text.
 
 use std::fmt;
 
 use super::node::Span;
 
-/// The texts a config was put together from: its file, then each override of the command line.
+/// The texts of a config: its file, then each override of the command line.
 #[derive(Debug, Default)]
 pub(crate) struct Sources(Vec<(String, String)>);
 
 impl Sources {
-    /// Adds a text under the name errors show; returns its number.
+    /// Adds a text under its name in error messages; returns its number.
     pub(crate) fn add(&mut self, label: impl Into<String>, text: impl Into<String>) -> usize {
         self.0.push((label.into(), text.into()));
         self.0.len() - 1
     }
 
-    /// An error at a place of one of the texts.
+    /// Makes an error at a place of one of the texts.
     pub(crate) fn error(&self, span: Span, problem: impl Into<String>, help: Option<String>) -> ConfigError {
         let (label, text) = self.0.get(span.source).cloned().unwrap_or_default();
         let line = span.line.max(1);
@@ -26,7 +26,8 @@ impl Sources {
     }
 }
 
-/// What is wrong with a config: file, line, column, the line itself, what was expected and the nearest valid name.
+/// An error in a config: file, line, column, the line itself, the problem, and the expected value
+/// or nearest valid name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     label: String,
@@ -53,7 +54,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The candidate nearest to `name`, if one is near enough to be meant.
+/// The candidate most similar to `name`, if one is similar enough to suggest.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()

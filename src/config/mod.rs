@@ -1,15 +1,17 @@
-//! A run's config: what a YAML file may say, read strictly.
+//! A run's config, read strictly from YAML.
 //!
-//! File and command line become one tree of values with places ([`node`]), which is held against the JSON Schema
-//! ([`check`]) before serde turns it into [`Config`]; garde's ranges come last. Every fault is shown where it was written.
+//! File and command line become one tree of values with places ([`node`]). It is checked against
+//! the JSON Schema ([`check`]) before serde turns it into [`Config`]; garde's ranges come last.
+//! Every error is shown at its place in the text.
 
 mod check;
 mod env;
 mod error;
+mod flatten;
+mod messages;
 mod node;
 mod overrides;
 mod schema;
-mod words;
 
 use std::path::Path;
 
@@ -21,11 +23,12 @@ use serde::{Deserialize, Serialize};
 pub use env::EnvConfig;
 pub use error::ConfigError;
 pub use overrides::Override;
-pub use schema::schema;
 
 pub(crate) use error::{Sources, nearest};
+pub(crate) use flatten::{difference, flatten};
 pub(crate) use node::{Key, Node, Span, Value, parse};
 pub(crate) use overrides::{insert, names};
+pub(crate) use schema::schema_of;
 
 use check::Checker;
 use serde::de::DeserializeOwned;
@@ -47,7 +50,7 @@ pub struct Config {
     #[serde(default = "default_threads")]
     #[garde(range(min = 1, max = 1024))]
     pub threads: usize,
-    /// Where the networks live: `cpu`, `cuda` or `cuda:N`. Default `cpu`.
+    /// Device of the networks: `cpu`, `cuda` or `cuda:N`. Default `cpu`.
     #[serde(default = "default_device")]
     #[schemars(regex(pattern = "^(cpu|cuda(:[0-9]+)?)$"))]
     #[garde(custom(is_device))]
@@ -67,17 +70,17 @@ pub struct Config {
     #[serde(default)]
     #[garde(dive)]
     pub log: LogConfig,
-    /// Training ends early once an evaluation's mean return reaches this. Default: never.
+    /// Training ends early when an evaluation's mean return reaches this. Default: never.
     #[serde(default)]
     pub stop_at_return: Option<f64>,
 }
 
-/// What an evaluation certifies of the policy.
+/// Proven bounds on the policy's Lipschitz constant.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct CertificateConfig {
-    /// Seconds for LipSDP, which holds whenever they are over; 0: the product of norms alone. They decide the numbers logged, never what is learnt.
-    /// Default `1`.
+    /// Seconds for LipSDP, whose bound is valid also if they run out; 0: the product of norms
+    /// alone. They change the logged bounds, not the training. Default `1`.
     #[garde(range(min = 0.0, max = 3600.0))]
     pub time_limit: f64,
 }
@@ -98,11 +101,13 @@ pub struct EvalConfig {
     /// Episodes of one evaluation. Default `10`.
     #[garde(range(min = 1))]
     pub episodes: u32,
-    /// States of an evaluation at which the derivative of the simulator itself is measured (`lipschitz/simulator_jacobian`), where the task shows its
-    /// state; each costs 2 (O + A) environment steps. Default `0`.
+    /// States of an evaluation at which the simulator's Jacobian is measured
+    /// (`lipschitz/simulator_jacobian`), on tasks that give access to their state. Each costs 2 (O
+    /// + A) environment steps. Default `0`.
     #[garde(skip)]
     pub simulator_jacobian: usize,
-    /// Proven bounds on the policy's constant at each evaluation, its seconds in `perf/certificate_s`. Default: none.
+    /// Proven bounds on the policy's Lipschitz constant at each evaluation; `perf/certificate_s` is
+    /// their time. Default: none.
     #[garde(dive)]
     pub certificate: Option<CertificateConfig>,
 }
@@ -161,13 +166,13 @@ fn is_device(name: &str, _: &()) -> garde::Result {
 }
 
 impl Config {
-    /// Reads a file and puts the command line's overrides over it. Builds nothing.
+    /// Reads a file and applies the command line's overrides. Builds nothing.
     pub fn load(path: &Path, overrides: &[Override]) -> Result<Self, LoadError> {
         let text = fs_err::read_to_string(path)?;
         Ok(Self::parse(&path.display().to_string(), &text, overrides)?)
     }
 
-    /// The same from a text; `label` stands for the file in error messages.
+    /// Reads a text instead; `label` stands for the file in error messages.
     pub fn parse(label: &str, text: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
         let mut sources = Sources::default();
         let source = sources.add(label, text);
@@ -178,13 +183,18 @@ impl Config {
         read(&tree, &sources, &schema())
     }
 
-    /// The config with every default written out, as the run folder keeps it.
+    /// The config with every default, as the run folder keeps it.
     pub fn to_yaml(&self) -> Result<String, serde_saphyr::ser::Error> {
         serde_saphyr::to_string(self)
     }
 }
 
-/// Holds a tree against its schema, turns it into what it describes and checks the ranges.
+/// JSON Schema of a config file, with the registered environments and their options.
+pub fn schema() -> serde_json::Value {
+    schema_of::<Config>("liprl config")
+}
+
+/// Checks a tree against its schema, deserialises it and checks the ranges.
 pub(crate) fn read<T>(tree: &Node, sources: &Sources, schema: &serde_json::Value) -> Result<T, ConfigError>
 where
     T: DeserializeOwned + Validate<Context = ()>,
@@ -202,12 +212,12 @@ pub enum LoadError {
     /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// What it says is wrong.
+    /// Its contents are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
 
-/// garde's first complaint at the place of the value it is about.
+/// garde's first error at the place of its value.
 fn range_error(report: &garde::Report, tree: &Node, sources: &Sources) -> ConfigError {
     let Some((path, error)) = report.iter().next() else { return sources.error(tree.span, "out of range", None) };
     // garde counts the single field of an enum's variant as index 0; the tree has no such level.
@@ -216,7 +226,7 @@ fn range_error(report: &garde::Report, tree: &Node, sources: &Sources) -> Config
     sources.error(span, format!("`{path}` is {error}"), None)
 }
 
-/// The place of the value under a dotted path, or of the nearest parent that was written.
+/// The place of the value under a dotted path, or of its nearest parent in the text.
 fn place(tree: &Node, path: &str) -> Option<Span> {
     let mut node = tree;
     for part in path.split('.') {

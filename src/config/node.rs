@@ -1,13 +1,13 @@
-//! YAML as a tree in which every key and value knows where it was written.
+//! YAML as a tree of keys and values with their places in the text.
 //!
-//! The whole of serde-saphyr's reading side is [`parse`]: a change of YAML library changes this file.
+//! Only [`parse`] reads with serde-saphyr: a change of YAML library changes this file alone.
 
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Spanned, options::DuplicateKeyPolicy, options::NonFiniteFloatPolicy};
 
-/// Where something was written: a source's number, and 1-based line and column in characters.
+/// A place in a text: a source's number, and 1-based line and column in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     /// Index into [`super::Sources`].
@@ -32,20 +32,20 @@ pub(crate) struct Key {
 /// A value with its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// What it is.
+    /// The value.
     pub value: Value,
     /// Its place.
     pub span: Span,
 }
 
-/// YAML's core types. Whole floats (`1e6`) are integers, so that counts may be written with an exponent.
+/// YAML's core types. Whole floats (`1e6`) become integers, so that counts may have an exponent.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// `null`, `~` or nothing.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A whole or broken number.
+    /// A number.
     Number(serde_json::Number),
     /// Text.
     Text(String),
@@ -55,16 +55,16 @@ pub(crate) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// A text that is no YAML, or repeats a key.
+/// A syntax error or a repeated key.
 #[derive(Debug)]
 pub(crate) struct SyntaxError {
-    /// Where, if known.
+    /// The place, if known.
     pub span: Span,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
 }
 
-/// Reads one YAML document. `source` is stamped into every span.
+/// Reads one YAML document; `source` goes into every span.
 pub(crate) fn parse(text: &str, source: usize) -> Result<Node, SyntaxError> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
@@ -80,7 +80,7 @@ pub(crate) fn parse(text: &str, source: usize) -> Result<Node, SyntaxError> {
             width: 1,
         });
         let message = error.to_string();
-        // The library appends the place, and to some messages advice for its callers after a semicolon.
+        // The library appends the place, and to some messages advice for callers after a semicolon.
         let problem =
             message.split(" at line ").next().and_then(|text| text.split("; use ").next()).unwrap_or(&message);
         SyntaxError { span, problem: problem.to_owned() }
@@ -98,7 +98,7 @@ impl Node {
         }
     }
 
-    /// A value whose parts all have one place.
+    /// Converts JSON to a value whose parts all have one place.
     pub(crate) fn from_json(value: &serde_json::Value, span: Span) -> Self {
         use serde_json::Value as Json;
         let value = match value {
@@ -116,7 +116,7 @@ impl Node {
         Self { value, span }
     }
 
-    /// The same without places.
+    /// Converts to JSON, which has no places.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -128,7 +128,7 @@ impl Node {
         }
     }
 
-    /// Stamps the source and refuses repeated keys.
+    /// Sets the source and rejects repeated keys.
     fn finish(&mut self, source: usize) -> Result<(), SyntaxError> {
         self.span.source = source;
         match &mut self.value {

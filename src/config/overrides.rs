@@ -1,16 +1,16 @@
-//! `--set key.path=value`, and the flags that stand for one.
+//! `--set key.path=value`, and the flags that are short for one.
 
 use super::error::{ConfigError, Sources};
 use super::node::{Key, Node, Span, Value, parse};
 
-/// One value from the command line that replaces or adds to the file's.
+/// A value from the command line that replaces or adds to one of the file.
 #[derive(Clone, Debug)]
 pub struct Override {
     /// The flag as typed, for error messages.
     label: String,
     /// The argument as typed.
     text: String,
-    /// The path for a flag that stands for one key; `None` when the text itself is `path=value`.
+    /// The path of a flag that is short for one key; `None` if the text itself is `path=value`.
     path: Option<&'static str>,
 }
 
@@ -25,12 +25,12 @@ impl Override {
         Self { label: format!("--{path}"), text: value.to_string(), path: Some(path) }
     }
 
-    /// The path it sets, as far as it names one.
+    /// The path it sets, which may be malformed.
     pub(crate) fn path(&self) -> &str {
         self.path.unwrap_or_else(|| self.text.split('=').next().unwrap_or_default())
     }
 
-    /// Puts the value into the tree, making mappings on the way.
+    /// Puts the value into the tree and makes missing mappings.
     pub(crate) fn apply(&self, root: &mut Node, sources: &mut Sources) -> Result<(), ConfigError> {
         let source = sources.add(&self.label, &self.text);
         let (path, before) = match (self.path, self.text.split_once('=')) {
@@ -41,7 +41,7 @@ impl Override {
                 return Err(sources.error(span, "expected key.path=value", None));
             }
         };
-        // Blanks in the path's place keep the columns of what was typed.
+        // Blanks in place of the path keep the columns of the argument.
         let indent = " ".repeat(self.text[..before].chars().count());
         let value = parse(&format!("{indent}{}", &self.text[before..]), source)
             .map_err(|error| sources.error(error.span, error.problem, None))?;
@@ -50,7 +50,7 @@ impl Override {
     }
 }
 
-/// The names of a dotted path that starts at a place, each with its own.
+/// Splits a dotted path that starts at a place into names with their places.
 pub(crate) fn names<'a>(path: &'a str, at: Span, sources: &Sources) -> Result<Vec<(&'a str, Span)>, ConfigError> {
     let mut column = at.column;
     let named = path.split('.').map(|name| {
@@ -64,8 +64,8 @@ pub(crate) fn names<'a>(path: &'a str, at: Span, sources: &Sources) -> Result<Ve
     named.collect()
 }
 
-/// Puts a value under a path of names. An environment given by its id alone opens up into `{id: …}`; anything else that
-/// is no mapping is replaced by one.
+/// Puts a value under a path of names. An environment given by its id alone becomes `{id: …}`; any
+/// other value that is not a mapping is replaced by one.
 pub(crate) fn insert(node: &mut Node, path: &[(&str, Span)], value: Node) {
     let [(name, span), rest @ ..] = path else {
         *node = value;

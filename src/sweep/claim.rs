@@ -1,7 +1,9 @@
-//! Who is doing a run: one file per claimed run, made in one step by whoever comes first.
+//! Claims on runs, so that launchers do each run once: one file per claimed run, created
+//! atomically.
 //!
-//! A claim names its machine and process and is rewritten every few seconds. On the same machine it ends with its
-//! process; elsewhere it ends when it has not been rewritten for a while, by the file server's clock.
+//! A claim names its machine and process and is rewritten every few seconds. On the same machine it
+//! ends with its process; elsewhere it ends when it has not been rewritten for a while, by the file
+//! server's clock.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -12,15 +14,15 @@ use fs_err as fs;
 use liprl_logbook::write_atomic;
 use serde::{Deserialize, Serialize};
 
-/// A claim from elsewhere that has not been rewritten for this long is given up.
+/// A claim of another machine that has not been rewritten for this long has ended.
 const STALE_AFTER: Duration = Duration::from_secs(120);
 
-/// A process, told apart from a later one of the same number by when it began.
+/// A process, distinguished from a later one of the same id by its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its id.
     pub pid: u32,
-    /// When it began, in the kernel's ticks; none where the system does not say.
+    /// Its start in the kernel's ticks; `None` if the system does not tell.
     pub began: Option<u64>,
 }
 
@@ -35,13 +37,13 @@ impl Process {
         Self { pid, began: began(pid) }
     }
 
-    /// Whether it is still at work; none where the system does not say.
+    /// True if it is running; `None` if the system does not tell.
     fn alive(&self) -> Option<bool> {
         self.began.map(|began_then| began(self.pid) == Some(began_then))
     }
 }
 
-/// When a process of Linux began; none for one that is gone or only waits to be taken note of.
+/// The start of a process on Linux; `None` if it has ended, also as a zombie.
 fn began(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, second and in parentheses, may hold anything.
@@ -53,18 +55,18 @@ fn began(pid: u32) -> Option<u64> {
     rest.nth(18)?.parse().ok()
 }
 
-/// What a claim's file holds.
+/// The contents of a claim's file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The machine's name.
     pub host: String,
-    /// Tells machines, boots and containers of one name apart.
+    /// Distinguishes machines, boots and containers of one name.
     machine: String,
     /// The launcher.
     pub launcher: Process,
-    /// The run itself, once it is started.
+    /// The process of the run, once it is started.
     pub run: Option<Process>,
-    /// How often the claim was rewritten.
+    /// Number of times the claim was rewritten.
     beats: u64,
 }
 
@@ -73,7 +75,7 @@ impl Holder {
         Self { host: host(), machine: machine(), launcher: Process::this(), run: None, beats: 0 }
     }
 
-    /// Whether it is another's and still holds; `age` is that of the file.
+    /// True if the claim still holds; `age` is that of the file.
     fn holds(&self, age: Duration, stale_after: Duration) -> bool {
         let here = self.machine == machine();
         let processes = [Some(&self.launcher), self.run.as_ref()].into_iter().flatten();
@@ -100,7 +102,7 @@ pub struct Claims {
     stale_after: Duration,
 }
 
-/// A run that is this process' to do until this is dropped.
+/// A run claimed by this process, until this is dropped.
 #[derive(Debug)]
 pub struct Claim {
     claims: Claims,
@@ -109,7 +111,7 @@ pub struct Claim {
 }
 
 impl Claims {
-    /// The claims in a folder, which is made if need be.
+    /// Opens the claims in a folder, which is created if missing.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         Ok(Self { folder: folder.to_owned(), stale_after: STALE_AFTER })
@@ -119,7 +121,7 @@ impl Claims {
         self.folder.join(format!("{id}.json"))
     }
 
-    /// Who does a run, if anyone does.
+    /// The holder of the claim on a run, if there is one.
     pub fn holder(&self, id: &str) -> io::Result<Option<Holder>> {
         let path = self.path(id);
         let found = match fs::read(&path) {
@@ -130,15 +132,15 @@ impl Claims {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        // One that cannot be read is just being written, or its writer was killed in that moment.
+        // A claim that cannot be read is being written, or its writer was killed in that moment.
         let holder = found.unwrap_or_else(|_| Holder { machine: String::new(), ..Holder::this() });
         Ok(holder.holds(age, self.stale_after).then_some(holder))
     }
 
-    /// Takes a run, if nobody has it.
+    /// Claims a run, unless it is claimed.
     pub fn take(&self, id: &str) -> io::Result<Option<Claim>> {
-        // The lock only keeps two launchers from clearing away one stale claim twice; without it (some file systems have
-        // none) a fresh claim is still the first comer's alone.
+        // The lock only keeps two launchers from removing one stale claim twice. Without it (some
+        // file systems have none) a fresh claim still belongs to one launcher alone.
         let _lock = self.lock()?;
         if self.holder(id)?.is_some() {
             return Ok(None);
@@ -153,7 +155,7 @@ impl Claims {
             Err(error) => Err(error),
             Ok(mut file) => {
                 if let Err(error) = file.write_all(&serde_json::to_vec(&holder)?) {
-                    // Half a claim would keep everyone away until it is old.
+                    // Half a claim would block the run until it is stale.
                     let _ = fs::remove_file(&path);
                     return Err(error);
                 }
@@ -162,13 +164,13 @@ impl Claims {
         }
     }
 
-    /// Time since a file was written, by the clock of the file system both are on, or by this machine's where nothing can be written there: to look at
-    /// somebody's sweep, or at one's own on a full disk, takes no room.
+    /// Time since a file was written, by the clock of its file system. If nothing can be written
+    /// there, as on a full disk or in another user's sweep, by this machine's clock.
     fn age(&self, path: &Path) -> io::Result<Duration> {
         let written = fs::metadata(path)?.modified()?;
         let probe = self.folder.join(format!(".now.{}", std::process::id()));
         let now = fs::write(&probe, b".").and_then(|()| fs::metadata(&probe)?.modified());
-        // Another process of this number may have removed its own of the same name.
+        // Another process of this id may have removed the probe.
         let _ = fs::remove_file(&probe);
         Ok(now.unwrap_or_else(|_| SystemTime::now()).duration_since(written).unwrap_or_default())
     }
@@ -185,11 +187,11 @@ impl Claims {
 }
 
 impl Claim {
-    /// Says which process does the run, and that the claim holds. The answer is whether it does: this process may have slept for
-    /// so long that another took the run.
+    /// Renews the claim and records the run's process. Returns false if the claim was lost: this
+    /// process may have slept so long that another launcher took the run.
     ///
     /// # Errors
-    /// When it cannot be written; the claim may still be ours.
+    /// If it cannot be written; the claim may still be ours.
     pub fn renew(&mut self, run: Option<&Process>) -> io::Result<bool> {
         let _lock = self.claims.lock()?;
         if !self.is_ours() {
@@ -209,7 +211,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // What cannot be removed ends with this process all the same.
+        // A claim that cannot be removed ends with this process anyway.
         if self.is_ours() {
             let _ = fs::remove_file(&self.path);
         }
@@ -257,7 +259,8 @@ mod tests {
         let claims = claims(folder.path());
         for round in 0..50 {
             let id = round.to_string();
-            // A claim of a process that is gone has to be cleared away first, in half of the rounds.
+            // A claim of a process that is gone has to be cleared away first, in half of the
+            // rounds.
             if round % 2 == 0 {
                 let gone = Holder { launcher: Process { pid: std::process::id(), began: Some(1) }, ..Holder::this() };
                 fs::write(claims.path(&id), serde_json::to_vec(&gone).unwrap()).unwrap();

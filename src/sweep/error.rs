@@ -1,4 +1,4 @@
-//! What keeps a sweep from being started.
+//! Errors that prevent the start of a sweep.
 
 use std::path::PathBuf;
 
@@ -6,21 +6,21 @@ use liprl_logbook::LogbookError;
 
 use crate::config::ConfigError;
 
-/// A sweep that was refused before its first run.
+/// An error found before the first run of a sweep.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A file cannot be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The sweep file or its base is wrong.
+    /// The sweep file or its base is invalid.
     #[error(transparent)]
     Config(Box<ConfigError>),
-    /// One variant's config is wrong.
+    /// One variant's config is invalid.
     #[error("{error}\nThis is in variant `{variant}`.")]
     InVariant {
         /// The variant.
         variant: String,
-        /// What is wrong.
+        /// The problem.
         error: Box<ConfigError>,
     },
     /// One variant's environment or agent cannot be built.
@@ -28,23 +28,23 @@ pub enum PlanError {
     Build {
         /// The variant.
         variant: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Two variants that are one.
+    /// Two variants have one config or one name.
     #[error("{}", collision(*.same_config, .one, .other))]
     Collision {
-        /// Whether they have one config, rather than only one name.
+        /// True if they have one config, false if only one name.
         same_config: bool,
         /// The first one's name.
         one: String,
         /// The second one's name.
         other: String,
     },
-    /// A seed beside the sweep's own.
-    #[error("--set seed: seeds are no setting to vary; list them under `seeds:` in the sweep file")]
+    /// `seed` is set on the command line.
+    #[error("`seed` cannot be varied with --set; list seeds under `seeds:` in the sweep file")]
     Seed,
-    /// The sweep folder holds runs of the same name that were begun with other configs.
+    /// The sweep folder has runs of the same name that were begun with other configs.
     #[error(
         "{}: the sweep file was changed since runs were begun there:\n  {}\nA run keeps its config (only `steps` may grow). Choose another \
          `experiment` or --out for the changed sweep, or move those run folders away", .folder.display(), .differences.join("\n  ")

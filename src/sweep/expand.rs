@@ -1,28 +1,28 @@
-//! From `variants`, `axes`, `zip` and `random` to the combinations they stand for.
+//! Expands `variants`, `axes`, `zip` and `random` to combinations of settings.
 
 use serde_json::Value as Json;
 
 use super::file::SweepFile;
 use super::name;
-use crate::config::{ConfigError, Key, Node, Sources, Span, Value, names};
+use crate::config::{ConfigError, Key, Node, Sources, Span, Value, insert, names};
 
-/// More combinations than anyone means to run.
-const MOST: usize = 100_000;
+/// The limit of combinations; more are surely a mistake.
+const MAX_COMBINATIONS: usize = 100_000;
 
 /// A value for a setting, both with their places in the sweep file.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     /// Dotted path.
     pub path: String,
-    /// Where the path was written.
+    /// The path's place.
     pub at: Span,
     /// The value.
     pub value: Node,
 }
 
-/// A piece of a variant's name, in the order in which they stand in it.
+/// A part of a variant's name; the order of the kinds is that in the name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(super) enum NamePart {
     /// A name from `variants`.
     Variant(String),
     /// `label=value`, from `axes` or `zip`.
@@ -31,48 +31,48 @@ pub(super) enum Part {
     Random(usize),
 }
 
-/// One combination.
+/// One combination of settings.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Point {
-    /// What its name is put together from.
-    pub parts: Vec<Part>,
-    /// What it sets.
+pub(super) struct Combination {
+    /// The parts of its name.
+    pub parts: Vec<NamePart>,
+    /// Its settings.
     pub settings: Vec<Setting>,
 }
 
-/// Every combination, in the file's order. `set_before` are the paths that every run sets anyway.
+/// Returns every combination, in the file's order. `set_before` are the paths that every run sets.
 pub(super) fn expand(
     file: &SweepFile,
     tree: &Node,
     set_before: &[String],
     sources: &Sources,
-) -> Result<Vec<Point>, ConfigError> {
+) -> Result<Vec<Combination>, ConfigError> {
     let reader = Reader { sources, tree };
     reader.refuse_twice_set(set_before)?;
     let listed: Vec<&str> = file.axes.keys().chain(file.zip.keys()).map(String::as_str).collect();
     let labels = name::labels(&listed);
     let part = |setting: &Setting| {
         let label = labels.get(setting.path.as_str()).cloned().unwrap_or_default();
-        Part::Setting(format!("{label}={}", name::value(&setting.value.to_json())))
+        NamePart::Setting(format!("{label}={}", name::value(&setting.value.to_json())))
     };
-    let points = |rows: Vec<Vec<Setting>>| -> Vec<Point> {
-        rows.into_iter().map(|row| Point { parts: row.iter().map(part).collect(), settings: row }).collect()
+    let points = |rows: Vec<Vec<Setting>>| -> Vec<Combination> {
+        rows.into_iter().map(|row| Combination { parts: row.iter().map(part).collect(), settings: row }).collect()
     };
 
-    let mut combined = vec![Point::default()];
+    let mut combined = vec![Combination::default()];
     let mut factors = vec![reader.variants()?, points(reader.zip()?)];
     factors.extend(reader.axes()?.into_iter().map(points));
     factors.push(reader.random(file)?);
     for factor in factors.into_iter().filter(|factor| !factor.is_empty()) {
-        if combined.len() * factor.len() > MOST {
-            return Err(sources.error(tree.span, format!("the sweep has more than {MOST} variants"), None));
+        if combined.len() * factor.len() > MAX_COMBINATIONS {
+            return Err(sources.error(tree.span, format!("the sweep has more than {MAX_COMBINATIONS} variants"), None));
         }
         combined = combined.iter().flat_map(|point| factor.iter().map(|more| point.with(more))).collect();
     }
     Ok(combined)
 }
 
-impl Point {
+impl Combination {
     fn with(&self, more: &Self) -> Self {
         Self {
             parts: self.parts.iter().chain(&more.parts).cloned().collect(),
@@ -80,19 +80,19 @@ impl Point {
         }
     }
 
-    /// Its name. The order in which the file lists the settings is none of its business.
+    /// Its name, which does not depend on the order of settings in the file.
     pub(super) fn name(&self) -> String {
         let mut parts = self.parts.clone();
         parts.sort();
-        let text = |part: Part| match part {
-            Part::Variant(name) | Part::Setting(name) => name,
-            Part::Random(index) => format!("r{index:03}"),
+        let text = |part: NamePart| match part {
+            NamePart::Variant(name) | NamePart::Setting(name) => name,
+            NamePart::Random(index) => format!("r{index:03}"),
         };
         name::join(&parts.into_iter().map(text).collect::<Vec<_>>())
     }
 }
 
-/// The parts of the sweep file with their places.
+/// Reads the parts of the sweep file with their places.
 struct Reader<'a> {
     sources: &'a Sources,
     tree: &'a Node,
@@ -103,7 +103,7 @@ impl Reader<'_> {
         self.tree.get(part).map_or(&[], entries)
     }
 
-    fn variants(&self) -> Result<Vec<Point>, ConfigError> {
+    fn variants(&self) -> Result<Vec<Combination>, ConfigError> {
         let entries = self.entries("variants");
         let variant = |(key, node): &(Key, Node)| {
             if !name::is_plain(&key.name) || key.name.contains(['=', ',']) {
@@ -111,12 +111,12 @@ impl Reader<'_> {
                 let help = "letters, digits and . _ + -, beginning with a letter or digit";
                 return Err(self.sources.error(key.span, problem, Some(help.to_owned())));
             }
-            Ok(Point { parts: vec![Part::Variant(key.name.clone())], settings: settings(node) })
+            Ok(Combination { parts: vec![NamePart::Variant(key.name.clone())], settings: settings(node) })
         };
         entries.iter().map(variant).collect()
     }
 
-    /// Each axis' settings.
+    /// The settings of each axis.
     fn axes(&self) -> Result<Vec<Vec<Vec<Setting>>>, ConfigError> {
         let axis = |(key, node): &(Key, Node)| {
             Ok(self.values(key, node)?.iter().map(|value| vec![setting(key, value)]).collect())
@@ -124,7 +124,7 @@ impl Reader<'_> {
         self.entries("axes").iter().map(axis).collect()
     }
 
-    /// The zipped lists' rows.
+    /// The rows of the zipped lists.
     fn zip(&self) -> Result<Vec<Vec<Setting>>, ConfigError> {
         let entries = self.entries("zip");
         let Some((first, node)) = entries.first() else { return Ok(Vec::new()) };
@@ -142,10 +142,10 @@ impl Reader<'_> {
         Ok((0..count).map(row).collect())
     }
 
-    fn random(&self, file: &SweepFile) -> Result<Vec<Point>, ConfigError> {
+    fn random(&self, file: &SweepFile) -> Result<Vec<Combination>, ConfigError> {
         let (Some(random), Some(part)) = (&file.random, self.tree.get("random")) else { return Ok(Vec::new()) };
-        let mut points: Vec<Point> = (0..random.points as usize)
-            .map(|index| Point { parts: vec![Part::Random(index)], settings: Vec::new() })
+        let mut points: Vec<Combination> = (0..random.points as usize)
+            .map(|index| Combination { parts: vec![NamePart::Random(index)], settings: Vec::new() })
             .collect();
         let draw = part.get("draw").map_or(&[][..], entries);
         if draw.is_empty() {
@@ -163,7 +163,7 @@ impl Reader<'_> {
         Ok(points)
     }
 
-    /// An axis' values, of which there must be some and none twice.
+    /// The values of an axis, which must not be empty.
     fn values<'n>(&self, key: &Key, node: &'n Node) -> Result<&'n [Node], ConfigError> {
         let values = list(node);
         if values.is_empty() {
@@ -172,7 +172,7 @@ impl Reader<'_> {
         Ok(values)
     }
 
-    /// A path that two parts set is a mistake in one of them.
+    /// Rejects a path that two parts set.
     fn refuse_twice_set(&self, set_before: &[String]) -> Result<(), ConfigError> {
         let of_random = self.tree.get("random").and_then(|part| part.get("draw")).map_or(&[][..], entries);
         let variants = self.entries("variants").iter().flat_map(|(_, node)| entries(node));
@@ -195,9 +195,9 @@ impl Reader<'_> {
     }
 }
 
-/// Every variant has all of the sweep's seeds.
+/// Makes the error for a varied seed; every variant has all of the sweep's seeds.
 pub(super) fn no_seed(at: Span, sources: &Sources) -> ConfigError {
-    sources.error(at, "seeds are no setting to vary", Some("list them under `seeds:`".to_owned()))
+    sources.error(at, "`seed` cannot be varied", Some("list seeds under `seeds:`".to_owned()))
 }
 
 /// The settings of a mapping from path to value.
@@ -207,6 +207,14 @@ pub(super) fn settings(node: &Node) -> Vec<Setting> {
 
 fn setting(key: &Key, value: &Node) -> Setting {
     Setting { path: key.name.clone(), at: key.span, value: value.clone() }
+}
+
+/// Puts settings into a config tree.
+pub(super) fn put(tree: &mut Node, settings: &[Setting], sources: &Sources) -> Result<(), ConfigError> {
+    for setting in settings {
+        insert(tree, &names(&setting.path, setting.at, sources)?, setting.value.clone());
+    }
+    Ok(())
 }
 
 fn entries(node: &Node) -> &[(Key, Node)] {
@@ -223,7 +231,7 @@ fn list(node: &Node) -> &[Node] {
     }
 }
 
-/// Whole floats as integers, as the reader of YAML has them.
+/// Converts whole floats to integers, as the YAML reader does.
 fn whole(value: &Json) -> Json {
     match value.as_f64() {
         Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),

@@ -1,4 +1,4 @@
-//! What a sweep file may say.
+//! The contents of a sweep file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,19 +10,21 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::draw::Distribution;
+use super::distribution::Distribution;
+use crate::config::schema_of;
 
-/// A sweep: one base config, what varies over it, and how its runs are started.
+/// A sweep: one base config, the settings that vary, and the launcher of its runs.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct SweepFile {
     /// The config every run starts from; a relative path starts at the sweep file's folder.
     pub base: PathBuf,
-    /// Name of the experiment, and of its folder in `runs/`. Default: the sweep file's name without `.yaml`.
+    /// Name of the experiment, and of its folder in `runs/`. Default: the sweep file's name without
+    /// `.yaml`.
     #[serde(default)]
     pub experiment: Option<String>,
-    /// What the sweep asks, and how `liprl report` answers. Nothing here changes a run.
+    /// The question of the sweep, and options of `liprl report`. Nothing here changes a run.
     #[serde(default)]
     pub report: ReportConfig,
     /// Each variant is run once with each of these. Default `[0]`.
@@ -38,18 +40,19 @@ pub struct SweepFile {
     /// Lists of one length that vary together: dotted path → values.
     #[serde(default)]
     pub zip: BTreeMap<String, Vec<Value>>,
-    /// Points drawn at random.
+    /// Settings drawn at random.
     #[serde(default)]
     #[garde(dive)]
     pub random: Option<RandomConfig>,
-    /// Named settings to compare: name → dotted path → value. Each is combined with every point of the other parts.
+    /// Named settings to compare: name → dotted path → value. Each is combined with every point of
+    /// the other parts.
     #[serde(default)]
     pub variants: BTreeMap<String, Map<String, Value>>,
-    /// What follows from some settings, in this order.
+    /// Consequences of some settings, applied in this order.
     #[serde(default)]
     #[garde(dive)]
     pub when: Vec<WhenConfig>,
-    /// How runs are started. Default: on this machine.
+    /// The launcher of runs. Default: this machine.
     #[serde(default)]
     #[garde(dive)]
     pub launcher: LauncherConfig,
@@ -59,7 +62,7 @@ fn default_seeds() -> Vec<u64> {
     vec![0]
 }
 
-/// What the sweep asks, and how it is answered.
+/// The question of the sweep, and options of its report.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReportConfig {
@@ -69,17 +72,18 @@ pub struct ReportConfig {
     pub figure: Option<String>,
     /// The metric compared. Default `eval/return_mean`.
     pub metric: String,
-    /// The variant the others are compared with, by its name. Default: none, all are compared alike.
+    /// Name of the variant that the others are compared with. Default: none, all are compared
+    /// alike.
     pub baseline: Option<String>,
-    /// What of a run's curve is compared. Default `last`.
+    /// The number of a run's curve that is compared. Default `last`.
     pub score: ScoreChoice,
-    /// Tables leave out what was logged before this step. Default `0`.
+    /// Tables omit what was logged before this step. Default `0`.
     pub from: u64,
-    /// How soon runs reach this value of the metric is listed. Default: not.
+    /// Tables list the steps until runs reach this value of the metric. Default: off.
     pub reach: Option<f64>,
 }
 
-/// The number that a run's curve is compared by.
+/// The number of a run's curve that is compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ScoreChoice {
@@ -88,7 +92,7 @@ pub enum ScoreChoice {
     Last,
     /// The highest value, which picks the luckiest evaluation.
     Best,
-    /// The mean of all values: the area under the curve where they are evenly spaced.
+    /// The mean of all values: the area under the curve if they are evenly spaced.
     Mean,
 }
 
@@ -116,18 +120,18 @@ impl Default for ReportConfig {
     }
 }
 
-/// Points drawn at random.
+/// Settings drawn at random.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct RandomConfig {
-    /// How many. More points leave the earlier ones as they were.
+    /// Number of points. More points keep the earlier ones.
     #[garde(range(min = 1, max = 100_000))]
     pub points: u32,
-    /// Root of the draws. Default `0`.
+    /// Seed of the draws. Default `0`.
     #[serde(default)]
     pub seed: u64,
-    /// Dotted path → distribution; each path is drawn by itself.
+    /// Dotted path → distribution; each path is drawn independently.
     pub draw: BTreeMap<String, Distribution>,
 }
 
@@ -136,24 +140,24 @@ pub struct RandomConfig {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct WhenConfig {
-    /// Holds where every dotted path has this value, or one of these values when a list is given.
+    /// True if every dotted path has this value, or one of these values if a list is given.
     #[serde(rename = "if")]
     pub condition: Map<String, Value>,
-    /// Settings put over the others where it holds. Default: none.
+    /// Settings that replace others if the condition is true. Default: none.
     #[serde(default)]
     pub set: Map<String, Value>,
-    /// Leave the combination out where it holds. Default `false`.
+    /// Leave the combination out if the condition is true. Default `false`.
     #[serde(default)]
     pub skip: bool,
 }
 
-/// How runs are started.
+/// The launcher of runs.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Validate)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LauncherConfig {
-    /// As processes of this machine.
+    /// Processes on this machine.
     Local(#[garde(dive)] LocalConfig),
-    /// As one job array of Slurm.
+    /// One job array of Slurm.
     Slurm(#[garde(dive)] Box<SlurmConfig>),
 }
 
@@ -163,11 +167,11 @@ impl Default for LauncherConfig {
     }
 }
 
-/// Processes of this machine.
+/// Processes on this machine.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct LocalConfig {
-    /// Runs at a time. Default: as many as the cores have room for, by each run's `threads`.
+    /// Runs at a time. Default: as many as fit on the cores, by each run's `threads`.
     #[garde(inner(range(min = 1)))]
     pub jobs: Option<usize>,
 }
@@ -179,12 +183,13 @@ pub struct LocalConfig {
 pub struct SlurmConfig {
     /// Default: the cluster's.
     pub partition: Option<String>,
-    /// Time limit of one task, `[days-]hours:minutes:seconds`; a run that needs longer goes on in the next. Default: the partition's.
+    /// Time limit of one task, `[days-]hours:minutes:seconds`; a longer run is resumed by the next
+    /// task. Default: the partition's.
     pub time: Option<String>,
     /// Default: the runs' `threads`.
     #[garde(inner(range(min = 1)))]
     pub cpus_per_task: Option<usize>,
-    /// Such as `gpu:1`. Default: none.
+    /// Generic resources, such as `gpu:1`. Default: none.
     pub gres: Option<String>,
     /// Memory of one task, such as `8G`. Default: the partition's.
     pub mem: Option<String>,
@@ -197,10 +202,11 @@ pub struct SlurmConfig {
     /// Tasks at a time, the `%N` of `--array`. Default: as many as Slurm allows.
     #[garde(inner(range(min = 1)))]
     pub throttle: Option<usize>,
-    /// Seconds before the time limit at which a run is told to write a checkpoint and is queued again. Default `120`.
+    /// Seconds before the time limit at which a run writes a checkpoint and is queued again.
+    /// Default `120`.
     #[garde(range(min = 1, max = 65535))]
     pub signal_before: u32,
-    /// Lines of the script before liprl is started, such as `module load …`. Default: none.
+    /// Lines of the script before liprl starts, such as `module load …`. Default: none.
     pub setup: Vec<String>,
 }
 
@@ -224,9 +230,5 @@ impl Default for SlurmConfig {
 
 /// JSON Schema of a sweep file.
 pub fn schema() -> Value {
-    let mut schema = schemars::schema_for!(SweepFile).to_value();
-    if let Some(map) = schema.as_object_mut() {
-        map.insert("title".to_owned(), "liprl sweep".into());
-    }
-    schema
+    schema_of::<SweepFile>("liprl sweep")
 }

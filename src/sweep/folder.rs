@@ -1,4 +1,4 @@
-//! A sweep's folder: the plan on disk, and how far each of its runs is.
+//! A sweep's folder: the plan on disk, and the state of each run.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::{Claims, Holder};
 use super::error::PlanError;
 use super::plan::{Plan, PlannedRun};
-use crate::config::Config;
-use crate::train::difference;
+use crate::config::{Config, difference};
 
 /// A sweep on disk.
 #[derive(Debug)]
@@ -22,33 +21,33 @@ pub struct SweepFolder {
     path: PathBuf,
     /// The plan.
     pub lock: SweepLock,
-    /// Who does what.
+    /// The claims on runs.
     pub claims: Claims,
 }
 
-/// How far a run is.
+/// The state of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// Nobody has begun it.
+pub enum RunState {
+    /// Not begun.
     Waiting,
-    /// A launcher is doing it.
+    /// Claimed by a launcher.
     Running(Box<Holder>),
-    /// All its steps are taken.
+    /// All steps are taken.
     Done,
-    /// A signal ended it after a checkpoint.
+    /// Stopped by a signal, after a checkpoint.
     Stopped,
-    /// It was killed; its last checkpoint is there.
+    /// Killed; its last checkpoint is there.
     Interrupted,
-    /// It could not go on.
-    Failed(Failure),
+    /// Failed.
+    Failed(RunFailure),
 }
 
-/// A run's failures, kept until it is done.
+/// The failures of a run, kept until it is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// How often it has failed since it last came to a good end.
+pub struct RunFailure {
+    /// Failures since its last checkpoint or good end.
     pub times: u32,
-    /// Why, the last time.
+    /// The last reason.
     pub reason: String,
 }
 
@@ -56,18 +55,18 @@ impl SweepFolder {
     /// Opens a folder that has a plan.
     ///
     /// # Errors
-    /// [`LogbookError::NotARunFolder`] when there is no plan, and what reading it may come to.
+    /// [`LogbookError::NotARunFolder`] if there is no plan; any error of reading it.
     pub fn open(path: &Path) -> Result<Self, LogbookError> {
         let path = std::path::absolute(path)?;
         let Some(lock) = SweepLock::read(&path)? else {
-            let problem = "it has no sweep.lock.json, so it is no sweep's either".to_owned();
+            let problem = "it has no sweep.lock.json, so it is not a sweep's folder either".to_owned();
             return Err(LogbookError::NotARunFolder { path, problem });
         };
         let claims = Claims::open(&path.join(CLAIMS))?;
         Ok(Self { path, lock, claims })
     }
 
-    /// Whether [`write`](Self::write) would take this plan; nothing is written.
+    /// Checks that [`write`](Self::write) would accept this plan; writes nothing.
     ///
     /// # Errors
     /// Those of [`write`](Self::write).
@@ -75,11 +74,12 @@ impl SweepFolder {
         merged(&std::path::absolute(path)?, plan).map(drop)
     }
 
-    /// Writes a plan into a folder, or brings the plan that is there up to it: new runs are added, those the sweep file no
-    /// longer names are set aside, more `steps` extend a run, and one that nobody has begun may change. Nothing is written unless all of it can be.
+    /// Writes a plan into a folder, or updates the plan that is there. New runs are added, those
+    /// that the sweep file no longer names become inactive, more `steps` extend a run, and a run
+    /// that is not begun may change. Either everything is written or nothing.
     ///
     /// # Errors
-    /// [`PlanError::Changed`] when a run of the same name has been begun with another config.
+    /// [`PlanError::Changed`] if a run of the same name was begun with another config.
     pub fn write(path: &Path, plan: &Plan) -> Result<Self, PlanError> {
         let path = std::path::absolute(path)?;
         let lock = merged(&path, plan)?;
@@ -102,7 +102,7 @@ impl SweepFolder {
         &self.path
     }
 
-    /// The runs the sweep file names.
+    /// The runs that the sweep file names.
     pub fn runs(&self) -> impl Iterator<Item = &SweepRun> {
         self.lock.runs.iter().filter(|run| run.active)
     }
@@ -117,12 +117,12 @@ impl SweepFolder {
         config_file(&self.path, &run.id)
     }
 
-    /// What a run's process says.
+    /// The log file of a run's process.
     pub fn log_file(&self, run: &SweepRun) -> PathBuf {
         self.path.join(".sweep/logs").join(format!("{}.log", run.id))
     }
 
-    /// Slurm's scripts and logs.
+    /// The folder of Slurm's scripts and logs.
     pub fn slurm(&self) -> PathBuf {
         self.path.join(".sweep/slurm")
     }
@@ -131,60 +131,61 @@ impl SweepFolder {
         self.path.join(".sweep/failures").join(format!("{}.json", run.id))
     }
 
-    /// How often and why a run has failed.
-    pub fn failure(&self, run: &SweepRun) -> Option<Failure> {
+    /// The failures of a run, if any.
+    pub fn failure(&self, run: &SweepRun) -> Option<RunFailure> {
         serde_json::from_slice(&fs::read(self.failure_file(run)).ok()?).ok()
     }
 
-    /// Takes down that a run failed.
+    /// Records a failure of a run.
     pub fn note_failure(&self, run: &SweepRun, reason: String) -> std::io::Result<()> {
         let times = self.failure(run).map_or(0, |failure| failure.times) + 1;
-        write_atomic(self.failure_file(run), &serde_json::to_vec_pretty(&Failure { times, reason })?)
+        write_atomic(self.failure_file(run), &serde_json::to_vec_pretty(&RunFailure { times, reason })?)
     }
 
-    /// A run is done, or came to a checkpoint: how it failed before no longer matters.
+    /// Removes the record of failures, for a run that is done or came to a checkpoint.
     pub fn forget_failure(&self, run: &SweepRun) {
-        // There is none, most often.
+        // Most often there is none.
         let _ = std::fs::remove_file(self.failure_file(run));
     }
 
     /// A run's `summary.json`, once it has one.
     pub fn summary(&self, run: &SweepRun) -> Option<RunSummary> {
-        serde_json::from_slice(&std::fs::read(self.run_folder(run).join("summary.json")).ok()?).ok()
+        read_summary(&self.run_folder(run))
     }
 
-    /// How far a run is.
+    /// The state of a run.
     ///
     /// # Errors
-    /// When its claim cannot be looked at.
-    pub fn state(&self, run: &SweepRun) -> std::io::Result<State> {
+    /// If its claim cannot be read.
+    pub fn state(&self, run: &SweepRun) -> std::io::Result<RunState> {
         if let Some(holder) = self.claims.holder(&run.id)? {
-            return Ok(State::Running(Box::new(holder)));
+            return Ok(RunState::Running(Box::new(holder)));
         }
         Ok(self.state_unclaimed(run))
     }
 
-    /// How far a run is that nobody is doing.
-    pub fn state_unclaimed(&self, run: &SweepRun) -> State {
+    /// The state of a run that is not claimed.
+    pub fn state_unclaimed(&self, run: &SweepRun) -> RunState {
         let summary = self.summary(run);
         if let Some(RunSummary { status: Status::Done, steps, .. }) = &summary
             && (*steps >= run.steps || self.stored_steps(run).is_some_and(|stored| stored >= run.steps))
         {
-            return State::Done;
+            return RunState::Done;
         }
         if let Some(failure) = self.failure(run) {
-            return State::Failed(failure);
+            return RunState::Failed(failure);
         }
         match summary.map(|summary| summary.status) {
-            None => State::Waiting,
-            // With fewer steps than it has now.
-            Some(Status::Done | Status::Stopped) => State::Stopped,
-            Some(Status::Running) => State::Interrupted,
-            Some(Status::Failed { reason }) => State::Failed(Failure { times: 1, reason }),
+            None => RunState::Waiting,
+            // Done with fewer steps than it has now.
+            Some(Status::Done | Status::Stopped) => RunState::Stopped,
+            Some(Status::Running) => RunState::Interrupted,
+            Some(Status::Failed { reason }) => RunState::Failed(RunFailure { times: 1, reason }),
         }
     }
 
-    /// The steps of the config in a run's folder: one that reached its `stop_at_return` took fewer.
+    /// The steps in the config of a run's folder; a run that reached its `stop_at_return` took
+    /// fewer.
     fn stored_steps(&self, run: &SweepRun) -> Option<u64> {
         stored_config(&self.run_folder(run)).ok().map(|config| config.steps)
     }
@@ -196,13 +197,18 @@ fn config_file(sweep: &Path, id: &str) -> PathBuf {
     sweep.join(".sweep/configs").join(format!("{id}.yaml"))
 }
 
+/// The `summary.json` in a run's folder, if it is there and valid.
+pub(super) fn read_summary(run: &Path) -> Option<RunSummary> {
+    serde_json::from_slice(&std::fs::read(run.join("summary.json")).ok()?).ok()
+}
+
 /// The config in a run's folder.
 fn stored_config(run: &Path) -> Result<Config, PlanError> {
     let folder = RunFolder::open(run)?;
     Ok(Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?)
 }
 
-/// The plan with what an earlier one, and run folders without one, say.
+/// Merges the plan with an earlier one and with run folders that are there.
 fn merged(path: &Path, plan: &Plan) -> Result<SweepLock, PlanError> {
     let earlier = SweepLock::read(path)?;
     let (old_runs, old_variants) = earlier.map(|lock| (lock.runs, lock.variants)).unwrap_or_default();
@@ -212,7 +218,7 @@ fn merged(path: &Path, plan: &Plan) -> Result<SweepLock, PlanError> {
         let folder = planned.folder();
         let old = old_runs.iter().find(|old| old.folder == folder);
         let same = old.is_some_and(|old| old.id == planned.id);
-        // Settings that came with a newer program have their defaults, and the run keeps its name.
+        // A run keeps its id if a newer version only added settings with defaults.
         let listed = old.filter(|_| !same).map(|old| read_config(&config_file(path, &old.id))).transpose()?;
         let id = match (old, &listed) {
             (Some(old), Some(listed)) if old.steps == planned.config.steps && changed(planned, listed).is_none() => {
@@ -276,13 +282,13 @@ fn read_config(file: &Path) -> Result<Config, PlanError> {
     Ok(Config::parse(&file.display().to_string(), &fs::read_to_string(file)?, &[])?)
 }
 
-/// Whether a launcher is about to begin a run. One that cannot be looked at may be.
+/// True if a launcher is about to begin a run, or if its claim cannot be read.
 fn claimed(sweep: &Path, run: &SweepRun) -> bool {
     let claims = Claims::open(&sweep.join(CLAIMS)).and_then(|claims| claims.holder(&run.id));
     claims.map_or(true, |holder| holder.is_some())
 }
 
-/// The first setting in which a run differs from what is there, other than more steps.
+/// The first setting in which a planned run differs from a config on disk, except more steps.
 fn changed(planned: &PlannedRun, there: &Config) -> Option<(String, String, String)> {
     if planned.config.steps < there.steps {
         return Some(("steps".to_owned(), planned.config.steps.to_string(), there.steps.to_string()));

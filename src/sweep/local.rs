@@ -1,95 +1,103 @@
-//! The local launcher: as many runs at once as there is room for, each a process of its own.
+//! The local launcher: as many runs at once as fit on the cores, each a process of its own.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use liprl_logbook::SweepRun;
 
-use super::folder::{State, SweepFolder};
-use super::screen::Screen;
-use super::training::{Begin, Outcome, Training};
-use crate::train::Signals;
+use super::folder::{RunState, SweepFolder};
+use super::process::{BeginResult, RunOutcome, RunProcess};
+use super::screen::{Screen, SweepCounts};
+use crate::signals::Signals;
 
-/// Between two looks at the runs' processes.
+/// Interval of checks of the runs' processes.
 const TICK: Duration = Duration::from_millis(50);
-/// Between two looks at what other launchers do, and at the metrics.
-const LOOK: Duration = Duration::from_secs(1);
-/// Between two signs of life.
-const BEAT: Duration = Duration::from_secs(10);
+/// Interval of checks of other launchers' claims and of the metrics.
+const CHECK: Duration = Duration::from_secs(1);
+/// Interval of renewals of the claims.
+const RENEW: Duration = Duration::from_secs(10);
 
-/// How many runs, and which.
+/// Choices of a launch.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Runs at a time; none: as the cores have room.
+pub struct LaunchOptions {
+    /// Runs at a time; `None`: as many as fit on the cores.
     pub jobs: Option<usize>,
-    /// Begin runs again that failed.
+    /// Retry failed runs.
     pub retry_failed: bool,
-    /// How often a run is begun again after a failure, over all launches.
+    /// Retries of a failed run, over all launches.
     pub retries: u32,
 }
 
-impl Options {
-    /// Whether a run that failed so often is begun.
+impl LaunchOptions {
+    /// True if a run with so many failures is begun.
     pub fn begins(&self, failures: u32) -> bool {
         failures == 0 || self.retry_failed && failures <= self.retries
     }
 }
 
-/// How a launch ended.
+/// The result of a launch.
 #[derive(Debug, Default)]
-pub struct End {
+pub struct LaunchResult {
     /// Runs that are done, before or now.
     pub done: usize,
-    /// Those that failed, and why.
+    /// Failed runs with their reasons.
     pub failed: Vec<(SweepRun, String)>,
-    /// Runs that are neither.
+    /// Runs that are neither done nor failed.
     pub unfinished: usize,
-    /// The exit code of the signal that ended the launch.
+    /// The exit code of the signal that ended the launch, if any.
     pub signal: Option<u8>,
 }
 
-/// Does what is missing, until nothing is or a signal comes. Runs of other launchers are waited for.
+/// Completes missing runs until none is left or a signal comes. Runs of other launchers are waited
+/// for.
 ///
 /// # Errors
-/// When the sweep's own files cannot be read or written; runs at work are stopped then.
-pub fn launch(folder: &SweepFolder, options: Options) -> io::Result<End> {
+/// If the sweep's own files cannot be read or written; running processes are stopped first.
+pub fn launch(folder: &SweepFolder, options: LaunchOptions) -> io::Result<LaunchResult> {
     let signals = Signals::listen()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut local = Local { folder, options, cores, todo: Vec::new(), running: Vec::new(), end: End::default() };
-    local.sort()?;
+    let mut launcher = LocalLauncher {
+        folder,
+        options,
+        cores,
+        todo: Vec::new(),
+        running: Vec::new(),
+        result: LaunchResult::default(),
+    };
+    launcher.sort()?;
     let mut screen = Screen::new(folder);
-    let mut outcome = local.go(&signals, &mut screen);
+    let mut outcome = launcher.go(&signals, &mut screen);
     if outcome.is_err() {
-        // What cannot be said to the disk can still be said to the runs, and they are waited for.
-        local.end.signal = Some(1);
-        local.running.iter_mut().for_each(Training::stop);
-        outcome = local.go(&signals, &mut screen).and(outcome);
+        // The runs can still be stopped and waited for.
+        launcher.result.signal = Some(1);
+        launcher.running.iter_mut().for_each(RunProcess::stop);
+        outcome = launcher.go(&signals, &mut screen).and(outcome);
     }
     screen.end();
-    local.end.unfinished += local.todo.len();
-    outcome.map(|()| local.end)
+    launcher.result.unfinished += launcher.todo.len();
+    outcome.map(|()| launcher.result)
 }
 
-struct Local<'a> {
+struct LocalLauncher<'a> {
     folder: &'a SweepFolder,
-    options: Options,
+    options: LaunchOptions,
     cores: usize,
-    /// Runs that are not done and not ours: waiting, or another launcher's; each with how often it had failed before.
+    /// Runs that are waiting or another launcher's, each with its number of failures.
     todo: Vec<(SweepRun, u32)>,
-    running: Vec<Training>,
-    end: End,
+    running: Vec<RunProcess>,
+    result: LaunchResult,
 }
 
-impl Local<'_> {
-    /// What there is to do.
+impl LocalLauncher<'_> {
+    /// Sorts the runs into done, failed and missing ones.
     fn sort(&mut self) -> io::Result<()> {
         for run in self.folder.runs() {
             match self.folder.state(run)? {
-                State::Done => self.end.done += 1,
-                State::Failed(failure) if !self.options.begins(failure.times) => {
-                    self.end.failed.push((run.clone(), failure.reason));
+                RunState::Done => self.result.done += 1,
+                RunState::Failed(failure) if !self.options.begins(failure.times) => {
+                    self.result.failed.push((run.clone(), failure.reason));
                 }
-                State::Failed(failure) => self.todo.push((run.clone(), failure.times)),
+                RunState::Failed(failure) => self.todo.push((run.clone(), failure.times)),
                 _ => self.todo.push((run.clone(), 0)),
             }
         }
@@ -97,34 +105,34 @@ impl Local<'_> {
     }
 
     fn go(&mut self, signals: &Signals, screen: &mut Screen) -> io::Result<()> {
-        let (mut looked, mut beaten) = (None::<Instant>, Instant::now());
+        let (mut checked, mut renewed) = (None::<Instant>, Instant::now());
         let mut waits_told = false;
-        while !self.running.is_empty() || (self.end.signal.is_none() && !self.todo.is_empty()) {
+        while !self.running.is_empty() || (self.result.signal.is_none() && !self.todo.is_empty()) {
             let ended = self.reap(screen)?;
-            if self.end.signal.is_none()
+            if self.result.signal.is_none()
                 && let Some(code) = signals.pending()
             {
-                self.end.signal = Some(code);
+                self.result.signal = Some(code);
                 screen.say(&format!("stopping: {} runs write a checkpoint", self.running.len()));
-                self.running.iter_mut().for_each(Training::stop);
+                self.running.iter_mut().for_each(RunProcess::stop);
             }
-            let look = looked.is_none_or(|last| last.elapsed() >= LOOK);
-            if self.end.signal.is_none() && (look || ended) {
+            let check = checked.is_none_or(|last| last.elapsed() >= CHECK);
+            if self.result.signal.is_none() && (check || ended) {
                 self.fill(screen)?;
                 if self.running.is_empty() && !self.todo.is_empty() && !waits_told {
                     screen.say(&format!("waiting for {} runs of other launchers", self.todo.len()));
                     waits_told = true;
                 }
             }
-            if look {
-                looked = Some(Instant::now());
+            if check {
+                checked = Some(Instant::now());
                 screen.draw(self.folder, &self.running, self.counts());
             }
-            if beaten.elapsed() >= BEAT {
-                beaten = Instant::now();
-                for training in &mut self.running {
-                    if !training.beat() {
-                        screen.say(&format!("{}: another launcher took it", training.run.folder.display()));
+            if renewed.elapsed() >= RENEW {
+                renewed = Instant::now();
+                for process in &mut self.running {
+                    if !process.renew() {
+                        screen.say(&format!("{}: another launcher took it", process.run.folder.display()));
                     }
                 }
             }
@@ -133,7 +141,7 @@ impl Local<'_> {
         Ok(())
     }
 
-    /// Begins runs while there is room.
+    /// Begins runs while they fit.
     fn fill(&mut self, screen: &mut Screen) -> io::Result<()> {
         let mut index = 0;
         while index < self.todo.len() {
@@ -141,20 +149,20 @@ impl Local<'_> {
             if !self.has_room(run.threads) {
                 return Ok(());
             }
-            match Training::begin(self.folder, run, *failures)? {
-                Begin::Taken => {
+            match RunProcess::begin(self.folder, run, *failures)? {
+                BeginResult::Taken => {
                     index += 1;
                     continue;
                 }
-                Begin::Running(training) => {
-                    screen.begun(&training.run);
-                    self.running.push(*training);
+                BeginResult::Running(process) => {
+                    screen.begun(&process.run);
+                    self.running.push(*process);
                 }
-                Begin::Over(State::Failed(failure)) => self.end.failed.push((run.clone(), failure.reason)),
-                Begin::Over(_) => self.end.done += 1,
-                Begin::Failed(reason) => {
-                    screen.ended(run, &Outcome::Failed(reason.clone()));
-                    self.end.failed.push((run.clone(), reason));
+                BeginResult::Over(RunState::Failed(failure)) => self.result.failed.push((run.clone(), failure.reason)),
+                BeginResult::Over(_) => self.result.done += 1,
+                BeginResult::Failed(reason) => {
+                    screen.ended(run, &RunOutcome::Failed(reason.clone()));
+                    self.result.failed.push((run.clone(), reason));
                 }
             }
             self.todo.remove(index);
@@ -162,16 +170,16 @@ impl Local<'_> {
         Ok(())
     }
 
-    /// Whether another run of so many threads fits. One always does.
+    /// True if another run of so many threads fits; a single run always does.
     fn has_room(&self, threads: usize) -> bool {
-        let used: usize = self.running.iter().map(|training| training.run.threads).sum();
+        let used: usize = self.running.iter().map(|process| process.run.threads).sum();
         match self.options.jobs {
             Some(jobs) => self.running.len() < jobs,
             None => self.running.is_empty() || used + threads <= self.cores,
         }
     }
 
-    /// Takes note of the runs that have ended; whether there were any.
+    /// Removes ended processes; true if there were any.
     fn reap(&mut self, screen: &mut Screen) -> io::Result<bool> {
         let before = self.running.len();
         let mut index = 0;
@@ -183,30 +191,22 @@ impl Local<'_> {
             let run = self.running.remove(index).run;
             screen.ended(&run, &outcome);
             match outcome {
-                Outcome::Done => self.end.done += 1,
-                Outcome::Failed(reason) => self.end.failed.push((run, reason)),
-                // Somebody stopped this run alone: it is not begun again by the same launch.
-                Outcome::Stopped => self.end.unfinished += 1,
+                RunOutcome::Done => self.result.done += 1,
+                RunOutcome::Failed(reason) => self.result.failed.push((run, reason)),
+                // This run alone was stopped, by a person: the same launch does not resume it.
+                RunOutcome::Stopped => self.result.unfinished += 1,
             }
         }
         Ok(self.running.len() < before)
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> SweepCounts {
         let left: u64 = self.todo.iter().map(|(run, _)| run.steps).sum();
-        Counts { done: self.end.done, failed: self.end.failed.len(), waiting: self.todo.len(), waiting_steps: left }
+        SweepCounts {
+            done: self.result.done,
+            failed: self.result.failed.len(),
+            waiting: self.todo.len(),
+            waiting_steps: left,
+        }
     }
-}
-
-/// How far the sweep is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Counts {
-    /// Runs that are done.
-    pub done: usize,
-    /// Runs that failed.
-    pub failed: usize,
-    /// Runs that are not begun, or another launcher's.
-    pub waiting: usize,
-    /// Their steps.
-    pub waiting_steps: u64,
 }

@@ -1,26 +1,31 @@
 //! `liprl sweep`: many runs of one config with some settings varied.
 //!
-//! A sweep file ([`file`]) is resolved into a plan ([`Plan`]): variants, seeds, each run's whole config and an id hashed
-//! from it. Everything is checked before anything is started. The plan is written to the sweep's folder ([`SweepFolder`]), and
-//! launchers ([`local`], [`slurm`]) do what is missing of it: each run is claimed by one of them ([`claim`]) and done by a process of
-//! its own. How far a sweep is, its run folders say; there is no other state to lose.
+//! A sweep file ([`file`]) is resolved into a plan ([`Plan`]): variants, seeds, each run's complete
+//! config and an id hashed from it. Everything is checked before anything is started. The plan is
+//! written to the sweep's folder ([`SweepFolder`]), and launchers ([`local`], [`slurm`]) complete
+//! its missing runs: each run is claimed by one of them ([`claim`]) and done by a process of its
+//! own. The progress of a sweep is in its run folders alone.
 
 pub mod claim;
-mod draw;
+mod distribution;
 mod error;
 mod expand;
 pub mod file;
 mod folder;
+mod hash;
 pub mod local;
 mod name;
 mod plan;
+mod process;
+mod progress;
 mod screen;
 pub mod slurm;
-mod training;
+mod variants;
 mod view;
 
-pub use draw::Distribution;
+pub use distribution::Distribution;
 pub use error::PlanError;
-pub use folder::{Failure, State, SweepFolder};
-pub use plan::{Plan, PlannedRun, Variant, id};
+pub use folder::{RunFailure, RunState, SweepFolder};
+pub use plan::{Plan, PlannedRun};
+pub use variants::Variant;
 pub use view::{dry_run, failures, status};

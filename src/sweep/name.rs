@@ -1,14 +1,14 @@
-//! Short names for variants: `scale=10,spectral_norm=true`. They are folder names, and stay as they are when values or
-//! runs are added.
+//! Short names for variants: `scale=10,spectral_norm=true`. They are folder names, so they do not
+//! change when values or runs are added.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Number, Value};
 
-/// Beyond this a name ends in a hash of the rest.
+/// A longer name ends in a hash of the whole.
 const LONGEST: usize = 120;
 
-/// For each dotted path as many of its last names as tell it from the others.
+/// Maps each dotted path to its shortest unique ending.
 pub(super) fn labels<'a>(paths: &[&'a str]) -> BTreeMap<&'a str, String> {
     let last = |path: &str, count: usize| {
         let names: Vec<&str> = path.split('.').collect();
@@ -24,7 +24,7 @@ pub(super) fn labels<'a>(paths: &[&'a str]) -> BTreeMap<&'a str, String> {
     paths.iter().map(shortest).collect()
 }
 
-/// A value in a few characters: `10`, `none`, `256x256`, `wgan-sides-two`.
+/// Formats a value in a few characters: `10`, `none`, `256x256`, `wgan-sides-two`.
 pub(super) fn value(value: &Value) -> String {
     let text = match value {
         Value::Null => "none".to_owned(),
@@ -38,7 +38,7 @@ pub(super) fn value(value: &Value) -> String {
     text.chars().map(plain).collect()
 }
 
-/// Small ones as people write learning rates: `3e-4`.
+/// Formats a number; small ones as learning rates are written: `3e-4`.
 fn number(number: &Number) -> String {
     match number.as_f64() {
         Some(small) if number.is_f64() && small != 0.0 && small.abs() < 1e-2 => format!("{small:e}"),
@@ -46,7 +46,7 @@ fn number(number: &Number) -> String {
     }
 }
 
-/// `kind` first and by its value alone, the rest by name.
+/// Formats a mapping: `kind` first and by its value alone, the rest by name.
 fn mapping(map: &Map<String, Value>) -> String {
     let mut rest: Vec<(&String, &Value)> = map.iter().filter(|(name, _)| *name != "kind").collect();
     rest.sort_by_key(|(name, _)| *name);
@@ -55,17 +55,17 @@ fn mapping(map: &Map<String, Value>) -> String {
     parts.collect::<Vec<_>>().join("-")
 }
 
-/// The parts as one name of bearable length.
+/// Joins the parts to one name of limited length.
 pub(super) fn join(parts: &[String]) -> String {
     let whole = parts.join(",");
     if whole.len() <= LONGEST {
         return whole;
     }
-    let hash = format!("{:016x}", super::plan::hash(whole.as_bytes()));
+    let hash = format!("{:016x}", super::hash::hash(whole.as_bytes()));
     format!("{}~{}", &whole[..LONGEST - 9], &hash[..8])
 }
 
-/// Whether a text can be a folder's name on every system and in every shell.
+/// True if a text can be a folder's name on every system and in every shell.
 pub(super) fn is_plain(name: &str) -> bool {
     let first = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     first && name.len() <= LONGEST && name.chars().all(|c| c.is_ascii_alphanumeric() || "._+-=,".contains(c))

@@ -1,4 +1,4 @@
-//! What a person sees of a launch: a live table on a terminal, plain lines elsewhere.
+//! Progress of a launch on standard error: a live table on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -7,23 +7,37 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use liprl_logbook::SweepRun;
 
 use super::folder::SweepFolder;
-use super::local::Counts;
-use super::training::{Outcome, Progress, Training};
+use super::process::{RunOutcome, RunProcess};
+use super::progress::RunProgress;
+use crate::terminal::tell;
 
-/// Plain lines about the whole come at most this often.
+/// Least time between plain lines about the sweep.
 const LINE_EVERY: Duration = Duration::from_secs(60);
+
+/// Progress of the sweep.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SweepCounts {
+    /// Runs that are done.
+    pub done: usize,
+    /// Runs that failed.
+    pub failed: usize,
+    /// Runs that are waiting or another launcher's.
+    pub waiting: usize,
+    /// Their steps.
+    pub waiting_steps: u64,
+}
 
 /// The display of one launch.
 pub(super) struct Screen {
-    table: Option<Table>,
+    table: Option<LiveTable>,
     runs: usize,
-    /// Width of the variants' column.
+    /// Width of the column of variants.
     width: usize,
     last_line: Instant,
 }
 
-/// Lines that are redrawn in place: a head, a row for each run at work, the whole.
-struct Table {
+/// Lines that are redrawn in place: a header, a row for each running run, the sweep.
+struct LiveTable {
     lines: MultiProgress,
     head: ProgressBar,
     rows: Vec<ProgressBar>,
@@ -37,78 +51,78 @@ impl Screen {
             let lines = MultiProgress::new();
             let (head, foot) = (lines.add(line()), lines.add(line()));
             head.set_message(row(width, "variant", "seed", "step", "steps/s", "return", "ETA"));
-            Table { lines, head, rows: Vec::new(), foot }
+            LiveTable { lines, head, rows: Vec::new(), foot }
         });
         Self { table, runs: folder.runs().count(), width, last_line: Instant::now() }
     }
 
-    /// A run begins, or goes on.
+    /// Shows that a run begins or resumes.
     pub(super) fn begun(&self, run: &SweepRun) {
         if self.table.is_none() {
-            crate::tell(format_args!("{}: begun", run.folder.display()));
+            tell(format_args!("{}: begun", run.folder.display()));
         }
     }
 
-    /// A run has ended.
-    pub(super) fn ended(&self, run: &SweepRun, outcome: &Outcome) {
+    /// Shows the end of a run.
+    pub(super) fn ended(&self, run: &SweepRun, outcome: &RunOutcome) {
         let folder = run.folder.display();
         self.say(&match outcome {
-            Outcome::Done => format!("{folder}: done"),
-            Outcome::Stopped => format!("{folder}: stopped after a checkpoint"),
-            Outcome::Failed(reason) => format!("{folder}: FAILED: {}", first_line(reason)),
+            RunOutcome::Done => format!("{folder}: done"),
+            RunOutcome::Stopped => format!("{folder}: stopped after a checkpoint"),
+            RunOutcome::Failed(reason) => format!("{folder}: FAILED: {}", first_line(reason)),
         });
     }
 
-    /// A line that stays.
+    /// Prints a line that stays.
     pub(super) fn say(&self, text: &str) {
         match &self.table {
-            // A terminal that is gone stops no run.
+            // A closed terminal must not stop a run.
             Some(table) => drop(table.lines.println(text)),
-            None => crate::tell(format_args!("{text}")),
+            None => tell(format_args!("{text}")),
         }
     }
 
-    /// How far everything is.
-    pub(super) fn draw(&mut self, folder: &SweepFolder, running: &[Training], counts: Counts) {
+    /// Redraws overall progress.
+    pub(super) fn draw(&mut self, folder: &SweepFolder, running: &[RunProcess], counts: SweepCounts) {
         if self.table.is_none() && self.last_line.elapsed() < LINE_EVERY {
             return;
         }
         self.last_line = Instant::now();
-        let rows: Vec<(&SweepRun, Progress)> =
-            running.iter().map(|training| (&training.run, Progress::read(&folder.run_folder(&training.run)))).collect();
+        let rows: Vec<(&SweepRun, RunProgress)> =
+            running.iter().map(|process| (&process.run, RunProgress::read(&folder.run_folder(&process.run)))).collect();
         let whole = self.whole(&rows, counts);
         let width = self.width;
         match &mut self.table {
             Some(table) => table.draw(rows.iter().map(|(run, now)| run_row(width, run, now)), whole),
             None => {
                 for (run, now) in &rows {
-                    crate::tell(format_args!("{}", plain_row(run, now)));
+                    tell(format_args!("{}", plain_row(run, now)));
                 }
-                crate::tell(format_args!("{whole}"));
+                tell(format_args!("{whole}"));
             }
         }
     }
 
-    fn whole(&self, rows: &[(&SweepRun, Progress)], counts: Counts) -> String {
+    fn whole(&self, rows: &[(&SweepRun, RunProgress)], counts: SweepCounts) -> String {
         let rate: f64 = rows.iter().filter_map(|(_, now)| now.rate).sum();
         let left: u64 = rows.iter().map(|(run, now)| run.steps.saturating_sub(now.step)).sum();
         let (left, running) = (left + counts.waiting_steps, rows.len());
         let eta = if rate > 0.0 { format!("; about {} left", duration(left as f64 / rate)) } else { String::new() };
-        let Counts { done, failed, waiting, .. } = counts;
+        let SweepCounts { done, failed, waiting, .. } = counts;
         format!("{} runs: {done} done, {failed} failed, {running} running, {waiting} waiting{eta}", self.runs)
     }
 
-    /// Takes the table away.
+    /// Removes the table.
     pub(super) fn end(&self) {
         if let Some(table) = &self.table {
             table.rows.iter().chain([&table.head, &table.foot]).for_each(ProgressBar::finish_and_clear);
-            // A terminal that is gone has nothing to clear.
+            // A closed terminal has nothing to clear.
             let _ = table.lines.clear();
         }
     }
 }
 
-impl Table {
+impl LiveTable {
     fn draw(&mut self, rows: impl ExactSizeIterator<Item = String>, whole: String) {
         while self.rows.len() < rows.len() {
             self.rows.push(self.lines.insert_before(&self.foot, line()));
@@ -136,19 +150,19 @@ fn row(width: usize, variant: &str, seed: &str, step: &str, rate: &str, last: &s
     format!("{variant:width$}  {seed:>4}  {step:>19}  {rate:>8}  {last:>9}  {eta:>8}")
 }
 
-fn run_row(width: usize, run: &SweepRun, now: &Progress) -> String {
+fn run_row(width: usize, run: &SweepRun, now: &RunProgress) -> String {
     let [rate, last, eta] = columns(run, now);
     let step = format!("{}/{}", now.step, run.steps);
     row(width, &run.variant, &run.seed.to_string(), &step, &rate, &last, &eta)
 }
 
-fn plain_row(run: &SweepRun, now: &Progress) -> String {
+fn plain_row(run: &SweepRun, now: &RunProgress) -> String {
     let [rate, last, eta] = columns(run, now);
     format!("{}: step {}/{}, {rate} steps/s, last return {last}, {eta} left", run.folder.display(), now.step, run.steps)
 }
 
-/// Rate, return and time left, as far as they are known.
-fn columns(run: &SweepRun, now: &Progress) -> [String; 3] {
+/// Rate, return and time left; a dash for unknown ones.
+fn columns(run: &SweepRun, now: &RunProgress) -> [String; 3] {
     let unknown = || "–".to_owned();
     let eta = now.rate.filter(|rate| *rate > 0.0).map(|rate| run.steps.saturating_sub(now.step) as f64 / rate);
     [
@@ -158,7 +172,7 @@ fn columns(run: &SweepRun, now: &Progress) -> [String; 3] {
     ]
 }
 
-/// Seconds in the unit a person would use.
+/// Formats seconds in a readable unit.
 pub(super) fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 90.0 => format!("{s:.0} s"),

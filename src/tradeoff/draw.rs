@@ -1,53 +1,51 @@
 //! Table, figure, CSV and JSON of a trade-off.
 
-use std::fmt::Write;
-
 use liprl_analysis::{ConfidenceInterval, Curve, Figure, Panel, ReferenceLine};
 use serde_json::{Value, json};
 
-use super::{Group, Tradeoff};
+use super::{RunGroup, Tradeoff};
+use crate::terminal::dynamic_table;
 
-/// Nominal and disturbed costs by index: 0 is undisturbed.
+/// Names and sizes of the perturbations by index; 0 is undisturbed.
 fn conditions(tradeoff: &Tradeoff) -> Vec<(String, f64)> {
-    let disturbed = tradeoff.tests.disturbances.iter().map(|(kind, epsilon)| (format!("{kind} {epsilon}"), *epsilon));
+    let disturbed = tradeoff.plan.perturbations.iter().map(|(kind, epsilon)| (format!("{kind} {epsilon}"), *epsilon));
     std::iter::once(("undisturbed".to_owned(), 0.0)).chain(disturbed).collect()
 }
 
-fn cost(group: &Group, condition: usize) -> Option<ConfidenceInterval> {
+fn expert_constant(tradeoff: &Tradeoff) -> Option<f64> {
+    tradeoff.baseline.as_ref().map(|baseline| baseline.expert_constant)
+}
+
+fn cost(group: &RunGroup, condition: usize) -> Option<ConfidenceInterval> {
     group.mean(|run| if condition == 0 { Some(run.nominal) } else { run.disturbed.get(condition - 1).copied() })
 }
 
-fn bound(group: &Group, condition: usize) -> Option<ConfidenceInterval> {
+fn bound(group: &RunGroup, condition: usize) -> Option<ConfidenceInterval> {
     group.mean(|run| run.bounds.get(condition).copied().flatten())
 }
 
-/// A row for each group: constants, errors, costs.
+/// Constants, errors and costs of each group.
 pub fn table(tradeoff: &Tradeoff) -> String {
-    let mut text = String::new();
-    let mut line = |cells: &[String]| {
-        let row: Vec<String> = cells.iter().map(|cell| format!("{cell:>17}")).collect();
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", row.join(" ").trim_end());
-    };
     let names = conditions(tradeoff);
-    let head = ["policy", "runs", "certified", "mse"].map(str::to_owned);
-    line(&head.iter().cloned().chain(names.iter().map(|(name, _)| name.clone())).collect::<Vec<_>>());
+    let header = ["policy", "runs", "certified", "mse"].map(str::to_owned);
+    let header: Vec<String> = header.into_iter().chain(names.iter().map(|(name, _)| name.clone())).collect();
     let short = |found: Option<ConfidenceInterval>| found.map_or("-".to_owned(), |found| format!("{:.4}", found.value));
     let long = |found: Option<ConfidenceInterval>| {
         found.map_or("-".to_owned(), |f| format!("{:.1} ±{:.1}", f.value, 0.5 * (f.high - f.low)))
     };
-    for group in &tradeoff.groups {
+    let cells = |group: &RunGroup| {
         let mut cells = vec![group.name(), group.runs.len().to_string()];
         cells.extend([short(group.mean(|run| run.certified)), short(group.mean(|run| run.mse))]);
         cells.extend((0..names.len()).map(|condition| long(cost(group, condition))));
-        line(&cells);
-    }
-    text
+        cells
+    };
+    let columns = header.len();
+    dynamic_table(header, 1..columns, tradeoff.groups.iter().map(cells).collect())
 }
 
-/// Everything, runs one by one.
+/// All numbers, run by run.
 pub fn json(tradeoff: &Tradeoff) -> Value {
-    let slope = tradeoff.known.as_ref().map(|known| known.slope);
+    let expert = expert_constant(tradeoff);
     let interval =
         |found: Option<ConfidenceInterval>| found.map(|i| json!({"mean": i.value, "low": i.low, "high": i.high}));
     let groups: Vec<Value> = tradeoff
@@ -60,7 +58,7 @@ pub fn json(tradeoff: &Tradeoff) -> Value {
                 .map(|(condition, (name, epsilon))| {
                     json!({
                         "condition": name, "epsilon": epsilon, "cost": interval(cost(group, condition)),
-                        "u": interval(group.mean(|run| run.u(epsilon, slope))), "b4_cost": interval(bound(group, condition)),
+                        "u": interval(group.mean(|run| run.u(epsilon, expert))), "b4_cost": interval(bound(group, condition)),
                     })
                 })
                 .collect();
@@ -68,15 +66,15 @@ pub fn json(tradeoff: &Tradeoff) -> Value {
         })
         .collect();
     json!({
-        "env": tradeoff.task, "episodes": tradeoff.tests.episodes, "seed": tradeoff.tests.seed,
+        "env": tradeoff.task, "episodes": tradeoff.plan.episodes, "seed": tradeoff.plan.seed,
         "interval": "95 % bootstrap of the mean over runs",
-        "expert_constant": slope, "scaled_expert": tradeoff.known.as_ref().map(|known| &known.scaled), "groups": groups,
+        "expert_constant": expert, "scaled_expert": tradeoff.baseline.as_ref().map(|baseline| &baseline.scaled), "groups": groups,
     })
 }
 
 /// One line for each group and condition.
 pub fn csv(tradeoff: &Tradeoff) -> String {
-    let slope = tradeoff.known.as_ref().map(|known| known.slope);
+    let expert = expert_constant(tradeoff);
     let mut text =
         "constraint,alpha,runs,certified,mse,oracle_mse,condition,epsilon,cost,low,high,u,b4_cost\n".to_owned();
     let number = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
@@ -96,7 +94,7 @@ pub fn csv(tradeoff: &Tradeoff) -> String {
                 value(found),
                 number(found.map(|found| found.low)),
                 number(found.map(|found| found.high)),
-                value(group.mean(|run| run.u(epsilon, slope))),
+                value(group.mean(|run| run.u(epsilon, expert))),
                 value(bound(group, condition)),
             ];
             text += &(cells.join(",") + "\n");
@@ -108,7 +106,7 @@ pub fn csv(tradeoff: &Tradeoff) -> String {
 /// Costs against α, and beside them U(α, ε).
 pub fn figures(tradeoff: &Tradeoff) -> Figure {
     let mut legend: Vec<String> = Vec::new();
-    let slope = tradeoff.known.as_ref().map(|known| known.slope);
+    let expert = expert_constant(tradeoff);
     let mut costs = panel("cost of an episode");
     let mut bounds = panel("U(α, ε), action's units");
     let mut kinds: Vec<&str> = tradeoff.groups.iter().map(|group| group.constraint.as_str()).collect();
@@ -126,22 +124,23 @@ pub fn figures(tradeoff: &Tradeoff) -> Figure {
             }
             let place = legend.len();
             legend.push(if kinds.len() > 2 { format!("{kind}, {name}") } else { name.clone() });
-            let along = |of: &dyn Fn(&Group) -> Option<ConfidenceInterval>| {
+            let along = |of: &dyn Fn(&RunGroup) -> Option<ConfidenceInterval>| {
                 curve(groups().filter_map(|group| Some((group.alpha?, of(group)?))))
             };
             costs.curves.push((place, along(&|group| cost(group, condition))));
-            bounds.curves.push((place, along(&|group| group.mean(|run| run.u(epsilon, slope)))));
+            bounds.curves.push((place, along(&|group| group.mean(|run| run.u(epsilon, expert)))));
             let proven = along(&|group| bound(group, condition));
             if !proven.points.is_empty() {
                 costs.curves.push((legend.len(), proven));
                 legend.push(format!("B4, {name}"));
             }
         }
-        if let Some(known) = &tradeoff.known {
+        if let Some(baseline) = &tradeoff.baseline {
             let exact = |cost: f64| ConfidenceInterval { value: cost, low: cost, high: cost };
-            costs
-                .curves
-                .push((legend.len(), curve(known.scaled.iter().map(|one| (one.alpha, exact(one.costs[condition]))))));
+            costs.curves.push((
+                legend.len(),
+                curve(baseline.scaled.iter().map(|one| (one.alpha, exact(one.costs[condition])))),
+            ));
             legend.push(format!("scaled expert, {name}"));
         }
     }
@@ -152,7 +151,7 @@ pub fn figures(tradeoff: &Tradeoff) -> Figure {
         title: format!("{}: cost against the policy's Lipschitz constant", tradeoff.task),
         caption: format!(
             "mean and 95% interval over up to {runs} runs; {} episodes each; dashed levels: no constraint",
-            tradeoff.tests.episodes
+            tradeoff.plan.episodes
         ),
         x_label: "α asked for (action over observation)".to_owned(),
         legend,

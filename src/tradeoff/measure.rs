@@ -1,70 +1,69 @@
-//! One policy's costs, and what its run says of it.
+//! One policy's costs, and the numbers that its run logged.
 
 use std::path::Path;
 
 use liprl_control::Policy;
 use liprl_logbook::{RunFolder, read_series};
 
-use crate::{
-    disturb::{Disturbed, Kind},
-    rollout,
-    saved::Saved,
-    task::Task,
-};
+use crate::load::LoadedPolicy;
+use crate::perturb::{PerturbationKind, PerturbedPolicy, run_episodes};
+use crate::rollout::{EvalSummary, seeds};
+use crate::task::Task;
 
-/// The disturbances and the episodes of each.
+/// The perturbations and the episodes of each.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tests {
+pub struct TestPlan {
     /// Kind and ε.
-    pub disturbances: Vec<(Kind, f64)>,
+    pub perturbations: Vec<(PerturbationKind, f64)>,
     /// Episodes for each.
     pub episodes: u32,
     /// Seed of the first; the others follow.
     pub seed: u64,
 }
 
-/// What one run came to.
+/// The costs and the logged numbers of one run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Measured {
+pub struct RunCosts {
     /// Its folder.
     pub run: String,
     /// The constraint's kind.
     pub constraint: String,
-    /// α asked for.
+    /// α of the constraint.
     pub alpha: Option<f64>,
     /// The proven constant.
     pub certified: Option<f64>,
     /// Mean cost of an episode, undisturbed.
     pub nominal: f64,
-    /// The same under each disturbance.
+    /// Mean cost under each perturbation.
     pub disturbed: Vec<f64>,
-    /// Error on the demonstrations, and the least that any policy of constant α has on some of them.
+    /// Error on the demonstrations.
     pub mse: Option<f64>,
-    /// See `mse`.
+    /// The least error that any policy of constant α has on some of them.
     pub oracle_mse: Option<f64>,
-    /// ê, δ and ℓ* of the pairs learnt from.
+    /// ê of the training pairs.
     pub residual: Option<f64>,
-    /// See `residual`.
+    /// δ of the training pairs.
     pub coverage: Option<f64>,
-    /// See `residual`.
+    /// ℓ* of the training pairs.
     pub expert_slope: Option<f64>,
-    /// B4's bound on the cost under each disturbance, undisturbed first, on linear systems where there is one.
+    /// B4's bound on the cost, undisturbed first and then under each perturbation; on linear
+    /// systems that have one.
     pub bounds: Vec<Option<f64>>,
 }
 
-impl Measured {
+impl RunCosts {
     /// Evaluates the run in `folder`.
-    pub fn of(folder: &Path, saved: &mut Saved, tests: &Tests) -> anyhow::Result<Self> {
-        let lipschitz = saved.policy.about().get("lipschitz").cloned().unwrap_or_default();
+    pub fn of(folder: &Path, loaded: &mut LoadedPolicy, plan: &TestPlan) -> anyhow::Result<Self> {
+        let lipschitz = loaded.policy.about().get("lipschitz").cloned().unwrap_or_default();
         let (alpha, certified) = (lipschitz["asked"].as_f64(), lipschitz["certified"].as_f64());
         let constraint = lipschitz["constraint"].as_str().unwrap_or("none").to_owned();
         let log = RunFolder::open(folder)?.metrics_path();
-        let step = saved.step;
+        let step = loaded.step;
         let metric = |name: &str| -> anyhow::Result<Option<f64>> {
             let series = read_series(&log, &format!("lipschitz/{name}"))?;
             Ok(series.steps.iter().position(|at| *at == step).map(|at| series.values[at]))
         };
-        let costs = costs(&mut saved.task, &mut saved.policy, tests)?;
+        let costs = costs(&mut loaded.task, &mut loaded.policy, plan)?;
         Ok(Self {
             run: folder.display().to_string(),
             constraint,
@@ -81,25 +80,18 @@ impl Measured {
         })
     }
 
-    /// U(α, ε) with `slope` for ℓ*, or the steepest pair's where none is given.
-    pub fn u(&self, epsilon: f64, slope: Option<f64>) -> Option<f64> {
-        let (alpha, slope) = (self.certified?, slope.or(self.expert_slope)?);
-        Some(self.residual? + (alpha + slope) * self.coverage? + alpha * epsilon)
+    /// U(α, ε) with `expert_constant` for ℓ*; `None` takes the training pairs' ℓ*.
+    pub fn u(&self, epsilon: f64, expert_constant: Option<f64>) -> Option<f64> {
+        let (alpha, expert) = (self.certified?, expert_constant.or(self.expert_slope)?);
+        Some(self.residual? + (alpha + expert) * self.coverage? + alpha * epsilon)
     }
 }
 
-/// Mean cost of a policy's episodes, undisturbed and then under each disturbance.
-pub(super) fn costs(task: &mut Task, policy: &mut Policy, tests: &Tests) -> anyhow::Result<Vec<f64>> {
-    let seeds = || (0..u64::from(tests.episodes)).map(|index| tests.seed.wrapping_add(index));
-    let mut all =
-        vec![seeds().map(|seed| rollout::episode(task, policy, seed, |_, _| ())).collect::<Result<Vec<_>, _>>()?];
-    for &(kind, epsilon) in &tests.disturbances {
-        let mut disturbed = Disturbed::new(policy, task.env(), None, kind, epsilon)?;
-        let episodes = seeds().map(|seed| {
-            disturbed.begin(seed);
-            rollout::episode(task, &mut disturbed, seed, |_, _| ())
-        });
-        all.push(episodes.collect::<Result<Vec<_>, _>>()?);
-    }
-    Ok(all.iter().map(|episodes| -rollout::Summary::of(episodes).return_mean).collect())
+/// Mean cost of a policy's episodes, undisturbed and then under each perturbation.
+pub(super) fn costs(task: &mut Task, policy: &mut Policy, plan: &TestPlan) -> anyhow::Result<Vec<f64>> {
+    let perturbed = plan.perturbations.iter();
+    let perturbed = perturbed.map(|&(kind, epsilon)| PerturbedPolicy::new(policy, task.env(), None, kind, epsilon));
+    let mut perturbed = perturbed.collect::<Result<Vec<_>, _>>()?;
+    let all = run_episodes(task, policy, &mut perturbed, seeds(plan.seed, plan.episodes))?;
+    Ok(all.iter().map(|episodes| -EvalSummary::of(episodes).return_mean).collect())
 }

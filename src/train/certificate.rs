@@ -1,22 +1,24 @@
-//! Certificates of the policy at evaluations, where a config asks for them. Observations and actions in the environment's units, Euclidean.
+//! Certificates of the policy at evaluations, for configs with `eval.certificate`. Observations and
+//! actions are in the environment's units; norms are Euclidean.
 //!
 //! | metric | meaning |
 //! | --- | --- |
-//! | `lipschitz/certificate/product` | product of the layers' norms, normaliser and action scale folded in: proven |
-//! | `lipschitz/certificate/lipsdp` | LipSDP within the time given: proven |
-//! | `lipschitz/certificate/met` | largest Jacobian norm of the network at the states visited: no bound |
-//! | `perf/certificate_s` | seconds all of it took |
+//! | `lipschitz/certificate/product` | upper bound (proven): product of the layers' norms, normaliser and action scale folded in |
+//! | `lipschitz/certificate/lipsdp` | upper bound (proven): LipSDP within the time limit |
+//! | `lipschitz/certificate/met` | lower bound (observed): largest Jacobian norm of the network at the visited states |
+//! | `perf/certificate_s` | seconds for all of it |
 
 use std::time::{Duration, Instant};
 
 use liprl_agents::{Agent, AgentError, Visited};
-use liprl_control::certify::{Norm, SdpOptions, lipsdp, product};
+use liprl_control::certify::Norm;
 use liprl_nets::lipschitz;
 use tch::Tensor;
 
+use crate::certify::{BoundMethod, upper_bound};
 use crate::config::CertificateConfig;
 
-/// What is proven and met of the agent's policy; nothing of one that no certificate covers.
+/// Measures the bounds of the agent's policy; empty for a policy that no certificate covers.
 pub(super) fn measure(
     agent: &dyn Agent,
     config: CertificateConfig,
@@ -27,15 +29,13 @@ pub(super) fn measure(
     let Ok(network) = agent.policy()?.to_certify(half_width.to_vec()) else { return Ok(Vec::new()) };
     let mut metrics = Vec::new();
     let mut put = |name: &str, value: f64| metrics.push((name.to_owned(), value));
-    // A bound that was not proven is not logged.
-    if let Ok(bound) = product(&network, Norm::L2) {
-        put("lipschitz/certificate/product", bound);
-    }
-    let time_limit = Some(Duration::from_secs_f64(config.time_limit));
-    if config.time_limit > 0.0
-        && let Ok(bound) = lipsdp(&network, &SdpOptions { time_limit, ..SdpOptions::default() })
-    {
-        put("lipschitz/certificate/lipsdp", bound.upper);
+    let time_limit = Duration::from_secs_f64(config.time_limit);
+    for (name, method) in [("product", BoundMethod::Product), ("lipsdp", BoundMethod::Lipsdp)] {
+        let wanted = name == "product" || config.time_limit > 0.0;
+        // A bound that was not proven is not logged.
+        if wanted && let Ok(bound) = upper_bound(&network, Norm::L2, method, time_limit) {
+            put(&format!("lipschitz/certificate/{name}"), bound.upper);
+        }
     }
     let mut matrices: Vec<f64> = Vec::new();
     for row in visited.obs.chunks_exact(network.inputs()) {

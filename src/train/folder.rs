@@ -1,38 +1,37 @@
-//! Making a new run's folder, or finding out where an old one stands.
+//! Makes a new run's folder, or opens an existing run to resume it.
 
 use std::fmt::Display;
 use std::path::Path;
 
 use liprl_logbook::{LogbookError, Provenance, RunFolder, RunSummary, Status};
 
-use super::Order;
-use super::hparams::difference;
+use super::TrainOptions;
 use super::session::Session;
-use crate::Usage;
-use crate::config::Config;
+use crate::config::{Config, difference};
+use crate::usage::Usage;
 
-/// What there is to do.
+/// The state of a run folder before training.
 pub enum Start {
     /// A new run in a new folder.
     New(RunFolder, Box<Session>),
-    /// Go on with the run of this folder.
+    /// The run of this folder, to be resumed.
     Resume(RunFolder, Box<Config>),
-    /// Every step was taken already.
+    /// A run whose steps are all taken, with their number.
     Finished(u64),
 }
 
-/// Makes or opens the order's run folder.
-pub fn open(order: &Order) -> anyhow::Result<Start> {
-    if order.resume && order.out.exists() {
-        return reopen(order);
+/// Makes or opens a run folder.
+pub fn open(options: &TrainOptions) -> anyhow::Result<Start> {
+    if options.resume && options.out.exists() {
+        return reopen(options);
     }
-    let gpu = order.config.device.starts_with("cuda").then(|| order.config.device.clone());
+    let gpu = options.config.device.starts_with("cuda").then(|| options.config.device.clone());
     let libraries = [("libtorch", TORCH_VERSION), ("tch", "0.24"), ("mujoco", MUJOCO_VERSION)];
     let source = env!("CARGO_MANIFEST_DIR");
-    let provenance = Provenance::collect(env!("CARGO_PKG_VERSION"), source, &libraries, order.config.threads, gpu);
-    // Built first: what cannot be built leaves no folder behind.
-    let session = Box::new(Session::new(order.config.clone())?);
-    match RunFolder::create(&order.out, &order.config.to_yaml()?, &provenance) {
+    let provenance = Provenance::collect(env!("CARGO_PKG_VERSION"), source, &libraries, options.config.threads, gpu);
+    // Built first, so that a config that cannot be built leaves no folder behind.
+    let session = Box::new(Session::new(options.config.clone())?);
+    match RunFolder::create(&options.out, &options.config.to_yaml()?, &provenance) {
         Ok(folder) => Ok(Start::New(folder, session)),
         Err(LogbookError::NotEmpty { path }) => Err(refusal(&path).into()),
         Err(error) => Err(error.into()),
@@ -46,35 +45,33 @@ const MUJOCO_VERSION: &str = "3.17.0";
 
 fn refusal(path: &Path) -> Usage {
     let path = path.display();
-    Usage(format!(
-        "{path} is not empty; add --resume to go on with the run that is in it, or choose another folder with --out"
-    ))
+    Usage(format!("{path} is not empty; add --resume to resume its run, or choose another folder with --out"))
 }
 
-fn reopen(order: &Order) -> anyhow::Result<Start> {
-    let folder = RunFolder::open_for_writing(&order.out)?;
+fn reopen(options: &TrainOptions) -> anyhow::Result<Start> {
+    let folder = RunFolder::open_for_writing(&options.out)?;
     let stored = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
-    let wanted = Config { steps: order.config.steps, ..stored.clone() };
+    let wanted = Config { steps: options.config.steps, ..stored.clone() };
     let kept = |path: &str, theirs: &dyn Display, ours: &dyn Display| {
-        let run = order.out.display();
-        Usage(format!(
-            "the run in {run} has `{path}`: {theirs}, not {ours}; a resumed run keeps its config (only `steps` may grow)"
-        ))
+        let run = options.out.display();
+        let rule = "a resumed run keeps its config (only `steps` may grow)";
+        Usage(format!("the run in {run} has `{path}`: {theirs}, not {ours}; {rule}"))
     };
-    if let Some((path, ours, theirs)) = difference(&order.config, &wanted) {
+    if let Some((path, ours, theirs)) = difference(&options.config, &wanted) {
         return Err(kept(&path, &theirs, &ours).into());
     }
     let summary = folder.summary()?;
-    if summary.status == Status::Done && order.config.steps <= summary.steps.max(stored.steps) {
+    if summary.status == Status::Done && options.config.steps <= summary.steps.max(stored.steps) {
         return Ok(Start::Finished(summary.steps));
     }
-    if order.config.steps < stored.steps {
-        return Err(kept("steps", &stored.steps, &order.config.steps).into());
+    if options.config.steps < stored.steps {
+        return Err(kept("steps", &stored.steps, &options.config.steps).into());
     }
-    if order.config.steps != stored.steps {
-        // First, so that a run which is killed or fails before its next checkpoint does not say it is done at the new length.
+    if options.config.steps != stored.steps {
+        // The summary goes first: a run killed before its next checkpoint must not look done at its
+        // new length.
         folder.write_summary(&RunSummary { status: Status::Stopped, ..summary })?;
-        folder.write_config(&order.config.to_yaml()?)?;
+        folder.write_config(&options.config.to_yaml()?)?;
     }
-    Ok(Start::Resume(folder, Box::new(order.config.clone())))
+    Ok(Start::Resume(folder, Box::new(options.config.clone())))
 }

@@ -1,15 +1,18 @@
-//! What a person sees of a run: a bar on a terminal, plain lines elsewhere, nothing with `--quiet`.
+//! Progress of a run on standard error: a bar on a terminal, plain lines elsewhere, nothing with
+//! `--quiet`.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-/// Plain lines about the steps come at most this often.
+use crate::terminal::tell;
+
+/// Least time between plain lines about the steps.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// The display of one run.
-pub(super) struct Progress {
+/// The progress display of one run.
+pub(super) struct ProgressDisplay {
     bar: ProgressBar,
     plain: bool,
     started: Instant,
@@ -17,8 +20,8 @@ pub(super) struct Progress {
     last_line: Instant,
 }
 
-impl Progress {
-    /// A display for a run that starts at `step` of `steps`.
+impl ProgressDisplay {
+    /// Starts the display of a run at `step` of `steps`.
     pub(super) fn new(quiet: bool, step: u64, steps: u64) -> Self {
         let terminal = !quiet && std::io::stderr().is_terminal();
         let bar = if terminal { ProgressBar::new(steps) } else { ProgressBar::hidden() };
@@ -35,7 +38,7 @@ impl Progress {
         Self { bar, plain: !quiet && !terminal, started: now, first_step: step, last_line: now }
     }
 
-    /// After each step. `last_return` is the latest finished episode's.
+    /// Updates the display after a step. `last_return` is the latest finished episode's.
     pub(super) fn step(&mut self, step: u64, steps: u64, last_return: Option<f64>) {
         // The clock is read rarely: a step may take only microseconds.
         if !step.is_multiple_of(64) {
@@ -51,20 +54,20 @@ impl Progress {
             let rate = (step - self.first_step) as f64 / self.started.elapsed().as_secs_f64();
             let left = (steps - step.min(steps)) as f64 / rate.max(1e-9);
             let last = last_return.map(|value| format!(", last return {value:.1}")).unwrap_or_default();
-            crate::tell(format_args!("step {step}/{steps}, {rate:.0} steps/s, {left:.0} s left{last}"));
+            tell(format_args!("step {step}/{steps}, {rate:.0} steps/s, {left:.0} s left{last}"));
         }
     }
 
-    /// A line that stays.
+    /// Prints a line that stays.
     pub(super) fn say(&self, line: &str) {
         if self.plain {
-            crate::tell(format_args!("{line}"));
+            tell(format_args!("{line}"));
         } else {
             self.bar.println(line);
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! The training loop: steps, logging events, evaluations, checkpoints, and what the run folder says at the end.
+//! The training loop: steps, logging events, evaluations, checkpoints and the run folder's summary.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,59 +10,58 @@ use liprl_logbook::{
 };
 use serde_json::Value;
 
-use super::Order;
+use super::TrainOptions;
 use super::checkpoint::{self, SaveError};
 use super::folder::Start;
-use super::hparams::flatten;
-use super::progress::Progress;
+use super::progress::ProgressDisplay;
 use super::session::{Evaluation, Session};
-use super::signals::Signals;
-use crate::config::Config;
+use crate::config::{Config, flatten};
 use crate::panics;
+use crate::signals::Signals;
 
-/// How a run ended, other than by a fault.
+/// The end of a run that did not fail.
 #[derive(Clone, Debug, PartialEq)]
-pub enum End {
-    /// All steps were taken, or the wanted return was reached.
+pub enum TrainEnd {
+    /// All steps were taken, or `stop_at_return` was reached.
     Done,
-    /// A signal came; the exit code for it.
+    /// A signal came; its exit code.
     Stopped(u8),
 }
 
-/// A run that could not go on.
+/// A run that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("training stopped at step {step}: {reason}\n{advice}")]
-pub(super) struct Failure {
+pub(super) struct TrainFailure {
     step: u64,
     reason: String,
     advice: String,
 }
 
-/// Trains in a folder, from the beginning or from its newest whole checkpoint.
-pub fn run(start: Start, order: &Order) -> anyhow::Result<End> {
-    let (signals, quiet) = (Signals::listen()?, order.quiet);
-    if order.stop_at_eof {
+/// Trains in a folder, from the beginning or from its newest valid checkpoint.
+pub fn run(start: Start, options: &TrainOptions) -> anyhow::Result<TrainEnd> {
+    let (signals, quiet) = (Signals::listen()?, options.quiet);
+    if options.stop_at_eof {
         signals.watch_stdin()?;
     }
     let mut run = match start {
         Start::New(folder, session) => Run::new(folder, *session, quiet)?,
         Start::Resume(folder, config) => Run::resume(folder, *config, quiet)?,
-        Start::Finished(_) => return Ok(End::Done),
+        Start::Finished(_) => return Ok(TrainEnd::Done),
     };
     run.write_summary(Status::Running)?;
     let outcome = panics::caught(|| run.go(&signals)).unwrap_or_else(|panic| Err(panic.into()));
     run.progress.end();
     match outcome {
         Ok(end) => {
-            run.end(if end == End::Done { Status::Done } else { Status::Stopped })?;
+            run.end(if end == TrainEnd::Done { Status::Done } else { Status::Stopped })?;
             Ok(end)
         }
         Err(error) => {
             let mut failure = run.failure(&error);
             run.note(&failure.to_string());
-            // Where even that cannot be written, on a full disk perhaps, the failure itself is what matters.
+            // A summary that cannot be written, on a full disk perhaps, must not hide the failure.
             if let Err(error) = run.end(Status::Failed { reason: failure.to_string() }) {
-                failure.advice.push_str(&format!("\nThis could not be put into summary.json: {error:#}"));
+                failure.advice.push_str(&format!("\nThis could not be written to summary.json: {error:#}"));
             }
             Err(failure.into())
         }
@@ -74,22 +73,22 @@ struct Run {
     session: Session,
     logger: Logger,
     checkpoints: Checkpoints,
-    progress: Progress,
+    progress: ProgressDisplay,
     started: Instant,
-    /// Seconds of work before this process.
+    /// Seconds of work in earlier processes.
     earlier_s: f64,
-    /// Where the rates of the next logging event are counted from.
+    /// Time, step and updates at the last logging event.
     mark: (Instant, u64, u64),
     /// The newest checkpoint's step.
     saved: Option<u64>,
-    /// What `RunSummary` says of the agent's size.
+    /// Numbers that the agent learns.
     parameters: Option<u64>,
 }
 
 impl Run {
     fn new(folder: RunFolder, session: Session, quiet: bool) -> anyhow::Result<Self> {
         let checkpoints = Checkpoints::open(&folder);
-        // The folder may be that of a run killed before its first checkpoint, whose logs go.
+        // Logs of a run that was killed before its first checkpoint are dropped.
         let mut logger = Logger::resume(&folder, &LogPosition::default(), logs(&session.config));
         logger.text(0, "config", &format!("```yaml\n{}```", session.config.to_yaml()?));
         let group = variant(folder.path());
@@ -116,14 +115,14 @@ impl Run {
 
     fn at(folder: RunFolder, mut session: Session, logger: Logger, checkpoints: Checkpoints, quiet: bool) -> Self {
         let (now, step) = (Instant::now(), session.counters.step);
-        let progress = Progress::new(quiet, step, session.config.steps);
+        let progress = ProgressDisplay::new(quiet, step, session.config.steps);
         let mark = (now, step, session.agent.updates());
         let parameters = parameters(&mut session);
         let (started, earlier_s, saved) = (now, 0.0, None);
         Self { folder, session, logger, checkpoints, progress, started, earlier_s, mark, saved, parameters }
     }
 
-    fn go(&mut self, signals: &Signals) -> anyhow::Result<End> {
+    fn go(&mut self, signals: &Signals) -> anyhow::Result<TrainEnd> {
         let (steps, log, eval, checkpoint) = {
             let config = &self.session.config;
             (config.steps, config.log.every, config.eval.every, config.checkpoint.every)
@@ -133,7 +132,7 @@ impl Run {
                 self.session.advance()?;
             }
             if let Some(code) = self.finish_learning(signals)? {
-                return Ok(End::Stopped(code));
+                return Ok(TrainEnd::Stopped(code));
             }
             let step = self.session.counters.step;
             self.progress.step(step, steps, self.session.counters.last_return);
@@ -149,18 +148,18 @@ impl Run {
             self.report_log_faults();
             if reached {
                 self.say("the wanted return is reached");
-                return Ok(End::Done);
+                return Ok(TrainEnd::Done);
             }
             if let (Some(code), true) = (signal, step < steps) {
-                self.say(&format!("stopped by a signal at step {step}, after a checkpoint; go on with --resume"));
-                return Ok(End::Stopped(code));
+                self.say(&format!("stopped by a signal at step {step}, after a checkpoint; continue with --resume"));
+                return Ok(TrainEnd::Stopped(code));
             }
         }
-        Ok(End::Done)
+        Ok(TrainEnd::Done)
     }
 
-    /// The rest of the learning due after the step. A signal does not wait for it: there is a checkpoint in the middle of it then, and
-    /// the exit code comes back.
+    /// Finishes the updates due after a step. A signal does not wait for them: it makes a
+    /// checkpoint in their middle and its exit code is returned.
     fn finish_learning(&mut self, signals: &Signals) -> anyhow::Result<Option<u8>> {
         while self.session.busy() {
             if let Some(code) = signals.pending() {
@@ -168,7 +167,7 @@ impl Run {
                 self.report_log_faults();
                 let step = self.session.counters.step;
                 self.say(&format!(
-                    "stopped by a signal in the learning after step {step}, after a checkpoint; go on with --resume"
+                    "stopped by a signal in the learning after step {step}, after a checkpoint; continue with --resume"
                 ));
                 return Ok(Some(code));
             }
@@ -177,7 +176,7 @@ impl Run {
         Ok(None)
     }
 
-    /// Whether the evaluation of this very step meets `stop_at_return`.
+    /// True if this step has an evaluation that reaches `stop_at_return`.
     fn target_reached(&self) -> bool {
         let now = &self.session.counters;
         match (self.session.config.stop_at_return, now.last_eval) {
@@ -199,7 +198,7 @@ impl Run {
         self.logger.scalars(step, self.wall_s(), &scalars);
     }
 
-    /// Returns whether it is the best evaluation so far.
+    /// Evaluates and logs; true for the best evaluation so far.
     fn evaluate(&mut self) -> anyhow::Result<bool> {
         let Evaluation { summary, best, diagnostics } = self.session.evaluate()?;
         let step = self.session.counters.step;
@@ -238,7 +237,7 @@ impl Run {
         }
     }
 
-    /// The last words in the logs and the summary.
+    /// Closes the logs and writes the summary.
     fn end(&mut self, status: Status) -> anyhow::Result<()> {
         self.logger.finish(&status);
         self.report_log_faults();
@@ -263,36 +262,37 @@ impl Run {
         Ok(())
     }
 
-    fn failure(&self, error: &anyhow::Error) -> Failure {
-        let mut advice = if out_of_room(error) { "Make room on that disk. " } else { "" }.to_owned();
+    fn failure(&self, error: &anyhow::Error) -> TrainFailure {
+        let mut advice = if disk_full(error) { "Make room on that disk. " } else { "" }.to_owned();
         match &self.saved {
             Some(step) => advice.push_str(&format!(
-                "The last good checkpoint is that of step {step} in {}; --resume goes on from it once the cause is gone.",
+                "The last good checkpoint is that of step {step} in {}; \
+                 --resume goes on from it once the cause is gone.",
                 self.folder.checkpoints_path().display()
             )),
             None => advice.push_str("There is no checkpoint yet."),
         }
-        Failure { step: self.session.counters.step, reason: format!("{error:#}"), advice }
+        TrainFailure { step: self.session.counters.step, reason: format!("{error:#}"), advice }
     }
 
     fn wall_s(&self) -> f64 {
         self.earlier_s + self.started.elapsed().as_secs_f64()
     }
 
-    /// A line for the person at the terminal and for run.log.
+    /// Writes a line to the terminal and to run.log.
     fn say(&self, line: &str) {
         self.progress.say(line);
         self.note(line);
     }
 
-    /// A line for run.log alone. A log that cannot be written stops nothing.
+    /// Writes a line to run.log alone. A failure must not stop the run.
     fn note(&self, line: &str) {
         let _ = self.folder.append_log(line);
     }
 }
 
-/// Whether a file could not be written for want of room.
-fn out_of_room(error: &anyhow::Error) -> bool {
+/// True if a file could not be written because its disk is full.
+fn disk_full(error: &anyhow::Error) -> bool {
     let files = match error.downcast_ref::<SaveError>() {
         Some(SaveError::Files(files)) => Some(files),
         _ => error.downcast_ref::<LogbookError>(),
@@ -305,14 +305,15 @@ fn logs(config: &Config) -> LoggerOptions {
     LoggerOptions { tensorboard: config.log.tensorboard, metrics: true }
 }
 
-/// How many numbers the agent learns, by the weights it shows.
+/// The count of numbers that the agent learns, by its histograms of weights.
 fn parameters(session: &mut Session) -> Option<u64> {
     let shown = session.agent.histograms().ok()?;
     let learnt = shown.iter().filter(|(name, _)| name.starts_with("weights/"));
     Some(learnt.map(|(_, values)| values.len() as u64).sum())
 }
 
-/// What the runs beside `seed-<n>` share, `<experiment>/<variant>`; none for a run of another name.
+/// The name that all seeds of a variant share, `<experiment>/<variant>`; `None` if the run is not
+/// called `seed-<n>`.
 fn variant(run: &Path) -> Option<String> {
     run.file_name()?.to_str()?.strip_prefix("seed-")?;
     let variant = run.parent()?;
@@ -320,7 +321,7 @@ fn variant(run: &Path) -> Option<String> {
     Some(format!("{}/{}", experiment.to_str()?, variant.file_name()?.to_str()?))
 }
 
-/// The settings; those of runs that differ in nothing but their seeds come without it.
+/// The settings for TensorBoard; `without_seed` for runs that differ in nothing but their seeds.
 fn hparams(config: &Config, without_seed: bool) -> Vec<(String, HParam)> {
     let table = flatten(config).into_iter().filter(|(path, _)| !(without_seed && path == "seed"));
     table

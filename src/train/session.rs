@@ -1,29 +1,24 @@
 //! One run in memory: environment, agent, counters. `advance` is one environment step.
 
-use std::path::Path;
-
-use liprl_agents::{Agent, AgentError, Metrics, Setup, TaskContext, Transition, Visited};
-use liprl_control::Policy;
+use liprl_agents::{Agent, AgentError, Metrics, Transition, Visited};
 use liprl_envs::Step;
-use liprl_nets::device::parse_device;
 use liprl_numerics::Streams;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::Config,
-    rollout::{self, Summary},
-    saved,
-    task::{Task, TaskError},
-    train::{certificate, simulator::Places},
-};
+use super::certificate;
+use super::simulator::JacobianSamples;
+use crate::agent::build_agent;
+use crate::config::Config;
+use crate::rollout::{self, EvalSummary};
+use crate::task::{Task, TaskError};
 
-/// Everything of a run that changes as it goes on.
+/// The complete state of a run.
 pub struct Session {
-    /// What the run is.
+    /// The config.
     pub config: Config,
-    /// Training's environment.
+    /// The environment of training.
     pub task: Task,
-    /// The learner.
+    /// The agent.
     pub agent: Box<dyn Agent>,
     /// Counters and running episode.
     pub counters: Counters,
@@ -33,18 +28,18 @@ pub struct Session {
     action: Vec<f32>,
 }
 
-/// What an evaluation came to.
+/// The result of an evaluation.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// Returns and lengths.
-    pub summary: Summary,
-    /// Whether it is the best so far.
+    pub summary: EvalSummary,
+    /// True for the best evaluation so far.
     pub best: bool,
-    /// What the agent measured on the pairs visited, under metric names.
+    /// Diagnostics at the visited pairs, by metric name.
     pub diagnostics: Vec<(String, f64)>,
 }
 
-/// The session's small state, as a checkpoint keeps it beside environment and agent.
+/// The session's own state in a checkpoint, besides environment and agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Counters {
     /// Environment steps done.
@@ -55,16 +50,16 @@ pub struct Counters {
     pub episode_return: f64,
     /// Length of the running episode so far.
     pub episode_length: u64,
-    /// Return of the episode finished last.
+    /// Return of the last finished episode.
     pub last_return: Option<f64>,
-    /// Observation the next action answers.
+    /// Observation for the next action.
     pub obs: Vec<f32>,
-    /// What was measured since the last logging event.
+    /// Measurements since the last logging event.
     pub metrics: Metrics,
     /// The latest evaluation, and its step.
-    pub last_eval: Option<(u64, Summary)>,
+    pub last_eval: Option<(u64, EvalSummary)>,
     /// The best evaluation by mean return, and its step.
-    pub best_eval: Option<(u64, Summary)>,
+    pub best_eval: Option<(u64, EvalSummary)>,
 }
 
 impl Session {
@@ -90,7 +85,8 @@ impl Session {
         Ok(Self { config, task, agent, counters, streams, eval_task, next_obs, action })
     }
 
-    /// One environment step and the learning due after it; where that takes long, its first part, and `busy` says so.
+    /// Takes one environment step and makes the updates due after it. Long updates come in parts:
+    /// then only the first is made, and `busy` is true.
     pub fn advance(&mut self) -> Result<(), TaskError> {
         let now = &mut self.counters;
         self.agent.act(&now.obs, &mut self.action)?;
@@ -121,24 +117,24 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the learning due after the last step is unfinished.
+    /// True if updates due after the last step are unfinished.
     pub fn busy(&self) -> bool {
         self.agent.busy()
     }
 
-    /// Another part of that learning.
+    /// Makes another part of those updates.
     pub fn go_on_learning(&mut self) -> Result<(), TaskError> {
         Ok(self.agent.update(&mut self.counters.metrics)?)
     }
 
-    /// Greedy episodes on an environment and seeds of their own. The seeds depend on the run's seed and the step
-    /// alone, so an evaluation leaves no trace in the run.
+    /// Runs greedy episodes on a separate environment. Their seeds depend on the run's seed and the
+    /// step alone, so an evaluation does not change the run.
     pub fn evaluate(&mut self) -> Result<Evaluation, TaskError> {
         let first_seed = self.streams.seed(&format!("eval/{}", self.counters.step));
         let mut recorder = Recorder { agent: &mut *self.agent, visited: Visited::default(), calls: 0 };
         let (mut next_obs, mut terminated, mut steps) = (Vec::new(), Vec::new(), 0_usize);
-        let measured = self.config.eval.simulator_jacobian;
-        let mut places = (measured > 0).then(|| Places::new(STRIDE));
+        let count = self.config.eval.simulator_jacobian;
+        let mut samples = (count > 0).then(|| JacobianSamples::new(STRIDE));
         let mut watch = |task: &Task, step: Option<&Step>| {
             if let Some(step) = step {
                 if steps.is_multiple_of(STRIDE) {
@@ -147,12 +143,10 @@ impl Session {
                 }
                 steps += 1;
             }
-            places.iter_mut().for_each(|places| places.watch(task, step));
+            samples.iter_mut().for_each(|samples| samples.watch(task, step));
         };
-        let episodes = (0..u64::from(self.config.eval.episodes))
-            .map(|index| {
-                rollout::episode(&mut self.eval_task, &mut recorder, first_seed.wrapping_add(index), &mut watch)
-            })
+        let episodes = rollout::seeds(first_seed, self.config.eval.episodes)
+            .map(|seed| rollout::run_episode(&mut self.eval_task, &mut recorder, seed, &mut watch))
             .collect::<Result<Vec<_>, _>>()?;
         let visited = Visited { next_obs, terminated, ..recorder.visited };
         let mut diagnostics = self.agent.diagnose(&visited)?;
@@ -160,10 +154,10 @@ impl Session {
             let half_width = self.eval_task.action_range().1;
             diagnostics.extend(certificate::measure(&*self.agent, config, half_width, &visited)?);
         }
-        if let Some(places) = &places {
-            diagnostics.extend(places.measure(&mut self.eval_task, measured)?);
+        if let Some(samples) = &samples {
+            diagnostics.extend(samples.measure(&mut self.eval_task, count)?);
         }
-        let summary = Summary::of(&episodes);
+        let summary = EvalSummary::of(&episodes);
         let now = &mut self.counters;
         let best = now.best_eval.is_none_or(|(_, best)| summary.return_mean > best.return_mean);
         now.last_eval = Some((now.step, summary));
@@ -174,14 +168,14 @@ impl Session {
     }
 }
 
-/// Keeps every tenth pair that an evaluation goes through, for the agent to measure things at.
+/// Records every tenth pair of an evaluation, for diagnostics.
 struct Recorder<'a> {
     agent: &'a mut dyn Agent,
     visited: Visited,
     calls: usize,
 }
 
-/// Steps from one kept pair to the next.
+/// Steps from one recorded pair to the next.
 const STRIDE: usize = 10;
 
 impl rollout::Actor for Recorder<'_> {
@@ -194,30 +188,4 @@ impl rollout::Actor for Recorder<'_> {
         self.calls += 1;
         Ok(())
     }
-}
-
-/// The agent a config describes, for the task's dimensions, with the demonstrations it asks for.
-pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, AgentError> {
-    let demonstrations = config.agent.demonstrations().map(|path| task.demonstrations(path)).transpose()?;
-    let (can_terminate, action_half_width) = (task.env().can_terminate(), task.action_range().1.to_vec());
-    let spec = Some(task.env().spec().clone());
-    let expert = config.agent.expert().map(expert).transpose()?;
-    let context = TaskContext { demonstrations, can_terminate, task: spec, expert, action_half_width };
-    let setup = Setup {
-        obs_dim: task.obs_dim(),
-        act_dim: task.act_dim(),
-        streams: Streams::new(config.seed),
-        device: parse_device(&config.device)?,
-        threads: config.threads,
-    };
-    config.agent.build(&setup, &context)
-}
-
-/// The policy of a run that is asked while another is trained.
-fn expert(path: &Path) -> Result<Policy, AgentError> {
-    let wrong = |error: anyhow::Error| AgentError::BadConfig {
-        setting: "agent.expert.path".to_owned(),
-        problem: format!("{error:#}"),
-    };
-    saved::policy(path).map_err(wrong)
 }

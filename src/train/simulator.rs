@@ -1,4 +1,5 @@
-//! How steep the simulator itself is where an evaluation goes: what ‖J_f‖ of a learned model is to be compared with.
+//! Jacobian norms of the simulator at the states of an evaluation, to compare ‖J_f‖ of a learned
+//! model with.
 //!
 //! | metric | meaning |
 //! | --- | --- |
@@ -11,25 +12,25 @@ use tch::Tensor;
 
 use crate::task::{Task, TaskError};
 
-/// Size of a difference: half the digits of an f64 are left for the derivative.
+/// Size of a difference, which leaves half the digits of an f64 for the derivative.
 const INCREMENT: f64 = 1e-6;
 
-/// States that an evaluation went through, and the actions taken there.
-pub(super) struct Places {
+/// States of an evaluation, and the actions taken there.
+pub(super) struct JacobianSamples {
     stride: usize,
     steps: usize,
-    /// The state of the step under way, if it is to be kept.
+    /// The state before the running step, if it will be kept.
     pending: Option<Vec<u8>>,
     kept: Vec<(Vec<u8>, Vec<f64>)>,
 }
 
-impl Places {
-    /// Keeps every `stride`-th.
+impl JacobianSamples {
+    /// Keeps every `stride`-th state.
     pub(super) fn new(stride: usize) -> Self {
         Self { stride, steps: 0, pending: None, kept: Vec::new() }
     }
 
-    /// Sees what an episode does, as `rollout::episode` shows it.
+    /// Watches an episode, as `rollout::run_episode` calls it.
     pub(super) fn watch(&mut self, task: &Task, step: Option<&Step>) {
         if step.is_some()
             && let Some(state) = self.pending.take()
@@ -42,7 +43,8 @@ impl Places {
         }
     }
 
-    /// Measures at `count` of them, evenly spread; nothing where the task does not show its state.
+    /// Measures at `count` of the states, evenly spread; empty if the task does not give access to
+    /// its state.
     pub(super) fn measure(&self, task: &mut Task, count: usize) -> Result<Vec<(String, f64)>, TaskError> {
         let mut matrices = Vec::new();
         let count = count.min(self.kept.len());

@@ -1,6 +1,6 @@
-//! Each file of tests/bad_configs/ is refused with exit code 2 and a message that names line and column.
+//! Refusals of tests/bad_configs/: exit code 2 and a message with line and column.
 
-use crate::support::{finish, liprl, root, yaml_files};
+use crate::support::{finish, liprl, root, text, yaml_files};
 
 #[test]
 fn every_bad_config_is_refused_where_it_is_wrong() {
@@ -8,7 +8,7 @@ fn every_bad_config_is_refused_where_it_is_wrong() {
     assert!(files.len() >= 25, "the corpus has {} files", files.len());
     let mut messages = String::new();
     for file in files {
-        let path = file.strip_prefix(root()).expect("below the root").to_str().expect("UTF-8");
+        let path = text(file.strip_prefix(root()).expect("below the root"));
         let (code, stdout, stderr) = finish(liprl(["check", path]));
         assert_eq!((code, stdout.as_str()), (2, ""), "{path}:\n{stderr}");
         let place = stderr.strip_prefix(&format!("error: {path}:")).unwrap_or_else(|| panic!("no file:\n{stderr}"));

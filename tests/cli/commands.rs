@@ -1,29 +1,17 @@
-//! The commands that look at runs, and those that list.
+//! The commands that read runs, and those that list.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::runs::{SMALL, python, small_agent, train_through, write_config};
-use crate::support::{finish, liprl};
-
-/// A finished small run.
-fn small_run(folder: &Path) -> std::path::PathBuf {
-    let config = write_config(folder, &format!("{SMALL}{}", small_agent("sac")));
-    let run = folder.join("runs/small/seed-0");
-    train_through(&config, &run, &["--steps", "900", "--quiet"]);
-    run
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
+use crate::runs::{SMALL, python, small_agent, small_run};
+use crate::support::{finish, liprl, text};
 
 #[test]
 fn eval_repeats_itself_and_equals_what_record_records() {
     let folder = tempfile::tempdir().expect("a folder");
-    let run = small_run(folder.path());
+    let run = small_run(folder.path(), &format!("{SMALL}{}", small_agent("sac")), "900");
     let eval = |seed: &str| {
         let (code, json, stderr) = finish(liprl(["eval", text(&run), "--episodes", "3", "--seed", seed, "--json"]));
         assert_eq!(code, 0, "{stderr}");
@@ -47,18 +35,18 @@ fn eval_repeats_itself_and_equals_what_record_records() {
     let (code, _, stderr) = finish(liprl(args));
     assert_eq!(code, 0, "{stderr}");
     let (code, _, stderr) = finish(liprl(args));
-    assert!(code == 2 && stderr.contains("there already"), "a recording is not overwritten: {stderr}");
+    assert!(code == 2 && stderr.contains("exists already"), "a recording is not overwritten: {stderr}");
     assert_eq!(minari_returns(&out, "pendulum-v0"), returns);
 
     let (code, listing, stderr) = finish(liprl(["demos", "inspect", text(&out)]));
     assert_eq!(code, 0, "{stderr}");
     assert!(listing.starts_with("Pendulum-v1: 3 episodes, 600 steps\nobservation 3, action 1\n"), "{listing}");
     for total in returns {
-        assert!(listing.contains(&format!("{total:10.2}\n")), "{listing}");
+        assert!(listing.contains(&format!(" {total:.2}\n")), "{listing}");
     }
 }
 
-/// Returns as the real Minari reads them, after it has made the environment again and checked one reward.
+/// Returns as Minari itself reads them, after it has made the environment and checked one reward.
 fn minari_returns(file: &Path, dataset: &str) -> Vec<f64> {
     let script = "
 import json, sys, minari, numpy
@@ -81,9 +69,9 @@ print(json.dumps(totals))
 }
 
 #[test]
-fn eval_takes_a_checkpoint_and_refuses_what_is_none() {
+fn eval_takes_a_checkpoint_and_refuses_other_folders() {
     let folder = tempfile::tempdir().expect("a folder");
-    let run = small_run(folder.path());
+    let run = small_run(folder.path(), &format!("{SMALL}{}", small_agent("sac")), "900");
     let (code, words, stderr) =
         finish(liprl(["eval", text(&run.join("checkpoints/step_000000900")), "--episodes", "1"]));
     assert_eq!(code, 0, "{stderr}");
@@ -101,7 +89,7 @@ fn eval_takes_a_checkpoint_and_refuses_what_is_none() {
 }
 
 #[test]
-fn demos_inspect_refuses_what_is_no_recording() {
+fn demos_inspect_refuses_other_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("nothing.hdf5");
     std::fs::write(&path, "not HDF5").expect("written");
@@ -112,7 +100,7 @@ fn demos_inspect_refuses_what_is_no_recording() {
 #[test]
 fn plot_draws_the_runs_evaluations() {
     let folder = tempfile::tempdir().expect("a folder");
-    let run = small_run(folder.path());
+    let run = small_run(folder.path(), &format!("{SMALL}{}", small_agent("sac")), "900");
     let picture = folder.path().join("curve.png");
     let (code, _, stderr) = finish(liprl(["plot", text(&run), "--out", text(&picture)]));
     assert_eq!(code, 0, "{stderr}");

@@ -1,11 +1,11 @@
-//! The shipped configs, and what a config resolves to.
+//! The shipped configs, and resolved configs.
 
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::runs::train_through;
-use crate::support::{finish, liprl, root, yaml_files};
+use crate::support::{finish, liprl, root, text, yaml_files};
 
 #[test]
 fn every_shipped_config_builds() {
@@ -15,7 +15,7 @@ fn every_shipped_config_builds() {
     for file in files.into_iter().filter(|file| !is_sweep(file)) {
         let demonstrations = demonstrations_of(&file, folder.path());
         let sets = demonstrations.iter().flat_map(|set| ["--set", set]);
-        let path = file.to_str().expect("UTF-8");
+        let path = text(&file);
         let (code, _, stderr) = finish(liprl(["check", path].into_iter().chain(sets)));
         assert_eq!(code, 0, "{path}:\n{stderr}");
     }
@@ -29,7 +29,8 @@ pub(crate) fn read_yaml(file: &Path) -> Value {
     serde_saphyr::from_str(&std::fs::read_to_string(file).expect("a file")).expect("YAML")
 }
 
-/// Where a config names demonstrations that are not shipped, the overrides that name some: all steps of an untrained policy's.
+/// Overrides for a config whose demonstrations are not shipped: they name all steps of an untrained
+/// policy instead.
 pub(crate) fn demonstrations_of(config: &Path, folder: &Path) -> Vec<String> {
     let config = read_yaml(config);
     let Some(named) = config["agent"]["demonstrations"].as_str().filter(|named| !root().join(named).exists()) else {
@@ -38,10 +39,10 @@ pub(crate) fn demonstrations_of(config: &Path, folder: &Path) -> Vec<String> {
     let own = folder.join(Path::new(named).file_name().expect("a name"));
     if !own.exists() {
         let (sac, run) = (folder.join("sac.yaml"), own.with_extension("run"));
-        let text = format!("env: {}\nsteps: 20\nagent: {{kind: sac}}\neval: {{episodes: 1}}\n", config["env"]);
-        std::fs::write(&sac, text).expect("written");
+        let yaml = format!("env: {}\nsteps: 20\nagent: {{kind: sac}}\neval: {{episodes: 1}}\n", config["env"]);
+        std::fs::write(&sac, yaml).expect("written");
         train_through(&sac, &run, &["--quiet"]);
-        let args = ["record", run.to_str().expect("UTF-8"), "--episodes", "5", "--out", own.to_str().expect("UTF-8")];
+        let args = ["record", text(&run), "--episodes", "5", "--out", text(&own)];
         let (code, _, stderr) = finish(liprl(args));
         assert_eq!(code, 0, "{stderr}");
     }
@@ -111,7 +112,7 @@ fn a_shipped_feedback_policy_trains_and_its_file_acts() {
         for name in ["eval/return_mean", "lipschitz/certified", "lipschitz/oracle/mse", "lipschitz/violation/visited"] {
             assert_eq!(metrics.matches(name).count(), 2, "{name}:\n{metrics}");
         }
-        let (code, _, stderr) = finish(liprl(["eval", out.to_str().expect("UTF-8"), "--episodes", "1"]));
+        let (code, _, stderr) = finish(liprl(["eval", text(&out), "--episodes", "1"]));
         assert_eq!(code, 0, "{name}:\n{stderr}");
     }
 }
@@ -141,7 +142,7 @@ fn demonstrations_that_do_not_fit_are_refused_before_training() {
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let out = folder.path().join("run");
-        let (code, _, stderr) = finish(liprl(["train", config, "--out", out.to_str().expect("UTF-8"), "--set", set]));
+        let (code, _, stderr) = finish(liprl(["train", config, "--out", text(&out), "--set", set]));
         assert!(code == 1 || code == 2, "{set}: {code}");
         assert!(stderr.contains(words), "{set}:\n{stderr}");
         assert!(!out.join("metrics.jsonl").exists(), "{set}: training had begun");
@@ -156,7 +157,7 @@ fn a_checked_config_is_complete_and_reads_back_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("config.yaml");
     std::fs::write(&path, &first).expect("written");
-    let (code, second, stderr) = finish(liprl(["check", path.to_str().expect("UTF-8")]));
+    let (code, second, stderr) = finish(liprl(["check", text(&path)]));
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert_eq!(first, second);
     insta::assert_snapshot!(first);
@@ -175,16 +176,16 @@ fn counts_may_have_exponents_and_underscores() {
 fn anchors_and_merge_keys_work() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("config.yaml");
-    let text = "env: Hopper-v5\nsteps: 10\nagent:\n  kind: sac\n  actor: &net {hidden: [64], lr: 1e-3}\n  critic: {<<: *net, lr: 2e-3}\n";
-    std::fs::write(&path, text).expect("written");
-    let (code, resolved, stderr) = finish(liprl(["check", path.to_str().expect("UTF-8")]));
+    let yaml = "env: Hopper-v5\nsteps: 10\nagent:\n  kind: sac\n  actor: &net {hidden: [64], lr: 1e-3}\n  critic: {<<: *net, lr: 2e-3}\n";
+    std::fs::write(&path, yaml).expect("written");
+    let (code, resolved, stderr) = finish(liprl(["check", text(&path)]));
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(resolved.matches("    - 64\n").count(), 2, "{resolved}");
     assert!(resolved.contains("lr: 0.001\n") && resolved.contains("lr: 0.002\n"), "{resolved}");
 }
 
-/// Editors read the committed files; regenerate them with `liprl schema > docs/config.schema.json` and `liprl schema --sweep >
-/// docs/sweep.schema.json`.
+/// Editors read the committed files. Regenerate them with `liprl schema > docs/config.schema.json`
+/// and `liprl schema --sweep > docs/sweep.schema.json`.
 #[test]
 fn the_committed_schemas_are_the_programs() {
     for (words, file) in

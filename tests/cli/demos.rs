@@ -2,7 +2,7 @@
 
 use crate::support::{finish, liprl};
 
-/// Task and the return its card promises at least.
+/// Task and the least return that its card states.
 const SHIPPED: [(&str, f64); 5] = [
     ("inverted_pendulum", 1000.0),
     ("inverted_double_pendulum", 9300.0),
@@ -28,7 +28,7 @@ fn shipped_demonstrations_hold_ten_episodes_of_an_expert() {
 }
 
 #[test]
-fn shipped_policies_still_reach_what_their_cards_say() {
+fn shipped_policies_still_reach_the_returns_of_their_cards() {
     for (task, wanted) in SHIPPED {
         let policy = format!("demos/{task}.policy.safetensors");
         let (code, json, stderr) = finish(liprl(["eval", &policy, "--episodes", "1", "--seed", "1000", "--json"]));

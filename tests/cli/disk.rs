@@ -1,4 +1,5 @@
-//! A disk that is full: a small file system in memory, filled up while runs are at work. Where nobody may mount one, these tests say so and end.
+//! Runs on a full disk: a small file system in memory is filled up while they work. Where mounting
+//! is not permitted, these tests print that they are skipped.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,13 +11,13 @@ use crate::runs::{
 };
 use crate::support::{finish, liprl};
 
-/// A file system of some megabytes, for the time of a test.
+/// A file system of some megabytes, unmounted after the test.
 struct Disk {
     folder: tempfile::TempDir,
 }
 
 impl Disk {
-    /// None, with a word, where mounting is not permitted.
+    /// Mounts it; `None`, with a message, if that is not permitted.
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let mounted =
@@ -32,7 +33,7 @@ impl Disk {
         self.folder.path().join("ballast")
     }
 
-    /// Leaves no byte.
+    /// Fills the disk to the last byte.
     fn fill(&self) {
         let mut file = std::fs::File::create(self.ballast()).expect("a file");
         while file.write_all(&[0; 4096]).is_ok() {}
@@ -51,7 +52,7 @@ impl Drop for Disk {
 
 const STEPS: &str = "7000";
 
-/// The small config and a run of it that nothing disturbed, in a folder elsewhere.
+/// The small config and an undisturbed run of it in another folder.
 fn undisturbed(folder: &Path, seed: &str) -> (PathBuf, PathBuf) {
     let config = write_config(folder, &format!("{SMALL}{}", small_agent("sac")));
     let whole = folder.join(format!("whole-{seed}"));
@@ -60,13 +61,13 @@ fn undisturbed(folder: &Path, seed: &str) -> (PathBuf, PathBuf) {
 }
 
 #[test]
-fn a_run_on_a_full_disk_says_so_and_goes_on_exactly_once_there_is_room() {
+fn a_run_on_a_full_disk_says_so_and_is_resumed_exactly_once_there_is_room() {
     let Some(disk) = Disk::mount() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let (config, whole) = undisturbed(folder.path(), "0");
     let run = disk.folder.path().join("run");
-    let child = start(train(&config, &run, &["--steps", STEPS]));
-    wait_for_checkpoints(&run, 150);
+    let mut child = start(&mut train(&config, &run, &["--steps", STEPS]));
+    wait_for_checkpoints(&mut child, &run, 150);
     disk.fill();
     let output = child.wait_with_output().expect("it ends");
     let words = String::from_utf8_lossy(&output.stderr);
@@ -93,15 +94,15 @@ fn a_sweep_on_a_full_disk_fails_with_the_reason_and_is_resumed() {
         let words = ["sweep".as_ref(), file.as_os_str(), "--out".as_ref(), out.as_os_str()];
         liprl(words.into_iter().chain(more.iter().map(|word| word.as_ref())))
     };
-    let launcher = start(sweep(&["--jobs", "2"]));
+    let mut launcher = start(&mut sweep(&["--jobs", "2"]));
     let runs = ["small/seed-0", "small/seed-1"].map(|run| out.join(run));
-    runs.iter().for_each(|run| wait_for_checkpoints(run, 150));
+    runs.iter().for_each(|run| wait_for_checkpoints(&mut launcher, run, 150));
     disk.fill();
     let output = launcher.wait_with_output().expect("it ends");
     let words = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{words}");
     assert!(words.contains("No space left on device"), "{words}");
-    // Nothing is begun while there is no room, and the file is named.
+    // On the full disk no run is begun, and the file is named.
     let (code, _, words) = finish(sweep(&["--resume"]));
     assert!(code == 1 && words.contains("No space left on device") && words.contains("out/"), "{code}: {words}");
     disk.empty();

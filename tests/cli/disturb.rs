@@ -1,28 +1,19 @@
-//! Evaluation under falsified observations.
-
-use std::path::Path;
+//! Evaluation under perturbed observations.
 
 use serde_json::Value;
 
-use crate::runs::{SMALL, small_agent, train_through, write_config};
-use crate::support::{finish, liprl};
+use crate::runs::{SMALL, small_agent, small_run, write_config};
+use crate::support::{finish, liprl, text};
 
-/// A finished small run on this task.
-fn small_run(folder: &Path, task: &str) -> std::path::PathBuf {
-    let config = write_config(folder, &format!("{}{}", SMALL.replace("Pendulum-v1", task), small_agent("td3")));
-    let run = folder.join("runs/small/seed-0");
-    train_through(&config, &run, &["--steps", "600", "--quiet"]);
-    run
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
+/// The config of a small run on this task.
+fn config_on(task: &str) -> String {
+    format!("{}{}", SMALL.replace("Pendulum-v1", task), small_agent("td3"))
 }
 
 #[test]
 fn every_disturbance_is_reported_drawn_and_repeatable() {
     let folder = tempfile::tempdir().expect("a folder");
-    let run = small_run(folder.path(), "{id: PendulumSwingUp-v0, max_episode_steps: 120}");
+    let run = small_run(folder.path(), &config_on("{id: PendulumSwingUp-v0, max_episode_steps: 120}"), "600");
     let picture = folder.path().join("robustness.svg");
     let eval = |more: &[&str]| {
         let args = ["eval", text(&run), "--episodes", "3", "--seed", "5"];
@@ -72,7 +63,7 @@ fn every_disturbance_is_reported_drawn_and_repeatable() {
 #[test]
 fn what_cannot_be_disturbed_is_bad_usage() {
     let folder = tempfile::tempdir().expect("a folder");
-    let run = small_run(folder.path(), "{id: MountainCarContinuous-v0, max_episode_steps: 100}");
+    let run = small_run(folder.path(), &config_on("{id: MountainCarContinuous-v0, max_episode_steps: 100}"), "600");
     let refuse = |words: &[&str], problem: &str| {
         let (code, _, stderr) = finish(liprl(["eval", text(&run)].iter().chain(words)));
         assert!(code == 2 && stderr.contains(problem), "{code}: {stderr}");
@@ -91,7 +82,7 @@ fn a_linear_system_is_trained_on_from_its_matrices() {
     let folder = tempfile::tempdir().expect("a folder");
     let task =
         "{id: Linear-v0, a: [[1, 0.1], [0, 1]], b: [[0.005], [0.1]], q: [1, 0.5], r: 0.1, max_episode_steps: 40}";
-    let run = small_run(folder.path(), task);
+    let run = small_run(folder.path(), &config_on(task), "600");
     let (code, words, stderr) = finish(liprl(["eval", text(&run), "--episodes", "1", "--disturb", "trajectory:0.1"]));
     assert!(code == 0 && words.starts_with("Linear-v0: return -"), "{words}{stderr}");
     let config = write_config(

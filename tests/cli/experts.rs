@@ -1,11 +1,11 @@
-//! Demonstrations by experts that a system's equations give.
+//! Demonstrations by experts made from a system's equations.
 
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::runs::{train_through, write_config};
-use crate::support::{finish, liprl};
+use crate::support::{finish, liprl, text};
 
 #[test]
 fn experts_are_recorded_where_the_equations_are_known() {
@@ -13,7 +13,7 @@ fn experts_are_recorded_where_the_equations_are_known() {
     let record = |task: &str, kind: &str, name: &str| {
         let config = write_config(folder.path(), &format!("env: {task}\nsteps: 100\nagent: {{kind: td3}}\n"));
         let out = folder.path().join(name);
-        let (config, out) = (config.to_str().expect("UTF-8"), out.to_str().expect("UTF-8"));
+        let (config, out) = (text(&config), text(&out));
         finish(liprl(["record", config, "--expert", kind, "--episodes", "2", "--seed", "3", "--out", out]))
     };
     let (code, words, stderr) = record("DoubleIntegrator-v0", "lqr", "lqr.hdf5");
@@ -24,7 +24,7 @@ fn experts_are_recorded_where_the_equations_are_known() {
         words.split("return ").nth(1).and_then(|t| t.split(' ').next()).expect("a return").parse().expect("a number");
     assert!(total > -400.0, "{words}");
     let path = folder.path().join("mpc.hdf5");
-    let (code, listing, stderr) = finish(liprl(["demos", "inspect", path.to_str().expect("UTF-8")]));
+    let (code, listing, stderr) = finish(liprl(["demos", "inspect", text(&path)]));
     assert!(code == 0 && listing.contains("2 episodes, 200 steps"), "{listing}{stderr}");
 
     let (code, _, stderr) = record("MountainCarContinuous-v0", "lqr", "none.hdf5");
@@ -34,7 +34,8 @@ fn experts_are_recorded_where_the_equations_are_known() {
     assert!(code == 1 && stderr.contains("no stabilising solution"), "{code} {stderr}");
 }
 
-/// Pairs of an expert without a file, DAgger on a planner; and that a run in two parts is the run in one.
+/// Pairs of an expert without a file, DAgger on a planner; a run in two parts equals the run in
+/// one.
 #[test]
 fn policies_are_cloned_from_experts_that_a_config_names() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -44,10 +45,10 @@ fn policies_are_cloned_from_experts_that_a_config_names() {
         ("mpc", "PendulumSwingUp-v0", format!("expert: {{kind: mpc, horizon: 30, starts: 1}}, {queries}")),
         ("dart", "Oscillator-v0", "expert: {kind: lqr}, queries: {kind: dart, rounds: 3, steps: 20}".to_owned()),
     ] {
-        let text = format!(
+        let yaml = format!(
             "env: {task}\nsteps: 100\nagent: {{kind: feedback, network: {{hidden: [8]}}, {expert}}}\neval: {{every: 50, episodes: 1}}\ncheckpoint: {{every: 50}}\n"
         );
-        let config = write_config(folder.path(), &text);
+        let config = write_config(folder.path(), &yaml);
         let (whole, parts) = (folder.path().join(name), folder.path().join(format!("{name}-parts")));
         train_through(&config, &whole, &["--quiet"]);
         train_through(&config, &parts, &["--quiet", "--steps", "50"]);
@@ -56,7 +57,7 @@ fn policies_are_cloned_from_experts_that_a_config_names() {
             |run: &Path| std::fs::read(run.join("checkpoints/step_000000100/agent.safetensors")).expect("a checkpoint");
         assert!(last(&whole) == last(&parts), "{name}");
     }
-    // Each expert with each way of asking it; here only that it trains and that its own checkpoint is resumed from.
+    // Each expert with each kind of query; only that it trains and resumes from its own checkpoint.
     let path = folder.path().join("lqr");
     let of_run = format!("expert: {{kind: run, path: {}}}", path.display());
     let planner = "expert: {kind: mpc, horizon: 20, starts: 1}".to_owned();
@@ -66,11 +67,11 @@ fn policies_are_cloned_from_experts_that_a_config_names() {
         ("run-dagger", "DoubleIntegrator-v0", of_run.clone(), "dagger"),
         ("run-dart", "DoubleIntegrator-v0", of_run, "dart"),
     ] {
-        let text = format!(
+        let yaml = format!(
             "env: {task}\nsteps: 60\nagent: {{kind: feedback, network: {{hidden: [8]}}, {expert}, queries: {{kind: {queries}, rounds: 2, steps: 20}}}}\n\
              eval: {{every: 30, episodes: 1}}\ncheckpoint: {{every: 30}}\n"
         );
-        let config = write_config(folder.path(), &text);
+        let config = write_config(folder.path(), &yaml);
         let run = folder.path().join(name);
         train_through(&config, &run, &["--quiet"]);
         let policy =
@@ -83,9 +84,9 @@ fn policies_are_cloned_from_experts_that_a_config_names() {
             crate::runs::assert_same_traces(&run, &parts);
         }
     }
-    let run = |text: &str| {
-        let config = write_config(folder.path(), text);
-        let (code, _, stderr) = finish(liprl(["check", config.to_str().expect("UTF-8")]));
+    let run = |yaml: &str| {
+        let config = write_config(folder.path(), yaml);
+        let (code, _, stderr) = finish(liprl(["check", text(&config)]));
         assert!(code == 1 || code == 2, "{code}");
         stderr
     };
@@ -98,7 +99,7 @@ fn policies_are_cloned_from_experts_that_a_config_names() {
     let unreachable = "{id: Linear-v0, a: [[1.5, 0], [0, 0.5]], b: [0, 1]}";
     let stderr = run(&cloning(unreachable, "expert: {kind: lqr}, expert_episodes: 1"));
     assert!(stderr.contains("agent.expert") && stderr.contains("no stabilising solution"), "{stderr}");
-    // The same task shown in another form; a folder that is none.
+    // The task with other observations; a folder that is not a run.
     let swings = folder.path().join("mpc");
     let of_swings = format!("expert: {{kind: run, path: {}}}, expert_episodes: 1", swings.display());
     let stderr = run(&cloning("{id: PendulumSwingUp-v0, observation: angle}", &of_swings));
@@ -113,12 +114,12 @@ fn policies_are_cloned_from_experts_that_a_config_names() {
         "{stderr}"
     );
     let config = write_config(folder.path(), &cloning("DoubleIntegrator-v0", &run_of));
-    let (code, _, stderr) = finish(liprl(["check", config.to_str().expect("UTF-8")]));
+    let (code, _, stderr) = finish(liprl(["check", text(&config)]));
     assert_eq!(code, 0, "{stderr}");
 
     let (runs, picture) = (folder.path().join("lqr"), folder.path().join("tradeoff.svg"));
-    let args = ["tradeoff", runs.to_str().expect("UTF-8"), "--episodes", "2", "--disturb", "bias:0.1", "--out"];
-    let (code, words, stderr) = finish(liprl(args.into_iter().chain([picture.to_str().expect("UTF-8")])));
+    let args = ["tradeoff", text(&runs), "--episodes", "2", "--disturb", "bias:0.1", "--out"];
+    let (code, words, stderr) = finish(liprl(args.into_iter().chain([text(&picture)])));
     assert!(code == 0 && words.contains("by_construction 1"), "{words}{stderr}");
     let report: Value =
         serde_json::from_str(&std::fs::read_to_string(picture.with_extension("json")).expect("JSON")).expect("JSON");

@@ -1,10 +1,11 @@
-//! The whole program, through its command line.
+//! Tests of the whole program through its command line.
 
 // Test code fails by panicking.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod bad_configs;
 mod certify;
+mod closed_loop;
 mod commands;
 mod configs;
 mod demos;
@@ -16,4 +17,6 @@ mod resume;
 mod runs;
 mod support;
 mod sweep;
+mod sweep_plan;
+mod sweeps;
 mod train;

@@ -1,13 +1,7 @@
 //! `liprl report` and `liprl plot` on runs the program made itself.
 
-use std::path::Path;
-
 use crate::runs::{SMALL, small_agent, train_through, write_config};
-use crate::support::{finish, liprl};
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
+use crate::support::{finish, liprl, text};
 
 #[test]
 fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
@@ -31,7 +25,7 @@ fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
     for part in ["Which one?", "2 of 2", "Pendulum-v1", "<code>agent.kind</code>", "lipschitz/", "peak memory"] {
         assert!(page.contains(part), "{part}");
     }
-    // Linux says how much memory the runs took: megabytes at least.
+    // Linux reports the peak memory of a run: megabytes at least.
     let summary = std::fs::read_to_string(experiment.join("sac/seed-0/summary.json")).expect("a summary");
     let summary: serde_json::Value = serde_json::from_str(&summary).expect("JSON");
     assert!(summary["peak_memory_bytes"].as_u64().expect("a number") > 10_000_000, "{summary}");

@@ -1,16 +1,19 @@
-//! Small runs to try things on, and what they left behind.
+//! Small runs for tests, and comparisons of the files they leave.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use liprl_logbook::{Checkpoints, RunFolder};
+use liprl_numerics::{StreamRng, Streams};
 use serde_json::Value;
 
 use crate::support::{finish, liprl, root};
 
-/// A run of a second or two: small networks, a replay that wraps around, logs and checkpoints at odd intervals.
+/// A run of a second or two: small networks, a replay that wraps around, logs and checkpoints at
+/// odd intervals.
 pub(crate) const SMALL: &str = "
 env: Pendulum-v1
 steps: 2400
@@ -40,7 +43,7 @@ pub(crate) fn small_agent(kind: &str) -> String {
     )
 }
 
-/// A small imitation of the shipped pendulum, with a good deal switched on.
+/// A small imitation of the shipped pendulum, with many features switched on.
 pub(crate) const SMALL_IMITATION: &str = "
 env: InvertedDoublePendulum-v5
 steps: 2400
@@ -69,7 +72,8 @@ agent:
   warm_start: {updates: 50}
 ";
 
-/// Small networks in a small model of the cart-pole, with rollouts that grow longer. Most of its time goes into fits.
+/// Small networks in a small model of the cart-pole, with rollouts that grow longer. Most of its
+/// time goes into fits.
 pub(crate) const SMALL_MODEL_BASED: &str = "
 env: CartPoleContinuous-v0
 steps: 2400
@@ -106,25 +110,65 @@ pub(crate) fn train(config: &Path, out: &Path, more: &[&str]) -> Command {
     liprl(["train".as_ref()].into_iter().chain(paths).chain(more.iter().map(|arg| arg.as_ref())))
 }
 
-/// Trains to the end, which must be a good one.
+/// Trains to the end, which must succeed; returns standard error.
 pub(crate) fn train_through(config: &Path, out: &Path, more: &[&str]) -> String {
     let (code, _, stderr) = finish(train(config, out, more));
     assert_eq!(code, 0, "{stderr}");
     stderr
 }
 
-/// Starts a training in the background.
-pub(crate) fn start(mut command: Command) -> Child {
+/// Trains a config for so many steps in `folder`; returns the run folder.
+pub(crate) fn small_run(folder: &Path, config: &str, steps: &str) -> PathBuf {
+    let config = write_config(folder, config);
+    let run = folder.join("runs/small/seed-0");
+    train_through(&config, &run, &["--steps", steps, "--quiet"]);
+    run
+}
+
+/// Starts a command in the background.
+pub(crate) fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
 }
 
-/// Waits until a run has committed a checkpoint of this step or a later one.
-pub(crate) fn wait_for_checkpoints(run: &Path, least_step: u64) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while newest_step(run) < least_step {
-        assert!(Instant::now() < deadline, "no checkpoint of step {least_step} in {}", run.display());
+/// Waits for the end of a process; returns its exit code and standard error.
+pub(crate) fn words_of(child: Child) -> (Option<i32>, String) {
+    let output = child.wait_with_output().expect("it ends");
+    (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+}
+
+/// Waits until a condition holds, however slow the machine is. The deadline only ends a test that
+/// hangs.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(3600);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Waits until a run that `child` works on has committed a checkpoint of this step or a later one.
+pub(crate) fn wait_for_checkpoints(child: &mut Child, run: &Path, least_step: u64) {
+    wait_until("a checkpoint", || {
+        let reached = newest_step(run) >= least_step;
+        let ended = child.try_wait().expect("the child can be asked");
+        assert!(reached || ended.is_none(), "{ended:?} before step {least_step} in {}", run.display());
+        reached
+    });
+}
+
+/// Random numbers for moments of a test, from a seed that is printed and that LIPRL_TEST_SEED sets.
+pub(crate) fn random_moments() -> StreamRng {
+    let given = std::env::var("LIPRL_TEST_SEED").ok().map(|text| text.parse().expect("LIPRL_TEST_SEED is a number"));
+    let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0) >> 32);
+    eprintln!("moments of LIPRL_TEST_SEED={seed}");
+    Streams::new(seed).rng("moments")
+}
+
+/// Kills the process that has locked a run's folder.
+pub(crate) fn kill_holder(run: &Path) {
+    let holder = std::fs::read_to_string(run.join(".lock")).expect("the lock names its holder");
+    let pid = holder.split_whitespace().next().expect("a process");
+    assert!(Command::new("kill").args(["-9", pid]).status().expect("kill runs").success());
 }
 
 /// The step of the newest checkpoint, 0 without one.
@@ -146,8 +190,9 @@ pub(crate) fn summary(run: &Path) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// Everything a run left that must not depend on interruptions: the newest checkpoint's parts (weights, optimiser,
-/// replay, environment, counters), the metrics and TensorBoard's numbers; clock readings are left out.
+/// All results of a run that must not depend on interruptions: the newest checkpoint's parts
+/// (weights, optimiser, replay, environment, counters), the metrics and TensorBoard's numbers.
+/// Clock readings are left out.
 pub(crate) fn traces(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut traces = BTreeMap::new();
     let folder = RunFolder::open(run).expect("a run folder");
@@ -175,23 +220,23 @@ pub(crate) fn traces(run: &Path) -> BTreeMap<String, Vec<u8>> {
     traces
 }
 
-/// The Python that setup made, or LIPRL_PYTHON.
+/// LIPRL_PYTHON, or the Python of `cargo xtask setup --test`.
 pub(crate) fn python() -> PathBuf {
     let python = std::env::var_os("LIPRL_PYTHON").map_or_else(|| root().join(".deps/venv/bin/python"), PathBuf::from);
     assert!(python.exists(), "{} is missing: run `cargo xtask setup --test`", python.display());
     python
 }
 
-/// Scalars and histograms as the real TensorBoard reads them.
+/// Scalars and histograms as TensorBoard itself reads them.
 fn tensorboard(run: &Path) -> Vec<u8> {
     let script = root().join("tests/cli/read_events.py");
     let output = Command::new(python()).arg(script).arg(run).output().expect("python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.stdout.len() > 1000, "TensorBoard found next to nothing in {}", run.display());
+    assert!(output.stdout.len() > 1000, "TensorBoard found almost nothing in {}", run.display());
     output.stdout
 }
 
-/// Asserts that two runs left the same.
+/// Asserts that two runs have the same traces.
 pub(crate) fn assert_same_traces(one: &Path, other: &Path) {
     let (one, other) = (traces(one), traces(other));
     let names = |traces: &BTreeMap<String, Vec<u8>>| traces.keys().cloned().collect::<Vec<_>>();

@@ -1,9 +1,9 @@
-//! Running the program.
+//! Helpers to run the program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The repository's root, where configs/ is.
+/// The repository's root.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -15,11 +15,16 @@ pub(crate) fn liprl<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>
     command
 }
 
-/// Runs to the end and gives exit code, standard output and standard error.
+/// Runs to the end and returns exit code, standard output and standard error.
 pub(crate) fn finish(mut command: Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
     (status.code().expect("the program exits by itself"), text(stdout), text(stderr))
+}
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
 }
 
 /// The YAML files of a folder and the folders in it, in order.

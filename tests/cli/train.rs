@@ -1,4 +1,4 @@
-//! What `train` leaves, says and returns.
+//! Results, messages and exit codes of `liprl train`.
 
 use crate::runs::{SMALL, small_agent, summary, train, train_through, write_config};
 use crate::support::finish;
@@ -59,7 +59,7 @@ fn a_run_folder_can_be_trained_again_from_its_config() {
 }
 
 #[test]
-fn measuring_the_simulator_changes_nothing_but_adds_its_steepness() {
+fn measuring_the_simulator_only_adds_its_jacobian_norms() {
     let folder = tempfile::tempdir().expect("a folder");
     let small = SMALL.replace("Pendulum-v1", "InvertedPendulum-v5").replace("2400", "800") + &small_agent("sac");
     let plain = write_config(folder.path(), &small);
@@ -77,6 +77,7 @@ fn measuring_the_simulator_changes_nothing_but_adds_its_steepness() {
             assert_eq!(Some(value), measured.get(name), "{name}");
         }
     }
-    // A cart's position stays, or moves on with its velocity: no singular value below the largest is less than 1.
+    // A cart's position stays, or moves with its velocity, so the largest singular value is at
+    // least 1.
     assert!(largest.len() == 2 && largest.iter().all(|norm| (1.0..100.0).contains(norm)), "{largest:?}");
 }

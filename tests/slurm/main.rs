@@ -1,5 +1,5 @@
-//! `liprl sweep` through a real Slurm of one node. `cargo xtask slurm-test` starts that Slurm and runs these; by themselves they
-//! are ignored.
+//! `liprl sweep` through a real Slurm of one node. `cargo xtask slurm-test` starts it and runs
+//! these tests, which are otherwise ignored.
 
 // Test code fails by panicking.
 #![allow(clippy::expect_used, clippy::panic)]
@@ -10,47 +10,43 @@ mod runs;
 #[allow(dead_code, reason = "not everything the command line's tests need is needed here")]
 #[path = "../cli/support.rs"]
 mod support;
+#[allow(dead_code, reason = "not everything the command line's tests need is needed here")]
+#[path = "../cli/sweeps.rs"]
+mod sweeps;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use runs::{
-    SMALL, assert_same_traces, newest_step, small_agent, summary, train_through, wait_for_checkpoints, write_config,
-};
-use support::{finish, liprl};
+use runs::{assert_same_traces, kill_holder, newest_step, summary, train_through};
+use support::finish;
+use sweeps::SweepFixture;
 
-/// A folder with a small base config and a sweep over it through Slurm.
-struct Place {
-    folder: tempfile::TempDir,
+/// A sweep through Slurm.
+struct SlurmFixture {
+    sweep: SweepFixture,
 }
 
-impl Place {
+impl SlurmFixture {
     fn new(sweep: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        write_config(folder.path(), &format!("{SMALL}{}", small_agent("sac")));
-        let text = format!("base: small.yaml\nexperiment: try\n{sweep}");
-        std::fs::write(folder.path().join("sweep.yaml"), text).expect("written");
-        Self { folder }
+        Self { sweep: SweepFixture::new(sweep) }
     }
 
     fn run(&self, name: &str) -> PathBuf {
-        self.folder.path().join("out").join(name)
+        self.sweep.run(name)
     }
 
     fn launch(&self, more: &[&str], code: i32) -> String {
-        let (file, out) = (self.folder.path().join("sweep.yaml"), self.run(""));
-        let words = ["sweep".as_ref(), file.as_os_str(), "--out".as_ref(), out.as_os_str()];
-        let (found, _, stderr) = finish(liprl(words.into_iter().chain(more.iter().map(|word| word.as_ref()))));
+        let (found, _, stderr) = finish(self.sweep.command(more));
         assert_eq!(found, code, "{stderr}\n{}", self.logs());
         stderr
     }
 
     fn status(&self) -> String {
-        finish(liprl(["sweep".as_ref(), "status".as_ref(), self.run("").as_os_str()])).1
+        self.sweep.status().1
     }
 
-    /// What the tasks said.
+    /// The logs of the tasks.
     fn logs(&self) -> String {
         let entries = std::fs::read_dir(self.run(".sweep/slurm")).into_iter().flatten().flatten();
         let logs =
@@ -59,7 +55,7 @@ impl Place {
             .collect()
     }
 
-    /// Waits until the sweep's status says so; tasks that were queued again may start at once meanwhile.
+    /// Waits until the sweep's status contains some words; requeued tasks start at once.
     fn wait_for(&self, words: &str, job: &str) {
         self.wait(words, || {
             start_at_once(job);
@@ -68,17 +64,22 @@ impl Place {
     }
 
     fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(300);
+        let deadline = Instant::now() + Duration::from_secs(3600);
         while !holds() {
             assert!(Instant::now() < deadline, "never: {what}\n{}\n{}\n{}", self.status(), self.logs(), squeue(""));
             std::thread::sleep(Duration::from_millis(200));
         }
     }
 
+    /// Waits until a run has committed a checkpoint.
+    fn wait_for_checkpoint(&self, run: &Path) {
+        self.wait("a checkpoint", || newest_step(run) >= 300);
+    }
+
     /// The run equals one that `liprl train` did without interruption.
     fn assert_equals_uninterrupted(&self, run: &str, more: &[&str]) {
-        let whole = self.folder.path().join("whole").join(run);
-        train_through(&self.folder.path().join("small.yaml"), &whole, more);
+        let whole = self.sweep.folder.path().join("whole").join(run);
+        train_through(&self.sweep.base(), &whole, more);
         assert_same_traces(&whole, &self.run(run));
     }
 }
@@ -94,14 +95,15 @@ fn squeue(job: &str) -> String {
     slurm("squeue", if job == "--jobs=" { &words[..3] } else { &words })
 }
 
-/// The job's number in what `liprl sweep` said.
+/// The job id in the output of `liprl sweep`.
 fn job_of(words: &str) -> String {
     let rest = words.split("to Slurm as job ").nth(1).unwrap_or_else(|| panic!("no job: {words}"));
     rest.chars().take_while(char::is_ascii_digit).collect()
 }
 
-/// Slurm lets a task that was queued again rest for two minutes; a test need not wait for that. But a node refuses a start whose credential is of
-/// the second in which it killed the task before, and Slurm then gives the task up.
+/// Starts requeued tasks without the two minutes that Slurm holds them. Three seconds pass first: a
+/// node refuses a start whose credential is of the second in which it killed the task before, and
+/// Slurm then gives the task up.
 fn start_at_once(job: &str) {
     for line in squeue(job).lines().filter(|line| line.contains("BeginTime")) {
         std::thread::sleep(Duration::from_secs(3));
@@ -118,24 +120,24 @@ const ONE: &str = "small/seed-0";
 
 #[test]
 #[ignore = "needs Slurm: cargo xtask slurm-test"]
-fn a_sweep_goes_through_and_a_task_told_to_stop_is_queued_again_and_goes_on_exactly() {
-    let place = Place::new(
+fn a_sweep_goes_through_and_a_stopped_task_is_queued_again_and_resumed_exactly() {
+    let fixture = SlurmFixture::new(
         "set: {steps: 6000}\nseeds: [0, 1]\naxes: {agent.gamma: [0.9, 0.99]}\nlauncher: {kind: slurm, time: 0:20:00, throttle: 2}\n",
     );
-    let job = job_of(&place.launch(&[], 0));
-    let run = place.run("gamma=0.9/seed-0");
-    wait_for_checkpoints(&run, 300);
-    let words = place.launch(&[], 0);
-    assert!(words.contains("nothing to hand to Slurm; 4 are queued or running already"), "{words}");
+    let job = job_of(&fixture.launch(&[], 0));
+    let run = fixture.run("gamma=0.9/seed-0");
+    fixture.wait_for_checkpoint(&run);
+    let words = fixture.launch(&[], 0);
+    assert!(words.contains("nothing to submit to Slurm; 4 are queued or running already"), "{words}");
     slurm("scancel", &["--signal=TERM", "--batch", &format!("{job}_0")]);
-    place.wait("it is queued again", || squeue(&job).contains(&format!("{job}_0 PD")));
-    assert_eq!(summary(&run)["status"], "stopped", "{}", place.logs());
-    place.wait_for("4 done, 0 failed", &job);
+    fixture.wait("it is queued again", || squeue(&job).contains(&format!("{job}_0 PD")));
+    assert_eq!(summary(&run)["status"], "stopped", "{}", fixture.logs());
+    fixture.wait_for("4 done, 0 failed", &job);
     assert!(log_of(&run).contains("resumed at step"), "{}", log_of(&run));
-    place.wait("Slurm is through with it", || squeue(&job).is_empty());
-    assert!(place.launch(&[], 0).contains("nothing to hand to Slurm"));
-    place.assert_equals_uninterrupted("gamma=0.9/seed-0", &["--set", "agent.gamma=0.9", "--steps", "6000"]);
-    place.assert_equals_uninterrupted(
+    fixture.wait("Slurm is through with it", || squeue(&job).is_empty());
+    assert!(fixture.launch(&[], 0).contains("nothing to submit to Slurm"));
+    fixture.assert_equals_uninterrupted("gamma=0.9/seed-0", &["--set", "agent.gamma=0.9", "--steps", "6000"]);
+    fixture.assert_equals_uninterrupted(
         "gamma=0.99/seed-1",
         &["--seed", "1", "--set", "agent.gamma=0.99", "--steps", "6000"],
     );
@@ -144,31 +146,33 @@ fn a_sweep_goes_through_and_a_task_told_to_stop_is_queued_again_and_goes_on_exac
 #[test]
 #[ignore = "needs Slurm: cargo xtask slurm-test"]
 fn a_time_limit_costs_a_run_nothing() {
-    // The signal comes within half a minute: Slurm's time limits are in minutes, and its clock for this is coarse.
-    let place = Place::new("set: {steps: 1e7}\nlauncher: {kind: slurm, time: 0:01:00, signal_before: 55}\n");
-    let job = job_of(&place.launch(&[], 0));
-    let run = place.run(ONE);
-    place.wait("the time limit's signal stops the run", || {
-        place.status().contains("1 stopped") && squeue(&job).contains("PD")
+    // The signal comes within half a minute: Slurm's time limits are in minutes, and its clock is
+    // coarse.
+    let fixture = SlurmFixture::new("set: {steps: 1e7}\nlauncher: {kind: slurm, time: 0:01:00, signal_before: 55}\n");
+    let job = job_of(&fixture.launch(&[], 0));
+    let run = fixture.run(ONE);
+    fixture.wait("the time limit's signal stops the run", || {
+        fixture.status().contains("1 stopped") && squeue(&job).contains("PD")
     });
     let stopped_at = newest_step(&run);
-    // Evaluations and logging events fall together there, so that a run which ends there logs nothing else.
+    // Evaluations and logging events coincide there, so that a run which ends there logs nothing
+    // else.
     let compared = (stopped_at / 2800 + 1) * 2800;
-    place.wait("it goes on", || {
+    fixture.wait("it goes on", || {
         start_at_once(&job);
         newest_step(&run) > compared
     });
     slurm("scancel", &[&job]);
-    place.wait("the task is gone", || squeue(&job).is_empty());
+    fixture.wait("the task is gone", || squeue(&job).is_empty());
     assert!(log_of(&run).contains(&format!("resumed at step {stopped_at}")), "{}", log_of(&run));
-    let whole = place.folder.path().join("whole");
-    train_through(&place.folder.path().join("small.yaml"), &whole, &["--steps", &compared.to_string()]);
+    let whole = fixture.sweep.folder.path().join("whole");
+    train_through(&fixture.sweep.base(), &whole, &["--steps", &compared.to_string()]);
     let events = metrics(&whole, compared);
     assert!(events.len() as u64 >= compared / 70);
     assert_eq!(events, metrics(&run, compared));
 }
 
-/// What a run logged up to a step, without clock readings.
+/// The events that a run logged up to a step, without clock readings.
 fn metrics(run: &Path, last_step: u64) -> Vec<serde_json::Map<String, serde_json::Value>> {
     let text = std::fs::read_to_string(run.join("metrics.jsonl")).expect("metrics.jsonl");
     let events = text.lines().map(|line| serde_json::from_str(line).expect("a whole line"));
@@ -183,42 +187,40 @@ fn metrics(run: &Path, last_step: u64) -> Vec<serde_json::Map<String, serde_json
 #[test]
 #[ignore = "needs Slurm: cargo xtask slurm-test"]
 fn a_cancelled_task_stays_away_until_the_sweep_is_launched_again() {
-    let place = Place::new("set: {steps: 20000}\nlauncher: {kind: slurm}\n");
-    let job = job_of(&place.launch(&[], 0));
-    let run = place.run(ONE);
-    wait_for_checkpoints(&run, 300);
+    let fixture = SlurmFixture::new("set: {steps: 20000}\nlauncher: {kind: slurm}\n");
+    let job = job_of(&fixture.launch(&[], 0));
+    let run = fixture.run(ONE);
+    fixture.wait_for_checkpoint(&run);
     slurm("scancel", &[&job]);
-    place.wait("the run stops", || place.status().contains("1 stopped"));
-    place.wait("the task is gone", || squeue(&job).is_empty());
-    let job = job_of(&place.launch(&[], 0));
-    place.wait_for("1 done, 0 failed", &job);
-    place.assert_equals_uninterrupted(ONE, &["--steps", "20000"]);
+    fixture.wait("the run stops", || fixture.status().contains("1 stopped"));
+    fixture.wait("the task is gone", || squeue(&job).is_empty());
+    let job = job_of(&fixture.launch(&[], 0));
+    fixture.wait_for("1 done, 0 failed", &job);
+    fixture.assert_equals_uninterrupted(ONE, &["--steps", "20000"]);
 }
 
 #[test]
 #[ignore = "needs Slurm: cargo xtask slurm-test"]
-fn a_killed_run_is_reported_and_begun_again_when_asked() {
-    let place = Place::new("set: {steps: 20000}\nlauncher: {kind: slurm}\n");
-    let job = job_of(&place.launch(&[], 0));
-    let run = place.run(ONE);
-    wait_for_checkpoints(&run, 300);
-    let holder = std::fs::read_to_string(run.join(".lock")).expect("the lock names its holder");
-    let pid = holder.split_whitespace().next().expect("a process");
-    assert!(Command::new("kill").args(["-9", pid]).status().expect("kill runs").success());
-    place.wait_for("failed: killed by signal 9", &job);
-    place.wait("the task is gone", || squeue(&job).is_empty());
-    let words = place.launch(&[], 1);
-    assert!(words.contains("nothing to hand to Slurm") && words.contains("killed by signal 9"), "{words}");
-    let job = job_of(&place.launch(&["--resume"], 0));
-    place.wait_for("1 done, 0 failed", &job);
-    place.assert_equals_uninterrupted(ONE, &["--steps", "20000"]);
+fn a_killed_run_is_reported_and_retried_with_resume() {
+    let fixture = SlurmFixture::new("set: {steps: 20000}\nlauncher: {kind: slurm}\n");
+    let job = job_of(&fixture.launch(&[], 0));
+    let run = fixture.run(ONE);
+    fixture.wait_for_checkpoint(&run);
+    kill_holder(&run);
+    fixture.wait_for("failed: killed by signal 9", &job);
+    fixture.wait("the task is gone", || squeue(&job).is_empty());
+    let words = fixture.launch(&[], 1);
+    assert!(words.contains("nothing to submit to Slurm") && words.contains("killed by signal 9"), "{words}");
+    let job = job_of(&fixture.launch(&["--resume"], 0));
+    fixture.wait_for("1 done, 0 failed", &job);
+    fixture.assert_equals_uninterrupted(ONE, &["--steps", "20000"]);
 }
 
 #[test]
 #[ignore = "needs Slurm: cargo xtask slurm-test"]
-fn what_slurm_refuses_is_told_in_its_words() {
-    let place = Place::new("set: {steps: 300}\nlauncher: {kind: slurm, partition: nowhere}\n");
-    let words = place.launch(&[], 1);
+fn a_refusal_by_slurm_is_shown_in_its_words() {
+    let fixture = SlurmFixture::new("set: {steps: 300}\nlauncher: {kind: slurm, partition: nowhere}\n");
+    let words = fixture.launch(&[], 1);
     assert!(words.contains("Invalid partition name specified") && words.contains("`launcher:`"), "{words}");
-    assert!(place.status().contains("1 waiting"), "{}", place.status());
+    assert!(fixture.status().contains("1 waiting"), "{}", fixture.status());
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: liprl and other libraries on the same work, alternately, written to docs/results/benchmarks.md.
+//! `cargo xtask bench`: liprl and other libraries on the same work, alternately, written to
+//! docs/results/benchmarks.md.
 
 mod machine;
 pub(crate) mod side_by_side;
@@ -14,20 +15,22 @@ use crate::process::{cargo, show, show_and_keep, words};
 use crate::setup;
 use table::Sample;
 
-/// The page this writes.
+/// The page that is written.
 const PAGE: &str = "docs/results/benchmarks.md";
 
-/// liprl's program that prints one [`Sample`] per line, and the scripts that do so for others, for the same work.
+/// liprl's program that prints one [`Sample`] per line, and the scripts that do so for others, for
+/// the same work.
 const OURS: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "sac"];
 const THEIRS: &[&str] = &["benches/peers/sac.py", "benches/peers/mbpo.py"];
 
-/// Off-policy GAIL with the environment, whole and less one part at a time.
+/// Off-policy GAIL with the environment, complete and without one part at a time.
 const IMITATION: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "gail"];
 
-/// Arguments with which ours tells what the critic's regularisers add to an update.
+/// Arguments for the time that the critic's regularisers add to an update.
 const REGULARISERS: &[&str] = &["--", "--regularisers", "1", "--updates", "100", "--repeats", "3"];
 
-/// The parts of model-based policy optimisation, one network against seven and SAC inside against SAC alone.
+/// The parts of model-based policy optimisation, one network against seven and SAC inside against
+/// SAC alone.
 const MODEL_BASED: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "mbpo"];
 
 /// The whole program on the same work; its speed is read from the metrics it logs.
@@ -40,7 +43,7 @@ const PARTS: &[&[&str]] = &[
     &["bench", "--package", "liprl-envs", "--bench", "stepping"],
 ];
 
-/// How often each side of a race runs: alternately, because a machine's speed drifts by the hour.
+/// Rounds of a race; the sides alternate, because a machine's speed drifts by the hour.
 const ROUNDS: usize = 3;
 
 /// Runs everything and writes the page.

@@ -1,4 +1,5 @@
-//! The user's cache folder: each part is fetched once, whole or not at all, and shared by every clone.
+//! The user's cache folder, shared by every clone: each part is fetched once, completely or not at
+//! all.
 
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use crate::parts::Part;
 use crate::tools::{Tools, check_disk};
 use crate::wheels;
 
-/// Written into a folder last: its text says what the folder was made from.
+/// A file written into a folder last, with the origin of its contents.
 const STAMP: &str = ".complete";
 
 /// The cache, locked for this process.
@@ -20,14 +21,15 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache at `folder`, making it if need be. While another setup holds it, waits.
+    /// Opens the cache at `folder`, which is created if missing. Waits while another setup holds
+    /// it.
     pub(crate) fn open(folder: PathBuf) -> Result<Self> {
         fs::create_dir_all(&folder).context("the cache folder cannot be made; LIPRL_CACHE sets another")?;
         let lock = fs::File::create(folder.join("lock"))?;
         match lock.file().try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                println!("another setup is at work in {}: waiting for it", folder.display());
+                println!("waiting for another setup that is using {}", folder.display());
                 lock.file().lock()?;
             }
             Err(TryLockError::Error(error)) => return Err(error).context("the cache folder cannot be locked"),
@@ -35,7 +37,7 @@ impl Cache {
         Ok(Self { folder, _lock: lock })
     }
 
-    /// Where the cache is for this user: `LIPRL_CACHE`, else `liprl` in the system's cache folder.
+    /// This user's cache folder: `LIPRL_CACHE`, else `liprl` in the system's cache folder.
     pub(crate) fn place(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf> {
         let variable = |name| variable(name).filter(|value| !value.as_os_str().is_empty());
         let own = match variable("LIPRL_CACHE") {
@@ -52,18 +54,18 @@ impl Cache {
         self.folder.join(name)
     }
 
-    /// Whether the folder `name` was completed from exactly `origin`.
+    /// True if the folder `name` was completed from exactly `origin`.
     pub(crate) fn has(&self, name: &str, origin: &str) -> bool {
         fs::read_to_string(self.path(name).join(STAMP)).is_ok_and(|stamp| stamp == origin)
     }
 
-    /// Declares the folder `name` complete.
+    /// Marks the folder `name` as complete.
     pub(crate) fn stamp(&self, name: &str, origin: &str) -> Result<()> {
         Ok(fs::write(self.path(name).join(STAMP), origin)?)
     }
 
-    /// The folder of `part`, fetched if it is not there. What an interrupted attempt left is cleared away, but
-    /// for wheels that were fetched whole.
+    /// Returns the folder of `part`, fetched if it is missing. Remains of an interrupted attempt
+    /// are removed, except complete wheels.
     pub(crate) fn fetch(&self, part: &Part, tools: &Tools) -> Result<PathBuf> {
         let folder = self.path(part.folder);
         let origin = part.wheels.join("\n");
@@ -98,7 +100,7 @@ impl Cache {
     }
 }
 
-/// Whether every file of a part is there and not cut short.
+/// Checks that every file of a part is there and complete.
 fn check(folder: &Path, part: &Part) -> Result<()> {
     for (file, least) in part.expect {
         let size = fs::metadata(folder.join(file))?.len();
@@ -109,7 +111,7 @@ fn check(folder: &Path, part: &Part) -> Result<()> {
     Ok(())
 }
 
-/// Removes a folder with all in it, if it is there.
+/// Removes a folder with its contents, if it exists.
 pub(crate) fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -134,8 +136,9 @@ mod tests {
         ..crate::parts::ASSETS
     };
 
-    /// A python3 that knows `pip --version`, `pip download` (copies `$WHEEL_SOURCE`'s stand-in wheel, after `before`)
-    /// and extraction (copies the wheel's text to `file`), and counts its downloads.
+    /// A python3 that knows `pip --version`, `pip download` (copies `$WHEEL_SOURCE`'s stand-in
+    /// wheel, after `before`) and extraction (copies the wheel's text to `file`), and counts its
+    /// downloads.
     fn python(folder: &Path, before: &str, content: &str) -> Tools {
         let body = format!(
             "export PATH=/usr/bin:/bin\n\

@@ -1,4 +1,5 @@
-//! `cargo xtask demo`: from a bare machine to a policy that imitates an expert, and to the same without what makes it work.
+//! `cargo xtask demo`: from a bare machine to a policy that imitates an expert, with and without
+//! the gradient penalty.
 
 use std::path::Path;
 
@@ -9,11 +10,11 @@ use serde_json::Value;
 use crate::process::{cargo, show, words};
 use crate::setup;
 
-/// What is trained; from the clone's root.
+/// The config, relative to the clone's root.
 const CONFIG: &str = "configs/liayn/inverted_double_pendulum_fast.yaml";
-/// Where the demonstrations it imitates say what return the expert had.
+/// Metadata of the demonstrations, with the expert's return.
 const EXPERT: &str = "demos/inverted_double_pendulum-v0/data/metadata.json";
-/// The runs, side by side: the folder and what differs from the config.
+/// The runs, side by side: folder and overrides of the config.
 const RUNS: [(&str, &[&str]); 2] = [
     ("runs/demo/with_penalty/seed-0", &[]),
     (
@@ -21,13 +22,14 @@ const RUNS: [(&str, &[&str]); 2] = [
         &["agent.discriminator.gradient_penalty.scale=0", "agent.discriminator.spectral_norm=false"],
     ),
 ];
-/// The metrics the penalty is about: norms of the learned reward's and of the discriminator's gradient at replayed transitions.
-const STEEPNESS: &str = "lipschitz/reward_gradient/replay/mean";
-const DISCRIMINATOR_STEEPNESS: &str = "lipschitz/discriminator_gradient/replay/mean";
+/// Gradient norm of the learned reward at replayed transitions.
+const REWARD_GRADIENT: &str = "lipschitz/reward_gradient/replay/mean";
+/// Gradient norm of the discriminator at replayed transitions.
+const DISCRIMINATOR_GRADIENT: &str = "lipschitz/discriminator_gradient/replay/mean";
 const RETURNS_PICTURE: &str = "runs/demo/return.png";
-const STEEPNESS_PICTURE: &str = "runs/demo/reward_gradient.png";
+const GRADIENT_PICTURE: &str = "runs/demo/reward_gradient.png";
 
-/// Runs the demonstration. Runs that were finished are shown again; those that were interrupted go on.
+/// Runs the demonstration. Finished runs are shown again; interrupted ones are resumed.
 pub(crate) fn run(root: &Path) -> Result<()> {
     setup::run(root, setup::Options { cuda: false, test: false, peers: false })?;
     println!("building liprl (the first time, libtorch's bindings take some minutes)");
@@ -54,12 +56,12 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
     let expert = fs::read_to_string(root.join(EXPERT))?;
     let expert: Value = serde_json::from_str(&expert).context("the demonstrations' metadata are damaged")?;
-    let expert = expert["return_mean"].as_f64().context("the demonstrations do not say what they returned")?;
+    let expert = expert["return_mean"].as_f64().context("the demonstrations' metadata have no `return_mean`")?;
     let line = format!("expert={expert:.1}");
     let plot =
         |more: &[&str]| show(cargo(root, &["run", "--release", "--quiet", "--", "plot", "runs/demo"]).args(more));
     plot(&["--out", RETURNS_PICTURE, "--line", &line])?;
-    plot(&["--out", STEEPNESS_PICTURE, "--metric", STEEPNESS])?;
+    plot(&["--out", GRADIENT_PICTURE, "--metric", REWARD_GRADIENT])?;
 
     println!("\n{:18}{:>10}{:>14}{:>14}", "", "return", "mean ‖∇r‖", "mean ‖∇D‖");
     println!("{:18}{expert:>10.1}", "expert");
@@ -68,7 +70,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         let last = |metric: &str| last_value(&metrics, metric).with_context(|| format!("{out} logged no {metric}"));
         let name =
             Path::new(out).iter().nth(2).map(|name| name.to_string_lossy().replace('_', " ")).unwrap_or_default();
-        let [total, reward, logit] = ["eval/return_mean", STEEPNESS, DISCRIMINATOR_STEEPNESS].map(last);
+        let [total, reward, logit] = ["eval/return_mean", REWARD_GRADIENT, DISCRIMINATOR_GRADIENT].map(last);
         println!("{name:18}{:>10.1}{:>14.3}{:>14.3}", total?, reward?, logit?);
     }
     println!();
@@ -76,7 +78,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     println!(
         "pictures    {}\n            {}",
         root.join(RETURNS_PICTURE).display(),
-        root.join(STEEPNESS_PICTURE).display()
+        root.join(GRADIENT_PICTURE).display()
     );
     println!("TensorBoard {} --logdir {}", tensorboard(root), root.join("runs/demo").display());
     Ok(())
@@ -88,7 +90,7 @@ fn last_value(metrics: &str, metric: &str) -> Option<f64> {
     events.into_iter().find_map(|event| event.get(metric)?.as_f64())
 }
 
-/// TensorBoard as it can be started here.
+/// The command of TensorBoard on this machine.
 fn tensorboard(root: &Path) -> String {
     let own = root.join(".deps/venv/bin/tensorboard");
     if own.exists() { own.display().to_string() } else { "pip install tensorboard && tensorboard".to_owned() }

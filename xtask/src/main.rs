@@ -1,5 +1,6 @@
-//! `cargo xtask <command>`: everything around the program that a researcher would otherwise do by hand.
-//! It depends on no part of liprl, so it builds in seconds before libtorch and MuJoCo are there.
+//! `cargo xtask <command>`: everything around the program that a researcher would otherwise do by
+//! hand. It depends on no part of liprl, so it builds in seconds before libtorch and MuJoCo are
+//! there.
 
 mod bench;
 mod cache;

@@ -1,4 +1,4 @@
-//! What setup fetches: the one place that knows versions, wheels and which of their files are used.
+//! The parts that setup fetches: versions, wheels and the files used of them.
 
 use std::path::Path;
 
@@ -23,48 +23,48 @@ pub(crate) const TEST_PACKAGES: &[&str] = &[
     // rliable's arch 7.2 does not import with pandas 3.
     "pandas==2.3.3",
 ];
-/// What those are imported as.
+/// Names by which the tests' packages are imported.
 pub(crate) const TEST_MODULES: &[&str] =
     &["gymnasium", "mujoco", "tensorboard", "minari", "h5py", "cvxpy", "clarabel", "rliable"];
 
 /// The libraries `cargo xtask bench` races, on the same libtorch.
 pub(crate) const PEER_PACKAGES: &[&str] =
     &["torch==2.11.0", "stable-baselines3==2.9.2", "sbx-rl==0.28.0", "gymnasium==1.4.0", "mujoco==3.17.0"];
-/// What those are imported as.
+/// Names by which the benchmarks' packages are imported.
 pub(crate) const PEER_MODULES: &[&str] = &["torch", "stable_baselines3", "sbx", "gymnasium", "mujoco"];
 
 /// One folder of the cache, unpacked from wheels of the Python package index.
 pub(crate) struct Part {
-    /// What messages call it.
+    /// Its name in messages.
     pub(crate) name: &'static str,
     /// Its folder in the cache.
     pub(crate) folder: &'static str,
     /// Its name in the clone's `.deps/`.
     pub(crate) link: &'static str,
-    /// Where inside the folder that link leads.
+    /// The link's target inside the folder.
     pub(crate) entry: &'static str,
-    /// The variable by which a user names an installation of their own.
+    /// The environment variable for the user's own installation.
     pub(crate) variable: &'static str,
-    /// Where inside that installation the variable points, from `.deps/<link>`.
+    /// The variable's target inside that installation, from `.deps/<link>`.
     pub(crate) variable_entry: &'static str,
-    /// Whether the wheels hold machine code, so that only x86-64 Linux is served.
+    /// True if the wheels hold machine code, for x86-64 Linux alone.
     pub(crate) native: bool,
-    /// What pip is asked for.
+    /// Requirements for pip.
     pub(crate) wheels: &'static [&'static str],
-    /// Whether pip follows the wheels' own dependencies.
+    /// True if pip also fetches the wheels' dependencies.
     pub(crate) dependencies: bool,
     /// Download and unpacked files together, in MB.
     pub(crate) disk_mb: u64,
-    /// The files taken out of the wheels: whatever starts with one of these.
+    /// Prefixes of the files taken out of the wheels.
     pub(crate) take: &'static [&'static str],
-    /// Puts the unpacked files (first path) into the shape of the folder (second path).
+    /// Arranges the unpacked files (first path) in the folder (second path).
     pub(crate) arrange: fn(&Path, &Path) -> Result<()>,
-    /// Files that must be there in the end, with the least size in bytes.
+    /// Files that must exist in the end, with their least size in bytes.
     pub(crate) expect: &'static [(&'static str, u64)],
 }
 
-/// libtorch from the `torch` wheel. That wheel is a CUDA build whose CPU half needs two small CUDA libraries to
-/// load, in the versions its metadata asks for.
+/// libtorch from the `torch` wheel. That wheel is a CUDA build whose CPU half needs two small CUDA
+/// libraries to load, in the versions its metadata asks for.
 pub(crate) const LIBTORCH_CPU: Part = Part {
     name: "libtorch 2.11.0 (CPU)",
     folder: "libtorch-2.11.0-cpu",
@@ -97,7 +97,8 @@ pub(crate) const LIBTORCH_CPU: Part = Part {
     ],
 };
 
-/// The same with the GPU kernels and all of CUDA they load, in the folder layout their run paths expect.
+/// libtorch with its GPU kernels and the CUDA libraries they load, in the layout that their run
+/// paths expect.
 pub(crate) const LIBTORCH_CUDA: Part = Part {
     name: "libtorch 2.11.0 (CUDA)",
     folder: "libtorch-2.11.0-cuda",
@@ -168,8 +169,9 @@ fn arrange_libtorch_cuda(unpacked: &Path, folder: &Path) -> Result<()> {
     stand_in_for_libtorch(&folder.join("torch"))
 }
 
-/// The linker is asked for `libtorch`, and the wheel's own would tie every program to all of CUDA. A linker script
-/// of that name ties it to the CPU half only; the GPU half is loaded at run time when a GPU is asked for.
+/// The linker is asked for `libtorch`, and the wheel's own would tie every program to all of CUDA.
+/// A linker script of that name ties it to the CPU half only; the GPU half is loaded at run time
+/// when a GPU is asked for.
 fn stand_in_for_libtorch(torch: &Path) -> Result<()> {
     fs::write(torch.join("lib/libtorch.so"), "INPUT ( libtorch_cpu.so )\n")?;
     fs::write(torch.join("build-version"), format!("{LIBTORCH}\n"))?;
@@ -193,7 +195,8 @@ fn arrange_assets(unpacked: &Path, folder: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// The version after `name` and whatever follows it up to the first digit, in the workspace's Cargo.toml.
+    /// The version after `name` and whatever follows it up to the first digit, in the workspace's
+    /// Cargo.toml.
     fn cargo_pin(name: &str) -> String {
         let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml")).unwrap();
         let line = manifest.lines().find(|line| line.starts_with(&format!("{name} ="))).unwrap();
@@ -213,7 +216,8 @@ mod tests {
         assert!(TEST_PACKAGES.contains(&LIBMUJOCO.wheels[0]) && TEST_PACKAGES.contains(&ASSETS.wheels[0]));
     }
 
-    /// torch-sys states which libtorch it is for in its build script; mujoco-rs in its locked version.
+    /// torch-sys states which libtorch it is for in its build script; mujoco-rs in its locked
+    /// version.
     #[test]
     fn versions_fit_the_crates() {
         assert_eq!(cargo_pin("tch"), "0.24.0");

@@ -1,4 +1,4 @@
-//! Running other programs, cargo above all.
+//! Runs other programs, above all cargo.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -8,15 +8,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::parts::{ASSETS, LIBMUJOCO, LIBTORCH_CPU, Part};
 
-/// The value a user gave to the variable of `part`, if it is not just the one `.cargo/config.toml` hands out.
+/// The user's value of the variable of `part`; `None` if it is the one of `.cargo/config.toml`.
 pub(crate) fn own_installation(root: &Path, part: &Part) -> Option<std::ffi::OsString> {
-    let handed_out = root.join(".deps").join(part.link).join(part.variable_entry);
-    std::env::var_os(part.variable).filter(|value| !value.is_empty() && Path::new(value) != handed_out)
+    let default = root.join(".deps").join(part.link).join(part.variable_entry);
+    std::env::var_os(part.variable).filter(|value| !value.is_empty() && Path::new(value) != default)
 }
 
-/// Cargo in the clone, as a user would start it. The variables that cargo gave this very program from
-/// `.cargo/config.toml` are taken back out, because a build that sees them in its environment and one that does
-/// not would each rebuild libtorch's bindings (minutes) after the other.
+/// Cargo in the clone, as a user would start it. Variables that this program has from
+/// `.cargo/config.toml` are removed: builds with and without them in the environment would each
+/// rebuild libtorch's bindings (minutes) after the other.
 pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(arguments);
@@ -28,7 +28,7 @@ pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a program with its output shown; a failure names the whole command.
+/// Runs a program with its output shown; an error names the whole command.
 pub(crate) fn show(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("could not start {}", words(command)))?;
     if !status.success() {
@@ -37,7 +37,7 @@ pub(crate) fn show(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program, shows its standard output line by line and returns it with whether the program succeeded.
+/// Runs a program and shows its standard output line by line; returns success and the lines.
 pub(crate) fn show_and_keep(command: &mut Command) -> Result<(bool, Vec<String>)> {
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("could not start {}", words(command)))?;
@@ -52,7 +52,7 @@ pub(crate) fn show_and_keep(command: &mut Command) -> Result<(bool, Vec<String>)
     Ok((child.wait()?.success(), lines))
 }
 
-/// A command as one would type it.
+/// A command as typed in a shell.
 pub(crate) fn words(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
@@ -63,8 +63,9 @@ pub(crate) fn words(command: &Command) -> String {
 pub(crate) mod tests {
     use super::*;
 
-    /// Writes a shell script that stands in for a program. Another process does the writing: a program that this
-    /// one starts meanwhile would inherit the open file, and a file open for writing cannot be run.
+    /// Writes a shell script that stands in for a program. Another process does the writing: a
+    /// program that this one starts meanwhile would inherit the open file, and a file open for
+    /// writing cannot be run.
     pub(crate) fn script(path: &Path, body: &str) {
         let write = "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod +x \"$1\"";
         assert!(Command::new("/bin/sh").args(["-c", write, "sh"]).arg(path).arg(body).status().unwrap().success());

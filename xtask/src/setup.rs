@@ -1,4 +1,5 @@
-//! `cargo xtask setup`: libtorch, MuJoCo and the task models, so that plain `cargo build`, `run` and `test` work.
+//! `cargo xtask setup`: libtorch, MuJoCo and the task models, so that plain `cargo build`, `run`
+//! and `test` work.
 
 use std::path::{Path, PathBuf};
 
@@ -14,12 +15,12 @@ use crate::process::own_installation;
 use crate::tools::{Tools, check_disk};
 use crate::venv::Venv;
 
-/// What the compiled dependencies and the program take in the clone's `target/`, in MB.
+/// Size of the compiled dependencies and the program in the clone's `target/`, in MB.
 const BUILD_MB: u64 = 2_000;
 
-/// What to set up besides the program's own needs.
+/// Parts to set up besides the program's own needs.
 pub(crate) struct Options {
-    /// libtorch with its GPU half.
+    /// libtorch with its GPU libraries.
     pub(crate) cuda: bool,
     /// The Python packages the tests compare with.
     pub(crate) test: bool,
@@ -27,7 +28,7 @@ pub(crate) struct Options {
     pub(crate) peers: bool,
 }
 
-/// Sets up the clone at `root`. What is there already is left alone.
+/// Sets up the clone at `root`. Existing parts are kept.
 pub(crate) fn run(root: &Path, options: Options) -> Result<()> {
     let tools = Tools::of_user();
     tools.compiler(std::env::var_os("CXX").as_deref())?;
@@ -37,7 +38,7 @@ pub(crate) fn run(root: &Path, options: Options) -> Result<()> {
     let cache = Cache::open(Cache::place(|name| std::env::var_os(name).map(PathBuf::from))?)?;
     fs::create_dir_all(root.join(".deps"))?;
 
-    // Once a clone has the GPU build, a setup that does not ask for it must not take it away.
+    // A setup without `cuda` must not remove the GPU build of a clone that has it.
     let cuda = options.cuda || links_to(root, &LIBTORCH_CUDA, &cache);
     for part in [if cuda { LIBTORCH_CUDA } else { LIBTORCH_CPU }, LIBMUJOCO, ASSETS] {
         match own_installation(root, &part) {
@@ -69,7 +70,7 @@ fn links_to(root: &Path, part: &Part, cache: &Cache) -> bool {
     fs::read_link(root.join(".deps").join(part.link)).is_ok_and(|to| to == cache.path(part.folder).join(part.entry))
 }
 
-/// The wheels' libraries run on x86-64 Linux only; elsewhere the user brings their own.
+/// The wheels' libraries run on x86-64 Linux only; other platforms need their own installation.
 fn check_platform(part: &Part, os: &str, arch: &str) -> Result<()> {
     if part.native && (os, arch) != ("linux", "x86_64") {
         bail!(
@@ -82,7 +83,7 @@ fn check_platform(part: &Part, os: &str, arch: &str) -> Result<()> {
     Ok(())
 }
 
-/// The user's own installation wins, if it is one.
+/// Checks the user's own installation, which takes precedence.
 fn check_own(part: &Part, own: &Path) -> Result<()> {
     println!("{}: that of {}={}", part.name, part.variable, own.display());
     if !own.is_dir() {
@@ -92,7 +93,8 @@ fn check_own(part: &Part, own: &Path) -> Result<()> {
         if !own.join("lib/libtorch_cpu.so").exists() && !own.join("lib/libtorch_cpu.dylib").exists() {
             bail!("LIBTORCH={} holds no lib/libtorch_cpu; correct or unset it", own.display());
         }
-        // A pip installation has no such file; then the build itself tells whether the release fits.
+        // A pip installation has no such file; then the build itself tells whether the release
+        // fits.
         let version = fs::read_to_string(own.join("build-version")).unwrap_or_else(|_| LIBTORCH.to_owned());
         if version.trim().split('+').next() != Some(LIBTORCH) {
             bail!(
@@ -105,7 +107,7 @@ fn check_own(part: &Part, own: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes `link` lead to `to` in one step, so that a build running beside this never finds nothing there.
+/// Points `link` to `to` atomically, so that a concurrent build always finds one of them.
 fn link(link: &Path, to: &Path) -> Result<()> {
     match fs::symlink_metadata(link) {
         Ok(there) if !there.is_symlink() => {

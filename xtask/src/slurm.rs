@@ -1,4 +1,5 @@
-//! `cargo xtask slurm-test`: the Slurm launcher against a real Slurm of one node, started for the occasion.
+//! `cargo xtask slurm-test`: the Slurm launcher against a real Slurm of one node, started for the
+//! tests.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -12,14 +13,15 @@ use fs_err as fs;
 use crate::process::{cargo, show};
 use crate::setup;
 
-/// Debian's and Ubuntu's names.
+/// Packages of Debian and Ubuntu.
 const PACKAGES: [&str; 4] = ["munge", "slurmctld", "slurmd", "slurm-client"];
-/// What those hold, of what is needed here.
+/// The programs needed from those packages.
 const PROGRAMS: [&str; 8] = ["munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo"];
-/// Within this the node must be ready.
+/// Time within which the node must be ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs the tests. Without Slurm, and without a way to install and start it, they fail; with `if_available` that is only said.
+/// Runs the tests. They fail if Slurm is missing and cannot be installed or started; with
+/// `if_available` that is only printed.
 pub(crate) fn run(root: &Path, if_available: bool) -> Result<()> {
     let path = search_path();
     if let Err(missing) = provide(&path) {
@@ -48,14 +50,14 @@ pub(crate) fn run(root: &Path, if_available: bool) -> Result<()> {
     outcome
 }
 
-/// The user's PATH and where daemons are kept.
+/// The user's PATH with the folders of daemons.
 fn search_path() -> std::ffi::OsString {
     let mut folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     folders.extend(["/usr/sbin", "/sbin"].map(PathBuf::from));
     std::env::join_paths(folders).unwrap_or_default()
 }
 
-/// Sees to it that Slurm's programs are there.
+/// Ensures that Slurm's programs are installed.
 fn provide(path: &std::ffi::OsStr) -> Result<()> {
     let missing = missing(path);
     if missing.is_empty() {
@@ -67,7 +69,7 @@ fn provide(path: &std::ffi::OsStr) -> Result<()> {
         bail!(wanted);
     }
     println!("installing {packages}");
-    // The package lists may be those of long ago; where they cannot be had anew, the old ones may still do.
+    // The package lists may be old; if they cannot be updated, the old ones may still work.
     let apt = |words: &[&str]| {
         let mut command = Command::new("apt-get");
         let status = command.args(words).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null()).status();
@@ -103,7 +105,7 @@ fn is_root() -> bool {
     user() == "root"
 }
 
-/// A Slurm of one node: this machine. It ends with this value.
+/// A Slurm of one node: this machine. It is stopped when dropped.
 struct Cluster {
     folder: PathBuf,
     path: std::ffi::OsString,
@@ -124,7 +126,7 @@ impl Cluster {
         let file = |name: &str| cluster.file(name).display().to_string();
         let munge = [
             "--foreground".to_owned(),
-            // A folder below /tmp is as good as munge's own here.
+            // Accept a folder below /tmp.
             "--force".to_owned(),
             format!("--socket={}", file("munge.socket")),
             format!("--key-file={}", file("munge.key")),
@@ -145,7 +147,7 @@ impl Cluster {
         self.folder.join(name)
     }
 
-    /// munge's secret: of this cluster alone, and for nobody else to read.
+    /// Writes munge's key, for this cluster alone and readable by its user alone.
     fn write_key(&self) -> Result<()> {
         let mut key = [0; 128];
         std::io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut key)?;
@@ -186,7 +188,7 @@ impl Cluster {
         )
     }
 
-    /// Starts a daemon in the foreground, so that it is this process' to end.
+    /// Starts a daemon in the foreground, so that this process can stop it.
     fn daemon(&mut self, program: &str, words: &[String]) -> Result<()> {
         let log = fs::File::create(self.file(&format!("{program}.log")))?.into_parts().0;
         let mut command = Command::new(program);
@@ -221,7 +223,7 @@ impl Cluster {
             let lines: Vec<&str> = text.lines().collect();
             println!("{program}:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
         }
-        // What could not be printed is lost on nobody.
+        // A failure to flush changes nothing.
         let _ = std::io::stdout().flush();
     }
 }
@@ -229,13 +231,13 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.ask("scancel", &["--user", &user()]);
-        // Tasks are given time to end: their processes are Slurm's children, not ours.
+        // Tasks get time to end: their processes are Slurm's children, not ours.
         let start = Instant::now();
         while !self.ask("squeue", &["--noheader"]).is_empty() && start.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(200));
         }
         for daemon in self.daemons.iter_mut().rev() {
-            // An error says that it has ended by itself.
+            // An error says that it has ended already.
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
@@ -243,13 +245,13 @@ impl Drop for Cluster {
     }
 }
 
-/// The machine's name, as Slurm takes it.
+/// The machine's name as Slurm expects it.
 fn host() -> Result<String> {
     let output = Command::new("hostname").arg("-s").output().context("could not start `hostname`")?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// A port nobody listens on now.
+/// A free port.
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

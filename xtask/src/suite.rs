@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything a change has to pass, in one call.
+//! `cargo xtask test`: all checks that a change must pass.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,10 +16,10 @@ const STEPS: &[&[&str]] = &[
     &["test", "--release", "--package", "liprl-envs", "--features", "gymnasium-rs", "--test", "gymnasium_rs"],
 ];
 
-/// The report in a real browser, where there is one.
+/// The test of the report in a real browser, if one is installed.
 const BROWSER: &[&str] = &["test", "--release", "--package", "liprl-analysis", "--test", "browser", "--", "--ignored"];
 
-/// Whether the browser test finds a browser.
+/// True if the browser test finds a browser.
 fn browser() -> bool {
     let names = ["chromium-headless-shell", "chromium", "google-chrome", "chromium-browser"];
     let places = std::env::var_os("PATH").unwrap_or_default();
@@ -27,7 +27,7 @@ fn browser() -> bool {
         || std::env::split_paths(&places).any(|place| names.iter().any(|name| place.join(name).is_file()))
 }
 
-/// Runs every step, also after one has failed, and sums up what passed.
+/// Runs every step, also after one has failed, and prints a summary.
 pub(crate) fn run(root: &Path) -> Result<()> {
     setup::run(root, setup::Options { cuda: false, test: true, peers: false })?;
     let mut rows = Vec::new();

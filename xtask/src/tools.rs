@@ -1,4 +1,4 @@
-//! The programs and the room on disk that setup needs, and what to do where one is missing.
+//! The programs and the disk space that setup needs, and the remedy if one is missing.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use anyhow::{Context, Result, bail};
 /// The oldest Python for which the packages of `parts::TEST_PACKAGES` exist.
 const OLDEST_PYTHON_FOR_TESTS: (u32, u32) = (3, 10);
 
-/// Where programs are looked for.
+/// The search path of programs.
 pub(crate) struct Tools {
     path: OsString,
 }
 
 impl Tools {
-    /// Looks where the user's shell does.
+    /// Searches the user's `PATH`.
     pub(crate) fn of_user() -> Self {
         Self { path: std::env::var_os("PATH").unwrap_or_default() }
     }
 
-    /// Looks in the folders of `path`, written like `PATH`.
+    /// Searches the folders of `path`, written like `PATH`.
     #[cfg(test)]
     pub(crate) fn in_path(path: impl Into<OsString>) -> Self {
         Self { path: path.into() }
@@ -30,7 +30,7 @@ impl Tools {
         std::env::split_paths(&self.path).map(|folder| folder.join(program)).find(|file| file.is_file())
     }
 
-    /// The C++ compiler that builds libtorch's bindings.
+    /// Checks for the C++ compiler that builds libtorch's bindings.
     pub(crate) fn compiler(&self, own: Option<&OsStr>) -> Result<()> {
         let own = own.and_then(OsStr::to_str).and_then(|text| text.split_whitespace().next());
         let name = own.unwrap_or("c++");
@@ -51,7 +51,7 @@ impl Tools {
         )
     }
 
-    /// Python 3 whose pip works, which fetches the wheels.
+    /// Python 3 with a working pip, which fetches the wheels.
     pub(crate) fn python_with_pip(&self) -> Result<PathBuf> {
         let python = self.python()?;
         if succeeds(Command::new(&python).args(["-m", "pip", "--version"])) {
@@ -87,12 +87,12 @@ impl Tools {
     }
 }
 
-/// Whether a program could be started, said nothing is wrong, and left.
+/// True if a program could be started and succeeded.
 fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// Refuses to start what would fill the disk that holds `folder`. Where the room cannot be told, goes on.
+/// Fails if the disk of `folder` has too little space. Succeeds if the space is not known.
 pub(crate) fn check_disk(folder: &Path, needed_mb: u64, what: &str) -> Result<()> {
     let Ok(output) = Command::new("df").arg("-Pk").arg(folder).output() else { return Ok(()) };
     match free_mb(&String::from_utf8_lossy(&output.stdout)) {

@@ -1,4 +1,4 @@
-//! Virtual environments in the cache: other libraries for the tests to compare with.
+//! Virtual environments in the cache, with the libraries that tests and benchmarks compare with.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,11 +11,12 @@ use crate::tools::{Tools, check_disk};
 
 /// A virtual environment.
 pub(crate) struct Venv {
-    /// Its folder in the cache; the packages' versions are part of it, so two releases of liprl can share a cache.
+    /// Its folder in the cache; the packages' versions are part of it, so two releases of liprl can
+    /// share a cache.
     pub(crate) folder: String,
-    /// What pip installs.
+    /// Packages to install.
     pub(crate) packages: &'static [&'static str],
-    /// What must then be importable.
+    /// Modules that must then be importable.
     pub(crate) modules: &'static [&'static str],
     /// Download and installed files together, in MB.
     pub(crate) disk_mb: u64,
@@ -29,7 +30,7 @@ impl Venv {
         modules: &'static [&'static str],
         disk_mb: u64,
     ) -> Self {
-        // FNV-1a: any stable hash that tells lists of versions apart.
+        // FNV-1a: any stable hash that distinguishes lists of versions.
         let hash = packages
             .join("\n")
             .bytes()
@@ -37,8 +38,8 @@ impl Venv {
         Self { folder: format!("venv-{name}-{hash:08x}"), packages, modules, disk_mb }
     }
 
-    /// The environment's folder, made if it is not there or if its Python is gone. It is made in place, because
-    /// its scripts hold its path; until it is stamped it counts as not there.
+    /// Returns the environment's folder, made if it or its Python is missing. It is made in place,
+    /// because its scripts contain its path; until it is stamped it counts as missing.
     pub(crate) fn make(&self, cache: &Cache, tools: &Tools) -> Result<PathBuf> {
         let folder = cache.path(&self.folder);
         let python = folder.join("bin/python");
@@ -67,7 +68,8 @@ mod tests {
     use super::*;
     use crate::process::tests::script;
 
-    /// A python3 whose `-m venv` makes an environment with itself as interpreter; `install` is its `pip install`.
+    /// A python3 whose `-m venv` makes an environment with itself as interpreter; `install` is its
+    /// `pip install`.
     fn python(folder: &std::path::Path, install: &str) -> Tools {
         let body = format!(
             "export PATH=/usr/bin:/bin\n\

@@ -8,8 +8,8 @@ use fs_err as fs;
 
 use crate::parts::Part;
 
-/// Extracts the members of wheel `argv[1]` that start with one of `argv[3:]` into `argv[2]`; reading checks each
-/// member's checksum.
+/// Extracts the members of wheel `argv[1]` that start with one of `argv[3:]` into `argv[2]`;
+/// reading checks each member's checksum.
 const EXTRACT: &str = "
 import sys, zipfile
 wheel, folder, *wanted = sys.argv[1:]
@@ -17,12 +17,13 @@ with zipfile.ZipFile(wheel) as archive:
     archive.extractall(folder, [name for name in archive.namelist() if name.startswith(tuple(wanted))])
 ";
 
-/// The wheels are taken for this Python whatever the user's own is: only their libraries are used, and these are
-/// the same in all of them.
+/// The wheels are taken for this Python whatever the user's own is: only their libraries are used,
+/// and these are the same in all of them.
 const WHEEL_PYTHON: &str = "312";
 
-/// Has pip put the wheels of `part` into `folder`, working in `temporary`: on the same disk, whose room was checked.
-/// A wheel that is already there whole is not fetched again; pip checks the index's hashes.
+/// Has pip put the wheels of `part` into `folder`, working in `temporary`: on the same disk, whose
+/// room was checked. A wheel that is already there whole is not fetched again; pip checks the
+/// index's hashes.
 pub(crate) fn download(python: &Path, part: &Part, folder: &Path, temporary: &Path) -> Result<()> {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "download", "--no-cache-dir", "--disable-pip-version-check", "--dest"]).arg(folder);
@@ -61,8 +62,8 @@ fn download_failure(what: &str, stderr: &str) -> String {
     format!("pip could not fetch {what} ({last}). {remedy}; then run this again, what was fetched whole is kept")
 }
 
-/// Unpacks the files starting with one of `take` out of every wheel in `downloads` that has some. A damaged wheel
-/// is removed, so that the next attempt fetches it anew.
+/// Unpacks the files starting with one of `take` out of every wheel in `downloads` that has some. A
+/// damaged wheel is removed, so that the next attempt fetches it anew.
 pub(crate) fn unpack(python: &Path, downloads: &Path, take: &[&str], folder: &Path) -> Result<()> {
     for wheel in wheels(downloads)? {
         let mut extract = Command::new(python);
@@ -97,7 +98,7 @@ fn wheels(downloads: &Path) -> Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
 
-    /// What pip 23 and 25 write without a network.
+    /// The output of pip 23 and 25 without a network.
     #[test]
     fn no_network_is_one_sentence_with_pips_last_error() {
         let stderr = "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by \

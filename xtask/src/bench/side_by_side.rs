@@ -1,4 +1,5 @@
-//! `cargo xtask bench --side-by-side`: what two runs of a sweep do together, against one alone.
+//! `cargo xtask bench --side-by-side`: the speed of two runs of a sweep together, against one
+//! alone.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::table::{Sample, median};
 use crate::process::{cargo, show};
 
 const FOLDER: &str = "target/bench-side-by-side";
-/// One thread each, SAC on a task that costs next to nothing, an update at every step once it learns.
+/// One thread each, SAC on a cheap task, an update at every step after learning starts.
 const SWEEP: &str = "base: ../../configs/sac/pendulum.yaml\n\
     set: {threads: 1, steps: 4000, agent.learning_starts: 500, log.every: 250, eval.every: 4000, checkpoint.every: 4000}\n";
 
@@ -34,7 +35,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Environment steps per second of so many runs side by side, summed, once they learn.
+/// Environment steps per second of so many runs side by side, summed, after learning starts.
 fn rate(root: &Path, folder: &Path, runs: u64) -> Result<f64> {
     crate::cache::remove(folder)?;
     fs::create_dir_all(folder)?;

@@ -7,10 +7,11 @@ use anyhow::Result;
 use fs_err as fs;
 use serde_json::Value;
 
-/// How liprl calls itself in its own samples.
+/// liprl's name in its own samples.
 const OURS: &str = "liprl";
 
-/// One line of a benchmark: `{"library": "liprl", "what": "updates_per_s", "threads": 1, "median": 190.5}`.
+/// One line of a benchmark: `{"library": "liprl", "what": "updates_per_s", "threads": 1, "median":
+/// 190.5}`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sample {
     library: String,
@@ -25,7 +26,7 @@ impl Sample {
         self.rate
     }
 
-    /// Reads a line; other lines (cargo's, a library's warnings) are none.
+    /// Parses a line; `None` for other lines, such as cargo's and libraries' warnings.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(line).ok()?;
         Some(Self {
@@ -36,7 +37,8 @@ impl Sample {
         })
     }
 
-    /// The median speed of a training run over its logging events, without the first two: those before it learns.
+    /// The median speed of a run over its logging events, without the first two, which precede
+    /// learning.
     pub(crate) fn of_run(metrics: &str, threads: u64) -> Option<Self> {
         let events = metrics.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let rates: Vec<f64> = events.filter_map(|event| event.get("perf/steps_per_s")?.as_f64()).skip(2).collect();
@@ -45,8 +47,8 @@ impl Sample {
     }
 }
 
-/// One row for each kind of work and number of threads, one column for each library, and liprl's ratio to the
-/// fastest of the others.
+/// A row for each kind of work and number of threads, a column for each library, and liprl's ratio
+/// to each of the others.
 pub(crate) fn races(samples: &[Sample]) -> String {
     let rows = distinct(samples.iter().map(|sample| (sample.what.clone(), sample.threads)));
     let mut libraries = distinct(samples.iter().map(|sample| sample.library.clone()));
@@ -74,7 +76,8 @@ pub(crate) fn races(samples: &[Sample]) -> String {
     text
 }
 
-/// The medians that criterion left under `folder`, with their 95% intervals, and the rate where one is defined.
+/// The medians that criterion left under `folder`, with their 95% intervals, and the rate where one
+/// is defined.
 pub(crate) fn criterion(folder: &Path) -> Result<String> {
     let mut rows = Vec::new();
     collect(folder, &mut rows)?;

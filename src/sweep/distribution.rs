@@ -1,4 +1,4 @@
-//! Random points: what a setting can be drawn from.
+//! Distributions of the settings of random combinations.
 
 use liprl_numerics::{StreamRng, Streams};
 use rand_distr::{Distribution as _, Normal, Uniform};
@@ -6,40 +6,41 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a setting is drawn from.
+/// The distribution of a setting.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Distribution {
-    /// Any number between two, each as likely: density 1 / (high − low).
-    Uniform(Interval),
+    /// Uniform between two numbers: density 1 / (high − low).
+    Uniform(RealInterval),
     /// Its logarithm is uniform: density ∝ 1 / x. Both ends above 0.
-    LogUniform(Interval),
+    LogUniform(RealInterval),
     /// Normal with this mean and standard deviation.
     Normal(Moments),
     /// Its logarithm is normal with this mean and standard deviation.
     LogNormal(Moments),
-    /// A whole number between two, both included, each as likely.
-    Int(WholeInterval),
-    /// A whole number between two, both included; the logarithm of the number before rounding is uniform. Both at least 1.
-    LogInt(WholeInterval),
-    /// One of a list, each as likely.
+    /// Uniform over the whole numbers from one to another, both included.
+    Int(IntegerInterval),
+    /// A whole number from one to another, both included; the logarithm of the number before
+    /// rounding is uniform. Both ends at least 1.
+    LogInt(IntegerInterval),
+    /// Uniform over a list.
     Choice(Vec<Value>),
 }
 
-/// Two ends.
+/// An interval of real numbers.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Interval {
+pub struct RealInterval {
     /// Lower end.
     pub low: f64,
     /// Upper end.
     pub high: f64,
 }
 
-/// Two whole ends.
+/// An interval of whole numbers.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WholeInterval {
+pub struct IntegerInterval {
     /// Lower end.
     pub low: i64,
     /// Upper end.
@@ -57,11 +58,11 @@ pub struct Moments {
 }
 
 impl Distribution {
-    /// The first `count` draws for a path. They depend on seed, path and distribution alone: more points leave the
-    /// earlier ones as they were, and another path beside it changes nothing.
+    /// Draws `count` values for a path. They depend on seed, path and distribution alone: a larger
+    /// count keeps the earlier ones, and other paths change nothing.
     ///
     /// # Errors
-    /// In words, when there is nothing to draw from.
+    /// A message if the distribution is empty or its parameters are out of range.
     pub fn draws(&self, seed: u64, path: &str, count: u32) -> Result<Vec<Value>, String> {
         let rng = &mut Streams::new(seed).rng(&format!("sweep/{path}"));
         (0..count).map(|_| self.draw(rng)).collect()
@@ -114,7 +115,8 @@ mod tests {
         of.draws(7, "agent.x", count).unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
     }
 
-    /// Mean and standard deviation of 20,000 draws lie within five standard errors of the closed forms.
+    /// Mean and standard deviation of 20,000 draws lie within five standard errors of the closed
+    /// forms.
     #[test]
     fn moments_are_those_of_the_distributions() {
         let count = 20_000;

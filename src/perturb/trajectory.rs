@@ -1,39 +1,43 @@
-//! The worst observations along a trajectory: gradients of its cost go back through the environment's equations and the policy.
+//! The worst perturbations along a trajectory, by gradients of its cost through the environment's
+//! equations and the policy.
 //!
-//! From the state behind the observation the closed loop is followed for 50 steps with δ_t at step t, ‖δ_t‖ = ε:
+//! From the state of the observation the closed loop is simulated for 50 steps with δ_t at step t,
+//! ‖δ_t‖ = ε:
 //!
 //! ```text
 //! s_t = h(x_t) + δ_t      u_t = centre + half_width π(s_t)      x_{t+1} = f(x_t, u_t)      J = Σ c(x_t, u_t)
 //! g_t = J_πᵀ half_width (c_u + Bᵀλ_{t+1})      λ_t = c_x + Aᵀλ_{t+1} + Cᵀg_t      ∂J/∂δ_t = g_t
 //! ```
 //!
-//! and all δ_t are moved at once by Adam, 20 steps of 8e-3, each then brought back to length ε. That is the attack of Barbara, Wang and
-//! Manchester (arXiv 2405.11432) as far as it is known: horizon, steps, learning rate, and a norm for each time step. Where it
-//! starts is not known; here, from the dearest of three random choices, and the dearest trajectory met on the way is the one used.
+//! All δ_t are moved at once by Adam, 20 steps of 8e-3, and each is then scaled to length ε.
+//! Horizon, steps, learning rate and a norm for each time step are those of Barbara, Wang and
+//! Manchester (arXiv 2405.11432). Their start is not published; here it is the costliest of three
+//! random choices. The costliest trajectory of all iterations is used.
 
 use liprl_agents::AgentError;
 use liprl_control::PolicySlope;
-use liprl_envs::{Env, systems::Model};
+use liprl_envs::Env;
+use liprl_envs::systems::Model;
 use liprl_numerics::StreamRng;
 
-use super::{direction, scale_to};
+use super::vector::{direction, scale_to};
 
-/// Steps planned at a time.
+/// Steps of one plan.
 pub(crate) const HORIZON: usize = 50;
 const ITERATIONS: i32 = 20;
 const LEARNING_RATE: f64 = 8e-3;
 /// Adam's constants.
 const BETA: (f64, f64) = (0.9, 0.999);
 const EPS: f64 = 1e-8;
-/// Random starts, of which the dearest is improved.
+/// Random starts; the costliest is improved.
 const STARTS: usize = 3;
 
-/// The attack and its scratch space.
+/// The attack and its buffers.
 pub(crate) struct Attack {
     model: Box<dyn Model>,
     centre: Vec<f64>,
     half_width: Vec<f64>,
-    /// `[HORIZON, O]` each: what is tried, the dearest found, and Adam's moments.
+    /// `[HORIZON, O]` each: current and costliest perturbations, gradient, and Adam's moments.
     delta: Vec<f64>,
     worst: Vec<f64>,
     gradient: Vec<f64>,
@@ -44,7 +48,7 @@ pub(crate) struct Attack {
     /// `[HORIZON, m]`, in `[-1, 1]` and in the environment's units.
     actions: Vec<f64>,
     inputs: Vec<f64>,
-    seen: Vec<f64>,
+    perturbed: Vec<f64>,
     a: Vec<f64>,
     b: Vec<f64>,
     c: Vec<f64>,
@@ -57,7 +61,8 @@ impl Attack {
     /// The attack in this environment, on observations of `obs_dim` numbers.
     ///
     /// # Errors
-    /// [`AgentError::BadConfig`] where the environment has no equations, or shows something else than they do.
+    /// [`AgentError::BadConfig`] if the environment has no equations, or if its observations are
+    /// not theirs.
     pub(super) fn new(env: &dyn Env, obs_dim: usize, act_dim: usize) -> Result<Self, AgentError> {
         let id = &env.spec().id;
         let bad = |problem: String| AgentError::BadConfig { setting: "--disturb trajectory".to_owned(), problem };
@@ -80,7 +85,8 @@ impl Attack {
         Ok(Self::of(model, centre, half_width))
     }
 
-    /// The attack through these equations on a policy whose actions are `centre [m]` and ± `half_width [m]`.
+    /// The attack through these equations on a policy whose actions are `centre [m]` and ±
+    /// `half_width [m]`.
     pub(crate) fn of(model: Box<dyn Model>, centre: Vec<f64>, half_width: Vec<f64>) -> Self {
         let (n, o, m) = (model.state_dim(), model.observation_dim(), model.input_dim());
         let (deltas, vector) = (vec![0.0; HORIZON * o], vec![0.0; n]);
@@ -95,7 +101,7 @@ impl Attack {
             states: vec![0.0; (HORIZON + 1) * n],
             actions: vec![0.0; HORIZON * m],
             inputs: vec![0.0; HORIZON * m],
-            seen: vec![0.0; o],
+            perturbed: vec![0.0; o],
             a: vec![0.0; n * n],
             b: vec![0.0; n * m],
             c: vec![0.0; o * n],
@@ -106,49 +112,50 @@ impl Attack {
         }
     }
 
-    /// δ at the step so many steps after `plan`.
+    /// δ at a step after `plan`.
     pub(crate) fn at(&self, step: usize) -> &[f64] {
-        let o = self.seen.len();
+        let o = self.perturbed.len();
         &self.worst[step * o..(step + 1) * o]
     }
 
-    /// Finds the disturbances of the next `HORIZON` steps from the state behind `obs`.
+    /// Finds the perturbations of the next `HORIZON` steps from the state of `obs`.
     pub(crate) fn plan(&mut self, policy: &mut PolicySlope, obs: &[f64], epsilon: f64, rng: &mut StreamRng) {
         let (n, o) = (self.model.state_dim(), obs.len());
         self.model.state_of(obs, &mut self.states[..n]);
-        let mut dearest = f64::NEG_INFINITY;
+        let mut highest = f64::NEG_INFINITY;
         for _ in 0..STARTS {
             self.delta.chunks_exact_mut(o).for_each(|delta| direction(rng, epsilon, delta));
-            self.keep_if_dearer(policy, &mut dearest);
+            self.keep_if_costlier(policy, &mut highest);
         }
         self.delta.copy_from_slice(&self.worst);
         self.first.fill(0.0);
         self.second.fill(0.0);
-        self.follow(policy);
+        self.simulate(policy);
         for iteration in 1..=ITERATIONS {
             self.differentiate(policy);
             self.ascend(iteration);
             self.delta.chunks_exact_mut(o).for_each(|delta| scale_to(epsilon, delta));
-            self.keep_if_dearer(policy, &mut dearest);
+            self.keep_if_costlier(policy, &mut highest);
         }
     }
 
-    fn keep_if_dearer(&mut self, policy: &mut PolicySlope, dearest: &mut f64) {
-        let cost = self.follow(policy);
-        if cost > *dearest {
-            *dearest = cost;
+    fn keep_if_costlier(&mut self, policy: &mut PolicySlope, highest: &mut f64) {
+        let cost = self.simulate(policy);
+        if cost > *highest {
+            *highest = cost;
             self.worst.copy_from_slice(&self.delta);
         }
     }
 
-    /// The cost of the trajectory under `delta`; fills `states`, `actions` and `inputs`.
-    fn follow(&mut self, policy: &mut PolicySlope) -> f64 {
+    /// Simulates the trajectory under `delta` and returns its cost; fills `states`, `actions` and
+    /// `inputs`.
+    fn simulate(&mut self, policy: &mut PolicySlope) -> f64 {
         let (n, m) = (self.model.state_dim(), self.model.input_dim());
         let mut cost = 0.0;
         for t in 0..HORIZON {
-            self.see(t);
+            self.perturb(t);
             let action = &mut self.actions[t * m..(t + 1) * m];
-            policy.act(&self.seen, action);
+            policy.act(&self.perturbed, action);
             let input = &mut self.inputs[t * m..(t + 1) * m];
             for (i, input) in input.iter_mut().enumerate() {
                 *input = self.centre[i] + self.half_width[i] * action[i];
@@ -160,21 +167,21 @@ impl Attack {
         cost
     }
 
-    /// h(x_t) + δ_t into `seen`.
-    fn see(&mut self, t: usize) {
-        let (n, o) = (self.model.state_dim(), self.seen.len());
-        self.model.observe(&self.states[t * n..(t + 1) * n], &mut self.seen);
-        self.seen.iter_mut().zip(&self.delta[t * o..]).for_each(|(seen, delta)| *seen += delta);
+    /// Writes h(x_t) + δ_t into `perturbed`.
+    fn perturb(&mut self, t: usize) {
+        let (n, o) = (self.model.state_dim(), self.perturbed.len());
+        self.model.observe(&self.states[t * n..(t + 1) * n], &mut self.perturbed);
+        self.perturbed.iter_mut().zip(&self.delta[t * o..]).for_each(|(perturbed, delta)| *perturbed += delta);
     }
 
-    /// ∂J/∂δ into `gradient`, after `follow`.
+    /// Writes ∂J/∂δ into `gradient`, after `simulate`.
     fn differentiate(&mut self, policy: &mut PolicySlope) {
-        let (n, m, o) = (self.model.state_dim(), self.model.input_dim(), self.seen.len());
+        let (n, m, o) = (self.model.state_dim(), self.model.input_dim(), self.perturbed.len());
         self.costate.fill(0.0);
         for t in (0..HORIZON).rev() {
-            // The policy's slope belongs to the observation it acted on last.
-            self.see(t);
-            policy.act(&self.seen, &mut self.actions[t * m..(t + 1) * m]);
+            // `pull_back` differentiates at the last observation that the policy acted on.
+            self.perturb(t);
+            policy.act(&self.perturbed, &mut self.actions[t * m..(t + 1) * m]);
             let (x, u) = (&self.states[t * n..(t + 1) * n], &self.inputs[t * m..(t + 1) * m]);
             self.model.jacobians(x, u, &mut self.a, &mut self.b);
             self.model.cost_gradient(x, u, &mut self.cx, &mut self.cu);
@@ -182,18 +189,18 @@ impl Attack {
                 let through: f64 = (0..n).map(|k| self.b[k * m + i] * self.costate[k]).sum();
                 self.cu[i] = self.half_width[i] * (self.cu[i] + through);
             }
-            let slope = &mut self.gradient[t * o..(t + 1) * o];
-            policy.pull_back(&self.cu, slope);
+            let gradient = &mut self.gradient[t * o..(t + 1) * o];
+            policy.pull_back(&self.cu, gradient);
             self.model.observation_jacobian(x, &mut self.c);
             for i in 0..n {
                 self.cx[i] += (0..n).map(|k| self.a[k * n + i] * self.costate[k]).sum::<f64>();
-                self.cx[i] += (0..o).map(|k| self.c[k * n + i] * slope[k]).sum::<f64>();
+                self.cx[i] += (0..o).map(|k| self.c[k * n + i] * gradient[k]).sum::<f64>();
             }
             std::mem::swap(&mut self.costate, &mut self.cx);
         }
     }
 
-    /// One step of Adam, uphill.
+    /// Makes one ascent step of Adam.
     fn ascend(&mut self, iteration: i32) {
         let (b1, b2) = BETA;
         let (bias1, bias2) = (1.0 - b1.powi(iteration), 1.0 - b2.powi(iteration));
@@ -214,12 +221,11 @@ mod tests {
     use liprl_numerics::Streams;
     use serde_json::json;
 
-    use super::{
-        super::{norm, pgd},
-        *,
-    };
+    use super::super::pgd;
+    use super::super::vector::norm;
+    use super::*;
 
-    /// A policy with first weights, which are as good as any to take a slope of.
+    /// A policy with initial weights.
     fn policy(obs_dim: usize) -> Policy {
         let config: AgentConfig =
             serde_json::from_value(json!({"kind": "td3", "actor": {"hidden": [16, 16]}, "critic": {"hidden": [8]}}))
@@ -242,7 +248,7 @@ mod tests {
             attack.model.state_of(&obs, &mut attack.states[..n]);
             let mut rng = Streams::new(2).rng("differences");
             attack.delta.chunks_exact_mut(obs.len()).for_each(|delta| direction(&mut rng, 0.1, delta));
-            attack.follow(&mut slope);
+            attack.simulate(&mut slope);
             attack.differentiate(&mut slope);
             let (gradient, largest) =
                 (attack.gradient.clone(), attack.gradient.iter().fold(0.0f64, |l, g| l.max(g.abs())));
@@ -250,7 +256,7 @@ mod tests {
             for i in (0..gradient.len()).step_by(7) {
                 let mut moved = |by: f64| {
                     attack.delta[i] += by;
-                    let cost = attack.follow(&mut slope);
+                    let cost = attack.simulate(&mut slope);
                     attack.delta[i] -= by;
                     cost
                 };
@@ -260,7 +266,8 @@ mod tests {
         }
     }
 
-    /// Each attack does what it is after: it costs more, or moves the action more, than its own random starts; and keeps to its size.
+    /// Each attack costs more, or moves the action more, than random perturbations, and keeps its
+    /// size.
     #[test]
     fn attacks_are_worse_than_chance() {
         let env = make("PendulumSwingUp-v0", &Options::new()).unwrap();
@@ -274,10 +281,10 @@ mod tests {
             attack.plan(&mut slope, &obs, epsilon, &mut rng);
             assert!((0..HORIZON).all(|t| (norm(attack.at(t)) - epsilon).abs() < 1e-9));
             attack.delta.copy_from_slice(&attack.worst);
-            let attacked = attack.follow(&mut slope);
+            let attacked = attack.simulate(&mut slope);
             for _ in 0..20 {
                 attack.delta.chunks_exact_mut(3).for_each(|delta| direction(&mut rng, epsilon, delta));
-                assert!(attack.follow(&mut slope) < attacked);
+                assert!(attack.simulate(&mut slope) < attacked);
             }
 
             let mut delta = [0.0; 3];
@@ -289,14 +296,15 @@ mod tests {
             pgd::worst(&mut slope, &obs, epsilon, &mut rng, &mut delta, &mut scratch);
             assert!(norm(&delta) <= epsilon + 1e-12);
             let found = moved(&mut slope, &obs, &delta) / by_chance;
-            // A network of ReLUs has local maxima; the ascent may stop at one, but not far below the best of a hundred guesses.
+            // The ascent may stop at a local maximum of the ReLU network, not far below the best of
+            // 100 random perturbations.
             assert!(found >= 0.9, "{step}: {found}");
             shares += found / 20.0;
         }
         assert!(shares >= 1.0, "{shares}");
     }
 
-    /// How far the action moves.
+    /// The distance that the action moves.
     fn moved(slope: &mut PolicySlope, obs: &[f64; 3], delta: &[f64; 3]) -> f64 {
         let (mut here, mut there) = ([0.0], [0.0]);
         slope.act(obs, &mut here);

@@ -1,18 +1,19 @@
-//! SIGINT and SIGTERM: the first asks for a checkpoint and an orderly end, the second ends at once.
+//! SIGINT and SIGTERM: the first asks for a checkpoint and an orderly end, the second ends the
+//! process at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Which signal came, if any.
+/// The signal received, if any.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Signals {
     received: Arc<AtomicUsize>,
 }
 
 impl Signals {
-    /// Listens from now on.
+    /// Installs the handlers.
     pub(crate) fn listen() -> std::io::Result<Self> {
         let (signals, second) = (Self::default(), Arc::new(AtomicBool::new(false)));
         for signal in [SIGINT, SIGTERM] {
@@ -24,22 +25,22 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Takes the end of standard input for a SIGTERM. What else comes in there is passed over.
+    /// Treats the end of standard input as a SIGTERM. Its contents are ignored.
     ///
     /// # Errors
-    /// When no thread can be had to read it.
+    /// If no thread can be started to read it.
     pub(crate) fn watch_stdin(&self) -> std::io::Result<()> {
         let received = Arc::clone(&self.received);
         let watch = move || {
             // A standard input that cannot be read has ended too.
             let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-            // Not as a signal: one that came at the same time would count as the second.
+            // Not by a signal: one that came at the same time would count as the second.
             let _ = received.compare_exchange(0, SIGTERM as usize, Ordering::Relaxed, Ordering::Relaxed);
         };
         std::thread::Builder::new().name("stdin".to_owned()).spawn(watch).map(drop)
     }
 
-    /// The exit code the signal that came asks for.
+    /// The exit code of the signal received, if any.
     pub(crate) fn pending(&self) -> Option<u8> {
         match self.received.load(Ordering::Relaxed) {
             0 => None,

@@ -1,4 +1,4 @@
-//! Reading a JSON Schema's keywords, and saying in words what it wants and what was found.
+//! Text of schema errors, and the JSON Schema keywords it is made from.
 
 use serde_json::{Map, Value as Json};
 
@@ -8,7 +8,7 @@ pub(super) fn required(schema: &Map<String, Json>) -> impl Iterator<Item = &str>
     schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
 }
 
-/// The texts a schema of constants allows.
+/// The texts that a schema of constants allows.
 pub(super) fn constants(schema: &Map<String, Json>) -> Option<Vec<&str>> {
     if let Some(only) = schema.get("const") {
         return Some(only.as_str().into_iter().collect());
@@ -49,7 +49,7 @@ pub(super) fn fits_type(node: &Node, schema: &Map<String, Json>) -> bool {
         })
 }
 
-/// What a schema wants, in words.
+/// The type and range of a schema, in words.
 pub(super) fn expected(schema: &Map<String, Json>) -> String {
     let names = types(schema).into_iter().map(|name| match name {
         "integer" => format!("a whole number{}", range(schema)),

@@ -1,51 +1,68 @@
-//! The system, its expert, where runs start and the samples that the policy learnt from.
+//! The system, its expert u = −Kx, the starts of runs and the samples that the policy learnt from.
 
-use liprl_control::{Lqr, bounds::Basin};
+use std::time::Duration;
+
+use liprl_control::Lqr;
+use liprl_control::bounds::Basin;
 use liprl_envs::systems::Model;
 use liprl_numerics::Streams;
 use rand::RngExt;
 
-use super::Asked;
-use crate::{config::Config, saved::Saved};
+use crate::config::Config;
+use crate::load::LoadedPolicy;
+use crate::perturb::vector::norm;
 
-/// No coordinate of a basin reaches farther than this where nothing else limits it.
+/// The largest reach of a basin in a coordinate that nothing else limits.
 const WIDEST: f64 = 1.0;
 
-pub(super) struct Setting {
+/// The runs that bounds are for, and the time for one bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoopOptions {
+    /// Starts, those of the task's episodes.
+    pub(crate) runs: u32,
+    /// Steps of a run.
+    pub(crate) horizon: u32,
+    /// Seed of the first start; the others follow.
+    pub(crate) seed: u64,
+    /// For each constant of the policy.
+    pub(crate) time_limit: Duration,
+}
+
+pub(crate) struct System {
     pub(super) model: Box<dyn Model>,
     pub(super) lqr: Lqr,
     /// ‖K‖₂.
-    pub(super) expert: f64,
+    pub(super) expert_constant: f64,
     /// The expert's loops, `[T + 1, n]` each.
     pub(super) loops: Vec<Vec<f64>>,
-    /// For a nonlinear system: where the bounds can hold.
+    /// The set on which the bounds can hold; `None` for a linear system.
     pub(super) basin: Option<Basin>,
-    /// States demonstrated, `[N, n]`; or why there are none.
+    /// States demonstrated, `[N, n]`; or the reason why there are none.
     pub(super) samples: Result<Vec<f64>, String>,
 }
 
-impl Setting {
-    pub(super) fn new(model: Box<dyn Model>, saved: &mut Saved, asked: Asked) -> anyhow::Result<Self> {
+impl System {
+    pub(super) fn new(model: Box<dyn Model>, loaded: &mut LoadedPolicy, options: LoopOptions) -> anyhow::Result<Self> {
         let lqr = Lqr::of(&*model)?;
-        let expert = lqr.slope()?;
+        let expert_constant = lqr.slope()?;
         let basin = if model.is_linear() { None } else { Some(Basin::of(&*model, &lqr, WIDEST)?) };
-        let samples = samples(saved, &*model);
-        let mut setting = Self { model, lqr, expert, loops: Vec::new(), basin, samples };
-        for run in 0..asked.runs {
-            let start = setting.start(saved, asked.seed.wrapping_add(u64::from(run)))?;
-            let path = setting.follow(start, asked.horizon as usize);
-            setting.loops.push(path);
+        let samples = samples(loaded, &*model);
+        let mut system = Self { model, lqr, expert_constant, loops: Vec::new(), basin, samples };
+        for run in 0..options.runs {
+            let start = system.start(loaded, options.seed.wrapping_add(u64::from(run)))?;
+            let path = system.expert_loop(start, options.horizon as usize);
+            system.loops.push(path);
         }
-        Ok(setting)
+        Ok(system)
     }
 
-    /// The environment's own start; of a nonlinear system one in the inner half of the basin.
-    fn start(&self, saved: &mut Saved, seed: u64) -> anyhow::Result<Vec<f64>> {
+    /// Draws the environment's own start; on a nonlinear system one in the inner half of the basin.
+    fn start(&self, loaded: &mut LoadedPolicy, seed: u64) -> anyhow::Result<Vec<f64>> {
         let mut x = vec![0.0; self.model.state_dim()];
         let Some(basin) = &self.basin else {
-            let mut obs = vec![0.0; saved.task.obs_dim()];
-            saved.task.reset(Some(seed), &mut obs)?;
-            self.model.state_of(saved.task.raw_obs(), &mut x);
+            let mut obs = vec![0.0; loaded.task.obs_dim()];
+            loaded.task.reset(Some(seed), &mut obs)?;
+            self.model.state_of(loaded.task.raw_obs(), &mut x);
             return Ok(x);
         };
         let mut rng = Streams::new(seed).rng("closed-loop/start");
@@ -57,12 +74,11 @@ impl Setting {
         }
     }
 
-    /// The expert's loop.
-    fn follow(&self, start: Vec<f64>, steps: usize) -> Vec<f64> {
+    fn expert_loop(&self, start: Vec<f64>, steps: usize) -> Vec<f64> {
         let (n, m) = (self.model.state_dim(), self.model.input_dim());
         let (mut path, mut u, mut next) = (start, vec![0.0; m], vec![0.0; n]);
         for t in 0..steps {
-            self.best(&path[t * n..], &mut u);
+            self.expert_input(&path[t * n..], &mut u);
             self.model.advance(&path[t * n..(t + 1) * n], &u, &mut next);
             path.extend_from_slice(&next);
         }
@@ -70,18 +86,17 @@ impl Setting {
     }
 
     /// Largest ‖x‖ and ‖u‖ in the expert's loops.
-    pub(super) fn farthest(&self) -> (f64, f64) {
-        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let (mut u, mut farthest) = (vec![0.0; self.model.input_dim()], (0.0f64, 0.0f64));
+    pub(super) fn largest_norms(&self) -> (f64, f64) {
+        let (mut u, mut largest) = (vec![0.0; self.model.input_dim()], (0.0f64, 0.0f64));
         for x in self.loops.iter().flat_map(|path| path.chunks_exact(self.model.state_dim())) {
-            self.best(x, &mut u);
-            farthest = (farthest.0.max(norm(x)), farthest.1.max(norm(&u)));
+            self.expert_input(x, &mut u);
+            largest = (largest.0.max(norm(x)), largest.1.max(norm(&u)));
         }
-        farthest
+        largest
     }
 
-    /// The largest optimal cost from where the expert's loops end.
-    pub(super) fn left(&self) -> f64 {
+    /// The largest optimal cost from the last states of the expert's loops.
+    pub(super) fn largest_final_cost(&self) -> f64 {
         let n = self.model.state_dim();
         self.loops.iter().map(|path| self.lqr.optimal_cost(&path[path.len() - n..])).fold(0.0, f64::max)
     }
@@ -91,17 +106,18 @@ impl Setting {
         let (n, mut u) = (self.model.state_dim(), vec![0.0; self.model.input_dim()]);
         let mut sum = 0.0;
         for path in &self.loops {
-            // The last state is no step's.
+            // No step is taken from the last state.
             for x in path[..path.len() - n].chunks_exact(n) {
-                self.best(x, &mut u);
+                self.expert_input(x, &mut u);
                 sum += self.model.cost(x, &u);
             }
         }
         sum / self.loops.len() as f64
     }
 
-    /// −Kx, within the actuator's limit, which changes nothing inside a basin and no slope outside.
-    pub(super) fn best(&self, x: &[f64], u: &mut [f64]) {
+    /// Writes −Kx into `u`, clamped to the actuator's limit. The limit does not bind inside a basin
+    /// and never raises the Lipschitz constant.
+    pub(super) fn expert_input(&self, x: &[f64], u: &mut [f64]) {
         let limit = self.model.input_limit();
         self.lqr.input(x, u);
         u.iter_mut().for_each(|u| *u = u.clamp(-limit, limit));
@@ -123,15 +139,15 @@ impl Setting {
     }
 }
 
-/// The states that the run's demonstrations show.
-fn samples(saved: &Saved, model: &dyn Model) -> Result<Vec<f64>, String> {
-    let text = saved.config.as_ref().ok_or("a policy file does not say what it learnt from")?;
+/// The states in the demonstrations of the policy's run.
+fn samples(loaded: &LoadedPolicy, model: &dyn Model) -> Result<Vec<f64>, String> {
+    let text = loaded.config.as_ref().ok_or("a policy file does not name its demonstrations")?;
     let config = Config::parse("config.yaml", text, &[]).map_err(|error| error.to_string())?;
     let path = config.agent.demonstrations().ok_or("it learnt from no demonstrations")?;
-    let shown = saved.task.demonstrations(path).map_err(|error| error.to_string())?;
+    let demonstrations = loaded.task.demonstrations(path).map_err(|error| error.to_string())?;
     let (o, n) = (model.observation_dim(), model.state_dim());
     let mut states = Vec::new();
-    for episode in &shown.episodes {
+    for episode in &demonstrations.episodes {
         let steps = episode.rewards.len();
         for obs in episode.observations.chunks_exact(o).take(steps) {
             let mut x = vec![0.0; n];

@@ -1,10 +1,10 @@
-//! The config as a flat table, for TensorBoard's HPARAMS and for telling two configs apart.
+//! The config as a flat table, for TensorBoard's HPARAMS and for comparing two configs.
 
 use serde_json::Value;
 
-use crate::config::Config;
+use super::Config;
 
-/// Each setting's dotted path and value, in the config's order.
+/// Dotted path and value of each setting, in the config's order.
 pub(crate) fn flatten(config: &Config) -> Vec<(String, Value)> {
     let mut table = Vec::new();
     walk("", &serde_json::to_value(config).unwrap_or_default(), &mut table);

@@ -1,0 +1,66 @@
+//! The agent that a config describes: built for its task, taken from a checkpoint, exported as a
+//! policy file.
+
+use std::path::Path;
+
+use liprl_agents::{Agent, AgentError, Setup, TaskContext};
+use liprl_control::{Policy, certify::Certifiable};
+use liprl_nets::device::parse_device;
+use liprl_numerics::Streams;
+
+use crate::checkpoint_parts::agent_state;
+use crate::config::Config;
+use crate::load::{load_policy, locate};
+use crate::task::Task;
+use crate::usage::Usage;
+
+/// Builds the agent of a config for the task's dimensions, with the demonstrations and the expert
+/// that it names.
+pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, AgentError> {
+    let demonstrations = config.agent.demonstrations().map(|path| task.demonstrations(path)).transpose()?;
+    let (can_terminate, action_half_width) = (task.env().can_terminate(), task.action_range().1.to_vec());
+    let spec = Some(task.env().spec().clone());
+    let expert = config.agent.expert().map(expert).transpose()?;
+    let context = TaskContext { demonstrations, can_terminate, task: spec, expert, action_half_width };
+    let setup = Setup {
+        obs_dim: task.obs_dim(),
+        act_dim: task.act_dim(),
+        streams: Streams::new(config.seed),
+        device: parse_device(&config.device)?,
+        threads: config.threads,
+    };
+    config.agent.build(&setup, &context)
+}
+
+/// Loads the policy of another run, which is the expert of this one.
+fn expert(path: &Path) -> Result<Policy, AgentError> {
+    load_policy(path).map_err(|error| AgentError::BadConfig {
+        setting: "agent.expert.path".to_owned(),
+        problem: format!("{error:#}"),
+    })
+}
+
+/// Loads the networks besides the policy that the agent of a run folder or checkpoint has.
+pub fn networks(path: &Path) -> anyhow::Result<Vec<Certifiable>> {
+    if path.is_file() {
+        let path = path.display();
+        return Err(Usage(format!("{path} holds a policy alone; name the run folder for its other networks")).into());
+    }
+    let (folder, checkpoint) = locate(path)?;
+    let config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
+    let mut agent = build_agent(&config, &Task::new(&config.env)?)?;
+    agent.load(&agent_state(&checkpoint)?)?;
+    Ok(agent.networks()?)
+}
+
+/// Returns the agent's policy, with all that is needed to run it without its run folder: task, kind
+/// of agent, seed and steps.
+pub fn export_policy(agent: &dyn Agent, config: &Config, step: u64) -> Result<Policy, AgentError> {
+    let mut policy = agent.policy()?;
+    let config = serde_json::to_value(config).unwrap_or_default();
+    let facts = [("env", &config["env"]), ("agent", &config["agent"]["kind"]), ("seed", &config["seed"])];
+    for (name, value) in facts.into_iter().chain([("step", &step.into())]) {
+        policy.about_mut().insert(name.to_owned(), value.clone());
+    }
+    Ok(policy)
+}

@@ -1,0 +1,195 @@
+//! The bounds of a report: which methods, over which boxes, in which order.
+
+use std::time::{Duration, Instant};
+
+use liprl_control::certify::{Bound, CertifyError, Ended, LowerOptions, Network, Norm, Region, lower_bound};
+use liprl_numerics::Streams;
+
+use super::boxes::BoxChoice;
+use super::method::{BoundMethod, upper_bound};
+
+/// A method of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MethodKind {
+    /// See [`BoundMethod::Product`].
+    Product,
+    /// See [`BoundMethod::Lipsdp`] and [`BoundMethod::LipsdpOn`].
+    Lipsdp,
+    /// See [`BoundMethod::Local`].
+    Local,
+}
+
+impl MethodKind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Product, Self::Lipsdp, Self::Local];
+
+    /// The name in tables and JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Product => "product",
+            Self::Lipsdp => "lipsdp",
+            Self::Local => "local",
+        }
+    }
+
+    /// LipSDP bounds the Euclidean constant alone.
+    fn applies_to(self, norm: Norm) -> bool {
+        self != Self::Lipsdp || norm == Norm::L2
+    }
+}
+
+/// The choices of a report.
+#[derive(Clone, Debug)]
+pub(crate) struct BoundOptions {
+    /// Methods for upper bounds.
+    pub methods: Vec<MethodKind>,
+    /// Boxes of the local bounds.
+    pub boxes: Vec<BoxChoice>,
+    /// Boxes of one [`BoxChoice::Around`].
+    pub boxes_around: usize,
+    /// Seed of the search for lower bounds.
+    pub seed: u64,
+    /// The time for each bound; the boxes of one choice share it.
+    pub time_limit: Duration,
+}
+
+/// One row of a report: a bound by one method, over all inputs or over some boxes.
+#[derive(Clone, Debug)]
+pub(crate) struct BoundRow {
+    pub norm: Norm,
+    pub region: String,
+    pub method: MethodKind,
+    /// The largest Jacobian norm observed.
+    pub lower: f64,
+    pub bound: Bound,
+    /// Time for the upper bound.
+    pub seconds: f64,
+    /// The boxes, each with its own bounds.
+    pub boxes: Vec<BoxBound>,
+}
+
+/// The bounds over one box.
+#[derive(Clone, Debug)]
+pub(crate) struct BoxBound {
+    pub region: Region,
+    pub lower: f64,
+    pub bound: Bound,
+}
+
+impl BoundRow {
+    /// Upper over lower bound; `None` if the lower bound is 0.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        (self.lower > 0.0).then(|| self.bound.upper / self.lower)
+    }
+}
+
+/// Finds all bounds, in the Euclidean norm first; `inputs` are visited inputs, `[R,
+/// network.inputs()]`.
+///
+/// # Errors
+/// If a decomposition fails, or if a bound exceeds the range of f64.
+pub(crate) fn bound_rows(network: &Network, inputs: &[f64], options: &BoundOptions) -> anyhow::Result<Vec<BoundRow>> {
+    let search = RowSearch { network, inputs, options };
+    let mut rows = Vec::new();
+    for norm in [Norm::L2, Norm::Linf] {
+        let mut everywhere = search.everywhere(norm)?;
+        let smallest = everywhere.iter().map(|row| row.bound.upper).fold(f64::INFINITY, f64::min);
+        let mut local = Vec::new();
+        for choice in &options.boxes {
+            local.extend(search.over(*choice, norm, smallest)?);
+        }
+        // A Jacobian norm observed in a box is a lower bound everywhere too.
+        let observed = local.iter().map(|row: &BoundRow| row.lower).fold(0.0, f64::max);
+        everywhere.iter_mut().for_each(|row| row.lower = row.lower.max(observed));
+        rows.extend(everywhere);
+        rows.extend(local);
+    }
+    if let Some(row) = rows.iter().find(|row| !row.bound.upper.is_finite()) {
+        anyhow::bail!("{}: its {} bound exceeds the range of f64", network.name(), row.method.name());
+    }
+    Ok(rows)
+}
+
+struct RowSearch<'a> {
+    network: &'a Network,
+    inputs: &'a [f64],
+    options: &'a BoundOptions,
+}
+
+impl RowSearch<'_> {
+    /// The wanted ones among `methods` that apply to the norm.
+    fn wanted(&self, methods: [MethodKind; 2], norm: Norm) -> Vec<MethodKind> {
+        let wanted = |method: &MethodKind| self.options.methods.contains(method) && method.applies_to(norm);
+        methods.into_iter().filter(wanted).collect()
+    }
+
+    fn everywhere(&self, norm: Norm) -> Result<Vec<BoundRow>, CertifyError> {
+        let methods = self.wanted([MethodKind::Product, MethodKind::Lipsdp], norm);
+        if methods.is_empty() {
+            return Ok(Vec::new());
+        }
+        let lower = self.lower(norm, None)?;
+        let row = |method: MethodKind| {
+            let search = if method == MethodKind::Product { BoundMethod::Product } else { BoundMethod::Lipsdp };
+            let (bound, seconds) = self.timed(norm, search, 1)?;
+            Ok(BoundRow { norm, region: "everywhere".into(), method, lower, bound, seconds, boxes: Vec::new() })
+        };
+        methods.into_iter().map(row).collect()
+    }
+
+    /// Rows over the boxes of one choice. `everywhere` is a bound that holds on all of them.
+    fn over(&self, choice: BoxChoice, norm: Norm, everywhere: f64) -> Result<Vec<BoundRow>, CertifyError> {
+        let methods = self.wanted([MethodKind::Local, MethodKind::Lipsdp], norm);
+        if methods.is_empty() {
+            return Ok(Vec::new());
+        }
+        let regions = choice.regions(self.inputs, self.network.inputs(), self.options.boxes_around)?;
+        let lowers = regions.iter().map(|region| self.lower(norm, Some(region))).collect::<Result<Vec<f64>, _>>()?;
+        let name = match choice {
+            BoxChoice::Data => choice.to_string(),
+            BoxChoice::Around { .. } => format!("{choice} ×{}", regions.len()),
+        };
+        let mut rows = Vec::new();
+        for method in methods {
+            let (mut boxes, mut seconds) = (Vec::new(), 0.0);
+            for (region, &lower) in regions.iter().zip(&lowers) {
+                let search = match method {
+                    MethodKind::Local => BoundMethod::local(region),
+                    _ => BoundMethod::LipsdpOn(region),
+                };
+                let (found, took) = self.timed(norm, search, regions.len())?;
+                seconds += took;
+                let bound = Bound { upper: found.upper.min(everywhere), ..found };
+                boxes.push(BoxBound { region: region.clone(), lower, bound });
+            }
+            let upper = boxes.iter().map(|one| one.bound.upper).fold(0.0, f64::max);
+            let ended = boxes.iter().map(|one| one.bound.ended).max().unwrap_or(Ended::Finished);
+            let lower = lowers.iter().copied().fold(0.0, f64::max);
+            let bound = Bound { upper, ended };
+            rows.push(BoundRow { norm, region: name.clone(), method, lower, bound, seconds, boxes });
+        }
+        Ok(rows)
+    }
+
+    /// A bound and its seconds, in one of `shares` equal shares of the time for a bound.
+    fn timed(&self, norm: Norm, method: BoundMethod<'_>, shares: usize) -> Result<(Bound, f64), CertifyError> {
+        let start = Instant::now();
+        let bound = upper_bound(self.network, norm, method, self.time_limit(shares))?;
+        Ok((bound, start.elapsed().as_secs_f64()))
+    }
+
+    fn time_limit(&self, shares: usize) -> Duration {
+        self.options.time_limit.div_f64(shares.max(1) as f64)
+    }
+
+    fn lower(&self, norm: Norm, region: Option<&Region>) -> Result<f64, CertifyError> {
+        let within = |region: &Region| -> Vec<f64> {
+            let rows = self.inputs.chunks_exact(self.network.inputs());
+            rows.filter(|input| region.contains(input)).flatten().copied().collect()
+        };
+        let points = region.map_or_else(|| self.inputs.to_vec(), within);
+        let mut rng = Streams::new(self.options.seed).rng("certify");
+        let options = LowerOptions { region, points: &points, time_limit: Some(self.time_limit(1)) };
+        Ok(lower_bound(self.network, norm, &options, &mut rng)?.lower)
+    }
+}

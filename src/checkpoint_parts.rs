@@ -1,0 +1,54 @@
+//! Parts of a checkpoint that more than the training loop reads, and the format of their layout.
+
+use liprl_agents::AgentError;
+use liprl_logbook::{Checkpoint, LogbookError};
+use liprl_numerics::State;
+
+/// The name of a checkpoint's part for the agent's state.
+pub const AGENT: &str = "agent.safetensors";
+/// The name of a checkpoint's part for the policy, which `eval` and `record` also take as a file of
+/// its own.
+pub const POLICY: &str = "policy.safetensors";
+/// The name of a checkpoint's part for the loop's counters, which also names the format.
+pub(crate) const SESSION: &str = "session.json";
+/// The layout of a checkpoint's parts, raised when earlier ones can no longer be read. Policy files
+/// have a format of their own.
+pub(crate) const FORMAT: u64 = 2;
+
+/// A part of a checkpoint that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum PartError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Files(#[from] LogbookError),
+    /// The state in it is damaged.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// Another version wrote it in another layout.
+    #[error(
+        "checkpoint format {found} is from {} version of liprl; this version reads {FORMAT}. Start the run again, or resume with the version that wrote it.",
+        if *found < FORMAT { "an earlier" } else { "a later" }
+    )]
+    Format {
+        /// The format found.
+        found: u64,
+    },
+    /// The session's part is damaged.
+    #[error("checkpoint: session.json: {0}")]
+    Session(#[from] serde_json::Error),
+}
+
+/// Reads the agent's state, if this version knows its layout.
+pub fn agent_state(checkpoint: &Checkpoint) -> Result<State, PartError> {
+    let session: serde_json::Value = serde_json::from_slice(&checkpoint.get(SESSION)?)?;
+    // The first format had no number.
+    match session["format"].as_u64().unwrap_or(1) {
+        FORMAT => state(checkpoint, AGENT),
+        found => Err(PartError::Format { found }),
+    }
+}
+
+/// Reads the state in one part.
+pub(crate) fn state(checkpoint: &Checkpoint, part: &str) -> Result<State, PartError> {
+    Ok(State::from_bytes(&checkpoint.get(part)?).map_err(AgentError::from)?)
+}
