@@ -82,7 +82,12 @@ pub(crate) struct ActorRows {
 
 impl ActorRows {
     /// Buffers for `rows` rows through the actor.
-    pub(crate) fn new(actor: &TrainState, next_weights: Weights, rows: usize, act_dim: usize) -> Result<Self, AgentError> {
+    pub(crate) fn new(
+        actor: &TrainState,
+        next_weights: Weights,
+        rows: usize,
+        act_dim: usize,
+    ) -> Result<Self, AgentError> {
         let (weights, policy) = (actor.weights().swap_remove(0), PolicyPass::new(actor, rows, act_dim)?);
         Ok(Self { weights, next_weights, policy, gradient: actor.gradient()? })
     }
