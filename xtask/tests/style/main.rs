@@ -20,6 +20,7 @@ const HELD: &[&str] = &[
     "CONTRIBUTING.md",
     "README.md",
     "agents/benches/gail.rs",
+    "agents/src/cloning",
     "agents/src/demos",
     "agents/src/gail",
     "agents/src/shaping",
