@@ -33,6 +33,7 @@ const HELD: &[&str] = &[
     "agents/tests/gail.rs",
     "agents/tests/liayn.rs",
     "agents/tests/mbpo",
+    "control",
     "demos",
     "docs/certify.md",
     "docs/configuration.md",
@@ -49,6 +50,7 @@ const HELD: &[&str] = &[
     "docs/value_regularisation.md",
     "envs",
     "nets",
+    "numerics",
     "runs/README.md",
     "xtask/tests",
 ];
