@@ -161,7 +161,7 @@ fn rollout_rates(model: &Value, replay: &Replay, threads: usize, repeats: usize)
         dynamics: &dynamics,
         normaliser: None,
         rule: &rule,
-        head: None,
+        termination: None,
         length: 5,
         count: ROLLOUTS,
         blow_up: 1e6,

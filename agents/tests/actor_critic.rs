@@ -64,7 +64,7 @@ fn variants() -> Vec<serde_json::Value> {
             "sac",
             json!({"n_step": 3, "critic_loss": "huber", "target_update_every": 2, "updates": 2, "update_every": 2,
                 "normalise_observations": {}, "priorities": {}, "temperature": {"kind": "fixed", "alpha": 0.0},
-                "actor": {"hidden": [16], "activation": "swish", "layer_norm": true, "clip_norm": 0.5, "lr_schedule": {"linear": {"updates": 1e3}}}}),
+                "actor": {"hidden": [16], "activation": "swish", "layer_norm": true, "clip_norm": 0.5, "lr_schedule": {"linear": {"updates": 1000}}}}),
         ),
         small("td3", json!({})),
         small(

@@ -41,6 +41,9 @@ fn build(config: &Value, seed: u64) -> Box<dyn Agent> {
 fn run(agent: &mut dyn Agent, steps: usize) {
     let mut action = [0.0; ACT];
     for step in 0..steps {
+        while agent.busy() {
+            agent.update(&mut Metrics::default()).unwrap();
+        }
         let obs = |step: usize| (0..OBS).map(|i| number(step * OBS + i) as f32).collect::<Vec<_>>();
         let (obs, next_obs) = (obs(step), obs(step + 1));
         agent.act(&obs, &mut action).unwrap();
@@ -57,7 +60,7 @@ fn configs() -> Vec<Value> {
     let net = json!({"hidden": [16]});
     let actor_critic = |kind: &str| {
         json!({"kind": kind, "batch_size": 8, "buffer_size": 500, "learning_starts": 12, "actor": net, "critic": net,
-            "normalise_observations": {}, "priorities": {}, "normalise_returns": {},
+            "normalise_observations": {}, "priorities": {}, "normalise_returns": {"pop_art": false},
             "critic_spectral_norm": {"scale": 2.0}, "value_regulariser": {"kind": "robust", "rows": 4}})
     };
     let mut td3 = actor_critic("td3");
@@ -91,12 +94,12 @@ fn configs() -> Vec<Value> {
 fn an_agent_of_another_seed_that_loads_a_state_saves_the_same_bytes() {
     for config in configs() {
         let (mut saved, mut loaded) = (build(&config, 1), build(&config, 2));
-        // The last steps of a model-based agent begin a fit, which the state then holds.
-        run(&mut *saved, 61);
+        // The last step of a model-based agent begins a fit, which the state then holds.
+        run(&mut *saved, 60);
         let bytes = saved.save().unwrap().to_bytes().unwrap();
         assert!(bytes != loaded.save().unwrap().to_bytes().unwrap(), "{config}: nothing to load");
         loaded.load(&State::from_bytes(&bytes).unwrap()).unwrap();
         assert!(bytes == loaded.save().unwrap().to_bytes().unwrap(), "{config}");
-        assert_eq!(saved.busy(), loaded.busy(), "{config}");
+        assert_eq!((saved.busy(), loaded.busy()), (config["kind"] == "mbpo", config["kind"] == "mbpo"), "{config}");
     }
 }

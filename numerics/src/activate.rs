@@ -1,8 +1,9 @@
 //! One layer's way from its matrix product to its output: bias, LayerNorm, activation.
 
 use crate::{
-    Activation, Layer,
+    activation::Activation,
     kernels::{self, Norm},
+    mlp::Layer,
 };
 
 /// Buffers for what the way back through a layer needs; those that it does not need may be empty.

@@ -3,7 +3,11 @@
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::{Init, Layer, Mlp, StreamRng};
+use crate::{
+    activation::Init,
+    mlp::{Layer, Mlp},
+    rng::StreamRng,
+};
 
 impl Mlp {
     /// Fills `params [len]` with first weights: LayerNorm at scale 1 and shift 0, the rest as

@@ -1,6 +1,6 @@
 //! The multilayer perceptron: the place of each parameter in a flat buffer.
 
-use crate::{Activation, Init};
+use crate::activation::{Activation, Init};
 
 /// Added to LayerNorm's variance, as in PyTorch.
 pub const NORM_EPS: f64 = 1e-5;

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NumericsError, StateIo};
+use crate::{error::NumericsError, state_io::StateIo};
 
 /// Moments per coordinate, and x ↦ clip((x − mean) / std).
 #[derive(Clone, Debug, PartialEq)]

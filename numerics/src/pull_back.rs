@@ -3,7 +3,7 @@
 //! Attacks on a policy climb this gradient. It works on the flat buffer, as acting does; the
 //! autograd form is in `liprl-nets`.
 
-use crate::{Mlp, NORM_EPS};
+use crate::mlp::{Mlp, NORM_EPS};
 
 /// Scratch space for one network.
 #[derive(Clone, Debug)]

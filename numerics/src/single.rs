@@ -1,7 +1,7 @@
 //! A perceptron's outputs for one observation, computed on the flat buffer. Acting happens at every
 //! environment step, and a chain of libtorch calls would cost several times the arithmetic.
 
-use crate::{ActivationCache, Mlp, kernels};
+use crate::{activate::ActivationCache, kernels, mlp::Mlp};
 
 /// Scratch space for one network.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::NumericsError;
+use crate::error::NumericsError;
 
 /// The metadata's key of the values.
 const VALUES: &str = "values";

@@ -1,9 +1,12 @@
-//! One walk over a component's state, which saves or loads: a component lists what it keeps once, so what is saved and what is
-//! loaded cannot differ.
+//! One walk over a component's state, which saves or loads: a component lists what it keeps once,
+//! so what is saved and what is loaded cannot differ.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Array, ArrayData, NumericsError, State};
+use crate::{
+    error::NumericsError,
+    state::{Array, ArrayData, State},
+};
 
 /// A walk that writes each entry named into a state, or reads it from one.
 #[derive(Debug)]

@@ -2,7 +2,10 @@
 
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::{Activation, Init, Streams};
+use crate::{
+    activation::{Activation, Init},
+    rng::Streams,
+};
 
 /// Standard normal draws `[count]`, equal for equal names.
 pub fn numbers(count: usize, name: &str) -> Vec<f32> {

@@ -1,4 +1,5 @@
-//! The copy of a policy that is fitted. It has an optimiser of its own: the policy's stays as it was.
+//! The copy of a policy that is fitted. It has an optimiser of its own: the policy's stays as it
+//! was.
 
 use liprl_nets::{
     Fitter, LrSchedule,
@@ -8,7 +9,7 @@ use liprl_nets::{
 use liprl_numerics::StreamRng;
 use tch::Tensor;
 
-use super::{CloningConfig, PolicyDistribution};
+use super::{config::CloningConfig, distribution::PolicyDistribution};
 use crate::AgentError;
 
 /// Rows whose loss is measured at a time.

@@ -5,7 +5,7 @@ use liprl_envs::{Env, EnvSpec, Options};
 use liprl_numerics::Streams;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{data::bad, expert_config::ExpertConfig};
+use super::{expert_config::ExpertConfig, pairs::bad};
 use crate::{
     AgentError, TaskContext,
     demos::{DemoMeta, Demonstrations, Episode},

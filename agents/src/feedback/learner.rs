@@ -9,10 +9,10 @@ use liprl_numerics::{RunningNormaliser, StateIo, StreamRng};
 
 use super::{
     config::{FeedbackConfig, Normalise},
-    data::{Data, bad},
     expert::{QueriedExpert, build_expert, episodes},
     measure::{Evaluation, Oracle},
     network::{NORMALISER, Network},
+    pairs::{LabelledPairs, bad},
     policy::FeedbackPolicy,
     queries::Queries,
     solved::{choose, solve},
@@ -22,7 +22,7 @@ use crate::{Agent, AgentError, Metrics, Replay, Setup, TaskContext, Transition, 
 /// A feedback policy while it is learned.
 pub struct Feedback {
     config: FeedbackConfig,
-    data: Data,
+    data: LabelledPairs,
     /// The rows of `data`, standardised.
     seen: Vec<f32>,
     /// Number of rows that have neighbours, the first ones; rows queried since follow.
@@ -78,7 +78,7 @@ impl Feedback {
             _ => None,
         };
         let demonstrations = collected.as_ref().or(context.demonstrations.as_ref());
-        let data = Data::new(demonstrations, config, dims, &context.action_half_width)?;
+        let data = LabelledPairs::new(demonstrations, config, dims, &context.action_half_width)?;
         if data.len() == 0 && config.queries.is_none() {
             let problem = "is missing: name a file, or an expert with expert_episodes or queries";
             return Err(bad("demonstrations", problem.to_owned()));
@@ -140,11 +140,11 @@ impl Feedback {
         self.standardise();
         self.connected = count;
         if let FeedbackPolicy::Network(network) = &mut self.policy
-            && let Some(duals) = &mut network.duals
+            && let Some(multipliers) = &mut network.multipliers
             && count > 0
         {
-            duals.connect(&self.seen[..count * self.data.obs_dim], self.data.obs_dim);
-            duals.grow(self.data.len());
+            multipliers.connect(&self.seen[..count * self.data.obs_dim], self.data.obs_dim);
+            multipliers.grow(self.data.len());
         }
     }
 
@@ -175,9 +175,9 @@ impl Feedback {
             normaliser.apply(&mut self.seen[from..]);
         }
         if let FeedbackPolicy::Network(network) = &mut self.policy
-            && let Some(duals) = &mut network.duals
+            && let Some(multipliers) = &mut network.multipliers
         {
-            duals.grow(self.data.len());
+            multipliers.grow(self.data.len());
         }
     }
 
@@ -211,7 +211,7 @@ fn check_sources(config: &FeedbackConfig) -> Result<(), AgentError> {
 }
 
 /// Standardisation by the moments of `data`; `None` without it, and without rows.
-fn normaliser(normalise: Normalise, data: &Data) -> Option<RunningNormaliser> {
+fn normaliser(normalise: Normalise, data: &LabelledPairs) -> Option<RunningNormaliser> {
     let dim = if normalise == Normalise::Scalar { 1 } else { data.obs_dim };
     let mut normaliser = RunningNormaliser::new(dim, NORMALISER);
     normaliser.update(&data.obs);
@@ -280,8 +280,9 @@ impl Agent for Feedback {
             let len: usize = shape.iter().product();
             (format!("weights/policy/{name}"), params[start..start + len].to_vec())
         });
-        let duals = network.duals.iter().map(|duals| ("lipschitz/duals".to_owned(), duals.lambda().to_vec()));
-        Ok(named.chain(duals).collect())
+        let multipliers =
+            network.multipliers.iter().map(|multipliers| ("lipschitz/duals".to_owned(), multipliers.lambda().to_vec()));
+        Ok(named.chain(multipliers).collect())
     }
 
     fn diagnose(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, AgentError> {

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use super::{
     config::{ConstraintConfig, FeedbackConfig},
-    data::Data,
+    pairs::LabelledPairs,
     policy::FeedbackPolicy,
     solved::SolvedPolicy,
 };
@@ -43,7 +43,7 @@ pub(super) struct ActionErrors {
 /// The parts of the agent that an evaluation uses.
 pub(super) struct Evaluation<'a> {
     pub(super) config: &'a FeedbackConfig,
-    pub(super) data: &'a Data,
+    pub(super) data: &'a LabelledPairs,
     pub(super) normaliser: Option<&'a RunningNormaliser>,
     pub(super) policy: &'a mut FeedbackPolicy,
     /// Measuring draws from copies of this stream, so that it changes nothing.
@@ -84,9 +84,9 @@ impl Evaluation<'_> {
                 put("solved/constraints", solved.fit.constraints as f64);
             }
             FeedbackPolicy::Network(network) => {
-                let multipliers = matches!(self.config.constraint, ConstraintConfig::PrimalDual { .. });
-                if let Some(duals) = network.duals.as_ref().filter(|_| multipliers) {
-                    let lambda: Vec<f64> = duals.lambda().iter().map(|&l| f64::from(l)).collect();
+                let primal_dual = matches!(self.config.constraint, ConstraintConfig::PrimalDual { .. });
+                if let Some(multipliers) = network.multipliers.as_ref().filter(|_| primal_dual) {
+                    let lambda: Vec<f64> = multipliers.lambda().iter().map(|&l| f64::from(l)).collect();
                     if let Some(Summary { mean, q05, q50, q95, max }) = Summary::of(&lambda) {
                         let active = lambda.iter().filter(|l| **l > 0.0).count() as f64 / lambda.len() as f64;
                         for (name, value) in
@@ -153,9 +153,9 @@ impl Evaluation<'_> {
         for _ in 0..if rows.len() > 1 { FRESH } else { 0 } {
             let i = rng.random_range(0..self.data.len());
             let j = match &*self.policy {
-                FeedbackPolicy::Network(network) if network.duals.is_some() && self.connected > 1 => {
-                    let spot = network.duals.as_ref().map(|duals| duals.look(&mut rng));
-                    spot.map_or((i, i), |spot| (spot.i, spot.j))
+                FeedbackPolicy::Network(network) if network.multipliers.is_some() && self.connected > 1 => {
+                    let point = network.multipliers.as_ref().map(|multipliers| multipliers.look(&mut rng));
+                    point.map_or((i, i), |point| (point.i, point.j))
                 }
                 // Without a graph, the nearest of some.
                 _ => {
@@ -189,10 +189,11 @@ impl Evaluation<'_> {
             }
             if let (FeedbackPolicy::Network(network), Some(alpha), "demonstrations") = (&*self.policy, alpha, name)
                 && matches!(self.config.constraint, ConstraintConfig::PrimalDual { .. })
-                && let Some(duals) = network.duals.as_ref().filter(|duals| duals.lambda().len() == self.data.len())
+                && let Some(multipliers) =
+                    network.multipliers.as_ref().filter(|multipliers| multipliers.lambda().len() == self.data.len())
             {
                 let rows = self.some_rows();
-                let slack = rows.iter().zip(&norms).map(|(&i, g)| f64::from(duals.lambda()[i]) * (g - alpha));
+                let slack = rows.iter().zip(&norms).map(|(&i, g)| f64::from(multipliers.lambda()[i]) * (g - alpha));
                 let mean = slack.map(f64::abs).sum::<f64>() / norms.len() as f64;
                 metrics.push(("lipschitz/complementary_slackness".into(), mean));
             }

@@ -7,10 +7,10 @@
 //!
 //! | file | contents |
 //! | --- | --- |
-//! | `data` | the pairs that are learned from, and checks of them |
+//! | `pairs` | the pairs that are learned from, and checks of them |
 //! | `solved` | the policies `kirszbraun` and `graph`, without a network |
 //! | `jacobian_penalty` | Jacobian norms of a perceptron and their gradient, by hand |
-//! | `constraint` | multipliers, and the points at which they act |
+//! | `multipliers` | multipliers, and the points at which they act |
 //! | `model` | free numbers, plain weights, Adam |
 //! | `network` | gradient steps of the policies with a network |
 //! | `policy` | the policy of either kind |
@@ -48,15 +48,15 @@
 //! | `lipschitz/solved/mse`, `…/lower`, `…/constraints` | a solved policy's error at its rows, the solver's lower bound, constraints used |
 
 mod config;
-mod constraint;
-mod data;
 mod expert;
 mod expert_config;
 pub mod jacobian_penalty;
 mod learner;
 mod measure;
 mod model;
+mod multipliers;
 mod network;
+mod pairs;
 mod policy;
 mod queries;
 mod solved;

@@ -10,7 +10,7 @@ use crate::AgentError;
 #[derive(Debug)]
 pub(super) struct Model {
     mlp: Mlp,
-    by: Option<By>,
+    construction: Option<Construction>,
     /// The plain weights, `[len]`: the free numbers themselves without a parameterisation.
     plain: Buffer,
     pub(super) weights: Weights,
@@ -22,9 +22,9 @@ pub(super) struct Model {
     config: OptimiserConfig,
 }
 
-/// A parameterisation.
+/// A parameterisation with its free numbers.
 #[derive(Debug)]
-struct By {
+struct Construction {
     layers: LipschitzMlp,
     /// The free numbers.
     raw: Buffer,
@@ -41,19 +41,19 @@ impl Model {
         rng: &mut StreamRng,
     ) -> Result<Self, AgentError> {
         let mut plain = Buffer::zeros(&[mlp.len()])?;
-        let by = match layers {
+        let construction = match layers {
             Some(layers) => {
                 let mut raw = Buffer::zeros(&[layers.len()])?;
                 layers.initialise(raw.slice_mut(), rng);
                 let graph = graph(&layers, &raw)?;
-                Some(By { layers, raw, graph })
+                Some(Construction { layers, raw, graph })
             }
             None => {
                 mlp.initialise(plain.slice_mut(), rng);
                 None
             }
         };
-        let free = by.as_ref().map_or(mlp.len(), |by| by.layers.len());
+        let free = construction.as_ref().map_or(mlp.len(), |construction| construction.layers.len());
         let mut model = Self {
             weights: Weights::new(&mlp, &plain, 0),
             gradient: Gradient::new(&[&mlp])?,
@@ -62,7 +62,7 @@ impl Model {
             steps: 0,
             config,
             plain,
-            by,
+            construction,
             mlp,
         };
         model.refresh()?;
@@ -84,23 +84,27 @@ impl Model {
         self.plain.tensor()
     }
 
-    /// A constant proven from the parameterisation, in what the network sees and puts out.
+    /// A constant proven from the parameterisation, in units of the network's inputs and outputs.
     pub(super) fn certified_by_construction(&self) -> Result<Option<f64>, AgentError> {
-        Ok(self.by.as_ref().map(|by| by.layers.certified(by.raw.tensor())).transpose()?)
+        Ok(self
+            .construction
+            .as_ref()
+            .map(|construction| construction.layers.certified(construction.raw.tensor()))
+            .transpose()?)
     }
 
     /// One step of Adam down `gradient`; returns its norm before clipping, in the free numbers.
     pub(super) fn step(&mut self) -> Result<f64, AgentError> {
         self.steps += 1;
-        let Self { by, plain, gradient, m, v, config, steps, .. } = self;
+        let Self { construction, plain, gradient, m, v, config, steps, .. } = self;
         let norm_of = |gradient: &[f32]| kernels::sum_of_squares(gradient).sqrt();
-        let norm = match by {
+        let norm = match construction {
             None => {
                 let norm = norm_of(gradient.slice());
                 kernels::adam(plain.slice_mut(), m, v, gradient.slice(), config.step(*steps, norm));
                 norm
             }
-            Some(By { raw, graph: (leaf, flat), .. }) => {
+            Some(Construction { raw, graph: (leaf, flat), .. }) => {
                 let outer = Tensor::f_from_slice(gradient.slice())?.f_to_kind(flat.kind())?;
                 let along = flat.f_dot(&outer)?;
                 let free = Tensor::f_run_backward(&[&along], &[&*leaf], false, false)?.swap_remove(0);
@@ -114,9 +118,9 @@ impl Model {
         Ok(norm)
     }
 
-    /// Makes the plain weights anew from the free numbers.
+    /// Recomputes the plain weights from the free numbers.
     fn refresh(&mut self) -> Result<(), AgentError> {
-        let Some(By { layers, raw, graph: kept }) = &mut self.by else { return Ok(()) };
+        let Some(Construction { layers, raw, graph: kept }) = &mut self.construction else { return Ok(()) };
         *kept = graph(layers, raw)?;
         tch::no_grad(|| self.plain.tensor().shallow_clone().f_copy_(&kept.1))?;
         Ok(())
@@ -124,7 +128,7 @@ impl Model {
 
     /// Everything that changes.
     pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
-        let free = self.by.as_mut().map_or(&mut self.plain, |by| &mut by.raw);
+        let free = self.construction.as_mut().map_or(&mut self.plain, |construction| &mut construction.raw);
         free.state(io, "params")?;
         io.f32("adam/m", &mut self.m)?;
         io.f32("adam/v", &mut self.v)?;

@@ -1,4 +1,4 @@
-//! The learner whose policy is a network: its gradient steps, and what is known of its constant.
+//! A policy network under a constraint: its gradient steps and its proven constant.
 
 use liprl_control::PolicyHead;
 use liprl_nets::{
@@ -15,14 +15,15 @@ use tch::{Kind, Tensor};
 
 use super::{
     config::{ConstraintConfig, FeedbackConfig, Form},
-    constraint::{Duals, Spot},
-    data::{Data, bad},
     jacobian_penalty::JacobianPenalty,
     model::Model,
+    multipliers::{ConstraintPoint, Multipliers},
+    pairs::{LabelledPairs, bad},
 };
 use crate::{AgentError, Metrics};
 
-/// What standardised observations are clipped to: nothing, in numbers that JSON can hold.
+/// Options of the observations' standardisation; the clip is beyond every number that occurs, and finite
+/// for JSON.
 pub(super) const NORMALISER: NormaliserOptions = NormaliserOptions { clip: 1e9, variance_floor: 1e-4 };
 
 /// A policy network under a constraint.
@@ -32,24 +33,24 @@ pub(super) struct Network {
     head: PolicyHead,
     single: Single,
     seen: Vec<f32>,
-    /// The hand-written pass; dense networks have none and go by autograd.
+    /// The hand-written pass; `None` for dense networks, which use autograd.
     jacobian_penalty: Option<JacobianPenalty>,
     constraint: ConstraintConfig,
-    pub(super) duals: Option<Duals>,
+    pub(super) multipliers: Option<Multipliers>,
     batch: usize,
     /// s, `[O]`, and h, `[A]`.
     scales: (Vec<f64>, Vec<f64>),
     x: Buffer,
     d_action: Vec<f32>,
     coefficients: Vec<f32>,
-    spots: Vec<Spot>,
+    points: Vec<ConstraintPoint>,
 }
 
 impl Network {
-    /// With first weights from the run's streams; `normaliser` is what observations go through.
+    /// A network with first weights from the run's streams; `normaliser` standardises its observations.
     pub(super) fn new(
         config: &FeedbackConfig,
-        data: &Data,
+        data: &LabelledPairs,
         normaliser: Option<&RunningNormaliser>,
         streams: &Streams,
     ) -> Result<Self, AgentError> {
@@ -82,17 +83,17 @@ impl Network {
             }
             _ => None,
         };
-        let duals = match &config.constraint {
+        let multipliers = match &config.constraint {
             ConstraintConfig::PrimalDual { dual_lr, max_dual, form, neighbours, .. } => {
-                Some(Duals::new(*form, *dual_lr, *max_dual, *neighbours, streams.rng("feedback/spots")))
+                Some(Multipliers::new(*form, *dual_lr, *max_dual, *neighbours, streams.rng("feedback/spots")))
             }
             ConstraintConfig::Penalty { neighbours, .. } => {
-                Some(Duals::new(Form::Jacobian, 0.0, 0.0, *neighbours, streams.rng("feedback/spots")))
+                Some(Multipliers::new(Form::Jacobian, 0.0, 0.0, *neighbours, streams.rng("feedback/spots")))
             }
             _ => None,
         };
         let batch = config.batch_size;
-        let rows = match duals.as_ref().map(Duals::form) {
+        let rows = match multipliers.as_ref().map(Multipliers::form) {
             None => batch,
             Some(Form::Jacobian) => 2 * batch,
             Some(Form::Slope) => 3 * batch,
@@ -107,12 +108,12 @@ impl Network {
             seen: Vec::new(),
             jacobian_penalty,
             constraint: config.constraint.clone(),
-            duals,
+            multipliers,
             batch,
             x: Buffer::zeros(&[rows, data.obs_dim])?,
             d_action: vec![0.0; rows * data.act_dim],
             coefficients: vec![0.0; rows],
-            spots: Vec::new(),
+            points: Vec::new(),
             scales,
         })
     }
@@ -131,7 +132,7 @@ impl Network {
     /// One gradient step on the rows `seen [N, O]`, standardised, of `data`. `updates` is for errors alone.
     pub(super) fn update(
         &mut self,
-        data: &Data,
+        data: &LabelledPairs,
         seen: &[f32],
         rng: &mut StreamRng,
         updates: u64,
@@ -139,7 +140,7 @@ impl Network {
     ) -> Result<(), AgentError> {
         self.draw(data, seen, rng);
         let mse = self.fit(data)?;
-        let extra = match self.duals.as_ref().map(Duals::form) {
+        let extra = match self.multipliers.as_ref().map(Multipliers::form) {
             Some(Form::Jacobian) => self.constrain_jacobians(metrics)?,
             Some(Form::Slope) => self.constrain_slopes(data, metrics),
             None => 0.0,
@@ -156,52 +157,53 @@ impl Network {
         Ok(())
     }
 
-    /// Fills `x`: the batch, then what the constraint looks at besides.
-    fn draw(&mut self, data: &Data, seen: &[f32], rng: &mut StreamRng) {
+    /// Fills `x`: the batch, then the constraint's further points.
+    fn draw(&mut self, data: &LabelledPairs, seen: &[f32], rng: &mut StreamRng) {
         let (o, batch) = (data.obs_dim, self.batch);
         let row = |i: usize| &seen[i * o..][..o];
-        self.spots.clear();
+        self.points.clear();
         for _ in 0..batch {
             let i = rng.random_range(0..data.len());
-            self.spots.push(Spot { i, j: i, share: 0.0, slot: 0 });
+            self.points.push(ConstraintPoint { i, j: i, share: 0.0, slot: 0 });
         }
-        let Some(duals) = &mut self.duals else {
-            self.spots
+        let Some(multipliers) = &mut self.multipliers else {
+            self.points
                 .iter()
                 .zip(self.x.slice_mut().chunks_exact_mut(o))
                 .for_each(|(s, x)| x.copy_from_slice(row(s.i)));
             return;
         };
-        self.spots.extend((0..batch).map(|_| duals.draw()));
+        self.points.extend((0..batch).map(|_| multipliers.draw()));
         let (first, rest) = self.x.slice_mut().split_at_mut(batch * o);
-        self.spots.iter().zip(first.chunks_exact_mut(o)).for_each(|(spot, x)| x.copy_from_slice(row(spot.i)));
-        let between = &self.spots[batch..];
-        match duals.form() {
+        self.points.iter().zip(first.chunks_exact_mut(o)).for_each(|(point, x)| x.copy_from_slice(row(point.i)));
+        let between = &self.points[batch..];
+        match multipliers.form() {
             Form::Jacobian => {
-                for (spot, x) in between.iter().zip(rest.chunks_exact_mut(o)) {
-                    let ends = row(spot.i).iter().zip(row(spot.j));
-                    x.iter_mut().zip(ends).for_each(|(x, (a, b))| *x = a + spot.share * (b - a));
+                for (point, x) in between.iter().zip(rest.chunks_exact_mut(o)) {
+                    let ends = row(point.i).iter().zip(row(point.j));
+                    x.iter_mut().zip(ends).for_each(|(x, (a, b))| *x = a + point.share * (b - a));
                 }
             }
             Form::Slope => {
-                let ends = between.iter().flat_map(|spot| [spot.i, spot.j]);
+                let ends = between.iter().flat_map(|point| [point.i, point.j]);
                 ends.zip(rest.chunks_exact_mut(o)).for_each(|(i, x)| x.copy_from_slice(row(i)));
             }
         }
     }
 
-    /// Forward, the batch's squared error in the environment's units and its gradient with respect to the actions.
-    fn fit(&mut self, data: &Data) -> Result<f64, AgentError> {
+    /// Passes `x` forward. Returns the batch's squared error in the environment's units, and leaves its
+    /// gradient with respect to the actions.
+    fn fit(&mut self, data: &LabelledPairs) -> Result<f64, AgentError> {
         let (a, batch) = (data.act_dim, self.batch);
         let Some(jacobian_penalty) = &mut self.jacobian_penalty else { return self.fit_autograd(data) };
         let action = jacobian_penalty.forward(&self.model.weights, self.x.tensor())?;
         self.d_action.fill(0.0);
         self.coefficients.fill(0.0);
         let mut sum = 0.0;
-        for (row, spot) in self.spots[..batch].iter().enumerate() {
+        for (row, point) in self.points[..batch].iter().enumerate() {
             for k in 0..a {
                 let square = (self.scales.1[k] * self.scales.1[k]) as f32;
-                let error = action[row * a + k] - data.action[spot.i * a + k];
+                let error = action[row * a + k] - data.action[point.i * a + k];
                 sum += f64::from(square * error * error);
                 self.d_action[row * a + k] = 2.0 * square * error / batch as f32;
             }
@@ -210,10 +212,10 @@ impl Network {
     }
 
     /// The batch's squared error by autograd, its gradient left in the model's.
-    fn fit_autograd(&mut self, data: &Data) -> Result<f64, AgentError> {
+    fn fit_autograd(&mut self, data: &LabelledPairs) -> Result<f64, AgentError> {
         let a = data.act_dim;
         let target: Vec<f32> =
-            self.spots.iter().flat_map(|spot| data.action[spot.i * a..][..a].iter().copied()).collect();
+            self.points.iter().flat_map(|point| data.action[point.i * a..][..a].iter().copied()).collect();
         let leaf = self.model.tensor().f_detach()?.set_requires_grad(true);
         let output = self.model.mlp().forward(&leaf, self.x.tensor());
         let action = if self.head == PolicyHead::Tanh { output.f_tanh()? } else { output };
@@ -230,12 +232,12 @@ impl Network {
     /// The Jacobians' part of the loss; sets its coefficients and moves the multipliers.
     fn constrain_jacobians(&mut self, metrics: &mut Metrics) -> Result<f64, AgentError> {
         let Some(alpha) = self.constraint.alpha() else { return Ok(0.0) };
-        let (Some(jacobian_penalty), Some(duals)) = (&mut self.jacobian_penalty, &mut self.duals) else {
+        let (Some(jacobian_penalty), Some(multipliers)) = (&mut self.jacobian_penalty, &mut self.multipliers) else {
             return Ok(0.0);
         };
         let norms = jacobian_penalty.norms(&self.model.weights)?;
         let (count, mut loss, mut above, mut largest) = (norms.len() as f64, 0.0, 0.0, 0.0f64);
-        for ((spot, norm), coefficient) in self.spots.iter().zip(norms).zip(&mut self.coefficients) {
+        for ((point, norm), coefficient) in self.points.iter().zip(norms).zip(&mut self.coefficients) {
             let g = norm - alpha;
             above += f64::from(u8::from(g > 0.0));
             largest = largest.max(g);
@@ -243,10 +245,10 @@ impl Network {
                 loss += scale * g.max(0.0).powi(2) / count;
                 *coefficient = (2.0 * scale * g.max(0.0) / count) as f32;
             } else {
-                let lambda = duals.at(*spot);
+                let lambda = multipliers.at(*point);
                 loss += f64::from(lambda) * g / count;
                 *coefficient = lambda / count as f32;
-                duals.step(*spot, g);
+                multipliers.step(*point, g);
             }
         }
         metrics.add("train/constraint_loss", loss);
@@ -256,23 +258,23 @@ impl Network {
     }
 
     /// The slopes' part of the loss, with its gradient with respect to the actions at the edges' ends.
-    fn constrain_slopes(&mut self, data: &Data, metrics: &mut Metrics) -> f64 {
-        let (Some(alpha), Some(duals)) = (self.constraint.alpha(), &mut self.duals) else { return 0.0 };
+    fn constrain_slopes(&mut self, data: &LabelledPairs, metrics: &mut Metrics) -> f64 {
+        let (Some(alpha), Some(multipliers)) = (self.constraint.alpha(), &mut self.multipliers) else { return 0.0 };
         let Some(jacobian_penalty) = &self.jacobian_penalty else { return 0.0 };
         let (o, a, batch) = (data.obs_dim, data.act_dim, self.batch);
         let (mut loss, mut above, mut largest, mut ends) = (0.0, 0.0, 0.0f64, vec![0.0; 2 * a]);
-        for (edge, spot) in self.spots[batch..].iter().enumerate() {
+        for (edge, point) in self.points[batch..].iter().enumerate() {
             let at = (batch + 2 * edge) * a;
             jacobian_penalty.actions_into(batch + 2 * edge, &mut ends);
             let squares = (0..a).map(|k| (self.scales.1[k] * f64::from(ends[k] - ends[a + k])).powi(2));
             let difference = squares.sum::<f64>().sqrt();
-            let rows = data.obs[spot.i * o..][..o].iter().zip(&data.obs[spot.j * o..][..o]);
+            let rows = data.obs[point.i * o..][..o].iter().zip(&data.obs[point.j * o..][..o]);
             let distance = rows.map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>().sqrt();
             if distance == 0.0 {
                 continue;
             }
             // Divided by the distance, so that near pairs count as much as far ones.
-            let (g, lambda) = (difference / distance - alpha, f64::from(duals.at(*spot)));
+            let (g, lambda) = (difference / distance - alpha, f64::from(multipliers.at(*point)));
             above += f64::from(u8::from(g > 0.0));
             largest = largest.max(g);
             loss += lambda * g / batch as f64;
@@ -282,7 +284,7 @@ impl Network {
                 self.d_action[at + k] += slope;
                 self.d_action[at + a + k] -= slope;
             }
-            duals.step(*spot, g);
+            multipliers.step(*point, g);
         }
         metrics.add("train/constraint_loss", loss);
         metrics.add("train/violated_share", above / batch as f64);
@@ -290,13 +292,13 @@ impl Network {
         loss
     }
 
-    /// A proven constant in the environment's units: the product of the layers' exact norms with standardisation and half-widths folded in, or what
-    /// the parameterisation proves, whichever is less.
+    /// A proven constant in the environment's units, the lesser of two: the product of the layers' exact
+    /// norms with standardisation and half-widths folded in, and the parameterisation's own.
     pub(super) fn certified(&self) -> Result<f64, AgentError> {
         let by = self.model.certified_by_construction()?;
         let by = by.map(|by| by * largest(&self.scales.0) * largest(&self.scales.1));
         let product = match self.model.mlp().dense {
-            // Every layer sees the input: nothing to fold into.
+            // Every layer has the input, so that there is no single weight to fold into.
             true => {
                 lipschitz::product_bound(self.model.mlp(), self.model.tensor())?
                     * largest(&self.scales.0)
@@ -338,7 +340,7 @@ impl Network {
     /// Everything that changes.
     pub(super) fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         self.model.state(&mut io.scope("policy"))?;
-        self.duals.as_mut().map_or(Ok(()), |duals| duals.state(io))
+        self.multipliers.as_mut().map_or(Ok(()), |multipliers| multipliers.state(io))
     }
 }
 

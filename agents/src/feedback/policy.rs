@@ -2,7 +2,7 @@
 
 use liprl_numerics::RunningNormaliser;
 
-use super::{data::Data, network::Network, solved::SolvedPolicy};
+use super::{network::Network, pairs::LabelledPairs, solved::SolvedPolicy};
 use crate::AgentError;
 
 /// A policy that is trained or solved.
@@ -13,7 +13,13 @@ pub(super) enum FeedbackPolicy {
 
 impl FeedbackPolicy {
     /// Writes the greedy action in `[-1, 1]` at `obs [O]` into `action [A]`.
-    pub(super) fn act(&mut self, normaliser: Option<&RunningNormaliser>, data: &Data, obs: &[f32], action: &mut [f32]) {
+    pub(super) fn act(
+        &mut self,
+        normaliser: Option<&RunningNormaliser>,
+        data: &LabelledPairs,
+        obs: &[f32],
+        action: &mut [f32],
+    ) {
         match self {
             Self::Network(network) => network.act(normaliser, obs, action),
             Self::Solved(solved) => {

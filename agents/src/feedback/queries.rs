@@ -4,7 +4,7 @@ use liprl_numerics::{StateIo, StreamRng};
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{data::Data, expert::QueriedExpert, expert_config::QueriesConfig};
+use super::{expert::QueriedExpert, expert_config::QueriesConfig, pairs::LabelledPairs};
 use crate::AgentError;
 
 /// The expert, and the state of the queries to it.
@@ -97,7 +97,7 @@ impl Queries {
     }
 
     /// Adds `obs` with the expert's action to `data`.
-    pub(super) fn ask(&mut self, obs: &[f32], data: &mut Data) -> Result<(), AgentError> {
+    pub(super) fn ask(&mut self, obs: &[f32], data: &mut LabelledPairs) -> Result<(), AgentError> {
         self.label(obs)?;
         data.push(obs, &self.label);
         self.asked += 1;

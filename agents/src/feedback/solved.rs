@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 
 use super::{
     config::ConstraintConfig,
-    data::{Data, bad},
+    pairs::{LabelledPairs, bad},
 };
 use crate::AgentError;
 
@@ -26,7 +26,7 @@ pub(super) struct SolvedPolicy {
 }
 
 /// `count` rows in random order, or all if there are fewer.
-pub(super) fn choose(data: &Data, count: usize, rng: &mut StreamRng) -> Vec<usize> {
+pub(super) fn choose(data: &LabelledPairs, count: usize, rng: &mut StreamRng) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..data.len()).collect();
     rows.partial_shuffle(rng, count).0.to_vec()
 }
@@ -34,7 +34,7 @@ pub(super) fn choose(data: &Data, count: usize, rng: &mut StreamRng) -> Vec<usiz
 /// The policy under `constraint`; `None` for constraints on a network.
 pub(super) fn solve(
     constraint: &ConstraintConfig,
-    data: &Data,
+    data: &LabelledPairs,
     rng: &mut StreamRng,
 ) -> Result<Option<SolvedPolicy>, AgentError> {
     match *constraint {
@@ -54,7 +54,7 @@ pub(super) fn solve(
 }
 
 /// Every row, moved to its nearest vertex.
-fn on_vertices(data: &Data, vertices: usize, rng: &mut StreamRng) -> Points {
+fn on_vertices(data: &LabelledPairs, vertices: usize, rng: &mut StreamRng) -> Points {
     let at = data.points(&choose(data, vertices, rng)).merged().0;
     let tree = Tree::new(&at.x, at.obs_dim);
     let all: Vec<usize> = (0..data.len()).collect();

@@ -30,7 +30,7 @@ pub struct Mbpo {
     learner: Box<dyn Learner>,
     dynamics: Dynamics,
     rule: Rule,
-    head: Option<TerminationModel>,
+    termination: Option<TerminationModel>,
     workers: RolloutWorkers,
     real: Replay,
     pool: Replay,
@@ -57,11 +57,11 @@ impl Mbpo {
         let learner: Box<dyn Learner> = Box::new(Sac::new(&policy, setup)?);
         let dynamics = Dynamics::new(&config.model, config.profile, setup)?;
         let rule = Rule::new(&config.termination, context, obs_dim)?;
-        let head = match &rule {
+        let termination = match &rule {
             Rule::Learned(config) => Some(TerminationModel::new(config, setup)?),
             _ => None,
         };
-        let workers = RolloutWorkers::new(&dynamics, &learner.actor().mlps()[0], head.as_ref(), setup.threads)?;
+        let workers = RolloutWorkers::new(&dynamics, &learner.actor().mlps()[0], termination.as_ref(), setup.threads)?;
         let buffer = |capacity| Replay::new(ReplayConfig { capacity, obs_dim, act_dim, priorities: None });
         let batch = |rows| Batch::new(rows, obs_dim, act_dim, 1, policy.gamma);
         let real_rows = config.real_rows();
@@ -82,7 +82,7 @@ impl Mbpo {
             learner,
             dynamics,
             rule,
-            head,
+            termination,
             workers,
         })
     }
@@ -136,8 +136,8 @@ impl Mbpo {
         metrics.add("model/fit_epochs", epochs as f64);
         metrics.add("model/fit_steps", steps as f64);
         metrics.add("model/train_rows", train_rows as f64);
-        if let Some(head) = &mut self.head
-            && let Some(loss) = head.train(&self.real, self.dynamics.view().scalers.inputs)?
+        if let Some(termination) = &mut self.termination
+            && let Some(loss) = termination.train(&self.real, self.dynamics.view().scalers.inputs)?
         {
             metrics.add("model/termination_loss", loss);
         }
@@ -158,7 +158,7 @@ impl Mbpo {
             dynamics: &self.dynamics,
             normaliser: self.normaliser.as_ref(),
             rule: &self.rule,
-            head: self.head.as_ref(),
+            termination: self.termination.as_ref(),
             length,
             count: self.config.rollouts,
             blow_up: self.config.blow_up,
@@ -257,8 +257,8 @@ impl Agent for Mbpo {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.real.config();
         let mut all = observations::critics(&*self.learner, self.normaliser.as_ref(), (obs_dim, act_dim))?;
         all.extend(self.dynamics.certifiable());
-        if let Some(head) = &self.head {
-            all.push(head.certifiable(self.dynamics.view().scalers.inputs)?);
+        if let Some(termination) = &self.termination {
+            all.push(termination.certifiable(self.dynamics.view().scalers.inputs)?);
         }
         Ok(all)
     }
@@ -282,8 +282,8 @@ impl Agent for Mbpo {
         if capacity != self.pool.config().capacity {
             self.pool = Replay::new(ReplayConfig { capacity, ..*self.pool.config() })?;
         }
-        if let Some(head) = &mut self.head {
-            head.state(&mut io.scope("termination"))?;
+        if let Some(termination) = &mut self.termination {
+            termination.state(&mut io.scope("termination"))?;
         }
         if let Some(normaliser) = &mut self.normaliser {
             normaliser.state(&mut io.scope("normaliser"))?;

@@ -56,5 +56,5 @@ pub use profile::Profile;
 pub use rollout::{RolloutCounts, RolloutOptions, RolloutWorkers};
 pub use schedule::{Length, RolloutLength};
 pub use termination::{Interval, Limit, Rule, TerminationConfig};
-pub use termination_model::{HeadConfig, TerminationModel, loss as termination_loss};
+pub use termination_model::{TerminationModel, TerminationModelConfig};
 pub use value_aware_error::value_aware_error;

@@ -41,7 +41,7 @@ pub struct RolloutOptions<'a> {
     /// When episodes end.
     pub rule: &'a Rule,
     /// The learned rule.
-    pub head: Option<&'a TerminationModel>,
+    pub termination: Option<&'a TerminationModel>,
     /// k, the steps of a rollout.
     pub length: u64,
     /// Number of rollouts.
@@ -56,7 +56,7 @@ pub struct RolloutWorkers {
     team: Team,
     /// A copy of the policy's parameters on the CPU.
     policy: Buffer,
-    workers: Vec<Worker>,
+    workers: Vec<BlockWorker>,
 }
 
 /// Inputs that all blocks of a round share; threads only read them.
@@ -78,12 +78,13 @@ impl RolloutWorkers {
     pub fn new(
         dynamics: &Dynamics,
         policy: &Mlp,
-        head: Option<&TerminationModel>,
+        termination: Option<&TerminationModel>,
         threads: usize,
     ) -> Result<Self, AgentError> {
         let params = Buffer::zeros(&[policy.len()])?;
-        let workers =
-            (0..threads.max(1)).map(|_| Worker::new(dynamics, policy, &params, head)).collect::<Result<_, _>>()?;
+        let workers = (0..threads.max(1))
+            .map(|_| BlockWorker::new(dynamics, policy, &params, termination))
+            .collect::<Result<_, _>>()?;
         Ok(Self { team: Team::new(threads)?, policy: params, workers })
     }
 
@@ -104,7 +105,7 @@ impl RolloutWorkers {
             sampled: options.dynamics.config().prediction.sampled(),
             normaliser: options.normaliser,
             rule: options.rule,
-            threshold: options.head.map_or(f32::INFINITY, TerminationModel::threshold),
+            threshold: options.termination.map_or(f32::INFINITY, TerminationModel::threshold),
             length: options.length,
             limit: options.blow_up as f32,
         };
@@ -135,7 +136,7 @@ impl RolloutWorkers {
 
 /// One thread's block.
 #[derive(Debug)]
-struct Worker {
+struct BlockWorker {
     rng: StreamRng,
     rows: usize,
     obs_dim: usize,
@@ -143,7 +144,7 @@ struct Worker {
     policy: Weights,
     forward: Forward,
     predictor: Predictor,
-    head: Option<TerminationView>,
+    termination: Option<TerminationView>,
     /// s as the policy sees it, `[BLOCK, O]`.
     seen: Buffer,
     obs: Vec<f32>,
@@ -167,12 +168,12 @@ struct RolloutBuffer {
     flags: Vec<Flags>,
 }
 
-impl Worker {
+impl BlockWorker {
     fn new(
         dynamics: &Dynamics,
         policy: &Mlp,
         params: &Buffer,
-        head: Option<&TerminationModel>,
+        termination: Option<&TerminationModel>,
     ) -> Result<Self, AgentError> {
         let (obs_dim, act_dim) = (policy.inputs(), policy.outputs() / 2);
         Ok(Self {
@@ -181,7 +182,7 @@ impl Worker {
             policy: Weights::new(policy, params, 0),
             forward: Forward::new(policy, BLOCK)?,
             predictor: dynamics.predictor(BLOCK)?,
-            head: head.map(|head| head.view(BLOCK)).transpose()?,
+            termination: termination.map(|termination| termination.view(BLOCK)).transpose()?,
             seen: Buffer::zeros(&[BLOCK, obs_dim])?,
             obs: vec![0.0; BLOCK * obs_dim],
             action: vec![0.0; BLOCK * act_dim],
@@ -230,10 +231,10 @@ impl Worker {
             normaliser.apply(seen);
         }
         let x = self.seen.tensor().f_narrow(0, 0, rows as i64)?;
-        let heads = self.forward.run(&self.policy, &x)?;
+        let outputs = self.forward.run(&self.policy, &x)?;
         let (low, high) = (LOG_STD.0 as f32, LOG_STD.1 as f32);
-        for (head, action) in heads.chunks_exact(2 * a).zip(self.action.chunks_exact_mut(a)) {
-            let (mean, log_std) = head.split_at(a);
+        for (output, action) in outputs.chunks_exact(2 * a).zip(self.action.chunks_exact_mut(a)) {
+            let (mean, log_std) = output.split_at(a);
             for ((action, mean), log_std) in action.iter_mut().zip(mean).zip(log_std) {
                 let draw: f32 = StandardNormal.sample(&mut self.rng);
                 *action = (mean + kernels::exp(log_std.clamp(low, high)) * draw).tanh();
@@ -255,8 +256,10 @@ impl Worker {
         let noise = shared.sampled.then_some(&mut self.rng);
         self.predictor.predict(shared.view, obs, action, members, noise, reward, next)?;
         let ended = &mut self.ended[..rows];
-        match &mut self.head {
-            Some(head) => head.decide(shared.view.scalers.inputs, shared.threshold, [obs, action, next], ended),
+        match &mut self.termination {
+            Some(termination) => {
+                termination.decide(shared.view.scalers.inputs, shared.threshold, [obs, action, next], ended)
+            }
             None => {
                 ended.iter_mut().zip(next.chunks_exact(o)).for_each(|(ended, next)| *ended = shared.rule.ends(next));
                 Ok(())

@@ -11,7 +11,7 @@ use liprl_envs::{EnvSpec, Given, registry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::termination_model::HeadConfig;
+use super::termination_model::TerminationModelConfig;
 use crate::{AgentError, TaskContext};
 
 /// The rule by which imagined episodes end.
@@ -25,7 +25,7 @@ pub enum TerminationConfig {
     /// Never.
     Never,
     /// A classifier of (s, a, s'), trained on the real transitions after each fit.
-    Learned(#[garde(dive)] HeadConfig),
+    Learned(#[garde(dive)] TerminationModelConfig),
     /// The next observation leaves a region.
     Leaves {
         /// The region, one interval for each observation that has one.
@@ -68,7 +68,7 @@ pub enum Rule {
     /// height.
     TipBelow(f32),
     /// A classifier decides.
-    Learned(HeadConfig),
+    Learned(TerminationModelConfig),
 }
 
 /// Limits of one observation.

@@ -1,7 +1,9 @@
-//! A learned termination rule: a classifier of (s, a, s'), trained on real transitions by the logistic loss, softplus(z) − t z.
+//! A learned termination rule: a classifier of (s, a, s'), trained on real transitions by the logistic
+//! loss, softplus(z) − t z.
 //!
-//! Terminations are rare, so half of each minibatch is drawn from them; the classifier then learns the odds at equal shares, and the true
-//! ones are those times π/(1 − π), π the share of terminations among the data. An imagined episode ends where they exceed 1.
+//! Terminations are rare, so half of each minibatch is drawn from them. The classifier then learns the
+//! odds at equal shares. The true odds are those times π/(1 − π), π the share of terminations among the
+//! data. An imagined episode ends if they exceed 1.
 
 use garde::Validate;
 use liprl_control::certify::{self, Certifiable, Network, Takes};
@@ -13,7 +15,6 @@ use liprl_numerics::{Activation, Init, Mlp, StateIo, StreamRng, kernels};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 use super::dynamics::Scaler;
 use crate::{AgentError, Flags, Replay, Setup};
@@ -21,7 +22,7 @@ use crate::{AgentError, Flags, Replay, Setup};
 /// The termination classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
-pub struct HeadConfig {
+pub struct TerminationModelConfig {
     /// Units of each hidden layer (relu). Default `[64, 64]`.
     #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
     pub hidden: Vec<usize>,
@@ -36,15 +37,10 @@ pub struct HeadConfig {
     pub updates: u64,
 }
 
-impl Default for HeadConfig {
+impl Default for TerminationModelConfig {
     fn default() -> Self {
         Self { hidden: vec![64, 64], lr: 1e-3, batch_size: 256, updates: 1000 }
     }
-}
-
-/// The logistic loss of logits `z [R]` at labels `t`, mean over rows, by autograd.
-pub fn loss(z: &Tensor, t: &Tensor) -> Tensor {
-    (z.softplus() - z * t).mean(None)
 }
 
 /// The loss of logits `z [R]` at labels; writes its gradient with respect to the logits.
@@ -60,12 +56,12 @@ fn logistic(z: &[f32], labels: &[f32], slopes: &mut [f32]) -> f64 {
 /// The classifier, its training, and the share of terminations among the data.
 #[derive(Debug)]
 pub struct TerminationModel {
-    config: HeadConfig,
+    config: TerminationModelConfig,
     fitter: Fitter,
     x: Buffer,
     labels: Vec<f32>,
     rng: StreamRng,
-    /// π; 0 while no episode has been seen to end.
+    /// π; 0 before the first termination.
     share: f64,
     obs_dim: usize,
 }
@@ -81,7 +77,7 @@ pub struct TerminationView {
 
 impl TerminationModel {
     /// A classifier with first weights from the run's streams.
-    pub fn new(config: &HeadConfig, setup: &Setup) -> Result<Self, AgentError> {
+    pub fn new(config: &TerminationModelConfig, setup: &Setup) -> Result<Self, AgentError> {
         let inputs = 2 * setup.obs_dim + setup.act_dim;
         let mlp = Mlp::new(inputs, &config.hidden, 1, Activation::Relu, false, Init::Uniform);
         let mut rng = setup.streams.rng("termination");
@@ -98,8 +94,8 @@ impl TerminationModel {
         })
     }
 
-    /// Trains on the buffer's transitions; `scaler` is the dynamics model's. The loss of the last step; `None` while
-    /// none of them ended an episode.
+    /// Trains on the buffer's transitions; `scaler` is the dynamics model's. Returns the loss of the last
+    /// step; `None` while no transition ended an episode.
     pub fn train(&mut self, replay: &Replay, scaler: &Scaler) -> Result<Option<f64>, AgentError> {
         let flags = |row: &u32| replay.get(*row).is_some_and(|row| row.flags.contains(Flags::TERMINATED));
         let (ends, others): (Vec<u32>, Vec<u32>) = (0..replay.len() as u32).partition(flags);
@@ -145,7 +141,8 @@ impl TerminationModel {
         })
     }
 
-    /// The classifier for certificates: (s, a, s') to its logit, `scaler` as in `train`. It is one function of all three.
+    /// The classifier for certificates: (s, a, s') to its logit, as one function of all three; `scaler` as
+    /// in `train`.
     pub fn certifiable(&self, scaler: &Scaler) -> Result<Certifiable, AgentError> {
         let mut inputs = scaler.inputs();
         inputs.extend_from_within(..self.obs_dim);
@@ -199,7 +196,7 @@ mod tests {
     use liprl_nets::testing::{assert_close, assert_gradient};
     use liprl_numerics::{Streams, testing::numbers};
     use rand_distr::{Distribution, StandardNormal};
-    use tch::Kind;
+    use tch::{Kind, Tensor};
 
     use super::*;
     use crate::{ReplayConfig, Transition};
@@ -208,9 +205,15 @@ mod tests {
         Setup { obs_dim: 2, act_dim: 1, streams: Streams::new(1), device: tch::Device::Cpu, threads: 1 }
     }
 
+    /// The logistic loss of logits `z [R]` at labels `t`, mean over rows, by autograd.
+    fn loss(z: &Tensor, t: &Tensor) -> Tensor {
+        (z.softplus() - z * t).mean(None)
+    }
+
     #[test]
     fn loss_and_gradient_by_hand_equal_f64_autograd() {
-        let config = HeadConfig { batch_size: 38, hidden: vec![16, 11], ..HeadConfig::default() };
+        let config =
+            TerminationModelConfig { batch_size: 38, hidden: vec![16, 11], ..TerminationModelConfig::default() };
         let mut head = TerminationModel::new(&config, &setup()).unwrap();
         head.x.slice_mut().copy_from_slice(&numbers(38 * 5, "inputs"));
         head.labels.iter_mut().enumerate().for_each(|(i, t)| *t = if i % 3 == 0 { 1.0 } else { 0.0 });
@@ -225,7 +228,7 @@ mod tests {
         assert_gradient(by_hand, &slope.to_kind(Kind::Float));
     }
 
-    /// One step in fifty ends, where the next observation's first number is above a limit.
+    /// One step in fifty ends: if the next observation's first number is above a limit.
     #[test]
     fn it_learns_a_rare_rule() {
         let replay = ReplayConfig { capacity: 4000, obs_dim: 2, act_dim: 1, priorities: None };
@@ -247,7 +250,7 @@ mod tests {
             rows.push((obs, action, next_obs, terminated));
         }
         let (mut head, scaler) =
-            (TerminationModel::new(&HeadConfig::default(), &setup()).unwrap(), Scaler::identity(3));
+            (TerminationModel::new(&TerminationModelConfig::default(), &setup()).unwrap(), Scaler::identity(3));
         let mut view = head.view(1).unwrap();
         let mut decide = |head: &TerminationModel, (obs, action, next, _): &([f32; 2], [f32; 1], [f32; 2], bool)| {
             let mut ended = [true];

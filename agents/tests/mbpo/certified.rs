@@ -51,7 +51,7 @@ fn certified_as_used(targets: &str) {
                 }
             }
         }
-        let quick = SdpOptions { evaluations: 60, ..SdpOptions::default() };
+        let quick = SdpOptions { evaluations: 10, ..SdpOptions::default() };
         let sdp = lipsdp(network, &quick).unwrap().upper;
         let top = product(network, Norm::L2).unwrap();
         let mut rng = Streams::new(1).rng("points");

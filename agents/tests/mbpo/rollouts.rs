@@ -64,7 +64,7 @@ fn rolled(dynamics: &Dynamics, replay: &Replay, rule: &Rule, blow_up: f64, count
     let sac = Sac::new(&SacConfig::default(), &setup(1)).unwrap();
     let mut workers = RolloutWorkers::new(dynamics, &sac.actor().mlps()[0], None, threads).unwrap();
     let mut pool = Replay::new(ReplayConfig { capacity: 20_000, ..*replay.config() }).unwrap();
-    let options = RolloutOptions { dynamics, normaliser: None, rule, head: None, length: 4, count, blow_up };
+    let options = RolloutOptions { dynamics, normaliser: None, rule, termination: None, length: 4, count, blow_up };
     let mut rng = Streams::new(2).rng("rollouts");
     let counts = workers.roll_out(options, sac.actor(), replay, &mut pool, &mut rng).unwrap();
     Rolled { pool, counts }

@@ -2,8 +2,11 @@
 
 use multiversion::multiversion;
 
-use super::{add_bias, add_rows, sigmoid, tanh};
-use crate::Activation;
+use super::{
+    smooth::{sigmoid, tanh},
+    vectors::{add_bias, add_rows},
+};
+use crate::activation::Activation;
 
 /// Adds `bias` to every row of `z`, then applies the activation. `kept` takes the activation's
 /// inputs if its derivative needs them (swish); an empty `kept` takes none.

@@ -3,10 +3,10 @@
 use multiversion::multiversion;
 
 use super::{
-    activation::{swish, tanh_all},
-    product, slope_backward, sum,
+    activation::{slope_backward, swish, tanh_all},
+    vectors::{product, sum},
 };
-use crate::{Activation, NORM_EPS};
+use crate::{activation::Activation, mlp::NORM_EPS};
 
 /// One layer's LayerNorm parameters.
 #[derive(Clone, Copy, Debug)]

@@ -91,14 +91,14 @@ fn target(row: &Row<'_>, y: &mut [f32]) {
 
 /// Rows of inputs and targets.
 #[derive(Debug)]
-pub struct Data {
+pub struct FitData {
     x: Vec<f32>,
     y: Vec<f32>,
     inputs: usize,
     predicted: usize,
 }
 
-impl Data {
+impl FitData {
     /// `x [N, inputs]` and `y [N, predicted]`, flat.
     pub fn new(x: Vec<f32>, y: Vec<f32>, inputs: usize, predicted: usize) -> Self {
         Self { x, y, inputs, predicted }

@@ -12,7 +12,7 @@ use rand::{RngExt, seq::SliceRandom};
 
 use super::{
     ModelConfig, Targets,
-    data::{Data, Scaler, Scalers},
+    data::{FitData, Scaler, Scalers},
     params::Parameters,
     step::Stepper,
 };
@@ -63,8 +63,8 @@ pub(super) struct Fit {
 /// The parts of a fit that follow from its rows and the replay.
 #[derive(Debug)]
 struct LoadedData {
-    train: Data,
-    holdout: Data,
+    train: FitData,
+    holdout: FitData,
     /// One for whole batches, then one for an epoch's last batch.
     steppers: Vec<Stepper>,
     scorers: Vec<HoldoutScorer>,
@@ -134,7 +134,7 @@ impl Fit {
         }
         let (config, params, team) = (subject.config, &*subject.params, subject.team);
         let scalers = Scalers { inputs: subject.inputs, targets: subject.targets };
-        let (train, holdout) = (Data::of(replay, &self.train, scalers), Data::of(replay, &self.holdout, scalers));
+        let (train, holdout) = (FitData::of(replay, &self.train, scalers), FitData::of(replay, &self.holdout, scalers));
         let (whole, rest) = (config.batch_size.min(train.rows()), train.rows() % config.batch_size);
         let sizes = [whole, rest].into_iter().take(if rest == 0 || rest == whole { 1 } else { 2 });
         let decay = config.decay();
@@ -277,7 +277,7 @@ impl HoldoutScorer {
         })
     }
 
-    fn score(&mut self, data: &Data) -> Result<(), AgentError> {
+    fn score(&mut self, data: &FitData) -> Result<(), AgentError> {
         self.sums.fill(0.0);
         let (capacity, dims) = (self.forward.capacity(), data.predicted());
         let mut start = self.rows.start;

@@ -1,11 +1,15 @@
-//! Losses of a member's outputs: squared errors, or a Gaussian's negative log-likelihood with bounded log-variance.
+//! Losses of a member's outputs: squared errors, or a Gaussian's negative log-likelihood with bounded
+//! log-variance (Chua et al. 2018, appendix A.1; the authors' code of Janner et al. 2019).
 //!
-//! With D predicted coordinates, B rows and the outputs (μ, ℓ): ℓ₁ = max − softplus(max − ℓ), ℓ₂ = min + softplus(ℓ₁ − min), and
+//! With D predicted coordinates, B rows and the outputs (μ, ℓ):
 //!
-//! L = mean over rows and coordinates of (μ − y)² e^{−ℓ₂} + ℓ₂, summed over the members, + 0.01 Σ max − 0.01 Σ min + Σ c/2 ‖W‖²
+//! ℓ₁ = max − softplus(max − ℓ),  ℓ₂ = min + softplus(ℓ₁ − min),
 //!
-//! (Chua et al. 2018, appendix A.1; the authors' code of Janner et al. 2019). For a deterministic model L = mean of (μ − y)², summed over the
-//! members, and the decay. `autograd` is the specification, on any float type; the rest is written by hand.
+//! L = Σ over members of mean over rows and coordinates of (μ − y)² e^{−ℓ₂} + ℓ₂
+//!     + 0.01 Σ max − 0.01 Σ min + Σ c/2 ‖W‖².
+//!
+//! A deterministic model has L = Σ over members of mean (μ − y)², and the decay. `autograd` is the
+//! specification, on any float type; the rest is written by hand.
 
 use liprl_nets::Autograd;
 use liprl_numerics::{Mlp, kernels};

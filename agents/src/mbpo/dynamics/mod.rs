@@ -23,7 +23,7 @@ mod predict;
 mod step;
 
 pub use config::{LogVariance, ModelConfig, Prediction, Targets};
-pub use data::{Data, Scaler, Scalers};
+pub use data::{FitData, Scaler, Scalers};
 pub use fit::FitReport;
 pub use predict::{Predictor, View};
 

@@ -11,7 +11,7 @@ use liprl_numerics::{
     kernels::{self, AdamStep},
 };
 
-use super::{data::Data, loss, params::Parameters};
+use super::{data::FitData, loss, params::Parameters};
 use crate::AgentError;
 
 /// Workers of gradient steps on batches of a fixed number of rows.
@@ -19,10 +19,10 @@ use crate::AgentError;
 pub(super) struct Stepper {
     rows: usize,
     decay: Vec<f32>,
-    workers: Vec<Worker>,
+    workers: Vec<FitWorker>,
 }
 
-/// Inputs of a loss besides outputs and targets.
+/// Parameters of a loss.
 #[derive(Clone, Copy)]
 pub(super) struct Cost<'a> {
     /// The bounds; empty for a deterministic model.
@@ -54,7 +54,7 @@ impl Stepper {
             1 => team.shares(rows).into_iter().map(|rows| (0..1, rows)).collect(),
             members => team.shares(members).into_iter().map(|members| (members, 0..rows)).collect(),
         };
-        let workers = shares.into_iter().map(|(members, rows)| Worker::new(params, predicted, members, rows));
+        let workers = shares.into_iter().map(|(members, rows)| FitWorker::new(params, predicted, members, rows));
         let decay = decay.iter().map(|&c| c as f32).collect();
         Ok(Self { rows, decay, workers: workers.collect::<Result<_, _>>()? })
     }
@@ -69,7 +69,7 @@ impl Stepper {
     pub(super) fn step(
         &mut self,
         params: &mut Parameters,
-        data: &Data,
+        data: &FitData,
         rows: &[&[u32]],
         learn_bounds: bool,
         team: &Team,
@@ -98,7 +98,7 @@ impl Stepper {
     fn gradient(
         &mut self,
         params: &Parameters,
-        data: &Data,
+        data: &FitData,
         rows: &[&[u32]],
         team: &Team,
     ) -> Result<(f64, Vec<f64>), AgentError> {
@@ -117,7 +117,7 @@ impl Stepper {
 
 /// Steps an ensemble: each worker's networks are one stretch of the parameters.
 fn adam_apart(
-    workers: &mut [Worker],
+    workers: &mut [FitWorker],
     [mut values, mut m, mut v]: [&mut [f32]; 3],
     step: AdamStep,
     team: &Team,
@@ -143,7 +143,7 @@ fn cut<'a>(rest: &mut &'a mut [f32], count: usize) -> &'a mut [f32] {
 
 /// Steps a single network down the sum of the workers' gradients, each thread a stretch of it.
 fn adam_shared(
-    workers: &mut [Worker],
+    workers: &mut [FitWorker],
     [values, m, v]: [&mut [f32]; 3],
     step: AdamStep,
     team: &Team,
@@ -169,7 +169,7 @@ fn adam_shared(
 
 /// Some networks, each over some rows of its batch.
 #[derive(Debug)]
-struct Worker {
+struct FitWorker {
     mlp: Mlp,
     members: Range<usize>,
     rows: Range<usize>,
@@ -188,7 +188,7 @@ struct NetworkRows {
     y: Buffer,
 }
 
-impl Worker {
+impl FitWorker {
     fn new(
         params: &Parameters,
         predicted: usize,
@@ -216,7 +216,7 @@ impl Worker {
     }
 
     /// This worker's part of the loss and its gradient; the decay's is in that of the first rows.
-    fn gradient(&mut self, data: &Data, rows: &[&[u32]], cost: Cost<'_>, decay: &[f32]) -> Result<(), AgentError> {
+    fn gradient(&mut self, data: &FitData, rows: &[&[u32]], cost: Cost<'_>, decay: &[f32]) -> Result<(), AgentError> {
         let mut sum = 0.0;
         self.bounds.fill(0.0);
         for (g, network) in self.networks.iter_mut().enumerate() {
@@ -283,8 +283,8 @@ mod tests {
         params
     }
 
-    fn data() -> Data {
-        Data::new(numbers(40 * 5, "inputs"), numbers(40 * 4, "targets"), 5, 4)
+    fn data() -> FitData {
+        FitData::new(numbers(40 * 5, "inputs"), numbers(40 * 4, "targets"), 5, 4)
     }
 
     /// Each member's rows, drawn with repetition.
@@ -292,7 +292,7 @@ mod tests {
         (0..members).map(|e| (0..ROWS).map(|i| ((i * 7 + e * 11 + i * i) % 40) as u32).collect()).collect()
     }
 
-    fn autograd(params: &Tensor, config: &ModelConfig, mlp: &Mlp, data: &Data, rows: &[Vec<u32>]) -> Tensor {
+    fn autograd(params: &Tensor, config: &ModelConfig, mlp: &Mlp, data: &FitData, rows: &[Vec<u32>]) -> Tensor {
         let stack = |width: usize, y: bool| {
             let all: Vec<f32> = rows
                 .iter()

@@ -15,7 +15,7 @@ const SAME: f64 = 1e-6;
 
 /// Pairs of an observation and the expert's action there.
 #[derive(Clone, Debug)]
-pub(super) struct Data {
+pub(super) struct LabelledPairs {
     /// Observations in the environment's units, `[N, O]`.
     pub(super) obs: Vec<f32>,
     /// Actions in `[-1, 1]`, `[N, A]`.
@@ -28,7 +28,7 @@ pub(super) struct Data {
     pub(super) half_width: Vec<f64>,
 }
 
-impl Data {
+impl LabelledPairs {
     /// The demonstrated pairs that `config` keeps; empty without demonstrations.
     pub(super) fn new(
         demonstrations: Option<&Demonstrations>,
@@ -156,8 +156,8 @@ mod tests {
     use super::*;
 
     /// Rows of an observation and an action of one number each.
-    fn data(rows: &[(f32, f32)]) -> Data {
-        Data {
+    fn data(rows: &[(f32, f32)]) -> LabelledPairs {
+        LabelledPairs {
             obs: rows.iter().map(|row| row.0).collect(),
             action: rows.iter().map(|row| row.1).collect(),
             places: (0..rows.len()).map(|step| (0, step)).collect(),

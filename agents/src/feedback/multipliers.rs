@@ -13,7 +13,7 @@ use crate::AgentError;
 
 /// A point of the constraint in one update: a row of the data, or a place between it and a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spot {
+pub(super) struct ConstraintPoint {
     /// A row.
     pub(super) i: usize,
     /// Its neighbour; itself for the row alone.
@@ -26,7 +26,7 @@ pub(super) struct Spot {
 
 /// Multipliers and the graph they live on.
 #[derive(Debug)]
-pub(super) struct Duals {
+pub(super) struct Multipliers {
     form: Form,
     lr: f32,
     max: f32,
@@ -40,7 +40,7 @@ pub(super) struct Duals {
     rng: StreamRng,
 }
 
-impl Duals {
+impl Multipliers {
     /// Zero multipliers, no graph yet.
     pub(super) fn new(form: Form, lr: f64, max: f64, k: usize, rng: StreamRng) -> Self {
         Self { form, lr: lr as f32, max: max as f32, k, lambda: Vec::new(), graph: Vec::new(), rng }
@@ -76,34 +76,34 @@ impl Duals {
     }
 
     /// Draws a row of the graph, one of its neighbours, and a position between.
-    pub(super) fn draw(&mut self) -> Spot {
+    pub(super) fn draw(&mut self) -> ConstraintPoint {
         pick(&self.graph, self.k, &mut self.rng)
     }
 
     /// Draws as [`Self::draw`] does, from another stream.
-    pub(super) fn look(&self, rng: &mut StreamRng) -> Spot {
+    pub(super) fn look(&self, rng: &mut StreamRng) -> ConstraintPoint {
         pick(&self.graph, self.k, rng)
     }
 
     /// λ at a point.
-    pub(super) fn at(&self, spot: Spot) -> f32 {
+    pub(super) fn at(&self, point: ConstraintPoint) -> f32 {
         match self.form {
-            Form::Jacobian => 0.5 * (self.lambda[spot.i] + self.lambda[spot.j]),
-            Form::Slope => self.lambda[spot.i * self.k + spot.slot],
+            Form::Jacobian => 0.5 * (self.lambda[point.i] + self.lambda[point.j]),
+            Form::Slope => self.lambda[point.i * self.k + point.slot],
         }
     }
 
     /// Makes the step for g at a point.
-    pub(super) fn step(&mut self, spot: Spot, g: f64) {
+    pub(super) fn step(&mut self, point: ConstraintPoint, g: f64) {
         let (lr, max) = (self.lr, self.max);
         let mut move_by = |at: usize, by: f32| self.lambda[at] = (self.lambda[at] + by).clamp(0.0, max);
         match self.form {
-            Form::Jacobian if spot.i == spot.j => move_by(spot.i, lr * g as f32),
+            Form::Jacobian if point.i == point.j => move_by(point.i, lr * g as f32),
             Form::Jacobian => {
-                move_by(spot.i, 0.5 * lr * g as f32);
-                move_by(spot.j, 0.5 * lr * g as f32);
+                move_by(point.i, 0.5 * lr * g as f32);
+                move_by(point.j, 0.5 * lr * g as f32);
             }
-            Form::Slope => move_by(spot.i * self.k + spot.slot, lr * g as f32),
+            Form::Slope => move_by(point.i * self.k + point.slot, lr * g as f32),
         }
     }
 
@@ -115,10 +115,10 @@ impl Duals {
     }
 }
 
-fn pick(graph: &[u32], k: usize, rng: &mut StreamRng) -> Spot {
+fn pick(graph: &[u32], k: usize, rng: &mut StreamRng) -> ConstraintPoint {
     let i = rng.random_range(0..graph.len() / k);
     let slot = rng.random_range(0..k);
-    Spot { i, j: graph[i * k + slot] as usize, share: rng.random_range(0.0..1.0), slot }
+    ConstraintPoint { i, j: graph[i * k + slot] as usize, share: rng.random_range(0.0..1.0), slot }
 }
 
 #[cfg(test)]
@@ -129,32 +129,34 @@ mod tests {
 
     #[test]
     fn multipliers_step_by_hand_and_stay_within_their_range() {
-        let mut duals = Duals::new(Form::Jacobian, 0.5, 1.0, 1, Streams::new(1).rng("spots"));
-        duals.connect(&[0.0, 1.0, 5.0], 1);
-        assert_eq!(duals.graph, [1, 0, 1]);
-        let spot = |i, j| Spot { i, j, share: 0.0, slot: 0 };
-        duals.step(spot(0, 0), 1.0);
-        duals.step(spot(0, 1), 0.4);
+        let mut multipliers = Multipliers::new(Form::Jacobian, 0.5, 1.0, 1, Streams::new(1).rng("spots"));
+        multipliers.connect(&[0.0, 1.0, 5.0], 1);
+        assert_eq!(multipliers.graph, [1, 0, 1]);
+        let point = |i, j| ConstraintPoint { i, j, share: 0.0, slot: 0 };
+        multipliers.step(point(0, 0), 1.0);
+        multipliers.step(point(0, 1), 0.4);
         let close = |a: f32, b: f32| (a - b).abs() < 1e-6;
-        assert!(close(duals.lambda[0], 0.6) && close(duals.lambda[1], 0.1), "{:?}", duals.lambda);
-        assert!(close(duals.at(spot(0, 1)), 0.35));
-        duals.step(spot(0, 0), 10.0);
-        duals.step(spot(1, 1), -10.0);
-        assert_eq!((duals.lambda[0], duals.lambda[1]), (1.0, 0.0));
+        assert!(close(multipliers.lambda[0], 0.6) && close(multipliers.lambda[1], 0.1), "{:?}", multipliers.lambda);
+        assert!(close(multipliers.at(point(0, 1)), 0.35));
+        multipliers.step(point(0, 0), 10.0);
+        multipliers.step(point(1, 1), -10.0);
+        assert_eq!((multipliers.lambda[0], multipliers.lambda[1]), (1.0, 0.0));
     }
 
     #[test]
     fn edges_have_their_own_and_new_rows_none_yet() {
-        let mut duals = Duals::new(Form::Slope, 1.0, 9.0, 2, Streams::new(1).rng("spots"));
-        duals.connect(&[0.0, 1.0, 3.0], 1);
-        assert_eq!(duals.graph, [1, 2, 0, 2, 1, 0]);
-        duals.step(Spot { i: 1, j: 2, share: 0.0, slot: 1 }, 2.0);
-        assert_eq!(duals.lambda, [0.0, 0.0, 0.0, 2.0, 0.0, 0.0]);
-        duals.grow(4);
-        assert_eq!(duals.lambda.len(), 8);
-        assert!((0..100).map(|_| duals.draw()).all(|spot| spot.i < 3 && spot.i != spot.j && spot.share < 1.0));
+        let mut multipliers = Multipliers::new(Form::Slope, 1.0, 9.0, 2, Streams::new(1).rng("spots"));
+        multipliers.connect(&[0.0, 1.0, 3.0], 1);
+        assert_eq!(multipliers.graph, [1, 2, 0, 2, 1, 0]);
+        multipliers.step(ConstraintPoint { i: 1, j: 2, share: 0.0, slot: 1 }, 2.0);
+        assert_eq!(multipliers.lambda, [0.0, 0.0, 0.0, 2.0, 0.0, 0.0]);
+        multipliers.grow(4);
+        assert_eq!(multipliers.lambda.len(), 8);
+        assert!(
+            (0..100).map(|_| multipliers.draw()).all(|point| point.i < 3 && point.i != point.j && point.share < 1.0)
+        );
         // Alone, a row is its own neighbour.
-        duals.connect(&[7.0], 1);
-        assert_eq!(duals.graph, [0, 0]);
+        multipliers.connect(&[7.0], 1);
+        assert_eq!(multipliers.graph, [0, 0]);
     }
 }
