@@ -221,7 +221,8 @@ proptest! {
         // A reward only the caller knows: twice the first observation coordinate, plus 1.
         let recomputed = windows.obs.select(2, 0) * 2.0 + 1.0;
         let returns = windows.returns(&Vec::<f32>::try_from(recomputed.flatten(0, -1)).unwrap()).unwrap();
-        for b in 0..size {
+        prop_assert_eq!(returns.len(), size);
+        for (b, returned) in returns.iter().enumerate() {
             let naive = pair.window(windows.batch.index[b], n);
             for k in 0..n {
                 let (stored, slot) = (naive[k.min(naive.len() - 1)], b * n + k);
@@ -234,7 +235,7 @@ proptest! {
             }
             let rewards = naive.iter().map(|stored| 2.0 * f64::from(stored.serial) + 1.0);
             let sum: f64 = rewards.enumerate().map(|(k, reward)| gamma.powi(k as i32) * reward).sum();
-            prop_assert!((returns[b].sum - sum).abs() < 1e-3);
+            prop_assert!((returned.sum - sum).abs() < 1e-3);
         }
     }
 

@@ -207,7 +207,7 @@ fn a_bound_that_is_not_proven_is_not_shown() {
     for weight in [f32::NAN, f32::INFINITY] {
         let broken = folder.path().join("broken.policy.safetensors");
         std::fs::write(&broken, with_first_weight(&root().join(policy), weight)).expect("written");
-        refused(&broken, &[], "policy: the weight of layer 0 is not finite; there is no bound on such a network");
+        refused(&broken, &[], "policy: the weight of layer 0 is not finite; a bound needs finite numbers");
     }
     let train = |name: &str, constraint: &str| {
         let config = write_config(

@@ -22,7 +22,7 @@
 //! docs/derivations/lipschitz_layers.md.
 
 mod certificate;
-pub mod layers;
+pub mod matrices;
 mod residual;
 
 use rand_distr::{Distribution, StandardNormal};
@@ -223,10 +223,10 @@ impl LipschitzMlp {
             Layers::Ldlt => ldlt_chain(&matrices)?,
             Layers::LdltResidual => residual::ldlt(&parts)?,
             Layers::Sll => residual::sll(&parts)?,
-            Layers::Spectral => (each(&matrices, layers::spectral)?, None),
-            Layers::Bjorck => (each(&matrices, layers::bjorck)?, None),
-            Layers::Cayley => (each(&matrices, layers::semi_orthogonal)?, None),
-            Layers::Aol => (each(&matrices, layers::aol)?, None),
+            Layers::Spectral => (each(&matrices, matrices::spectral)?, None),
+            Layers::Bjorck => (each(&matrices, matrices::bjorck)?, None),
+            Layers::Cayley => (each(&matrices, matrices::semi_orthogonal)?, None),
+            Layers::Aol => (each(&matrices, matrices::aol)?, None),
         };
         let last = weights.len() - 1;
         if self.layers.dense() {
@@ -284,7 +284,7 @@ type Chain = (Vec<Tensor>, Option<Vec<Tensor>>);
 fn sandwich_chain(parts: &[Part]) -> Result<Chain, NetsError> {
     let (mut weights, mut multipliers, mut carried) = (Vec::new(), Vec::new(), None::<Tensor>);
     for (k, [matrix, _, log_psi, _]) in parts.iter().enumerate() {
-        let (a_t, b) = layers::sandwich(matrix)?;
+        let (a_t, b) = matrices::sandwich(matrix)?;
         let last = k + 1 == parts.len();
         let psi = log_psi.f_clamp(-20.0, 20.0)?.f_exp()?;
         let into = if last { b } else { b.f_div(&psi.f_unsqueeze(1)?)? * std::f64::consts::SQRT_2 };
@@ -304,9 +304,9 @@ fn sandwich_chain(parts: &[Part]) -> Result<Chain, NetsError> {
 fn ldlt_chain(matrices: &[&Tensor]) -> Result<Chain, NetsError> {
     let (mut weights, mut multipliers) = (Vec::new(), Vec::new());
     for (k, w) in matrices.iter().enumerate() {
-        let mut weight = layers::contraction(w)?;
+        let mut weight = matrices::contraction(w)?;
         if k > 0 {
-            weight = layers::times_factor(&weight, matrices[k - 1])?;
+            weight = matrices::times_factor(&weight, matrices[k - 1])?;
         }
         if k + 1 < matrices.len() {
             weight = &weight * std::f64::consts::SQRT_2; // not in place: its own gradient needs it

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::{
     Chain, Part,
-    layers::{self, LDLT_RIDGE},
+    matrices::{self, LDLT_RIDGE},
 };
 use crate::NetsError;
 
@@ -14,7 +14,7 @@ use crate::NetsError;
 pub(super) fn sll(parts: &[Part]) -> Result<Chain, NetsError> {
     let Some((last, hidden)) = parts.split_last() else { return Ok((Vec::new(), None)) };
     // h as a linear function of v.
-    let mut carried = layers::semi_orthogonal(&parts[0][3])?;
+    let mut carried = matrices::semi_orthogonal(&parts[0][3])?;
     let (mut weights, mut multipliers) = (Vec::new(), Vec::new());
     for [w, _, log_q, _] in hidden {
         weights.push(w.f_matmul(&carried)?);
@@ -26,7 +26,7 @@ pub(super) fn sll(parts: &[Part]) -> Result<Chain, NetsError> {
         carried = Tensor::f_cat(&[carried, &out * -2.0], 1)?;
         multipliers.push(t.f_detach()? * 2.0);
     }
-    weights.push(layers::semi_orthogonal(&last[0])?.f_matmul(&carried)?);
+    weights.push(matrices::semi_orthogonal(&last[0])?.f_matmul(&carried)?);
     Ok((weights, Some(multipliers)))
 }
 
@@ -36,21 +36,21 @@ pub(super) fn ldlt(parts: &[Part]) -> Result<Chain, NetsError> {
     let (options, free) = ((Kind::Double, last[0].device()), &last[3]);
     let n = free.size()[1];
     let identity = |size: i64| Tensor::f_eye(size, options);
-    let a = layers::contraction(free)?;
+    let a = matrices::contraction(free)?;
     // AᵀA = R⁻ᵀ(RᵀR − aI)R⁻¹, so D₀ = I − AᵀA = a R⁻ᵀR⁻¹, kept as its inverse RRᵀ/a (not RᵀR/a),
     // with Fᵀ = √a R⁻¹.
-    let r = layers::ridged(&free.f_tr()?.f_matmul(free)?)?.f_linalg_cholesky(true)?;
+    let r = matrices::ridged(&free.f_tr()?.f_matmul(free)?)?.f_linalg_cholesky(true)?;
     let mut inverse = r.f_matmul(&r.f_tr()?)? / LDLT_RIDGE;
     let (mut gamma, mut sigma) = (identity(n)?, inverse.shallow_clone());
     let (mut weights, mut multipliers, mut width) = (Vec::new(), Vec::new(), n);
     for (k, [w, ..]) in hidden.iter().enumerate() {
-        let contraction = layers::contraction(w)?;
+        let contraction = matrices::contraction(w)?;
         let c = match k {
             0 => r.f_linalg_solve_triangular(&contraction, true, false, false)? * LDLT_RIDGE.sqrt(),
-            _ => layers::times_factor(&contraction, &hidden[k - 1][0])?,
+            _ => matrices::times_factor(&contraction, &hidden[k - 1][0])?,
         } * std::f64::consts::SQRT_2;
         gamma = gamma.f_matmul(&inverse)?.f_matmul(&c.f_tr()?)?;
-        inverse = layers::ridged(&w.f_matmul(&w.f_tr()?)?)? / (2.0 * LDLT_RIDGE);
+        inverse = matrices::ridged(&w.f_matmul(&w.f_tr()?)?)? / (2.0 * LDLT_RIDGE);
         if k + 1 < hidden.len() {
             sigma = sigma.f_add(&gamma.f_matmul(&inverse)?.f_matmul(&gamma.f_tr()?)?)?;
         }
@@ -60,14 +60,14 @@ pub(super) fn ldlt(parts: &[Part]) -> Result<Chain, NetsError> {
         width += outputs;
     }
     let Some([top, ..]) = hidden.last() else { return Ok((Vec::new(), None)) };
-    let contraction = layers::contraction(top)?;
+    let contraction = matrices::contraction(top)?;
     let d = identity(top.size()[0])? * 2.0 - contraction.f_matmul(&contraction.f_tr()?)? * 2.0;
     let across = a.f_matmul(&gamma)?;
     let m = identity(a.size()[0])?.f_add(&a.f_matmul(&sigma)?.f_matmul(&a.f_tr()?)?)?;
     let m_factor = m.f_linalg_cholesky(false)?;
     let half = m_factor.f_linalg_solve_triangular(&across, false, true, false)?;
     let q = d.f_add(&half.f_tr()?.f_matmul(&half)?)?;
-    let through = layers::contraction(&last[0])?.f_matmul(&q.f_linalg_cholesky(true)?)?;
+    let through = matrices::contraction(&last[0])?.f_matmul(&q.f_linalg_cholesky(true)?)?;
     let upper = m_factor.f_tr()?;
     let back = |x: &Tensor| upper.f_linalg_solve_triangular(x, true, true, false);
     let b = back(&through)?.f_sub(&back(&half)?)?;

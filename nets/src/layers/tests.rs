@@ -181,7 +181,7 @@ fn plain_weights_give_what_the_layers_do() {
         raw.narrow(0, start - rows * columns, rows * columns).view([rows, columns])
     };
     for (inputs, outputs, last) in [(4, 6, false), (6, 5, false), (5, 2, true)] {
-        let (a_t, b) = layers::sandwich(&take(inputs + outputs, outputs)).unwrap();
+        let (a_t, b) = matrices::sandwich(&take(inputs + outputs, outputs)).unwrap();
         let bias = take(1, outputs);
         h = if last {
             h.matmul(&b.tr()) * root + bias

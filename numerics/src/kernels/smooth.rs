@@ -12,7 +12,7 @@ pub fn sigmoid(x: f32) -> f32 {
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     let (size, square) = (x.abs(), x * x);
-    let tail = square * (-5.704_988_7e-3 * square + 2.063_908_9e-2) - 5.373_971_6e-2;
+    let tail = square * (-5.704_988_7e-3 * square + 2.063_909e-2) - 5.373_971_6e-2;
     let small = size + size * (square * (square * (square * tail + 1.333_144_2e-1) - 3.333_328e-1));
     let large = 1.0 - 2.0 / (exp(2.0 * size) + 1.0);
     (if size < 0.625 { small } else { large }).copysign(x)
