@@ -1,5 +1,7 @@
 //! An update's rows shared out among threads, for the CPU forms of SAC and TD3.
 
+use std::ops::Range;
+
 use liprl_nets::{
     Gradient, Team, Weights,
     optim::{Target, TrainState},
@@ -9,7 +11,7 @@ use super::{
     CriticLoss,
     actor::ActorRows,
     batch::Rows,
-    critics::{CriticRows, Critics},
+    critics::rows::CriticRows,
     outputs::CriticSums,
     value::TermState,
 };
@@ -51,22 +53,22 @@ impl RowShares {
 
     /// Makes every share's buffers, unless they are already bound to this batch's memory.
     /// `next_policy` gives the weights that choose actions at the next observations: the actor's
-    /// own, or its target's.
+    /// own, or its target's. `critics` makes the critics' buffers for some rows of so many.
     pub(crate) fn bind(
         &mut self,
         batch: &Batch,
         actor: &TrainState,
         next_policy: impl Fn() -> Vec<Weights>,
-        critics: &Critics,
+        critics: impl Fn(Range<usize>, usize) -> Result<CriticRows, AgentError>,
     ) -> Result<(), AgentError> {
         if self.each.first().is_some_and(|share| share.rows.shares_memory_with(batch)) {
             return Ok(());
         }
         let act_dim = batch.action.size()[1] as usize;
-        let share = |range: std::ops::Range<usize>| {
+        let share = |range: Range<usize>| {
             Ok(RowShare {
                 actor: ActorRows::new(actor, next_policy().swap_remove(0), range.len(), act_dim)?,
-                critics: critics.rows(actor, range.clone(), batch.size())?,
+                critics: critics(range.clone(), batch.size())?,
                 rows: Rows::of(batch, range)?,
                 batch: batch.size(),
                 critic_sums: CriticSums::default(),

@@ -6,7 +6,7 @@ use tch::{Device, Tensor};
 
 use super::{
     Against, CriticLoss, CriticSpectralNorm, RobustConfig, SpectralForm, ValuePenaltyConfig, ValueRegulariser,
-    actor::ActorRows, batch::Rows, critics::CriticRows, outputs::CriticSums, shares::RowShare,
+    actor::ActorRows, batch::Rows, critics::rows::CriticRows, outputs::CriticSums, shares::RowShare,
 };
 use crate::Batch;
 

@@ -10,7 +10,7 @@
 //! (`returns`). It may be spectrally normalised, or have a regularising term in its loss (`value`).
 
 pub(crate) mod equations;
-mod rows;
+pub(crate) mod rows;
 
 use std::ops::Range;
 
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{AgentError, Metrics, Setup};
 
-pub(crate) use rows::CriticRows;
+use rows::CriticRows;
 
 /// Settings of critics.
 pub(crate) struct CriticsConfig<'a> {

@@ -9,7 +9,7 @@ impl Sac {
     pub(super) fn update_rows(&mut self, batch: &Batch, tau: Option<f64>) -> Result<Stats, AgentError> {
         let Self { actor, critics, shares, draws: [next_noise, noise], .. } = self;
         let alpha = self.tuner.alpha() as f32;
-        shares.bind(batch, actor, || actor.weights(), critics)?;
+        shares.bind(batch, actor, || actor.weights(), |rows, batch| critics.rows(actor, rows, batch))?;
         let critics = critics.step_rows(shares, tau, |share| target_values(share, next_noise, alpha))?;
         let (actor_loss, actor_norm) = shares.step_actor(actor, None, |share| actor_gradient(share, noise, alpha))?;
         let log_prob = shares.mean(|share| share.actor.log_prob_sum());

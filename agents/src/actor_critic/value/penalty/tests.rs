@@ -14,7 +14,7 @@ use crate::{
     actor_critic::{
         CriticLoss, Learner, Sac, SacConfig,
         batch::{DeviceBatch, Rows},
-        critics::{CriticRows, equations},
+        critics::{equations, rows::CriticRows},
         testing,
         value::{Regulariser, ValueRegulariser},
     },

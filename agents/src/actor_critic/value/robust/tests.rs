@@ -15,7 +15,7 @@ use crate::{
     actor_critic::{
         CriticLoss,
         batch::{DeviceBatch, Rows},
-        critics::{CriticRows, equations},
+        critics::{equations, rows::CriticRows},
         testing,
         value::{Regulariser, ValueRegulariser},
     },
