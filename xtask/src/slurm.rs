@@ -18,7 +18,7 @@ const PACKAGES: [&str; 4] = ["munge", "slurmctld", "slurmd", "slurm-client"];
 /// The programs needed from those packages.
 const PROGRAMS: [&str; 8] = ["munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo"];
 /// Time within which the node must be ready.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs the tests. They fail if Slurm is missing and cannot be installed or started; with
 /// `if_available` that is only printed.

@@ -70,11 +70,14 @@ const HELD: &[&str] = &[
     "docs/tensorboard.md",
     "docs/value_regularisation.md",
     "envs",
+    "examples",
     "nets",
     "logbook",
     "numerics",
     "runs/README.md",
-    "xtask/tests",
+    "src",
+    "tests",
+    "xtask",
 ];
 
 /// Exceptions: the beginning of a path and a phrase that may stand there.
