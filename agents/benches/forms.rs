@@ -1,5 +1,6 @@
-//! SAC's gradient update by hand against the same update by autograd (17 observations, 6 actions, nets 256-256, batch 256),
-//! in alternation, for critics and policies of ReLU, ReLU with LayerNorm, and tanh. One JSON object a line.
+//! SAC's gradient update by hand against the same update by autograd (17 observations, 6 actions,
+//! nets 256-256, batch 256), in alternation, for critics and policies of ReLU, ReLU with LayerNorm, and
+//! tanh. One JSON object a line.
 //!
 //! `cargo bench -p liprl-agents --bench forms -- [--threads N] [--updates N] [--repeats N]`
 

@@ -2,7 +2,6 @@
 
 pub mod actor_critic;
 mod agent;
-mod batch;
 pub mod cloning;
 pub mod demos;
 mod error;
@@ -18,11 +17,10 @@ pub mod shaping;
 mod transition;
 
 pub use agent::Agent;
-pub use batch::{Batch, WindowBatch, WindowReturn};
 pub use error::AgentError;
 pub use metrics::Metrics;
 pub use noise::{ActionNoise, Noise};
 pub use registry::AgentConfig;
-pub use replay::{Flags, Replay, ReplayConfig};
+pub use replay::{Batch, Flags, Replay, ReplayConfig, WindowBatch, WindowReturn};
 pub use setup::{Setup, TaskContext};
 pub use transition::{Transition, Visited};

@@ -1,4 +1,5 @@
-//! What benchmarks of updates share: the line they print, and the matrix products alone, than which no library is faster.
+//! Parts that benchmarks of updates share: the line they print, and the matrix products alone, than
+//! which no library is faster.
 
 #![allow(dead_code)] // each benchmark uses its part
 
@@ -35,8 +36,8 @@ impl Floor {
         }
     }
 
-    /// `[m, k] × [k, n]`, each operand transposed in memory or not. Products of one shape share their operands, which thus stay in
-    /// the cache: the floor is not to look slower than it is.
+    /// `[m, k] × [k, n]`, each operand transposed in memory or not. Products of one shape share
+    /// their operands, which thus stay in the cache: the floor must not look slower than it is.
     pub(crate) fn product(&mut self, m: i64, k: i64, n: i64, left: bool, right: bool) {
         let shape = (m, k, n, left, right);
         if let Some(known) = self.shapes.iter().position(|known| *known == shape) {
@@ -58,7 +59,7 @@ impl Floor {
     }
 }
 
-/// How often a second the products are done, each thread working through a set of its own.
+/// Rate at which the products are done, in rounds a second, each thread on a set of its own.
 pub(crate) fn rate(floors: &mut [Floor], times: usize) -> Result<f64, Box<dyn Error>> {
     let start = Instant::now();
     thread::scope(|scope| {

@@ -6,7 +6,7 @@ use liprl_nets::optim::TrainState;
 use liprl_numerics::RunningNormaliser;
 
 use super::{Learner, NormaliseConfig, certify::critics_to_certify};
-use crate::{AgentError, Batch, batch::f32_slice_mut};
+use crate::{AgentError, Batch, replay::f32_slice_mut};
 
 /// Writes `obs` as the learner sees it into `obs_norm`.
 pub(crate) fn normalise_obs(normaliser: Option<&RunningNormaliser>, obs: &[f32], obs_norm: &mut Vec<f32>) {

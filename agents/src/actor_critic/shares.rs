@@ -8,12 +8,7 @@ use liprl_nets::{
 };
 
 use super::{
-    CriticLoss,
-    actor::ActorRows,
-    batch::Rows,
-    critics::rows::CriticRows,
-    outputs::CriticSums,
-    value::TermState,
+    CriticLoss, actor::ActorRows, batch::Rows, critics::rows::CriticRows, outputs::CriticSums, value::TermState,
 };
 use crate::{AgentError, Batch};
 

@@ -7,6 +7,7 @@
 //! A window is the rows that follow a transition in time. It ends with a row that terminated, was truncated or is
 //! marked [`Flags::CUT`], and with the newest row.
 
+mod batch;
 mod checkpoint;
 mod flags;
 mod priorities;
@@ -14,6 +15,8 @@ mod sample;
 
 use std::fmt;
 
+pub(crate) use batch::f32_slice_mut;
+pub use batch::{Batch, WindowBatch, WindowReturn};
 pub use checkpoint::CHUNK_ROWS;
 pub use flags::Flags;
 pub use priorities::PriorityConfig;

@@ -5,8 +5,9 @@ use std::{hint::black_box, ops::Range};
 use liprl_numerics::StreamRng;
 use rand::RngExt;
 
+use super::batch::{Batch, WindowBatch, f32_slice_mut};
 use super::{Flags, Replay, wrong};
-use crate::{AgentError, Batch, WindowBatch, batch::f32_slice_mut};
+use crate::AgentError;
 
 impl Replay {
     /// Fills the batch with windows drawn with replacement, uniformly or by priority. An empty buffer is an error, one

@@ -9,7 +9,12 @@ impl Td3 {
         let Self { actor, actor_target, critics, shares, smoothing, .. } = self;
         let minimum_weight = self.config.backup.minimum_weight() as f32;
         let tau = moves.targets.then_some(self.config.tau);
-        shares.bind(batch, actor, || actor_target.weights(actor.mlps()), |rows, batch| critics.rows(actor, rows, batch))?;
+        shares.bind(
+            batch,
+            actor,
+            || actor_target.weights(actor.mlps()),
+            |rows, batch| critics.rows(actor, rows, batch),
+        )?;
         let critics = critics.step_rows(shares, tau, |share| target_values(share, smoothing, minimum_weight))?;
         let mut stats = None;
         if moves.actor {

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     AgentError, Flags, Metrics, Replay, Setup, TaskContext, Transition, Visited, WindowBatch,
     actor_critic::{Learner, ProbedPairs, Rewards, Schedule},
-    batch::{WindowReturn, f32_slice_mut},
+    replay::{WindowReturn, f32_slice_mut},
     shaping::{ForwardModel, Shaping, ShapingConfig, Steps},
 };
 use liprl_control::certify::{Certifiable, Network, OutputMap};

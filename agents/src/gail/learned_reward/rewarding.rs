@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     AgentError, Flags, Metrics, WindowBatch,
-    batch::f32_slice_mut,
     gail::config::Absorbing,
+    replay::f32_slice_mut,
     shaping::{self, Steps},
 };
 

@@ -2,7 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{AgentError, Flags};
+use super::Flags;
+use crate::AgentError;
 
 /// `B` transitions, or n-step windows summed up into one transition each. The tensors are f32, on the CPU.
 #[derive(Debug)]
