@@ -222,9 +222,13 @@ fn a_bound_that_is_not_proven_is_not_shown() {
         run
     };
     let dense = train("dense", "{kind: by_construction, alpha: 1, layers: ldlt_residual}");
-    refused(&dense, &[], "policy: has layers that see everything before them; its construction bounds it");
+    refused(&dense, &[], "policy: has densely connected layers; its construction bounds it");
     let table = train("table", "{kind: kirszbraun, alpha: 1, rows: 20}");
-    refused(&table, &[], "policy: extends a table of actions; its constant, checked on all pairs, is in the file");
+    refused(
+        &table,
+        &[],
+        "policy: extends a table of actions and has no network to bound; its constant is in the file, checked on all pairs",
+    );
 
     // An untrained policy: its error grows faster than any region.
     let raw = train("raw", "{kind: none}");
