@@ -8,7 +8,7 @@ use std::{env, error::Error, time::Instant};
 
 use liprl_agents::{
     Batch, Metrics, Setup,
-    actor_critic::{Learner, Sac, SacConfig},
+    actor_critic::{Learner, OffPolicyConfig, Sac, SacConfig},
 };
 use liprl_nets::NetworkConfig;
 use liprl_numerics::{Activation, Streams, testing::numbers};
@@ -32,7 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("tanh", Activation::Tanh, false),
     ] {
         let net = NetworkConfig { activation, layer_norm, ..NetworkConfig::default() };
-        let config = SacConfig { actor: net.clone(), critic: net, ..SacConfig::default() };
+        let config = SacConfig {
+            shared: OffPolicyConfig { actor: net.clone(), critic: net, ..OffPolicyConfig::default() },
+            ..SacConfig::default()
+        };
         let streams = Streams::new(0);
         let setup = Setup { obs_dim: OBS, act_dim: ACT, streams, device: Device::Cpu, threads };
         let (mut by_hand, mut autograd) = (Sac::new(&config, &setup)?, Sac::new(&config, &setup)?.by_autograd());

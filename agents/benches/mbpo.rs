@@ -98,7 +98,7 @@ fn hopper_seconds(updates_per_s: f64, seconds_a_fit: f64, rollout_steps_per_s: f
     let fits: Vec<u64> = (0..steps).filter(|t| config.refit_due(*t)).collect();
     let lengths: u64 = fits.iter().map(|t| config.rollout_length.at(config.epoch(*t))).sum();
     let imagined = lengths * config.rollouts as u64;
-    (steps * config.policy.updates) as f64 / updates_per_s
+    (steps * config.policy.shared.updates) as f64 / updates_per_s
         + fits.len() as f64 * seconds_a_fit
         + imagined as f64 / rollout_steps_per_s
 }

@@ -95,7 +95,11 @@ impl From<ControlError> for AgentError {
 pub(crate) fn validated(config: &impl Validate<Context = ()>) -> Result<(), AgentError> {
     let Err(report) = config.validate() else { return Ok(()) };
     let Some((path, error)) = report.iter().next() else { return Ok(()) };
-    // garde counts the single field of an enum's variant as index 0.
-    let setting = path.to_string().replace("[0]", "");
-    Err(AgentError::BadConfig { setting, problem: error.to_string() })
+    Err(AgentError::BadConfig { setting: setting_path(path), problem: error.to_string() })
+}
+
+/// The dotted name of a setting as a config file writes it. garde counts the single field of an
+/// enum's variant as index 0, and names the field of settings that SAC and TD3 share.
+pub fn setting_path(path: &garde::Path) -> String {
+    path.to_string().replace("[0]", "").replace("shared.", "")
 }

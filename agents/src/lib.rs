@@ -17,7 +17,7 @@ pub mod shaping;
 mod transition;
 
 pub use agent::Agent;
-pub use error::AgentError;
+pub use error::{AgentError, setting_path};
 pub use metrics::Metrics;
 pub use noise::{ActionNoise, Noise};
 pub use registry::AgentConfig;

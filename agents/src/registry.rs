@@ -55,18 +55,24 @@ impl AgentConfig {
     pub fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
         Ok(match self {
             Self::Gail(config) => {
-                let schedule = config.schedule();
+                let (shared, learning_starts) = config.policy_settings();
                 let learner: Box<dyn Learner> = match &config.policy {
                     PolicyConfig::Td3(config) => Box::new(Td3::new(config, setup)?),
                     PolicyConfig::Sac(config) => Box::new(Sac::new(config, setup)?),
                 };
-                let rewards = Box::new(LearnedReward::new(config, &schedule, context, setup)?);
-                Box::new(OffPolicy::with_rewards(rewards, learner, schedule, setup)?)
+                let rewards = Box::new(LearnedReward::new(config, shared.gamma, context, setup)?);
+                Box::new(OffPolicy::with_rewards(rewards, learner, &shared, learning_starts, setup)?)
             }
             Self::Mbpo(config) => Box::new(Mbpo::new(config, setup, context)?),
             Self::Feedback(config) => Box::new(Feedback::new(config, setup, context)?),
-            Self::Sac(config) => Box::new(OffPolicy::new(Box::new(Sac::new(config, setup)?), config.into(), setup)?),
-            Self::Td3(config) => Box::new(OffPolicy::new(Box::new(Td3::new(config, setup)?), config.into(), setup)?),
+            Self::Sac(config) => {
+                let sac = Box::new(Sac::new(config, setup)?);
+                Box::new(OffPolicy::new(sac, &config.shared, config.learning_starts, setup)?)
+            }
+            Self::Td3(config) => {
+                let td3 = Box::new(Td3::new(config, setup)?);
+                Box::new(OffPolicy::new(td3, &config.shared, config.learning_starts, setup)?)
+            }
         })
     }
 }

@@ -62,7 +62,7 @@ fn config(more: Value) -> Value {
 
 fn learned_reward(more: Value, can_terminate: bool) -> Result<LearnedReward, AgentError> {
     let config: GailConfig = serde_json::from_value(config(more)).unwrap();
-    LearnedReward::new(&config, &config.schedule(), &context(can_terminate), &setup())
+    LearnedReward::new(&config, config.policy_settings().0.gamma, &context(can_terminate), &setup())
 }
 
 /// A replay of episodes of these lengths, `true` for those the task ended; the last one goes on.
@@ -348,8 +348,10 @@ fn impossible_settings_are_refused_with_a_remedy() {
     assert!(learned_reward(red(40), true).is_ok(), "absorbing transitions are left");
     assert!(refused(red(40), false).contains("no transition is left of 4 episodes"));
     let config: GailConfig = serde_json::from_value(config(json!({}))).unwrap();
-    let nothing =
-        LearnedReward::new(&config, &config.schedule(), &TaskContext::NONE, &setup()).err().unwrap().to_string();
+    let nothing = LearnedReward::new(&config, config.policy_settings().0.gamma, &TaskContext::NONE, &setup())
+        .err()
+        .unwrap()
+        .to_string();
     assert!(nothing.starts_with("agent.demonstrations: is missing"), "{nothing}");
     // A task that never ends is fine without an absorbing state.
     assert!(learned_reward(json!({}), false).is_ok());

@@ -35,14 +35,6 @@ impl Buffer {
         })
     }
 
-    /// Some rows of a contiguous f32 CPU tensor, sharing its memory. The holder of the tensor must
-    /// not write to it while a loop over these rows runs; [`slice_of`] borrows the tensor instead.
-    pub fn rows_of(tensor: &Tensor, rows: Range<usize>) -> Result<Self, NetsError> {
-        check_rows(tensor)?;
-        let tensor = tensor.f_narrow(0, rows.start as i64, rows.len() as i64)?;
-        Ok(Self { start: tensor.data_ptr().cast(), len: tensor.numel(), tensor })
-    }
-
     /// The numbers, from any device.
     pub fn to_vec(&self) -> Result<Vec<f32>, NetsError> {
         Ok(Vec::try_from(&self.tensor.f_to(Device::Cpu)?.f_flatten(0, -1)?)?)
@@ -81,6 +73,44 @@ impl Buffer {
         // SAFETY: as in `slice`; views of this memory held elsewhere (weights, batches) are only
         // read by libtorch calls, none of which runs while a `&mut Buffer` is in use.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
+    }
+}
+
+/// Some rows of a contiguous f32 CPU tensor, to read, on the tensor's own memory.
+#[derive(Debug)]
+pub struct TensorRows {
+    tensor: Tensor,
+    start: *const f32,
+    len: usize,
+}
+
+// SAFETY: `start` points into memory that `tensor` keeps alive; the rows are only read.
+unsafe impl Send for TensorRows {}
+
+impl TensorRows {
+    /// These rows of `tensor`.
+    ///
+    /// # Errors
+    /// Tensors of another kind.
+    ///
+    /// # Safety
+    /// Nothing writes to the tensor's memory while a slice of these rows is borrowed.
+    pub unsafe fn new(tensor: &Tensor, rows: Range<usize>) -> Result<Self, NetsError> {
+        check_rows(tensor)?;
+        let tensor = tensor.f_narrow(0, rows.start as i64, rows.len() as i64)?;
+        Ok(Self { start: tensor.data_ptr().cast_const().cast(), len: tensor.numel(), tensor })
+    }
+
+    /// As a tensor on the same memory.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// As numbers, row-major.
+    pub fn slice(&self) -> &[f32] {
+        // SAFETY: `new` found contiguous f32 on the CPU, which `tensor` keeps alive; its caller
+        // promised that nothing writes to it meanwhile.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 }
 

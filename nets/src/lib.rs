@@ -39,7 +39,7 @@ pub mod testing;
 mod workspace_cache;
 
 pub use autograd::Autograd;
-pub use buffer::{Buffer, slice_of};
+pub use buffer::{Buffer, TensorRows, slice_of};
 pub use config::{LrSchedule, NetworkConfig};
 pub use engine::{Forward, Gradient, Pass, Tangents, Weights};
 pub use error::NetsError;

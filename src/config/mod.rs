@@ -220,8 +220,7 @@ pub enum LoadError {
 /// garde's first error at the place of its value.
 fn range_error(report: &garde::Report, tree: &Node, sources: &Sources) -> ConfigError {
     let Some((path, error)) = report.iter().next() else { return sources.error(tree.span, "out of range", None) };
-    // garde counts the single field of an enum's variant as index 0; the tree has no such level.
-    let path = path.to_string().replace("[0]", "");
+    let path = liprl_agents::setting_path(path);
     let span = place(tree, &path).unwrap_or(tree.span);
     sources.error(span, format!("`{path}` is {error}"), None)
 }

@@ -26,8 +26,8 @@ impl PolicyPass {
 
     /// Takes the actions at `x [rows, O]`: tanh μ, or samples tanh(μ + σ ε) if there is `noise` ε,
     /// `[rows, A]`.
-    pub(crate) fn act(&mut self, weights: &Weights, x: &Buffer, noise: &[f32]) -> Result<(), AgentError> {
-        let head = self.pass.forward(weights, x.tensor())?;
+    pub(crate) fn act(&mut self, weights: &Weights, x: &Tensor, noise: &[f32]) -> Result<(), AgentError> {
+        let head = self.pass.forward(weights, x)?;
         if noise.is_empty() {
             let width = head.len() / self.log_prob.len();
             for (action, head) in self.action.chunks_exact_mut(self.act_dim).zip(head.chunks_exact(width)) {
@@ -43,7 +43,7 @@ impl PolicyPass {
     /// parameters' gradient if one is given.
     pub(crate) fn back(
         &mut self,
-        (weights, x, noise): (&Weights, &Buffer, &[f32]),
+        (weights, x, noise): (&Weights, &Tensor, &[f32]),
         (d_action, c_log): (&[f32], f32),
         gradient: Option<&mut Gradient>,
     ) -> Result<(), AgentError> {
@@ -60,7 +60,7 @@ impl PolicyPass {
         } else {
             gaussian::head_gradient(head, noise, &self.action, d_action, c_log, self.act_dim, d_head);
         }
-        Ok(self.pass.backward(weights, x.tensor(), gradient.map(|gradient| (gradient, 0)))?)
+        Ok(self.pass.backward(weights, x, gradient.map(|gradient| (gradient, 0)))?)
     }
 
     /// Goes on to the gradient with respect to the inputs of the first layer's `columns`.
@@ -93,18 +93,18 @@ impl ActorRows {
     }
 
     /// Takes the actions at `obs`, samples if there is `noise`.
-    pub(crate) fn act(&mut self, obs: &Buffer, noise: &[f32]) -> Result<(), AgentError> {
+    pub(crate) fn act(&mut self, obs: &Tensor, noise: &[f32]) -> Result<(), AgentError> {
         self.policy.act(&self.weights, obs, noise)
     }
 
     /// Takes the actions at the next observations.
-    pub(crate) fn act_next(&mut self, next_obs: &Buffer, noise: &[f32]) -> Result<(), AgentError> {
+    pub(crate) fn act_next(&mut self, next_obs: &Tensor, noise: &[f32]) -> Result<(), AgentError> {
         self.policy.act(&self.next_weights, next_obs, noise)
     }
 
     /// Goes back from the loss's gradient with respect to the actions at `obs`, and `c_log` times
     /// that of log π.
-    pub(crate) fn back(&mut self, obs: &Buffer, noise: &[f32], d_action: &[f32], c_log: f32) -> Result<(), AgentError> {
+    pub(crate) fn back(&mut self, obs: &Tensor, noise: &[f32], d_action: &[f32], c_log: f32) -> Result<(), AgentError> {
         self.policy.back((&self.weights, obs, noise), (d_action, c_log), Some(&mut self.gradient))
     }
 

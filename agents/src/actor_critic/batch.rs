@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use liprl_nets::Buffer;
+use liprl_nets::TensorRows;
 use tch::{Device, Tensor};
 
 use crate::{AgentError, Batch};
@@ -13,27 +13,30 @@ pub(crate) struct Rows {
     /// Their range in the batch.
     pub(crate) range: Range<usize>,
     /// s, `[rows, O]`.
-    pub(crate) obs: Buffer,
+    pub(crate) obs: TensorRows,
     /// a, `[rows, A]`.
-    pub(crate) action: Buffer,
+    pub(crate) action: TensorRows,
     /// n-step rewards, `[rows]`.
-    pub(crate) reward: Buffer,
+    pub(crate) reward: TensorRows,
     /// γᵏ, 0 after a termination, `[rows]`.
-    pub(crate) discount: Buffer,
+    pub(crate) discount: TensorRows,
     /// s', `[rows, O]`.
-    pub(crate) next_obs: Buffer,
+    pub(crate) next_obs: TensorRows,
     /// Importance weights, `[rows]`.
-    pub(crate) weight: Buffer,
+    pub(crate) weight: TensorRows,
     /// n-step rewards of the whole batch, `[B]`.
-    pub(crate) batch_reward: Buffer,
+    pub(crate) batch_reward: TensorRows,
     /// Discounts of the whole batch, `[B]`.
-    pub(crate) batch_discount: Buffer,
+    pub(crate) batch_discount: TensorRows,
 }
 
 impl Rows {
     /// These rows of `batch`.
     pub(crate) fn of(batch: &Batch, range: Range<usize>) -> Result<Self, AgentError> {
-        let part = |tensor| Buffer::rows_of(tensor, range.clone());
+        // SAFETY: rows are read within an update alone, which borrows the batch; replay fills it
+        // between updates.
+        let view = |tensor, rows| unsafe { TensorRows::new(tensor, rows) };
+        let part = |tensor| view(tensor, range.clone());
         Ok(Self {
             obs: part(&batch.obs)?,
             action: part(&batch.action)?,
@@ -41,8 +44,8 @@ impl Rows {
             discount: part(&batch.discount)?,
             next_obs: part(&batch.next_obs)?,
             weight: part(&batch.weight)?,
-            batch_reward: Buffer::rows_of(&batch.reward, 0..batch.size())?,
-            batch_discount: Buffer::rows_of(&batch.discount, 0..batch.size())?,
+            batch_reward: view(&batch.reward, 0..batch.size())?,
+            batch_discount: view(&batch.discount, 0..batch.size())?,
             range,
         })
     }

@@ -1,8 +1,118 @@
-//! The settings SAC and TD3 share: a network with its optimiser, schedules, losses, exploration.
+//! The settings that SAC and TD3 share. Sources: [H] Haarnoja et al. 2018 (arXiv 1812.05905), table 1;
+//! [F] Fujimoto et al. 2018 (arXiv 1802.09477), section 6.1; [C] TD3's authors' code.
 
 use garde::Validate;
+use liprl_nets::NetworkConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{
+    CriticHead, ReturnsConfig,
+    value::{CriticSpectralNorm, ValueRegulariser, check_regulariser, check_spectral_norm},
+};
+use crate::replay::PriorityConfig;
+
+/// Settings of replay, of when to learn, and of the critics and the policy, whatever their losses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default)]
+#[garde(allow_unvalidated)]
+#[garde(context(CriticsKind))]
+pub struct OffPolicyConfig {
+    /// Discount per environment step. Default `0.99` [H], [F].
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub gamma: f64,
+    /// Steps of reward summed before bootstrapping. Default `1` [H], [F].
+    #[garde(range(min = 1, max = 1000))]
+    pub n_step: usize,
+    /// Transitions per gradient update. Default `256` [H], [C].
+    #[garde(range(min = 1, max = 1_048_576))]
+    pub batch_size: usize,
+    /// Transitions kept; the oldest go first. Default `1e6` [H], [C].
+    #[garde(range(min = 1))]
+    pub buffer_size: usize,
+    /// Environment steps between rounds of updates. Default `1` [H], [F].
+    #[garde(range(min = 1))]
+    pub update_every: u64,
+    /// Gradient updates in a round. Default `1` [H], [F].
+    #[garde(range(min = 1))]
+    pub updates: u64,
+    /// Share of the networks that moves into the targets at each target update. Default `0.005` [H],
+    /// [F].
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub tau: f64,
+    /// Loss of each scalar critic. Default `squared` [H], [F].
+    pub critic_loss: CriticLoss,
+    /// The policy's network.
+    #[garde(dive(&()))]
+    pub actor: NetworkConfig,
+    /// The network of each critic.
+    #[garde(dive(&()))]
+    pub critic: NetworkConfig,
+    /// Standardise observations by running moments. Default: none.
+    #[garde(dive(&()))]
+    pub normalise_observations: Option<NormaliseConfig>,
+    /// Normalise what scalar critics learn by its running moments, with Pop-Art or without. Default:
+    /// none.
+    #[garde(dive(&()), custom(has_scalar_critics))]
+    pub normalise_returns: Option<ReturnsConfig>,
+    /// Spectral normalisation of every layer of the critics. Default: none.
+    #[garde(dive(&()), custom(check_spectral_norm(self)))]
+    pub critic_spectral_norm: Option<CriticSpectralNorm>,
+    /// A regularising term in the critics' loss, beside spectral normalisation or without it. Default
+    /// `{kind: none}`.
+    #[garde(dive(&()), custom(check_regulariser(self)))]
+    pub value_regulariser: ValueRegulariser,
+    /// Prioritised replay. Default: none, sampling is uniform.
+    #[garde(dive(&()))]
+    pub priorities: Option<PriorityConfig>,
+}
+
+impl Default for OffPolicyConfig {
+    fn default() -> Self {
+        Self {
+            gamma: 0.99,
+            n_step: 1,
+            batch_size: 256,
+            buffer_size: 1_000_000,
+            update_every: 1,
+            updates: 1,
+            tau: 0.005,
+            critic_loss: CriticLoss::Squared,
+            actor: NetworkConfig::default(),
+            critic: NetworkConfig::default(),
+            normalise_observations: None,
+            normalise_returns: None,
+            critic_spectral_norm: None,
+            value_regulariser: ValueRegulariser::None,
+            priorities: None,
+        }
+    }
+}
+
+/// The critics and the policy that shared settings are checked against.
+#[derive(Clone, Copy, Debug)]
+pub struct CriticsKind {
+    /// Output of each critic.
+    pub head: CriticHead,
+    /// True of a policy that samples its actions.
+    pub stochastic_policy: bool,
+}
+
+impl CriticsKind {
+    /// The problem of a setting that takes scalar critics beside others.
+    pub(super) fn distribution(self) -> Option<String> {
+        let name = self.head.name();
+        let scalar = matches!(self.head, CriticHead::Scalar);
+        (!scalar).then(|| format!("for scalar critics, and `critic_head` is {name}: leave one of the two out"))
+    }
+}
+
+fn has_scalar_critics(returns: &Option<ReturnsConfig>, kind: &CriticsKind) -> garde::Result {
+    match kind.distribution().filter(|_| returns.is_some()) {
+        Some(problem) => Err(garde::Error::new(problem)),
+        None => Ok(()),
+    }
+}
 
 /// The critic's loss on the temporal-difference error δ = Q − y.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -39,12 +39,12 @@ mod value_gradient;
 use liprl_nets::NetworkConfig;
 use liprl_numerics::Mlp;
 
-pub use config::{CriticLoss, NormaliseConfig, ParameterNoise};
+pub use config::{CriticLoss, CriticsKind, NormaliseConfig, OffPolicyConfig, ParameterNoise};
 pub use critics::Critics;
 pub use diagnostics::ProbedPairs;
 pub use distribution_config::{CategoricalConfig, CriticHead, QuantileConfig};
 pub use learner::Learner;
-pub use off_policy::{OffPolicy, Schedule};
+pub use off_policy::OffPolicy;
 pub use returns::ReturnsConfig;
 pub use rewards::Rewards;
 pub use sac::Sac;

@@ -8,60 +8,20 @@ use rand::RngExt;
 use tch::Tensor;
 
 use super::{
-    Learner, NormaliseConfig, ProbedPairs, Rewards, SacConfig, Td3Config, batch::DeviceBatch, observations, value_bound,
+    Learner, NormaliseConfig, OffPolicyConfig, ProbedPairs, Rewards, batch::DeviceBatch, observations, value_bound,
 };
-use crate::{
-    Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, Transition, Visited, WindowBatch,
-    replay::PriorityConfig,
-};
+use crate::{Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, Transition, Visited, WindowBatch};
 
 /// Replayed transitions that `diagnose` measures at.
 const DIAGNOSED_ROWS: usize = 256;
-
-/// Settings of replay and of the times to learn, which SAC and TD3 share.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Schedule {
-    /// Discount per step.
-    pub gamma: f64,
-    /// Rewards summed before bootstrapping.
-    pub n_step: usize,
-    /// Transitions per update.
-    pub batch_size: usize,
-    /// Transitions kept.
-    pub buffer_size: usize,
-    /// Steps of uniformly random actions before the first update.
-    pub learning_starts: u64,
-    /// Steps between rounds of updates.
-    pub update_every: u64,
-    /// Updates in a round.
-    pub updates: u64,
-    /// Prioritised replay.
-    pub priorities: Option<PriorityConfig>,
-    /// Standardisation of observations.
-    pub normalise: Option<NormaliseConfig>,
-}
-
-impl From<&SacConfig> for Schedule {
-    fn from(config: &SacConfig) -> Self {
-        let &SacConfig { gamma, n_step, batch_size, buffer_size, learning_starts, .. } = config;
-        let &SacConfig { update_every, updates, priorities, normalise_observations: normalise, .. } = config;
-        Self { gamma, n_step, batch_size, buffer_size, learning_starts, update_every, updates, priorities, normalise }
-    }
-}
-
-impl From<&Td3Config> for Schedule {
-    fn from(config: &Td3Config) -> Self {
-        let &Td3Config { gamma, n_step, batch_size, buffer_size, learning_starts, .. } = config;
-        let &Td3Config { update_every, updates, priorities, normalise_observations: normalise, .. } = config;
-        Self { gamma, n_step, batch_size, buffer_size, learning_starts, update_every, updates, priorities, normalise }
-    }
-}
 
 /// A learner with a replay buffer. The buffer keeps observations as they came; the learner sees
 /// them standardised by the moments of the time.
 pub struct OffPolicy {
     learner: Box<dyn Learner>,
-    schedule: Schedule,
+    config: OffPolicyConfig,
+    /// Steps of uniformly random actions before the first update.
+    learning_starts: u64,
     replay: Replay,
     drawn: Drawn,
     sampling: StreamRng,
@@ -92,39 +52,52 @@ impl Drawn {
 }
 
 impl OffPolicy {
-    /// An agent that has seen nothing yet and learns from the environment's rewards.
-    pub fn new(learner: Box<dyn Learner>, schedule: Schedule, setup: &Setup) -> Result<Self, AgentError> {
-        let Schedule { batch_size, n_step, gamma, .. } = schedule;
-        let batch = Batch::new(batch_size, setup.obs_dim, setup.act_dim, n_step, gamma);
-        Self::drawing(Drawn::Stored(batch), learner, schedule, setup)
+    /// An agent that has seen nothing yet and learns from the environment's rewards, after
+    /// `learning_starts` steps of uniformly random actions.
+    pub fn new(
+        learner: Box<dyn Learner>,
+        config: &OffPolicyConfig,
+        learning_starts: u64,
+        setup: &Setup,
+    ) -> Result<Self, AgentError> {
+        let &OffPolicyConfig { batch_size, n_step, gamma, .. } = config;
+        let drawn = Drawn::Stored(Batch::new(batch_size, setup.obs_dim, setup.act_dim, n_step, gamma));
+        Self::drawing(drawn, learner, config, learning_starts, setup)
     }
 
     /// An agent that learns from these rewards instead.
     pub fn with_rewards(
         rewards: Box<dyn Rewards>,
         learner: Box<dyn Learner>,
-        schedule: Schedule,
+        config: &OffPolicyConfig,
+        learning_starts: u64,
         setup: &Setup,
     ) -> Result<Self, AgentError> {
-        let Schedule { batch_size, n_step, gamma, .. } = schedule;
+        let &OffPolicyConfig { batch_size, n_step, gamma, .. } = config;
         let window = Box::new(WindowBatch::new(batch_size, setup.obs_dim, setup.act_dim, n_step, gamma));
-        Self::drawing(Drawn::Rewarded { window, rewards }, learner, schedule, setup)
+        Self::drawing(Drawn::Rewarded { window, rewards }, learner, config, learning_starts, setup)
     }
 
-    fn drawing(drawn: Drawn, learner: Box<dyn Learner>, schedule: Schedule, setup: &Setup) -> Result<Self, AgentError> {
-        let Setup { obs_dim, act_dim, .. } = *setup;
-        let Schedule { priorities, .. } = schedule;
+    fn drawing(
+        drawn: Drawn,
+        learner: Box<dyn Learner>,
+        config: &OffPolicyConfig,
+        learning_starts: u64,
+        setup: &Setup,
+    ) -> Result<Self, AgentError> {
+        let (&Setup { obs_dim, act_dim, .. }, &OffPolicyConfig { priorities, .. }) = (setup, config);
         Ok(Self {
             learner,
             drawn,
-            replay: Replay::new(ReplayConfig { capacity: schedule.buffer_size, obs_dim, act_dim, priorities })?,
+            replay: Replay::new(ReplayConfig { capacity: config.buffer_size, obs_dim, act_dim, priorities })?,
             sampling: setup.streams.rng("replay"),
             warm_up: setup.streams.rng("warm-up"),
-            normaliser: schedule.normalise.map(|config| config.normaliser(obs_dim)),
+            normaliser: config.normalise_observations.map(|config| config.normaliser(obs_dim)),
             obs_norm: Vec::new(),
             steps: 0,
             begun: false,
-            schedule,
+            learning_starts,
+            config: config.clone(),
         })
     }
 
@@ -172,7 +145,7 @@ impl Agent for OffPolicy {
                 rewards.begin(&mut *self.learner, self.normaliser.as_mut())?;
             }
         }
-        if self.steps < self.schedule.learning_starts {
+        if self.steps < self.learning_starts {
             action.iter_mut().for_each(|action| *action = self.warm_up.random_range(-1.0..=1.0));
             return Ok(());
         }
@@ -188,9 +161,7 @@ impl Agent for OffPolicy {
     fn observe(&mut self, transition: &Transition<'_>) -> Result<(), AgentError> {
         self.steps += 1;
         let held = matches!(&self.drawn, Drawn::Rewarded { rewards, .. } if rewards.holds_moments());
-        if let Some(normaliser) =
-            self.normaliser.as_mut().filter(|_| !held || self.steps > self.schedule.learning_starts)
-        {
+        if let Some(normaliser) = self.normaliser.as_mut().filter(|_| !held || self.steps > self.learning_starts) {
             normaliser.update(transition.obs);
         }
         if transition.terminated || transition.truncated {
@@ -203,8 +174,8 @@ impl Agent for OffPolicy {
     }
 
     fn update(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
-        let Schedule { learning_starts, update_every, updates, .. } = self.schedule;
-        if self.steps < learning_starts.max(1) || !self.steps.is_multiple_of(update_every) {
+        let OffPolicyConfig { update_every, updates, .. } = self.config;
+        if self.steps < self.learning_starts.max(1) || !self.steps.is_multiple_of(update_every) {
             return Ok(());
         }
         for _ in 0..updates {
@@ -217,7 +188,7 @@ impl Agent for OffPolicy {
             }
             self.normalise_batch()?;
             self.learner.update(self.drawn.batch(), metrics)?;
-            if self.schedule.priorities.is_some() {
+            if self.config.priorities.is_some() {
                 self.replay.update_priorities(&self.drawn.batch().index, self.learner.critics().errors())?;
             }
             if let Drawn::Rewarded { window, rewards } = &mut self.drawn {
@@ -233,7 +204,12 @@ impl Agent for OffPolicy {
 
     fn policy(&self) -> Result<Policy, AgentError> {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.replay.config();
-        observations::policy(&*self.learner, self.normaliser.as_ref(), self.schedule.normalise, (obs_dim, act_dim))
+        observations::policy(
+            &*self.learner,
+            self.normaliser.as_ref(),
+            self.config.normalise_observations,
+            (obs_dim, act_dim),
+        )
     }
 
     fn histograms(&mut self) -> Result<Vec<(String, Vec<f32>)>, AgentError> {

@@ -38,7 +38,7 @@ use tch::{Device, Tensor};
 
 use super::{
     CriticHead, SacConfig,
-    critics::{CriticStats, Critics, CriticsConfig},
+    critics::{CriticStats, Critics},
     learner::{Acting, Learner},
     shares::RowShares,
     temperature::Tuner,
@@ -79,20 +79,12 @@ impl Sac {
     /// Networks with first weights from the run's streams.
     pub fn new(config: &SacConfig, setup: &Setup) -> Result<Self, AgentError> {
         validated(config)?;
-        let policy = super::mlp(&config.actor, setup.obs_dim, 2 * setup.act_dim);
+        let shared = &config.shared;
+        let policy = super::mlp(&shared.actor, setup.obs_dim, 2 * setup.act_dim);
         let mut init = setup.streams.rng("init");
-        let actor = TrainState::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
-        let critics = CriticsConfig {
-            network: &config.critic,
-            count: 2,
-            head: CriticHead::Scalar,
-            loss: config.critic_loss,
-            returns: config.normalise_returns,
-            spectral_norm: config.critic_spectral_norm,
-            regulariser: &config.value_regulariser,
-        };
+        let actor = TrainState::new(vec![policy], (&shared.actor).into(), setup.device, &mut init)?;
         Ok(Self {
-            critics: Critics::new(&critics, &actor, setup, &mut init)?,
+            critics: Critics::new(shared, (2, CriticHead::Scalar), &actor, setup, &mut init)?,
             acting: Acting::new(&actor),
             actor,
             tuner: Tuner::new(&config.temperature),
@@ -148,7 +140,7 @@ impl Learner for Sac {
             draws.iter_mut().for_each(|draw| *draw = StandardNormal.sample(&mut self.noise));
         }
         let alpha = self.tuner.alpha();
-        let tau = (self.updates + 1).is_multiple_of(self.config.target_update_every).then_some(self.config.tau);
+        let tau = (self.updates + 1).is_multiple_of(self.config.target_update_every).then_some(self.config.shared.tau);
         self.critics.begin(batch, self.updates)?;
         let stats = match self.critics.has_rows() {
             true => self.update_rows(batch, tau)?,

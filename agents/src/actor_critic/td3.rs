@@ -40,7 +40,7 @@ use tch::{Device, Tensor};
 
 use super::{
     TargetUpdates, Td3Config,
-    critics::{CriticStats, Critics, CriticsConfig},
+    critics::{CriticStats, Critics},
     explore::Explorer,
     learner::{Acting, Learner},
     shares::RowShares,
@@ -88,20 +88,18 @@ impl Td3 {
     /// error that names them.
     pub fn new(config: &Td3Config, setup: &Setup) -> Result<Self, AgentError> {
         validated(config)?;
-        let policy = super::mlp(&config.actor, setup.obs_dim, setup.act_dim);
+        let shared = &config.shared;
+        let policy = super::mlp(&shared.actor, setup.obs_dim, setup.act_dim);
         let mut init = setup.streams.rng("init");
-        let actor = TrainState::new(vec![policy], (&config.actor).into(), setup.device, &mut init)?;
-        let critics = CriticsConfig {
-            network: &config.critic,
-            count: if config.twin { 2 } else { 1 },
-            head: config.critic_head,
-            loss: config.critic_loss,
-            returns: config.normalise_returns,
-            spectral_norm: config.critic_spectral_norm,
-            regulariser: &config.value_regulariser,
-        };
+        let actor = TrainState::new(vec![policy], (&shared.actor).into(), setup.device, &mut init)?;
         Ok(Self {
-            critics: Critics::new(&critics, &actor, setup, &mut init)?,
+            critics: Critics::new(
+                shared,
+                (if config.twin { 2 } else { 1 }, config.critic_head),
+                &actor,
+                setup,
+                &mut init,
+            )?,
             acting: Acting::new(&actor),
             explorer: Explorer::new(config, &actor, setup),
             actor_target: actor.target()?,

@@ -3,16 +3,11 @@
 //! authors' code (TD3, 2020); [L] the authors' code of arXiv 2006.16785.
 
 use garde::Validate;
-use liprl_nets::NetworkConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    CriticHead, ReturnsConfig,
-    config::{CriticLoss, NormaliseConfig, ParameterNoise},
-    value::{Beside, CriticSpectralNorm, ValueRegulariser, check_regulariser, check_spectral_norm},
-};
-use crate::{ActionNoise, replay::PriorityConfig};
+use super::{CriticHead, CriticsKind, OffPolicyConfig, config::ParameterNoise};
+use crate::ActionNoise;
 
 /// Twin delayed deep deterministic policy gradient. DDPG is
 /// `twin: false, policy_delay: 1, target_noise: 0`.
@@ -20,30 +15,12 @@ use crate::{ActionNoise, replay::PriorityConfig};
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct Td3Config {
-    /// Discount per environment step. Default `0.99` [F].
-    #[garde(range(min = 0.0, max = 1.0))]
-    pub gamma: f64,
-    /// Steps of reward summed before bootstrapping. Default `1` [F].
-    #[garde(range(min = 1, max = 1000))]
-    pub n_step: usize,
-    /// Transitions per gradient update. Default `256` [C].
-    #[garde(range(min = 1, max = 1_048_576))]
-    pub batch_size: usize,
-    /// Transitions kept; the oldest go first. Default `1e6` [C].
-    #[garde(range(min = 1))]
-    pub buffer_size: usize,
+    /// What SAC has too.
+    #[serde(flatten)]
+    #[garde(dive(&self.kind()))]
+    pub shared: OffPolicyConfig,
     /// Environment steps of uniformly random actions before the first update. Default `25_000` [C].
     pub learning_starts: u64,
-    /// Environment steps between rounds of updates. Default `1` [F].
-    #[garde(range(min = 1))]
-    pub update_every: u64,
-    /// Gradient updates in a round. Default `1` [F].
-    #[garde(range(min = 1))]
-    pub updates: u64,
-    /// Share of the networks that moves into the targets at each target update. Default `0.005`
-    /// [F].
-    #[garde(range(min = 0.0, max = 1.0))]
-    pub tau: f64,
     /// Critic updates to one update of the actor, or rounds to one in which it learns. Default `2`
     /// [F].
     #[garde(range(min = 1))]
@@ -68,50 +45,19 @@ pub struct Td3Config {
     /// That noise is clipped to ± this. Default `0.5` [F].
     #[garde(range(min = 0.0))]
     pub target_noise_clip: f64,
-    /// Loss of each scalar critic. Default `squared` [F].
-    pub critic_loss: CriticLoss,
-    /// The policy's network.
-    #[garde(dive)]
-    pub actor: NetworkConfig,
-    /// The network of each critic.
-    #[garde(dive)]
-    pub critic: NetworkConfig,
     /// Noise on the actions of training. Default `{kind: gaussian, std: 0.1}` [F].
     #[garde(dive)]
     pub action_noise: ActionNoise,
     /// Adaptive noise on the acting policy's weights. Default: none.
     #[garde(dive)]
     pub parameter_noise: Option<ParameterNoise>,
-    /// Standardise observations by running moments. Default: none.
-    #[garde(dive)]
-    pub normalise_observations: Option<NormaliseConfig>,
-    /// Normalise what scalar critics learn by its running moments, with Pop-Art or without.
-    /// Default: none.
-    #[garde(dive, custom(has_scalar_critics(self.critic_head)))]
-    pub normalise_returns: Option<ReturnsConfig>,
-    /// Spectral normalisation of every layer of the critics. Default: none.
-    #[garde(dive, custom(check_spectral_norm(self.beside())))]
-    pub critic_spectral_norm: Option<CriticSpectralNorm>,
-    /// A regularising term in the critics' loss, beside spectral normalisation or without it.
-    /// Default `{kind: none}`.
-    #[garde(dive, custom(check_regulariser(self.beside())))]
-    pub value_regulariser: ValueRegulariser,
-    /// Prioritised replay. Default: none, sampling is uniform.
-    #[garde(dive)]
-    pub priorities: Option<PriorityConfig>,
 }
 
 impl Default for Td3Config {
     fn default() -> Self {
         Self {
-            gamma: 0.99,
-            n_step: 1,
-            batch_size: 256,
-            buffer_size: 1_000_000,
+            shared: OffPolicyConfig::default(),
             learning_starts: 25_000,
-            update_every: 1,
-            updates: 1,
-            tau: 0.005,
             policy_delay: 2,
             delay_counts: DelayCounts::Updates,
             target_updates: TargetUpdates::Delayed,
@@ -120,16 +66,8 @@ impl Default for Td3Config {
             backup: Backup::Minimum,
             target_noise: 0.2,
             target_noise_clip: 0.5,
-            critic_loss: CriticLoss::Squared,
-            actor: NetworkConfig::default(),
-            critic: NetworkConfig::default(),
             action_noise: ActionNoise::Gaussian { std: 0.1 },
             parameter_noise: None,
-            normalise_observations: None,
-            normalise_returns: None,
-            critic_spectral_norm: None,
-            value_regulariser: ValueRegulariser::None,
-            priorities: None,
         }
     }
 }
@@ -144,33 +82,16 @@ fn has_one_critic(twin: bool) -> impl FnOnce(&CriticHead, &()) -> garde::Result 
     }
 }
 
-fn has_scalar_critics(head: CriticHead) -> impl FnOnce(&Option<ReturnsConfig>, &()) -> garde::Result {
-    move |returns, _| match head {
-        CriticHead::Categorical(_) | CriticHead::Quantile(_) if returns.is_some() => Err(garde::Error::new(format!(
-            "for scalar critics, and `critic_head` is {}: leave one of the two out",
-            head.name()
-        ))),
-        _ => Ok(()),
-    }
-}
-
 impl Td3Config {
-    /// Settings that the critics' regularisers are checked against.
-    fn beside(&self) -> Beside<'_> {
-        Beside {
-            critic: &self.critic,
-            head: self.critic_head,
-            returns: self.normalise_returns,
-            normalise: self.normalise_observations,
-            stochastic_policy: false,
-        }
+    fn kind(&self) -> CriticsKind {
+        CriticsKind { head: self.critic_head, stochastic_policy: false }
     }
 
     /// True if the actor learns in the update after `done` others.
     pub fn actor_learns(&self, done: u64) -> bool {
         match self.delay_counts {
             DelayCounts::Updates => (done + 1).is_multiple_of(self.policy_delay),
-            DelayCounts::Rounds => (done / self.updates).is_multiple_of(self.policy_delay),
+            DelayCounts::Rounds => (done / self.shared.updates).is_multiple_of(self.policy_delay),
         }
     }
 }
@@ -228,10 +149,11 @@ impl Backup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actor_critic::{CategoricalConfig, QuantileConfig};
+    use crate::actor_critic::{CategoricalConfig, QuantileConfig, ReturnsConfig};
 
     fn learns(updates: u64, policy_delay: u64, delay_counts: DelayCounts) -> Vec<u8> {
-        let config = Td3Config { updates, policy_delay, delay_counts, ..Td3Config::default() };
+        let shared = OffPolicyConfig { updates, ..OffPolicyConfig::default() };
+        let config = Td3Config { shared, policy_delay, delay_counts, ..Td3Config::default() };
         (0..8).map(|done| u8::from(config.actor_learns(done))).collect()
     }
 
@@ -258,7 +180,7 @@ mod tests {
             assert!(text.contains("critic_head") && text.contains("put `twin: false`"), "{text}");
             config.twin = false;
             assert_eq!(complaint(&config), "");
-            config.normalise_returns = Some(ReturnsConfig::default());
+            config.shared.normalise_returns = Some(ReturnsConfig::default());
             let text = complaint(&config);
             assert!(text.contains("normalise_returns") && text.contains(critic_head.name()), "{text}");
         }

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::{
         Setup,
-        actor_critic::{CriticSpectralNorm, ReturnsConfig, Sac, SacConfig, testing},
+        actor_critic::{CriticSpectralNorm, OffPolicyConfig, ReturnsConfig, Sac, SacConfig, testing},
     };
 
     fn largest(numbers: &[f64]) -> f64 {
@@ -110,13 +110,14 @@ mod tests {
         for (scale, normalise_returns) in [(None, None), (Some(2.0), None), (Some(0.7), Some(returns))] {
             let critic_spectral_norm = scale.map(|scale| CriticSpectralNorm { scale, ..CriticSpectralNorm::default() });
             let net = NetworkConfig { hidden: vec![32, 19], ..NetworkConfig::default() };
-            let config = SacConfig {
+            let shared = OffPolicyConfig {
                 actor: net.clone(),
                 critic: net,
                 critic_spectral_norm,
                 normalise_returns,
-                ..SacConfig::default()
+                ..OffPolicyConfig::default()
             };
+            let config = SacConfig { shared, ..SacConfig::default() };
             let setup = Setup { obs_dim: 5, act_dim: 3, streams: Streams::new(5), device: Device::Cpu, threads: 1 };
             let sac = Sac::new(&config, &setup).unwrap();
             let obs = testing::batch(37, 5, 3).obs;

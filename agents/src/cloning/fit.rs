@@ -107,14 +107,14 @@ impl Best {
 
 #[cfg(test)]
 mod tests {
-    use liprl_nets::{Buffer, NetworkConfig};
+    use liprl_nets::{NetworkConfig, slice_of};
     use liprl_numerics::{State, Streams, testing::numbers};
     use tch::Device;
 
     use super::*;
     use crate::{
         Setup,
-        actor_critic::{Learner, Sac, SacConfig, Td3, Td3Config},
+        actor_critic::{Learner, OffPolicyConfig, Sac, SacConfig, Td3, Td3Config},
     };
 
     fn setup() -> Setup {
@@ -123,8 +123,9 @@ mod tests {
 
     fn learners() -> [Box<dyn Learner>; 2] {
         let actor = NetworkConfig { hidden: vec![32, 32], ..NetworkConfig::default() };
-        let sac = SacConfig { actor: actor.clone(), ..SacConfig::default() };
-        let td3 = Td3Config { actor, ..Td3Config::default() };
+        let shared = OffPolicyConfig { actor, ..OffPolicyConfig::default() };
+        let sac = SacConfig { shared: shared.clone(), ..SacConfig::default() };
+        let td3 = Td3Config { shared, ..Td3Config::default() };
         [Box::new(Sac::new(&sac, &setup()).unwrap()), Box::new(Td3::new(&td3, &setup()).unwrap())]
     }
 
@@ -139,9 +140,9 @@ mod tests {
 
     /// Root-mean-square distance of the greedy actions from `action`.
     fn distance(learner: &mut dyn Learner, obs: &Tensor, action: &Tensor) -> f64 {
-        let (obs, expected) = (Buffer::rows_of(obs, 0..200).unwrap(), Buffer::rows_of(action, 0..200).unwrap());
+        let (obs, expected) = (slice_of(obs).unwrap(), slice_of(action).unwrap());
         let (mut sum, mut chosen) = (0.0, [0.0; 2]);
-        for (obs, expected) in obs.slice().chunks(4).zip(expected.slice().chunks(2)) {
+        for (obs, expected) in obs.chunks(4).zip(expected.chunks(2)).take(200) {
             learner.act_greedy(obs, &mut chosen).unwrap();
             sum += chosen.iter().zip(expected).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{discriminator_config::DiscriminatorConfig, reference::Reference, reward::RewardConfig};
 use crate::{
     AgentError, TaskContext,
-    actor_critic::{SacConfig, Schedule, Td3Config},
+    actor_critic::{OffPolicyConfig, SacConfig, Td3Config},
     cloning::CloningConfig,
     shaping::{ForwardModelConfig, ShapingConfig},
 };
@@ -81,7 +81,7 @@ impl GailConfig {
     ///
     /// # Errors
     /// [`AgentError::BadConfig`] if it does not fit the task or the discount.
-    pub(super) fn absorbing(&self, schedule: &Schedule, context: &TaskContext) -> Result<Absorbing, AgentError> {
+    pub(super) fn absorbing(&self, gamma: f64, context: &TaskContext) -> Result<Absorbing, AgentError> {
         let all = self.reference == Reference::All(true);
         let chosen = self.absorbing.unwrap_or(match (context.can_terminate, all) {
             (false, _) => Absorbing::Off,
@@ -94,7 +94,7 @@ impl GailConfig {
                 "this task never ends an episode, so there is no absorbing state; leave it out or write `off`",
             ));
         }
-        if chosen == Absorbing::Value && schedule.gamma >= 1.0 {
+        if chosen == Absorbing::Value && gamma >= 1.0 {
             return Err(bad("with agent.policy.gamma 1 the absorbing state's value r/(1 − gamma) is infinite; \
                  lower gamma or write `off`"));
         }
@@ -114,18 +114,18 @@ pub enum PolicyConfig {
 }
 
 impl GailConfig {
-    /// Schedule of the policy's learning.
-    pub fn schedule(&self) -> Schedule {
-        let mut schedule: Schedule = match &self.policy {
-            PolicyConfig::Td3(config) => config.into(),
-            PolicyConfig::Sac(config) => config.into(),
+    /// Settings of the policy's learning that SAC and TD3 share, and the steps of random actions.
+    pub fn policy_settings(&self) -> (OffPolicyConfig, u64) {
+        let (mut shared, learning_starts) = match &self.policy {
+            PolicyConfig::Td3(config) => (config.shared.clone(), config.learning_starts),
+            PolicyConfig::Sac(config) => (config.shared.clone(), config.learning_starts),
         };
         if self.reference.quirks().scalar_moments
-            && let Some(normalise) = &mut schedule.normalise
+            && let Some(normalise) = &mut shared.normalise_observations
         {
             normalise.scalar = true;
         }
-        schedule
+        (shared, learning_starts)
     }
 }
 

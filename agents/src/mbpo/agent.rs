@@ -63,14 +63,14 @@ impl Mbpo {
         };
         let workers = RolloutWorkers::new(&dynamics, &learner.actor().mlps()[0], termination.as_ref(), setup.threads)?;
         let buffer = |capacity| Replay::new(ReplayConfig { capacity, obs_dim, act_dim, priorities: None });
-        let batch = |rows| Batch::new(rows, obs_dim, act_dim, 1, policy.gamma);
+        let batch = |rows| Batch::new(rows, obs_dim, act_dim, 1, policy.shared.gamma);
         let real_rows = config.real_rows();
         Ok(Self {
-            real: buffer(policy.buffer_size)?,
+            real: buffer(policy.shared.buffer_size)?,
             pool: buffer(config.model_capacity(config.rollout_length.at(0)))?,
-            batch: batch(policy.batch_size),
+            batch: batch(policy.shared.batch_size),
             real_batch: (config.profile == Profile::Ports && real_rows > 0).then(|| batch(real_rows)),
-            normaliser: policy.normalise_observations.map(|config| config.normaliser(obs_dim)),
+            normaliser: policy.shared.normalise_observations.map(|config| config.normaliser(obs_dim)),
             sampling: streams.rng("replay"),
             rollouts: streams.rng("rollouts"),
             warm_up: streams.rng("warm-up"),
@@ -101,7 +101,7 @@ impl Mbpo {
     fn learn(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
         let started = Instant::now();
         let real_rows = self.config.real_rows();
-        for _ in 0..self.policy.updates {
+        for _ in 0..self.policy.shared.updates {
             let imagined = !self.pool.is_empty();
             let batch = match (imagined, &mut self.real_batch) {
                 (false, Some(batch)) => batch,
@@ -216,7 +216,7 @@ impl Agent for Mbpo {
             return self.fit(metrics);
         }
         let Some(t) = self.steps.checked_sub(self.policy.learning_starts) else { return Ok(()) };
-        if t > 0 && t.is_multiple_of(self.policy.update_every) {
+        if t > 0 && t.is_multiple_of(self.policy.shared.update_every) {
             self.learn(metrics)?;
         }
         if self.config.refit_due(t) {
@@ -248,7 +248,7 @@ impl Agent for Mbpo {
             dynamics: &self.dynamics,
             real: &self.real,
             normaliser: self.normaliser.as_ref(),
-            gamma: self.config.policy.gamma,
+            gamma: self.config.policy.shared.gamma,
         };
         diagnose(&parts, visited, self.rollouts.clone())
     }
@@ -265,7 +265,7 @@ impl Agent for Mbpo {
 
     fn policy(&self) -> Result<Policy, AgentError> {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.real.config();
-        let config = self.policy.normalise_observations;
+        let config = self.policy.shared.normalise_observations;
         observations::policy(&*self.learner, self.normaliser.as_ref(), config, (obs_dim, act_dim))
     }
 

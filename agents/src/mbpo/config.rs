@@ -10,7 +10,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::{Profile, dynamics::ModelConfig, schedule::Length, termination::TerminationConfig};
-use crate::{AgentError, actor_critic::SacConfig, error::validated};
+use crate::{
+    AgentError,
+    actor_critic::{OffPolicyConfig, SacConfig},
+    error::validated,
+};
 
 /// Model-based policy optimisation: SAC learns mostly from short rollouts in a learned model, which
 /// branch off real states.
@@ -81,7 +85,8 @@ impl Default for MbpoConfig {
 }
 
 fn policy_defaults() -> SacConfig {
-    SacConfig { learning_starts: 5000, updates: 20, ..SacConfig::default() }
+    let shared = OffPolicyConfig { updates: 20, ..OffPolicyConfig::default() };
+    SacConfig { shared, learning_starts: 5000, ..SacConfig::default() }
 }
 
 /// Reads the given settings over MBPO's defaults rather than SAC's.
@@ -90,7 +95,7 @@ fn over_defaults<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SacConfig
     let mut all = Value::deserialize(deserializer)?;
     if let Value::Object(all) = &mut all {
         all.entry("learning_starts").or_insert(json!(defaults.learning_starts));
-        all.entry("updates").or_insert(json!(defaults.updates));
+        all.entry("updates").or_insert(json!(defaults.shared.updates));
     }
     serde_json::from_value(all).map_err(serde::de::Error::custom)
 }
@@ -105,10 +110,10 @@ impl MbpoConfig {
             Err(AgentError::BadConfig { setting: format!("agent.{setting}"), problem })
         };
         validated(self)?;
-        if self.policy.n_step != 1 {
+        if self.policy.shared.n_step != 1 {
             return bad("policy.n_step", "imagined transitions do not follow one another in the buffer; use 1".into());
         }
-        if self.policy.priorities.is_some() {
+        if self.policy.shared.priorities.is_some() {
             return bad(
                 "policy.priorities",
                 "batches mix two buffers, which are drawn from uniformly; use null".into(),
@@ -145,7 +150,7 @@ impl MbpoConfig {
 
     /// Real rows of a batch.
     pub(super) fn real_rows(&self) -> usize {
-        (self.policy.batch_size as f64 * self.real_ratio) as usize
+        (self.policy.shared.batch_size as f64 * self.real_ratio) as usize
     }
 
     /// The epoch of step t, counted from 0; t counts environment steps after the random ones.
@@ -181,9 +186,12 @@ mod tests {
     #[test]
     fn a_partly_given_policy_keeps_mbpo_s_defaults() {
         let config = read(json!({"policy": {"gamma": 0.9}}));
-        assert_eq!((config.policy.updates, config.policy.learning_starts, config.policy.gamma), (20, 5000, 0.9));
+        assert_eq!(
+            (config.policy.shared.updates, config.policy.learning_starts, config.policy.shared.gamma),
+            (20, 5000, 0.9)
+        );
         let config = read(json!({"policy": {"updates": 3}}));
-        assert_eq!((config.policy.updates, config.policy.learning_starts), (3, 5000));
+        assert_eq!((config.policy.shared.updates, config.policy.learning_starts), (3, 5000));
         // The settings written out read back as they were.
         assert_eq!(read(serde_json::to_value(&config).unwrap()), config);
     }

@@ -19,10 +19,11 @@
 use garde::Validate;
 use liprl_control::certify::{Certifiable, Input, Network, OutputMap, Takes};
 use liprl_nets::{
-    Buffer, LrSchedule,
+    LrSchedule,
     lipschitz::{self, JacobianNorms},
     optim::OptimiserConfig,
     regression::Regression,
+    slice_of,
 };
 use liprl_numerics::{Activation, Init, Mlp, NormaliserOptions, RunningNormaliser, StateIo};
 use schemars::JsonSchema;
@@ -106,13 +107,13 @@ impl ForwardModel {
     /// which is returned.
     pub fn learn(&mut self, steps: &Steps<'_>) -> Result<f64, AgentError> {
         let rows = steps.flags.len();
-        let obs = Buffer::rows_of(steps.obs, 0..rows)?;
-        let seen = obs.slice().chunks_exact(self.obs_dim).zip(steps.flags);
+        let obs = slice_of(steps.obs)?;
+        let seen = obs.chunks_exact(self.obs_dim).zip(steps.flags);
         let seen = seen.filter(|(_, flags)| !flags.contains(Flags::OBS_ABSORBING)).flat_map(|(obs, _)| obs);
         self.normaliser.update(&seen.copied().collect::<Vec<f32>>());
-        let next = Buffer::rows_of(steps.next_obs, 0..rows)?;
+        let next = slice_of(steps.next_obs)?;
         let mut target = Vec::with_capacity(rows * (self.obs_dim + 1));
-        for (next, flags) in next.slice().chunks_exact(self.obs_dim).zip(steps.flags) {
+        for (next, flags) in next.chunks_exact(self.obs_dim).zip(steps.flags) {
             self.extend(next, flags.contains(Flags::NEXT_ABSORBING), &mut target);
         }
         let (x, _) = self.inputs(steps)?;
@@ -161,9 +162,9 @@ impl ForwardModel {
     /// The rows that enter the network, `[R, I]`: as a tensor and as numbers.
     fn inputs(&self, steps: &Steps<'_>) -> Result<(Tensor, Vec<f32>), AgentError> {
         let rows = steps.flags.len();
-        let (obs, action) = (Buffer::rows_of(steps.obs, 0..rows)?, Buffer::rows_of(steps.action, 0..rows)?);
+        let (obs, action) = (slice_of(steps.obs)?, slice_of(steps.action)?);
         let mut all = Vec::with_capacity(rows * self.regression.net().mlps()[0].inputs());
-        let pairs = obs.slice().chunks_exact(self.obs_dim).zip(action.slice().chunks_exact(self.act_dim));
+        let pairs = obs.chunks_exact(self.obs_dim).zip(action.chunks_exact(self.act_dim));
         for ((obs, action), flags) in pairs.zip(steps.flags) {
             let (absorbing, start) = (flags.contains(Flags::OBS_ABSORBING), all.len());
             self.extend(obs, absorbing, &mut all);

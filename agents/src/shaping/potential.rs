@@ -5,7 +5,7 @@
 //! limit is neither. γ is the agent's own, as any other would change the best policy.
 
 use garde::Validate;
-use liprl_nets::Buffer;
+use liprl_nets::slice_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -98,8 +98,8 @@ impl Potential {
 impl Shaping for Potential {
     fn shape(&mut self, rows: &mut ShapedRows<'_>, reward: &mut [f32], _: &mut Metrics) -> Result<(), AgentError> {
         let Steps { obs, next_obs, flags, .. } = rows.steps;
-        let (obs, next) = (Buffer::rows_of(obs, 0..flags.len())?, Buffer::rows_of(next_obs, 0..flags.len())?);
-        let pairs = obs.slice().chunks_exact(self.obs_dim).zip(next.slice().chunks_exact(self.obs_dim));
+        let (obs, next) = (slice_of(obs)?, slice_of(next_obs)?);
+        let pairs = obs.chunks_exact(self.obs_dim).zip(next.chunks_exact(self.obs_dim));
         for ((reward, (obs, next)), flags) in reward.iter_mut().zip(pairs).zip(flags) {
             let over = flags.contains(Flags::TERMINATED) || flags.contains(Flags::NEXT_ABSORBING);
             let before = if flags.contains(Flags::OBS_ABSORBING) { 0.0 } else { self.function.value(obs) };

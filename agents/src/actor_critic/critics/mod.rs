@@ -15,7 +15,7 @@ pub(crate) mod rows;
 use std::ops::Range;
 
 use liprl_nets::{
-    Gradient, NetsError, NetworkConfig,
+    Gradient, NetsError,
     autograd::{finite, gradient, leaf},
     optim::{Target, TrainState},
 };
@@ -23,29 +23,17 @@ use liprl_numerics::{Mlp, StateIo, StreamRng};
 use tch::{Device, Tensor};
 
 use super::{
-    CriticHead, CriticLoss, ReturnsConfig,
+    CriticHead, CriticLoss, OffPolicyConfig,
     batch::DeviceBatch,
     distribution::Distribution,
     outputs::{Units, outputs},
     returns::Returns,
     shares::{RowShare, RowShares},
-    value::{CriticSpectralNorm, Networks, Regulariser, SpectralCritics, TermSums, ValueRegulariser},
+    value::{Networks, Regulariser, SpectralCritics, TermSums},
 };
 use crate::{AgentError, Metrics, Setup};
 
 use rows::CriticRows;
-
-/// Settings of critics.
-pub(crate) struct CriticsConfig<'a> {
-    pub(crate) network: &'a NetworkConfig,
-    /// Number of critics, 1 or 2.
-    pub(crate) count: usize,
-    pub(crate) head: CriticHead,
-    pub(crate) loss: CriticLoss,
-    pub(crate) returns: Option<ReturnsConfig>,
-    pub(crate) spectral_norm: Option<CriticSpectralNorm>,
-    pub(crate) regulariser: &'a ValueRegulariser,
-}
 
 /// One or two critics of (s, a), with their targets and optimiser.
 #[derive(Debug)]
@@ -71,17 +59,18 @@ pub(crate) struct CriticStats {
 }
 
 impl Critics {
-    /// Critics with first weights from `init`, beside this actor.
+    /// So many critics of this head with first weights from `init`, beside this actor.
     pub(crate) fn new(
-        config: &CriticsConfig<'_>,
+        config: &OffPolicyConfig,
+        (count, head): (usize, CriticHead),
         actor: &TrainState,
         setup: &Setup,
         init: &mut StreamRng,
     ) -> Result<Self, AgentError> {
-        let mlp = super::mlp(config.network, setup.obs_dim + setup.act_dim, config.head.outputs());
-        let mut networks = TrainState::new(vec![mlp; config.count], config.network.into(), setup.device, init)?;
+        let mlp = super::mlp(&config.critic, setup.obs_dim + setup.act_dim, head.outputs());
+        let mut networks = TrainState::new(vec![mlp; count], (&config.critic).into(), setup.device, init)?;
         let mut targets = networks.target()?;
-        let spectral = match &config.spectral_norm {
+        let spectral = match &config.critic_spectral_norm {
             None => None,
             Some(norm) => {
                 let mut rng = setup.streams.rng("critic-spectral-norm");
@@ -93,15 +82,15 @@ impl Critics {
         let mut critics = Self {
             networks,
             targets,
-            loss: config.loss,
-            distribution: Distribution::new(config.head),
+            loss: config.critic_loss,
+            distribution: Distribution::new(head),
             spectral,
             regulariser: None,
-            returns: config.returns.map(Returns::new),
+            returns: config.normalise_returns.map(Returns::new),
             has_rows: setup.device == Device::Cpu,
             errors: Vec::new(),
         };
-        critics.regularise(Regulariser::new(config.regulariser, config.count, setup), actor)?;
+        critics.regularise(Regulariser::new(&config.value_regulariser, count, setup), actor)?;
         Ok(critics)
     }
 

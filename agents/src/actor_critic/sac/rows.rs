@@ -21,7 +21,7 @@ impl Sac {
 /// at the next observations.
 fn target_values(share: &mut RowShare, noise: &[f32], alpha: f32) -> Result<(), AgentError> {
     let RowShare { rows, actor, critics, .. } = share;
-    actor.act_next(&rows.next_obs, rows.part(noise))?;
+    actor.act_next(rows.next_obs.tensor(), rows.part(noise))?;
     critics.target_values(rows.next_obs.slice(), &actor.policy.action, 1.0)?;
     let next = actor.policy.log_prob.iter().zip(rows.reward.slice()).zip(rows.discount.slice());
     for (target, ((log_prob, reward), discount)) in critics.target.iter_mut().zip(next) {
@@ -35,9 +35,9 @@ fn target_values(share: &mut RowShare, noise: &[f32], alpha: f32) -> Result<(), 
 pub(super) fn actor_gradient(share: &mut RowShare, noise: &[f32], alpha: f32) -> Result<(), AgentError> {
     let RowShare { rows, batch, actor, critics, .. } = share;
     let noise = rows.part(noise);
-    actor.act(&rows.obs, noise)?;
+    actor.act(rows.obs.tensor(), noise)?;
     let (value, d_action) = critics.actor_gradient(rows.obs.slice(), &actor.policy.action, true, *batch)?;
-    actor.back(&rows.obs, noise, d_action, alpha / *batch as f32)?;
+    actor.back(rows.obs.tensor(), noise, d_action, alpha / *batch as f32)?;
     share.actor_loss = f64::from(alpha) * actor.log_prob_sum() - value;
     Ok(())
 }

@@ -7,7 +7,7 @@ use liprl_nets::{
 use liprl_numerics::Streams;
 
 use super::*;
-use crate::actor_critic::{ReturnsConfig, Temperature, outputs::values, testing};
+use crate::actor_critic::{OffPolicyConfig, ReturnsConfig, Temperature, outputs::values, testing};
 
 fn setup() -> Setup {
     Setup { obs_dim: 5, act_dim: 3, streams: Streams::new(5), device: Device::Cpu, threads: 2 }
@@ -15,7 +15,7 @@ fn setup() -> Setup {
 
 fn compare(config: &SacConfig) {
     let (mut by_hand, mut autograd) = (Sac::new(config, &setup()).unwrap(), Sac::new(config, &setup()).unwrap());
-    if !testing::has_rows(&config.critic, &config.value_regulariser) {
+    if !testing::has_rows(&config.shared.critic, &config.shared.value_regulariser) {
         assert!(!by_hand.critics.has_rows(), "an update by autograd alone is left uncompared");
         return;
     }
@@ -26,7 +26,7 @@ fn compare(config: &SacConfig) {
             sac.draws = ["next", "now"].map(|name| testing::numbers(41 * 3, &format!("{name} {update}")));
             sac.critics.begin(&batch, update).unwrap();
         }
-        let tau = (update % 2 == 0).then_some(config.tau);
+        let tau = (update % 2 == 0).then_some(config.shared.tau);
         let a = by_hand.update_rows(&batch, tau).unwrap();
         let b = autograd.update_tensors(&batch, tau).unwrap();
         let (q, other) = (&a.critics, &b.critics);
@@ -44,7 +44,7 @@ fn compare(config: &SacConfig) {
 fn regularised_updates_by_hand_follow_those_by_autograd() {
     for (net, critic_loss, _) in testing::networks().into_iter().filter(|(net, ..)| !net.layer_norm) {
         let (actor, critic) = (net.clone(), net);
-        let plain = SacConfig { actor, critic, critic_loss, tau: 0.1, ..SacConfig::default() };
+        let plain = OffPolicyConfig { actor, critic, critic_loss, tau: 0.1, ..OffPolicyConfig::default() };
         for value_regulariser in testing::regularisers() {
             for critic_spectral_norm in testing::spectral_norms() {
                 let normalise_returns = critic_spectral_norm.map(|_| ReturnsConfig {
@@ -52,7 +52,13 @@ fn regularised_updates_by_hand_follow_those_by_autograd() {
                     rate: 0.2,
                     ..ReturnsConfig::default()
                 });
-                compare(&SacConfig { critic_spectral_norm, value_regulariser, normalise_returns, ..plain.clone() });
+                let shared = OffPolicyConfig {
+                    critic_spectral_norm,
+                    value_regulariser: value_regulariser.clone(),
+                    normalise_returns,
+                    ..plain.clone()
+                };
+                compare(&SacConfig { shared, ..SacConfig::default() });
             }
         }
     }
@@ -62,11 +68,12 @@ fn regularised_updates_by_hand_follow_those_by_autograd() {
 fn updates_by_hand_follow_those_by_autograd() {
     for (net, critic_loss, _) in testing::networks() {
         let (actor, critic) = (net.clone(), net);
-        let config = SacConfig { actor, critic, critic_loss, tau: 0.1, ..SacConfig::default() };
-        compare(&config);
+        let plain = OffPolicyConfig { actor, critic, critic_loss, tau: 0.1, ..OffPolicyConfig::default() };
+        compare(&SacConfig { shared: plain.clone(), ..SacConfig::default() });
         for pop_art in [false, true] {
             let returns = ReturnsConfig { pop_art, rate: 0.2, ..ReturnsConfig::default() };
-            compare(&SacConfig { normalise_returns: Some(returns), ..config.clone() });
+            let shared = OffPolicyConfig { normalise_returns: Some(returns), ..plain.clone() };
+            compare(&SacConfig { shared, ..SacConfig::default() });
         }
     }
 }
@@ -78,13 +85,15 @@ fn the_temperature_weighs_against_values_in_units_of_reward() {
     let temperature = Temperature::Fixed { alpha: 0.7 };
     // Critics that do not learn, so that the actor sees the same values in both.
     let critic = liprl_nets::NetworkConfig { lr: 0.0, ..Default::default() };
-    let plain = SacConfig { temperature, critic, ..SacConfig::default() };
+    let shared = OffPolicyConfig { critic, ..OffPolicyConfig::default() };
+    let plain = SacConfig { temperature, shared: shared.clone(), ..SacConfig::default() };
     let returns = Some(ReturnsConfig { rate: 1.0, ..ReturnsConfig::default() });
-    let normalised = SacConfig { normalise_returns: returns, ..plain.clone() };
+    let shared = OffPolicyConfig { normalise_returns: returns, ..shared };
+    let normalised = SacConfig { shared, ..plain.clone() };
     let (mut plain, mut normalised) = (Sac::new(&plain, &setup()).unwrap(), Sac::new(&normalised, &setup()).unwrap());
     let mut batch = testing::batch(41, 5, 3);
     let _ = batch.reward.g_mul_scalar_(50.0).g_add_scalar_(20.0);
-    let tau = Some(plain.config.tau);
+    let tau = Some(plain.config.shared.tau);
     for update in 0..2 {
         for sac in [&mut plain, &mut normalised] {
             sac.draws = ["next", "now"].map(|name| testing::numbers(41 * 3, &format!("{name} {update}")));

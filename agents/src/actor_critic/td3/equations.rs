@@ -20,7 +20,7 @@ impl Td3 {
     pub(super) fn update_tensors(&mut self, batch: &Batch, moves: Moves) -> Result<Stats, AgentError> {
         let on = DeviceBatch::of(batch, self.device)?;
         let smoothing = Tensor::f_from_slice(&self.smoothing)?.f_view([batch.size() as i64, -1])?.f_to(self.device)?;
-        let tau = moves.targets.then_some(self.config.tau);
+        let tau = moves.targets.then_some(self.config.shared.tau);
 
         let target = tch::no_grad(|| self.target_values(&on, &smoothing))?;
         let critics = self.critics.step(target, &on, &self.actor, tau)?;

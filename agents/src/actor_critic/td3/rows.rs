@@ -8,7 +8,7 @@ impl Td3 {
     pub(super) fn update_rows(&mut self, batch: &Batch, moves: Moves) -> Result<Stats, AgentError> {
         let Self { actor, actor_target, critics, shares, smoothing, .. } = self;
         let minimum_weight = self.config.backup.minimum_weight() as f32;
-        let tau = moves.targets.then_some(self.config.tau);
+        let tau = moves.targets.then_some(self.config.shared.tau);
         shares.bind(
             batch,
             actor,
@@ -30,7 +30,7 @@ impl Td3 {
 /// Leaves the targets of this share's rows in its critics; `smoothing` is the whole batch's noise.
 fn target_values(share: &mut RowShare, smoothing: &[f32], minimum_weight: f32) -> Result<(), AgentError> {
     let RowShare { rows, actor, critics, .. } = share;
-    actor.act_next(&rows.next_obs, &[])?;
+    actor.act_next(rows.next_obs.tensor(), &[])?;
     let smoothed = actor.policy.action.iter_mut().zip(rows.part(smoothing));
     smoothed.for_each(|(action, noise)| *action = (*action + noise).clamp(-1.0, 1.0));
     if critics.is_distributional() {
@@ -46,9 +46,9 @@ fn target_values(share: &mut RowShare, smoothing: &[f32], minimum_weight: f32) -
 /// Finds the actor's loss and gradient over this share's rows.
 pub(super) fn actor_gradient(share: &mut RowShare) -> Result<(), AgentError> {
     let RowShare { rows, batch, actor, critics, .. } = share;
-    actor.act(&rows.obs, &[])?;
+    actor.act(rows.obs.tensor(), &[])?;
     let (value, d_action) = critics.actor_gradient(rows.obs.slice(), &actor.policy.action, false, *batch)?;
-    actor.back(&rows.obs, &[], d_action, 0.0)?;
+    actor.back(rows.obs.tensor(), &[], d_action, 0.0)?;
     share.actor_loss = -value;
     Ok(())
 }

@@ -8,7 +8,8 @@ use liprl_numerics::Streams;
 
 use super::*;
 use crate::actor_critic::{
-    Backup, CategoricalConfig, CriticHead, DelayCounts, QuantileConfig, ReturnsConfig, outputs::values, testing,
+    Backup, CategoricalConfig, CriticHead, DelayCounts, OffPolicyConfig, QuantileConfig, ReturnsConfig,
+    outputs::values, testing,
 };
 
 fn setup() -> Setup {
@@ -18,7 +19,7 @@ fn setup() -> Setup {
 /// Four updates by hand and by autograd, the actor learning in every second one and the targets moving in three.
 fn compare(config: &Td3Config) {
     let (mut by_hand, mut autograd) = (Td3::new(config, &setup()).unwrap(), Td3::new(config, &setup()).unwrap());
-    if !testing::has_rows(&config.critic, &config.value_regulariser) {
+    if !testing::has_rows(&config.shared.critic, &config.shared.value_regulariser) {
         assert!(!by_hand.critics.has_rows(), "an update by autograd alone is left uncompared");
         return;
     }
@@ -49,11 +50,13 @@ fn updates_by_hand_follow_those_by_autograd() {
     for (net, critic_loss, count) in testing::networks() {
         let backup = Backup::Soft { minimum_weight: 0.75 };
         let (actor, critic, twin) = (net.clone(), net, count == 2);
-        let config = Td3Config { actor, critic, critic_loss, backup, twin, tau: 0.1, ..Td3Config::default() };
+        let shared = OffPolicyConfig { actor, critic, critic_loss, tau: 0.1, ..OffPolicyConfig::default() };
+        let config = Td3Config { shared, backup, twin, ..Td3Config::default() };
         compare(&config);
         for pop_art in [false, true] {
             let returns = ReturnsConfig { pop_art, rate: 0.2, ..ReturnsConfig::default() };
-            compare(&Td3Config { normalise_returns: Some(returns), ..config.clone() });
+            let shared = OffPolicyConfig { normalise_returns: Some(returns), ..config.shared.clone() };
+            compare(&Td3Config { shared, ..config.clone() });
         }
     }
 }
@@ -62,10 +65,12 @@ fn updates_by_hand_follow_those_by_autograd() {
 fn regularised_updates_by_hand_follow_those_by_autograd() {
     for (net, critic_loss, count) in testing::networks().into_iter().filter(|(net, ..)| !net.layer_norm) {
         let (actor, critic, twin) = (net.clone(), net, count == 2);
-        let plain = Td3Config { actor, critic, critic_loss, twin, tau: 0.1, ..Td3Config::default() };
+        let plain = OffPolicyConfig { actor, critic, critic_loss, tau: 0.1, ..OffPolicyConfig::default() };
         for value_regulariser in testing::regularisers() {
             for critic_spectral_norm in testing::spectral_norms() {
-                compare(&Td3Config { critic_spectral_norm, value_regulariser, ..plain.clone() });
+                let value_regulariser = value_regulariser.clone();
+                let shared = OffPolicyConfig { critic_spectral_norm, value_regulariser, ..plain.clone() };
+                compare(&Td3Config { shared, twin, ..Td3Config::default() });
             }
         }
     }
@@ -80,7 +85,8 @@ fn distributional_updates_by_hand_follow_those_by_autograd() {
     for critic_head in [categorical(None), categorical(Some(0.01)), quantile(false), quantile(true)] {
         for (net, _, _) in testing::networks() {
             let (actor, critic) = (net.clone(), net);
-            compare(&Td3Config { actor, critic, critic_head, twin: false, tau: 0.1, ..Td3Config::default() });
+            let shared = OffPolicyConfig { actor, critic, tau: 0.1, ..OffPolicyConfig::default() };
+            compare(&Td3Config { shared, critic_head, twin: false, ..Td3Config::default() });
         }
     }
 }
@@ -92,7 +98,8 @@ fn the_actor_and_the_targets_move_when_they_are_due() {
         [(TargetUpdates::Delayed, [1, 1, 0, 0, 1, 1]), (TargetUpdates::EveryUpdate, [1; 6])]
     {
         let delay_counts = DelayCounts::Rounds;
-        let config = Td3Config { updates: 2, delay_counts, target_updates, ..Td3Config::default() };
+        let shared = OffPolicyConfig { updates: 2, ..OffPolicyConfig::default() };
+        let config = Td3Config { shared, delay_counts, target_updates, ..Td3Config::default() };
         let mut td3 = Td3::new(&config, &setup()).unwrap();
         let batch = testing::batch(16, 5, 3);
         for (actor_moves, targets_move) in [1, 1, 0, 0, 1, 1].into_iter().zip(targets_move) {

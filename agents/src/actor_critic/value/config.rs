@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{penalty::ValuePenaltyConfig, robust::RobustConfig, term::ValueTerm};
-use crate::actor_critic::{CriticHead, NormaliseConfig, ReturnsConfig};
+use crate::actor_critic::{CriticsKind, OffPolicyConfig, ReturnsConfig};
 
 /// A limit on the spectral norm of every layer of every critic.
 /// Either Ŵ = β W / σ(W) [M], [Z], or a projection.
@@ -96,54 +96,40 @@ pub enum StateUnits {
     Raw,
 }
 
-/// Settings beside the regularisers that decide whether they make sense.
-pub(crate) struct Beside<'a> {
-    pub(crate) critic: &'a NetworkConfig,
-    pub(crate) head: CriticHead,
-    pub(crate) returns: Option<ReturnsConfig>,
-    pub(crate) normalise: Option<NormaliseConfig>,
-    pub(crate) stochastic_policy: bool,
-}
-
-impl Beside<'_> {
-    /// The problem of critics that put out a distribution.
-    fn distribution(&self) -> Option<String> {
-        let name = self.head.name();
-        let scalar = matches!(self.head, CriticHead::Scalar);
-        (!scalar).then(|| format!("for scalar critics, and `critic_head` is {name}: leave one of the two out"))
-    }
-}
-
 /// Refuses spectral normalisation if β^L would say nothing or something would undo it.
 pub(crate) fn check_spectral_norm(
-    beside: Beside<'_>,
-) -> impl FnOnce(&Option<CriticSpectralNorm>, &()) -> garde::Result {
-    let problem = beside.distribution().or_else(|| match beside {
-        Beside { critic: NetworkConfig { layer_norm: true, .. }, .. } => Some(
-            "without a bound where LayerNorm stretches rows that hardly vary several hundred times: put `critic.layer_norm: false`"
-                .to_owned(),
-        ),
-        Beside { returns: Some(ReturnsConfig { pop_art: true, .. }), .. } => Some(
-            "at odds with Pop-Art, which rescales the layer that β holds: put `pop_art: false` in `normalise_returns`, or leave that out"
-                .to_owned(),
-        ),
-        _ => None,
-    });
-    move |norm, ()| match (norm, problem) {
-        (Some(_), Some(problem)) => Err(garde::Error::new(problem)),
-        _ => Ok(()),
+    config: &OffPolicyConfig,
+) -> impl FnOnce(&Option<CriticSpectralNorm>, &CriticsKind) -> garde::Result {
+    move |norm, kind| {
+        let problem = kind.distribution().or_else(|| match config {
+            OffPolicyConfig { critic: NetworkConfig { layer_norm: true, .. }, .. } => Some(
+                "without a bound where LayerNorm stretches rows that hardly vary several hundred times: put `critic.layer_norm: false`"
+                    .to_owned(),
+            ),
+            OffPolicyConfig { normalise_returns: Some(ReturnsConfig { pop_art: true, .. }), .. } => Some(
+                "at odds with Pop-Art, which rescales the layer that β holds: put `pop_art: false` in `normalise_returns`, or leave that out"
+                    .to_owned(),
+            ),
+            _ => None,
+        });
+        match (norm, problem) {
+            (Some(_), Some(problem)) => Err(garde::Error::new(problem)),
+            _ => Ok(()),
+        }
     }
 }
 
 /// Refuses terms that have no meaning for the critics or the policy beside them.
-pub(crate) fn check_regulariser(beside: Beside<'_>) -> impl FnOnce(&ValueRegulariser, &()) -> garde::Result {
-    move |regulariser, ()| {
+pub(crate) fn check_regulariser(
+    config: &OffPolicyConfig,
+) -> impl FnOnce(&ValueRegulariser, &CriticsKind) -> garde::Result {
+    move |regulariser, kind| {
         let Some(term) = regulariser.term() else { return Ok(()) };
-        let raw = term.settings().units == StateUnits::Raw && beside.normalise.is_some();
+        let raw = term.settings().units == StateUnits::Raw && config.normalise_observations.is_some();
         let raw =
             raw.then_some("in raw units, which `normalise_observations` keeps from the critics: take `units: std`");
         let problem =
-            beside.distribution().or_else(|| raw.or_else(|| term.problem(beside.stochastic_policy)).map(str::to_owned));
+            kind.distribution().or_else(|| raw.or_else(|| term.problem(kind.stochastic_policy)).map(str::to_owned));
         problem.map_or(Ok(()), |problem| Err(garde::Error::new(problem)))
     }
 }

@@ -36,8 +36,8 @@ mod robust;
 mod spectral;
 mod term;
 
-pub(crate) use config::{Beside, check_regulariser, check_spectral_norm};
 pub use config::{CriticSpectralNorm, SpectralForm, StateUnits, ValueRegulariser};
+pub(crate) use config::{check_regulariser, check_spectral_norm};
 pub use penalty::ValuePenaltyConfig;
 pub(crate) use regulariser::Regulariser;
 pub use robust::{Adversary, Against, PolicyAction, RobustConfig};

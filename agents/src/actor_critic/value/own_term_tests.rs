@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     AgentError, Metrics, Setup,
-    actor_critic::{Learner, Sac, SacConfig, Td3, Td3Config, testing},
+    actor_critic::{Learner, OffPolicyConfig, Sac, SacConfig, Td3, Td3Config, testing},
 };
 
 /// λ Σⱼ mean Qⱼ(s, a)²: pulls the values towards zero.
@@ -55,16 +55,17 @@ fn squared_value(learner: &mut dyn Learner) -> f64 {
 fn a_term_needs_its_loss_by_autograd_alone() {
     let setup = Setup { obs_dim: 5, act_dim: 3, streams: Streams::new(5), device: Device::Cpu, threads: 2 };
     let critic = NetworkConfig { hidden: vec![32, 19], lr: 3e-3, ..NetworkConfig::default() };
+    let shared = OffPolicyConfig { critic, ..OffPolicyConfig::default() };
     let term = |lambda| Some(Regulariser::of(Box::new(SmallValues { lambda }), 2, &setup));
     let sac = |lambda| {
-        let mut sac = Sac::new(&SacConfig { critic: critic.clone(), ..SacConfig::default() }, &setup).unwrap();
+        let mut sac = Sac::new(&SacConfig { shared: shared.clone(), ..SacConfig::default() }, &setup).unwrap();
         assert!(sac.critics().has_rows());
         sac.regularise(term(lambda)).unwrap();
         assert!(!sac.critics().has_rows(), "without a CPU form the update is autograd's");
         squared_value(&mut sac)
     };
     let td3 = |lambda| {
-        let mut td3 = Td3::new(&Td3Config { critic: critic.clone(), ..Td3Config::default() }, &setup).unwrap();
+        let mut td3 = Td3::new(&Td3Config { shared: shared.clone(), ..Td3Config::default() }, &setup).unwrap();
         td3.regularise(term(lambda)).unwrap();
         squared_value(&mut td3)
     };

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use liprl_nets::{Buffer, Weights, autograd::finite};
+use liprl_nets::{Weights, autograd::finite, slice_of};
 use liprl_numerics::{NormaliserOptions, RunningNormaliser, StateIo, StreamRng};
 use tch::Tensor;
 
@@ -62,10 +62,10 @@ impl Regulariser {
         state.rows.clear();
         state.rows.extend(spread(settings.rows, batch.size()));
         state.weight = settings.lambda * settings.every as f64 / state.rows.len().max(1) as f64;
-        let obs = Buffer::rows_of(&batch.obs, 0..batch.size())?;
+        let obs = slice_of(&batch.obs)?;
         self.seen.clear();
         for row in &state.rows {
-            self.seen.extend_from_slice(&obs.slice()[row * obs_dim..(row + 1) * obs_dim]);
+            self.seen.extend_from_slice(&obs[row * obs_dim..(row + 1) * obs_dim]);
         }
         if settings.units == StateUnits::Std {
             self.moments.update(&self.seen);

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     AgentError, Flags, Metrics, Replay, Setup, TaskContext, Transition, Visited, WindowBatch,
-    actor_critic::{Learner, ProbedPairs, Rewards, Schedule},
+    actor_critic::{Learner, ProbedPairs, Rewards},
     replay::{WindowReturn, f32_slice_mut},
     shaping::{ForwardModel, Shaping, ShapingConfig, Steps},
 };
@@ -93,14 +93,9 @@ impl LearnedReward {
     ///
     /// # Errors
     /// [`AgentError::BadConfig`] for settings that do not fit each other or the task.
-    pub fn new(
-        config: &GailConfig,
-        schedule: &Schedule,
-        context: &TaskContext,
-        setup: &Setup,
-    ) -> Result<Self, AgentError> {
+    pub fn new(config: &GailConfig, gamma: f64, context: &TaskContext, setup: &Setup) -> Result<Self, AgentError> {
         config.discriminator.check()?;
-        let absorbing = config.absorbing(schedule, context)?;
+        let absorbing = config.absorbing(gamma, context)?;
         let quirks = config.reference.quirks();
         let mut rng = setup.streams.rng("imitation");
         let indicators = absorbing != Absorbing::Off;
@@ -138,11 +133,9 @@ impl LearnedReward {
         let dim = if quirks.scalar_moments { 1 } else { setup.obs_dim };
         Ok(Self {
             normaliser: config.discriminator.standardise.then(|| RunningNormaliser::new(dim, moments)),
-            shaping: (config.shaping.as_ref())
-                .map(|shaping| shaping.build(setup, schedule.gamma, indicators))
-                .transpose()?,
+            shaping: (config.shaping.as_ref()).map(|shaping| shaping.build(setup, gamma, indicators)).transpose()?,
             monitor: (config.monitor.as_ref()).map(|model| ForwardModel::new(model, setup, indicators)).transpose()?,
-            gamma: schedule.gamma,
+            gamma,
             obs_dim: setup.obs_dim,
             config: config.clone(),
             quirks,

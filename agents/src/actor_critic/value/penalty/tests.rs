@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     Setup,
     actor_critic::{
-        CriticLoss, Learner, Sac, SacConfig,
+        CriticLoss, Learner, OffPolicyConfig, Sac, SacConfig,
         batch::{DeviceBatch, Rows},
         critics::{equations, rows::CriticRows},
         testing,
@@ -76,7 +76,8 @@ fn gradient_by_hand_equals_double_backward_however_the_rows_are_shared() {
 fn smooth_critics_are_left_to_autograd() {
     let of = |activation, value_regulariser| {
         let critic = NetworkConfig { activation, ..NetworkConfig::default() };
-        Sac::new(&SacConfig { critic, value_regulariser, ..SacConfig::default() }, &setup()).unwrap()
+        let shared = OffPolicyConfig { critic, value_regulariser, ..OffPolicyConfig::default() };
+        Sac::new(&SacConfig { shared, ..SacConfig::default() }, &setup()).unwrap()
     };
     let penalty = ValueRegulariser::GradientPenalty(ValuePenaltyConfig::default());
     assert!(!of(Activation::Tanh, penalty).critics().has_rows());

@@ -112,7 +112,7 @@ impl RobustRows {
         }
         for step in 0..steps {
             if step > 0 {
-                self.at_moved.act(&self.policy, &self.moved, noise)?;
+                self.at_moved.act(&self.policy, self.moved.tensor(), noise)?;
                 join(self.moved.slice(), &self.at_moved.action, width, self.act_dim, &mut self.pairs);
                 self.pass.forward(weights, self.pairs.tensor())?;
             }
@@ -147,7 +147,7 @@ impl RobustRows {
         self.pass.backward(weights, self.pairs.tensor(), None)?;
         self.pass.input_gradient(&self.columns[index], &self.d_pairs)?;
         let policy = if at_start { &mut self.at_start } else { &mut self.at_moved };
-        let x = if at_start { &self.start } else { &self.moved };
+        let x = if at_start { &self.start } else { &self.moved }.tensor();
         let pairs = self.d_pairs.slice().chunks_exact(self.obs_dim + self.act_dim);
         for (d_action, pair) in self.d_action.chunks_exact_mut(self.act_dim).zip(pairs) {
             d_action.copy_from_slice(&pair[self.obs_dim..]);
@@ -174,13 +174,13 @@ impl TermRows for RobustRows {
         };
         if index == 0 {
             self.gather(rows);
-            self.at_start.act(&self.policy, &self.start, noise)?;
+            self.at_start.act(&self.policy, self.start.tensor(), noise)?;
         }
         join(self.start.slice(), &self.at_start.action, self.obs_dim, self.act_dim, &mut self.pairs);
         self.before.copy_from_slice(self.pass.forward(weights, self.pairs.tensor())?);
         if index == 0 || self.config.against == Against::Each {
             self.perturb(state, (index, weights), values, noise)?;
-            self.at_moved.act(&self.policy, &self.moved, noise)?;
+            self.at_moved.act(&self.policy, self.moved.tensor(), noise)?;
         }
         join(self.moved.slice(), &self.at_moved.action, self.obs_dim, self.act_dim, &mut self.pairs);
         self.pass.forward(weights, self.pairs.tensor())?;
