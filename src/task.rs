@@ -28,6 +28,18 @@ pub enum TaskError {
         /// The coordinate.
         index: usize,
     },
+    /// An action dimension has one value or none, so that there is nothing to learn.
+    #[error("{id}: action {index} has the bounds [{low}, {high}], in which there is nothing to choose")]
+    Flat {
+        /// The environment.
+        id: String,
+        /// The coordinate.
+        index: usize,
+        /// Its lower bound.
+        low: f64,
+        /// Its upper bound.
+        high: f64,
+    },
     /// A number between agent and environment is NaN or infinite.
     #[error("{id}: {what} is not finite ({value}) at coordinate {index}")]
     NonFinite {
@@ -51,6 +63,8 @@ pub struct Task {
     obs: Vec<f64>,
     /// The last action in the environment's units.
     action: Vec<f64>,
+    /// Steps in which the simulator started over.
+    restarts: u64,
 }
 
 impl Task {
@@ -63,9 +77,17 @@ impl Task {
             return Err(TaskError::Unbounded { id: config.id.clone(), index });
         }
         let centre: Vec<f64> = bounds().map(|(low, high)| 0.5 * (low + high)).collect();
-        let half_width = bounds().map(|(low, high)| 0.5 * (high - low)).collect();
+        let half_width: Vec<f64> = bounds().map(|(low, high)| 0.5 * (high - low)).collect();
+        if let Some(index) = half_width.iter().position(|half_width| *half_width <= 0.0) {
+            return Err(TaskError::Flat {
+                id: config.id.clone(),
+                index,
+                low: space.low[index],
+                high: space.high[index],
+            });
+        }
         let (obs, action) = (vec![0.0; env.observation_space().dim()], vec![0.0; centre.len()]);
-        Ok(Self { env, centre, half_width, obs, action })
+        Ok(Self { env, centre, half_width, obs, action, restarts: 0 })
     }
 
     /// Dimension of an observation.
@@ -99,6 +121,12 @@ impl Task {
         &self.action
     }
 
+    /// Steps so far in which the simulator started over; their observations do not follow from the
+    /// ones before.
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
     /// Starts an episode.
     pub fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), TaskError> {
         self.env.reset(seed, &Options::new(), &mut self.obs)?;
@@ -115,6 +143,7 @@ impl Task {
             *raw = centre + half_width * f64::from(x);
         }
         let step = self.env.step(&self.action, &mut self.obs)?;
+        self.restarts += u64::from(self.env.started_over());
         if !step.reward.is_finite() {
             return Err(self.non_finite("reward", step.reward, 0));
         }

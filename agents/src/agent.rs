@@ -17,6 +17,10 @@ pub trait Agent {
     /// Takes in what the action led to.
     fn observe(&mut self, transition: &Transition<'_>) -> Result<(), AgentError>;
 
+    /// Counts a step whose observation does not follow from the one before, because the simulator
+    /// started over. Nothing is learned from it, and no window of steps crosses it.
+    fn skip(&mut self);
+
     /// Does the learning due after one environment step (often one gradient update, sometimes none)
     /// and adds what it measured to `metrics`.
     fn update(&mut self, metrics: &mut Metrics) -> Result<(), AgentError>;

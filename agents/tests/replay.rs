@@ -19,6 +19,7 @@ const ENDS: [Flags; 3] = [Flags::TERMINATED, Flags::TRUNCATED, Flags::CUT];
 enum Op {
     Push(Flags),
     PushRows(Vec<Flags>),
+    Cut,
     Prioritise(Vec<f32>),
     Clear,
     Resize(usize),
@@ -96,6 +97,12 @@ impl Pair {
                         all,
                     )
                     .unwrap();
+            }
+            Op::Cut => {
+                self.replay.cut();
+                if let Some(newest) = self.naive.back_mut() {
+                    newest.flags = newest.flags | Flags::CUT;
+                }
             }
             Op::Prioritise(values) => {
                 let index: Vec<u32> = (0..values.len().min(self.replay.len()) as u32).collect();
@@ -176,6 +183,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         40 => flags().prop_map(Op::Push),
         2 => prop::collection::vec(flags(), 0..5).prop_map(Op::PushRows),
+        2 => Just(Op::Cut),
         4 => prop::collection::vec(0.0..9.0f32, 1..9).prop_map(Op::Prioritise),
         1 => Just(Op::Clear),
         1 => (1..24usize).prop_map(Op::Resize),

@@ -74,6 +74,13 @@ pub trait Env: Send {
         false
     }
 
+    /// True if the simulator gave up the last step and started over, so that its observation does
+    /// not follow from the one before. MuJoCo does so when an unstable simulation's numbers become
+    /// too large.
+    fn started_over(&self) -> bool {
+        false
+    }
+
     /// Named quantities of the last reset or step: Gymnasium's `info` (reward terms, positions).
     fn info(&self) -> &[(&'static str, f64)];
 

@@ -36,6 +36,11 @@ pub(crate) trait Task: Send {
         false
     }
 
+    /// As [`Env::started_over`].
+    fn started_over(&self) -> bool {
+        false
+    }
+
     /// As [`Env::info`].
     fn info(&self) -> &[(&'static str, f64)] {
         &[]
@@ -176,6 +181,10 @@ impl<T: Task> Env for TaskEnv<T> {
         self.core.check_finite("observation", obs)?;
         self.core.check_finite("reward", &[reward])?;
         Ok(Step { reward, terminated, truncated: false })
+    }
+
+    fn started_over(&self) -> bool {
+        self.task.started_over()
     }
 
     fn info(&self) -> &[(&'static str, f64)] {

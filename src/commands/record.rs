@@ -14,7 +14,7 @@ use crate::config::{Config, EnvConfig};
 use crate::load::LoadedPolicy;
 use crate::rollout::{Actor, run_episode, seeds};
 use crate::task::Task;
-use crate::terminal::print;
+use crate::terminal::{print, warn};
 use crate::usage::Usage;
 
 /// Records greedy episodes, or an expert's, in Minari's layout.
@@ -26,6 +26,12 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         Some(kind) => by_expert(args, kind)?,
         None => by_policy(args)?,
     };
+    if task.restarts() > 0 {
+        let (times, out) = (task.restarts(), args.out.display());
+        warn(format_args!(
+            "the simulator started over {times} times; {out} holds steps that do not follow one another"
+        ));
+    }
     let env = task.env();
     let mut demonstrations = Demonstrations {
         meta: DemoMeta {

@@ -83,6 +83,8 @@ struct Run {
     saved: Option<u64>,
     /// Numbers that the agent learns.
     parameters: Option<u64>,
+    /// True once the log says that the simulation is unstable.
+    told_unstable: bool,
 }
 
 impl Run {
@@ -119,7 +121,20 @@ impl Run {
         let mark = (now, step, session.agent.updates());
         let parameters = parameters(&mut session);
         let (started, earlier_s, saved) = (now, 0.0, None);
-        Self { folder, session, logger, checkpoints, progress, started, earlier_s, mark, saved, parameters }
+        let told_unstable = false;
+        Self {
+            folder,
+            session,
+            logger,
+            checkpoints,
+            progress,
+            started,
+            earlier_s,
+            mark,
+            saved,
+            parameters,
+            told_unstable,
+        }
     }
 
     fn go(&mut self, signals: &Signals) -> anyhow::Result<TrainEnd> {
@@ -140,6 +155,7 @@ impl Run {
                 self.log_event();
             }
             let best = if step.is_multiple_of(eval) || step == steps { self.evaluate()? } else { false };
+            self.tell_unstable();
             let reached = self.target_reached();
             let signal = signals.pending();
             if best || step.is_multiple_of(checkpoint) || step == steps || reached || signal.is_some() {
@@ -176,6 +192,17 @@ impl Run {
         Ok(None)
     }
 
+    /// Says once that the simulator starts over now and then.
+    fn tell_unstable(&mut self) {
+        if !self.told_unstable && self.session.unstable() {
+            self.told_unstable = true;
+            self.say(
+                "warning: the simulation is unstable: MuJoCo starts over when positions, velocities or accelerations \
+                 become too large; nothing is learned from such steps, train/simulator_restarts counts them",
+            );
+        }
+    }
+
     /// True if this step has an evaluation that reaches `stop_at_return`.
     fn target_reached(&self) -> bool {
         let now = &self.session.counters;
@@ -192,6 +219,10 @@ impl Run {
         self.mark = (Instant::now(), step, updates);
         let mut scalars = self.session.counters.metrics.drain();
         scalars.push(("train/episodes".into(), self.session.counters.episodes as f64));
+        let restarts = self.session.counters.simulator_restarts;
+        if restarts > 0 {
+            scalars.push(("train/simulator_restarts".into(), restarts as f64));
+        }
         scalars.push(("perf/steps_per_s".into(), (step - first_step) as f64 / seconds));
         scalars.push(("perf/updates_per_s".into(), updates.saturating_sub(first_update) as f64 / seconds));
         let scalars: Vec<(&str, f64)> = scalars.iter().map(|(name, value)| (&**name, *value)).collect();

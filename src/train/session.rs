@@ -54,6 +54,9 @@ pub struct Counters {
     pub last_return: Option<f64>,
     /// Observation for the next action.
     pub obs: Vec<f32>,
+    /// Steps so far in which the simulator started over, from which nothing is learned.
+    #[serde(default)]
+    pub simulator_restarts: u64,
     /// Measurements since the last logging event.
     pub metrics: Metrics,
     /// The latest evaluation, and its step.
@@ -77,6 +80,7 @@ impl Session {
             episode_length: 0,
             last_return: None,
             obs,
+            simulator_restarts: 0,
             metrics: Metrics::default(),
             last_eval: None,
             best_eval: None,
@@ -91,14 +95,19 @@ impl Session {
         let now = &mut self.counters;
         self.agent.act(&now.obs, &mut self.action)?;
         let step = self.task.step(&self.action, &mut self.next_obs)?;
-        self.agent.observe(&Transition {
-            obs: &now.obs,
-            action: &self.action,
-            reward: step.reward as f32,
-            next_obs: &self.next_obs,
-            terminated: step.terminated,
-            truncated: step.truncated,
-        })?;
+        if self.task.env().started_over() {
+            self.agent.skip();
+            now.simulator_restarts += 1;
+        } else {
+            self.agent.observe(&Transition {
+                obs: &now.obs,
+                action: &self.action,
+                reward: step.reward as f32,
+                next_obs: &self.next_obs,
+                terminated: step.terminated,
+                truncated: step.truncated,
+            })?;
+        }
         self.agent.update(&mut now.metrics)?;
         now.step += 1;
         now.episode_return += step.reward;
@@ -115,6 +124,11 @@ impl Session {
             std::mem::swap(&mut now.obs, &mut self.next_obs);
         }
         Ok(())
+    }
+
+    /// True if the simulator has started over in a step of training or of an evaluation.
+    pub fn unstable(&self) -> bool {
+        self.counters.simulator_restarts + self.eval_task.restarts() > 0
     }
 
     /// True if updates due after the last step are unfinished.

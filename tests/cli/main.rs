@@ -20,3 +20,4 @@ mod sweep;
 mod sweep_plan;
 mod sweeps;
 mod train;
+mod unstable;

@@ -173,9 +173,15 @@ impl Agent for OffPolicy {
         }
     }
 
+    fn skip(&mut self) {
+        self.steps += 1;
+        self.replay.cut();
+        self.learner.end_episode();
+    }
+
     fn update(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
         let OffPolicyConfig { update_every, updates, .. } = self.config;
-        if self.steps < self.learning_starts.max(1) || !self.steps.is_multiple_of(update_every) {
+        if self.replay.is_empty() || self.steps < self.learning_starts || !self.steps.is_multiple_of(update_every) {
             return Ok(());
         }
         for _ in 0..updates {

@@ -257,6 +257,9 @@ impl Agent for Feedback {
         Ok(())
     }
 
+    // The expert is asked at observations, not at transitions.
+    fn skip(&mut self) {}
+
     fn update(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
         if self.queries.is_some() {
             metrics.add("train/queried_rows", (self.data.len() - self.data.demonstrated()) as f64);

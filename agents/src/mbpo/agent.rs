@@ -211,6 +211,12 @@ impl Agent for Mbpo {
         Ok(())
     }
 
+    fn skip(&mut self) {
+        self.steps += 1;
+        self.real.cut();
+        self.learner.end_episode();
+    }
+
     fn update(&mut self, metrics: &mut Metrics) -> Result<(), AgentError> {
         if self.dynamics.fitting() {
             return self.fit(metrics);

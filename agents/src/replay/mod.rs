@@ -141,6 +141,15 @@ impl Replay {
         Ok(())
     }
 
+    /// Marks the transition stored last [`Flags::CUT`]: the next one will not follow it in time.
+    pub fn cut(&mut self) {
+        if let Some(index) = self.newest() {
+            self.flags[index as usize] = self.flags[index as usize] | Flags::CUT;
+            self.writes += 1;
+            self.versions[index as usize / CHUNK_ROWS] = self.writes;
+        }
+    }
+
     /// Forgets every transition.
     pub fn clear(&mut self) {
         (self.head, self.len) = (0, 0);

@@ -1,11 +1,12 @@
 //! The simulator: every call of the `mujoco-rs` crate is in this file.
 
+use std::cmp::Ordering;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 use mujoco_rs::logging::set_log_handler;
-use mujoco_rs::prelude::{MjData, MjLogMessage, MjModel, MjtLogLevel, MjtObjBase, MjtState};
+use mujoco_rs::prelude::{MjData, MjLogMessage, MjModel, MjtLogLevel, MjtObjBase, MjtState, MjtWarning};
 
 use crate::error::EnvError;
 use crate::given::Given;
@@ -18,6 +19,8 @@ const STATE: u32 = MjtState::mjSTATE_INTEGRATION as u32;
 pub(super) struct Sim {
     data: MjData<Arc<MjModel>>,
     frame_skip: u32,
+    /// True if MuJoCo reset itself during the last step.
+    started_over: bool,
 }
 
 /// Least numbers of positions, velocities, actuators, bodies and sites that a model needs for a
@@ -32,7 +35,7 @@ impl Sim {
             .and_then(|path| shared_model(&path))
             .and_then(|model| MjData::try_new(model).map_err(|e| e.to_string()))
             .map_err(|problem| EnvError::Simulator { id: given.spec.id.clone(), problem })?;
-        let sim = Self { data, frame_skip };
+        let sim = Self { data, frame_skip, started_over: false };
         let names = ["positions", "velocities", "actuators", "bodies", "sites"];
         for ((name, found), needed) in names.iter().zip(sim.sizes()).zip(needs) {
             if found < needed {
@@ -40,13 +43,28 @@ impl Sim {
                 return Err(given.bad("xml_file", problem));
             }
         }
+        sim.check_actuators().map_err(|problem| given.bad("xml_file", problem))?;
         Ok(sim)
+    }
+
+    /// Refuses an actuator whose control cannot be chosen: the agent could do nothing.
+    fn check_actuators(&self) -> Result<(), String> {
+        let model = self.data.model();
+        let flat = |bounds: &[f64; 2]| bounds[0].partial_cmp(&bounds[1]) != Some(Ordering::Less);
+        let Some(index) = model.actuator_ctrlrange().iter().position(flat) else { return Ok(()) };
+        let name = model.id_to_name(MjtObjBase::mjOBJ_ACTUATOR, index).unwrap_or("without a name");
+        let [low, high] = model.actuator_ctrlrange()[index];
+        Err(format!(
+            "actuator {index} ({name}) has the control range [{low}, {high}], in which there is nothing to choose; \
+             give it a `ctrlrange` in the model"
+        ))
     }
 
     /// Returns to the model's initial state, sets these positions and velocities, and computes all
     /// that is derived from them.
     pub(super) fn set(&mut self, qpos: &[f64], qvel: &[f64]) {
         self.data.reset();
+        self.started_over = false;
         self.data.qpos_mut().copy_from_slice(qpos);
         self.data.qvel_mut().copy_from_slice(qvel);
         self.data.forward();
@@ -70,7 +88,17 @@ impl Sim {
         for _ in 0..self.frame_skip {
             self.data.step();
         }
+        self.started_over = false;
+        for warning in [MjtWarning::mjWARN_BADQPOS, MjtWarning::mjWARN_BADQVEL, MjtWarning::mjWARN_BADQACC] {
+            self.started_over |= std::mem::take(&mut self.data.warning_mut()[warning as usize].number) > 0;
+        }
         self.data.rne_post_constraint();
+    }
+
+    /// True if MuJoCo reset itself during the last `advance`, because the numbers of an unstable
+    /// simulation had become too large.
+    pub(super) fn started_over(&self) -> bool {
+        self.started_over
     }
 
     /// Seconds per control step.
@@ -233,10 +261,12 @@ fn shared_model(path: &Path) -> Result<Arc<MjModel>, String> {
 
 /// Prints MuJoCo's warnings, which it would otherwise also append to a file in the current folder.
 /// Notices of deprecated attributes are left out: Gymnasium's models use some, and every load would
-/// print them.
+/// print them. So are those of an unstable simulation, which can come with every step:
+/// [`Sim::started_over`] tells its user.
 fn report(message: &MjLogMessage) {
     let grave = matches!(message.level(), MjtLogLevel::mjLOG_WARNING | MjtLogLevel::mjLOG_ERROR);
-    if grave && !message.subject().contains("is deprecated") {
+    let told_otherwise = ["is deprecated", "simulation is unstable"];
+    if grave && !told_otherwise.iter().any(|text| message.subject().contains(text)) {
         // A closed stderr must not stop the simulation.
         let _ = writeln!(std::io::stderr(), "MuJoCo: {}", message.subject());
     }

@@ -107,6 +107,10 @@ impl Task for Simulation {
         self.task.hidden_positions().is_some_and(|hidden| self.sim.nudge(hidden + coordinate, by))
     }
 
+    fn started_over(&self) -> bool {
+        self.sim.started_over()
+    }
+
     fn info(&self) -> &[(&'static str, f64)] {
         &self.info
     }

@@ -11,13 +11,15 @@ use crate::error::EnvError;
 pub struct ActionRepeat {
     inner: Box<dyn Env>,
     repeats: NonZeroU32,
+    /// True if one of the last action's repeats started over.
+    started_over: bool,
 }
 
 impl ActionRepeat {
     /// Applies every action `repeats` times. A time limit inside counts the repeats, one outside
     /// the decisions.
     pub fn new(inner: Box<dyn Env>, repeats: NonZeroU32) -> Self {
-        Self { inner, repeats }
+        Self { inner, repeats, started_over: false }
     }
 }
 
@@ -30,14 +32,20 @@ impl Env for ActionRepeat {
 
     fn step(&mut self, action: &[f64], obs: &mut [f64]) -> Result<Step, EnvError> {
         let mut total = self.inner.step(action, obs)?;
+        self.started_over = self.inner.started_over();
         for _ in 1..self.repeats.get() {
             if total.done() {
                 break;
             }
             let step = self.inner.step(action, obs)?;
             total = Step { reward: total.reward + step.reward, ..step };
+            self.started_over |= self.inner.started_over();
         }
         Ok(total)
+    }
+
+    fn started_over(&self) -> bool {
+        self.started_over
     }
 
     fn save(&self) -> Vec<u8> {

@@ -28,6 +28,11 @@ macro_rules! forward {
             self.inner.nudge(coordinate, by)
         }
     };
+    (@ started_over) => {
+        fn started_over(&self) -> bool {
+            self.inner.started_over()
+        }
+    };
     (@ info) => {
         fn info(&self) -> &[(&'static str, f64)] {
             self.inner.info()
