@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
-use crate::parts::Part;
+use crate::parts::{Part, requirement};
 use crate::tools::{Tools, check_disk};
 use crate::wheels;
 
@@ -68,7 +68,8 @@ impl Cache {
     /// are removed, except complete wheels.
     pub(crate) fn fetch(&self, part: &Part, tools: &Tools) -> Result<PathBuf> {
         let folder = self.path(part.folder);
-        let origin = part.wheels.join("\n");
+        let wheels = part.wheels.iter().filter_map(|wheel| requirement(part.requirements, wheel));
+        let origin = wheels.collect::<Vec<_>>().join("\n");
         if self.has(part.folder, &origin) {
             println!("{}: already in {}", part.name, folder.display());
             return Ok(folder);

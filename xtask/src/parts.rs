@@ -10,26 +10,14 @@ pub(crate) const LIBTORCH: &str = "2.11.0";
 /// The MuJoCo release that mujoco-rs 7.0.0 in Cargo.toml is made for; change the two together.
 pub(crate) const MUJOCO: &str = "3.17.0";
 
-/// The Python packages the tests compare with.
-pub(crate) const TEST_PACKAGES: &[&str] = &[
-    "gymnasium==1.4.0",
-    "mujoco==3.17.0",
-    "tensorboard==2.21.0",
-    "minari==0.5.4",
-    "h5py==3.16.0",
-    "cvxpy==1.9.3",
-    "clarabel==0.11.1",
-    "rliable==1.2.0",
-    // rliable's arch 7.2 does not import with pandas 3.
-    "pandas==2.3.3",
-];
+/// The Python packages the tests compare with, and all that they need, each with its hashes.
+pub(crate) const TEST_REQUIREMENTS: &str = include_str!("../requirements/test.txt");
 /// Names by which the tests' packages are imported.
 pub(crate) const TEST_MODULES: &[&str] =
     &["gymnasium", "mujoco", "tensorboard", "minari", "h5py", "cvxpy", "clarabel", "rliable"];
 
-/// The libraries `cargo xtask bench` races, on the same libtorch.
-pub(crate) const PEER_PACKAGES: &[&str] =
-    &["torch==2.11.0", "stable-baselines3==2.9.2", "sbx-rl==0.28.0", "gymnasium==1.4.0", "mujoco==3.17.0"];
+/// The libraries `cargo xtask bench` races, on the same libtorch, and all that they need.
+pub(crate) const PEER_REQUIREMENTS: &str = include_str!("../requirements/peers.txt");
 /// Names by which the benchmarks' packages are imported.
 pub(crate) const PEER_MODULES: &[&str] = &["torch", "stable_baselines3", "sbx", "gymnasium", "mujoco"];
 
@@ -49,9 +37,11 @@ pub(crate) struct Part {
     pub(crate) variable_entry: &'static str,
     /// True if the wheels hold machine code, for x86-64 Linux alone.
     pub(crate) native: bool,
-    /// Requirements for pip.
+    /// Wheels that hold the files.
     pub(crate) wheels: &'static [&'static str],
-    /// True if pip also fetches the wheels' dependencies.
+    /// Requirements for pip, with hashes, in which those wheels are.
+    pub(crate) requirements: &'static str,
+    /// True if pip also fetches the wheels' dependencies: then all of `requirements` is fetched.
     pub(crate) dependencies: bool,
     /// Download and unpacked files together, in MB.
     pub(crate) disk_mb: u64,
@@ -61,6 +51,24 @@ pub(crate) struct Part {
     pub(crate) arrange: fn(&Path, &Path) -> Result<()>,
     /// Files that must exist in the end, with their least size in bytes.
     pub(crate) expect: &'static [(&'static str, u64)],
+}
+
+/// The wheels of every part, without what they depend on.
+const PART_REQUIREMENTS: &str = include_str!("../requirements/parts.txt");
+
+/// The lines of a file of requirements that belong to one wheel, `name==version`: its own and its
+/// hashes'.
+pub(crate) fn requirement<'a>(requirements: &'a str, wheel: &str) -> Option<&'a str> {
+    let starts = |line: &str| line.strip_prefix(wheel).is_some_and(|rest| rest.starts_with([' ', ';']));
+    let mut offset = 0;
+    let start = requirements.split_inclusive('\n').find_map(|line| {
+        let at = offset;
+        offset += line.len();
+        starts(line).then_some(at)
+    })?;
+    let block = &requirements[start..];
+    let end = block.match_indices('\n').find(|(at, _)| !block[at + 1..].starts_with(' ')).map(|(at, _)| at);
+    Some(&block[..end.unwrap_or(block.len())])
 }
 
 /// libtorch from the `torch` wheel. That wheel is a CUDA build whose CPU half needs two small CUDA
@@ -74,6 +82,7 @@ pub(crate) const LIBTORCH_CPU: Part = Part {
     variable_entry: "",
     native: true,
     wheels: &["torch==2.11.0", "nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"],
+    requirements: PART_REQUIREMENTS,
     dependencies: false,
     disk_mb: 1_300,
     take: &[
@@ -104,6 +113,7 @@ pub(crate) const LIBTORCH_CUDA: Part = Part {
     folder: "libtorch-2.11.0-cuda",
     entry: "torch",
     wheels: &["torch==2.11.0"],
+    requirements: include_str!("../requirements/cuda.txt"),
     dependencies: true,
     disk_mb: 8_000,
     take: &["torch/include/", "torch/lib/", "nvidia/"],
@@ -130,6 +140,7 @@ pub(crate) const LIBMUJOCO: Part = Part {
     variable_entry: "lib",
     native: true,
     wheels: &["mujoco==3.17.0"],
+    requirements: PART_REQUIREMENTS,
     dependencies: false,
     disk_mb: 50,
     take: &["mujoco/libmujoco.so.3.17.0"],
@@ -147,6 +158,7 @@ pub(crate) const ASSETS: Part = Part {
     variable_entry: "",
     native: false,
     wheels: &["gymnasium==1.4.0"],
+    requirements: PART_REQUIREMENTS,
     dependencies: false,
     disk_mb: 10,
     take: &["gymnasium/envs/mujoco/assets/"],
@@ -212,8 +224,35 @@ mod tests {
         assert_eq!(LIBMUJOCO.wheels, [format!("mujoco=={MUJOCO}")]);
         assert!(LIBMUJOCO.folder.ends_with(MUJOCO) && LIBMUJOCO.take[0].ends_with(MUJOCO));
         assert_eq!(ASSETS.wheels, [ASSETS.folder.replace("-", "==")]);
-        assert!(PEER_PACKAGES.contains(&LIBTORCH_CPU.wheels[0]));
-        assert!(TEST_PACKAGES.contains(&LIBMUJOCO.wheels[0]) && TEST_PACKAGES.contains(&ASSETS.wheels[0]));
+        for (requirements, wheel) in [
+            (PEER_REQUIREMENTS, LIBTORCH_CPU.wheels[0]),
+            (TEST_REQUIREMENTS, LIBMUJOCO.wheels[0]),
+            (TEST_REQUIREMENTS, ASSETS.wheels[0]),
+        ] {
+            assert!(requirement(requirements, wheel).is_some(), "{wheel}");
+        }
+    }
+
+    /// Each requirement has a version and a hash, and each line that was asked for is among them.
+    #[test]
+    fn every_requirement_is_pinned_by_hash() {
+        for name in ["parts", "cuda", "test", "peers"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("requirements");
+            let resolved = fs::read_to_string(folder.join(format!("{name}.txt"))).unwrap();
+            let wheels = resolved.lines().filter(|line| !line.starts_with(' '));
+            for wheel in wheels.map(|line| line.split([' ', ';']).next().unwrap()) {
+                let block = requirement(&resolved, wheel).unwrap();
+                assert!(wheel.contains("==") && block.contains("--hash=sha256:"), "{name}: {wheel}");
+                assert_eq!(block.lines().filter(|line| !line.starts_with(' ')).count(), 1, "{name}: {block}");
+            }
+            let asked = fs::read_to_string(folder.join(format!("{name}.in"))).unwrap();
+            for wheel in asked.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+                assert!(requirement(&resolved, wheel).is_some(), "{name}.txt lacks {wheel}: resolve it again");
+            }
+        }
+        for part in [LIBTORCH_CPU, LIBTORCH_CUDA, LIBMUJOCO, ASSETS] {
+            part.wheels.iter().for_each(|wheel| assert!(requirement(part.requirements, wheel).is_some(), "{wheel}"));
+        }
     }
 
     /// torch-sys states which libtorch it is for in its build script; mujoco-rs in its locked

@@ -8,8 +8,8 @@ use fs_err as fs;
 
 use crate::cache::Cache;
 use crate::parts::{
-    ASSETS, LIBMUJOCO, LIBTORCH, LIBTORCH_CPU, LIBTORCH_CUDA, PEER_MODULES, PEER_PACKAGES, Part, TEST_MODULES,
-    TEST_PACKAGES,
+    ASSETS, LIBMUJOCO, LIBTORCH, LIBTORCH_CPU, LIBTORCH_CUDA, PEER_MODULES, PEER_REQUIREMENTS, Part, TEST_MODULES,
+    TEST_REQUIREMENTS,
 };
 use crate::process::own_installation;
 use crate::tools::{Tools, check_disk};
@@ -54,13 +54,13 @@ pub(crate) fn run(root: &Path, options: Options) -> Result<()> {
         match std::env::var_os("LIPRL_PYTHON").filter(|python| !python.is_empty()) {
             Some(python) => println!("Python packages: those of LIPRL_PYTHON={}", Path::new(&python).display()),
             None => {
-                let folder = Venv::new("test", TEST_PACKAGES, TEST_MODULES, 900).make(&cache, &tools)?;
+                let folder = Venv::new("test", TEST_REQUIREMENTS, TEST_MODULES, 900).make(&cache, &tools)?;
                 link(&root.join(".deps/venv"), &folder)?;
             }
         }
     }
     if options.peers {
-        let folder = Venv::new("peers", PEER_PACKAGES, PEER_MODULES, 9_000).make(&cache, &tools)?;
+        let folder = Venv::new("peers", PEER_REQUIREMENTS, PEER_MODULES, 9_000).make(&cache, &tools)?;
         link(&root.join(".deps/venv-peers"), &folder)?;
     }
     Ok(())

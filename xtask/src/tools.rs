@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// The oldest Python for which the packages of `parts::TEST_PACKAGES` exist.
-const OLDEST_PYTHON_FOR_TESTS: (u32, u32) = (3, 10);
+/// The oldest Python for which the packages of `requirements/test.txt` are resolved.
+const OLDEST_PYTHON_FOR_TESTS: (u32, u32) = (3, 11);
 
 /// The search path of programs.
 pub(crate) struct Tools {
@@ -46,7 +46,7 @@ impl Tools {
     /// Python 3, which unpacks the wheels.
     pub(crate) fn python(&self) -> Result<PathBuf> {
         self.find("python3").context(
-            "no `python3` on the PATH. Install Python 3.10 or newer with pip (Debian, Ubuntu: `apt install python3 \
+            "no `python3` on the PATH. Install Python 3.11 or newer with pip (Debian, Ubuntu: `apt install python3 \
              python3-pip python3-venv`), then run this again",
         )
     }
@@ -142,7 +142,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         crate::process::tests::script(&folder.path().join("python3"), "case \"$2\" in *version*) exit 1;; esac");
         let message = Tools::in_path(folder.path()).python_with_venv().unwrap_err().to_string();
-        assert!(message.contains("3.10") && message.contains("LIPRL_PYTHON"), "{message}");
+        assert!(message.contains("3.11") && message.contains("LIPRL_PYTHON"), "{message}");
     }
 
     #[test]

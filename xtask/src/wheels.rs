@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
-use crate::parts::Part;
+use crate::parts::{Part, requirement};
 
 /// Extracts the members of wheel `argv[1]` that start with one of `argv[3:]` into `argv[2]`;
 /// reading checks each member's checksum.
@@ -23,7 +23,7 @@ const WHEEL_PYTHON: &str = "312";
 
 /// Has pip put the wheels of `part` into `folder`, working in `temporary`: on the same disk, whose
 /// room was checked. A wheel that is already there whole is not fetched again; pip checks the
-/// index's hashes.
+/// hashes of the part's requirements.
 pub(crate) fn download(python: &Path, part: &Part, folder: &Path, temporary: &Path) -> Result<()> {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "download", "--no-cache-dir", "--disable-pip-version-check", "--dest"]).arg(folder);
@@ -37,7 +37,11 @@ pub(crate) fn download(python: &Path, part: &Part, folder: &Path, temporary: &Pa
         pip.arg("--platform=manylinux2014_x86_64");
         pip.args((17..=28).map(|minor| format!("--platform=manylinux_2_{minor}_x86_64")));
     }
-    pip.args(part.wheels).env("TMPDIR", temporary).stdin(Stdio::null()).stderr(Stdio::piped());
+    let requirements = temporary.join("requirements.txt");
+    let each = part.wheels.iter().filter_map(|wheel| requirement(part.requirements, wheel)).collect::<Vec<_>>();
+    fs::write(&requirements, if part.dependencies { part.requirements.to_owned() } else { each.join("\n") })?;
+    pip.args(["--require-hashes", "--requirement"]).arg(&requirements);
+    pip.env("TMPDIR", temporary).stdin(Stdio::null()).stderr(Stdio::piped());
     let output = pip.spawn().and_then(|child| child.wait_with_output()).context("could not start pip")?;
     if !output.status.success() {
         bail!("{}", download_failure(&part.wheels.join(", "), &String::from_utf8_lossy(&output.stderr)));
