@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: from a bare machine to a policy that imitates an expert, with and without
-//! the gradient penalty.
+//! `cargo xtask demo`: from a bare machine to a policy that imitates an expert, beside one without
+//! the gradient penalty and one with a constant reward, which would do if survival were enough.
 
 use std::path::Path;
 
@@ -11,16 +11,19 @@ use crate::process::{cargo, show, words};
 use crate::setup;
 
 /// The config, relative to the clone's root.
-const CONFIG: &str = "configs/liayn/inverted_double_pendulum_fast.yaml";
+const CONFIG: &str = "configs/liayn/half_cheetah_fast.yaml";
 /// Metadata of the demonstrations, with the expert's return.
-const EXPERT: &str = "demos/inverted_double_pendulum-v0/data/metadata.json";
-/// The runs, side by side: folder and overrides of the config.
-const RUNS: [(&str, &[&str]); 2] = [
+const EXPERT: &str = "demos/half_cheetah-v0/data/metadata.json";
+/// Overrides of every run.
+const SHORT: [&str; 3] = ["steps=25000", "eval.every=2500", "eval.episodes=5"];
+/// The runs, side by side: folder and overrides of its own.
+const RUNS: [(&str, &[&str]); 3] = [
     ("runs/demo/with_penalty/seed-0", &[]),
     (
         "runs/demo/without_penalty/seed-0",
         &["agent.discriminator.gradient_penalty.scale=0", "agent.discriminator.spectral_norm=false"],
     ),
+    ("runs/demo/constant_reward/seed-0", &["agent.reward={kind: constant, value: 1}"]),
 ];
 /// Gradient norm of the learned reward at replayed transitions.
 const REWARD_GRADIENT: &str = "lipschitz/reward_gradient/replay/mean";
@@ -35,24 +38,30 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     println!("building liprl (the first time, libtorch's bindings take some minutes)");
     show(&mut cargo(root, &["build", "--release"]))?;
     println!(
-        "imitating an expert on InvertedDoublePendulum-v5, with the gradient penalty (shown) and beside it without"
+        "imitating an expert on HalfCheetah-v5: with the gradient penalty (shown), without, and a constant reward"
     );
     let mut trainings = RUNS.map(|(out, sets)| {
         let mut train = cargo(root, &["run", "--release", "--quiet", "--", "train", CONFIG, "--out", out]);
-        train.args(sets.iter().flat_map(|set| ["--set", set]));
+        train.args(SHORT.iter().chain(sets).flat_map(|set| ["--set", set]));
         if root.join(out).exists() {
             train.arg("--resume");
         }
         train
     });
-    let [shown, beside] = &mut trainings;
-    let mut other = beside.arg("--quiet").spawn().with_context(|| format!("could not start {}", words(beside)))?;
-    let outcome = show(shown);
-    let status = other.wait()?;
-    outcome?;
-    if !status.success() {
-        bail!("{} failed ({status})", words(beside));
+    let [shown, beside @ ..] = &mut trainings;
+    let mut others = Vec::new();
+    for train in beside {
+        let child = train.arg("--quiet").spawn().with_context(|| format!("could not start {}", words(train)))?;
+        others.push((words(train), child));
     }
+    let outcome = show(shown);
+    for (command, mut child) in others {
+        let status = child.wait()?;
+        if !status.success() {
+            bail!("{command} failed ({status})");
+        }
+    }
+    outcome?;
 
     let expert = fs::read_to_string(root.join(EXPERT))?;
     let expert: Value = serde_json::from_str(&expert).context("the demonstrations' metadata are damaged")?;
@@ -67,11 +76,13 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     println!("{:18}{expert:>10.1}", "expert");
     for (out, _) in RUNS {
         let metrics = fs::read_to_string(root.join(out).join("metrics.jsonl"))?;
-        let last = |metric: &str| last_value(&metrics, metric).with_context(|| format!("{out} logged no {metric}"));
+        let last = |metric: &str, digits: usize| {
+            last_value(&metrics, metric).map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+        };
         let name =
             Path::new(out).iter().nth(2).map(|name| name.to_string_lossy().replace('_', " ")).unwrap_or_default();
-        let [total, reward, logit] = ["eval/return_mean", REWARD_GRADIENT, DISCRIMINATOR_GRADIENT].map(last);
-        println!("{name:18}{:>10.1}{:>14.3}{:>14.3}", total?, reward?, logit?);
+        let (total, reward) = (last("eval/return_mean", 1), last(REWARD_GRADIENT, 3));
+        println!("{name:18}{total:>10}{reward:>14}{:>14}", last(DISCRIMINATOR_GRADIENT, 3));
     }
     println!();
     println!("run folders {}", root.join("runs/demo").display());
