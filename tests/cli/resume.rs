@@ -1,18 +1,16 @@
 //! A run that was killed, stopped, damaged or extended and then resumed equals one that was not.
 
-use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use liprl_logbook::{Checkpoints, Keep, RunFolder};
-use liprl_numerics::StreamRng;
 use rand::RngExt;
 use serde_json::Value;
 
 use crate::runs::{
     SMALL, SMALL_IMITATION, SMALL_MODEL_BASED, assert_same_traces, newest_step, random_moments, signal, small_agent,
-    start, summary, train, train_through, wait_for_checkpoints, words_of, write_config,
+    start, summary, train, train_through, train_with_kills, wait_for_checkpoints, words_of, write_config,
 };
 use crate::support::{finish, liprl};
 
@@ -80,36 +78,11 @@ fn killed_equals_whole(config: &str) {
     // that the machine kept from running can miss.
     let midway = (0..100).any(|attempt| {
         let killed = folder.path().join(format!("killed-{attempt}"));
-        let resumed_midway = train_with_kills(&config, &killed, &mut moments);
+        let (_, resumed_midway) = train_with_kills(&config, &killed, &mut moments);
         assert_same_traces(&whole, &killed);
         resumed_midway > 0
     });
     assert!(midway, "no kill fell between a checkpoint and the end");
-}
-
-/// Trains to the end through processes that are killed, and returns how many of them resumed from a
-/// checkpoint. Each process is left to commit zero to five checkpoints (of the run's 16) and then
-/// some milliseconds more.
-fn train_with_kills(config: &Path, run: &Path, moments: &mut StreamRng) -> u32 {
-    let mut resumed_midway = 0;
-    loop {
-        let mut child = start(&mut train(config, run, &["--resume"]));
-        let last_step = newest_step(run) + 150 * moments.random_range(0..6);
-        while child.try_wait().expect("the child can be asked").is_none() && newest_step(run) < last_step {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        std::thread::sleep(Duration::from_secs_f64(moments.random_range(0.0..0.03)));
-        // SIGKILL; an error only says that it has ended already.
-        let _ = child.kill();
-        let status = child.wait().expect("the child ends");
-        let mut words = String::new();
-        child.stderr.take().expect("piped").read_to_string(&mut words).expect("UTF-8");
-        resumed_midway += u32::from(words.contains("resumed at step"));
-        if status.success() {
-            return resumed_midway;
-        }
-        assert_eq!(status.code(), None, "killed, not failed: {words}");
-    }
 }
 
 #[test]

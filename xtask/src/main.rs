@@ -11,6 +11,7 @@ mod setup;
 mod slurm;
 mod suite;
 mod tools;
+mod torture;
 mod venv;
 mod wheels;
 
@@ -22,10 +23,11 @@ Usage: cargo xtask <command>
 
   setup [--cuda] [--test]  fetch libtorch, MuJoCo and its task models; --cuda takes the GPU build of
                            libtorch, --test adds the Python packages the tests compare with
-  demo                     setup, build, imitate an expert with and without the gradient penalty, show both
+  demo                     setup, build, imitate an expert with and without the gradient penalty, show the results
   bench                    time liprl and other libraries on the same work; the first time fetches those (7 GB)
   bench --side-by-side     what two runs of a sweep do on two cores, against one alone; two minutes
   test                     setup --test, then formatting, lints and every test
+  torture                  kill runs and damage files some 1,400 times; writes docs/results/reliability.md; 20 minutes
   slurm-test [--if-available]
                            test the Slurm launcher against a real Slurm of one node, which is installed if
                            you are root and have apt-get; --if-available only says so where there is none
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(&root),
         ["bench", "--side-by-side"] => bench::side_by_side::run(&root),
         ["test"] => suite::run(&root),
+        ["torture"] => torture::run(&root),
         ["slurm-test"] => slurm::run(&root, false),
         ["slurm-test", "--if-available"] => slurm::run(&root, true),
         _ => {
