@@ -127,6 +127,7 @@ fn words(all: &[&dyn AsRef<Path>]) -> Vec<String> {
 
 /// Makes the originals.
 fn formats(folder: &Path) -> Vec<Format> {
+    std::fs::create_dir_all(folder).expect("a folder");
     let run = small_run(folder, &format!("{SMALL}{}", small_agent("sac")), "450");
     let one_step = folder.join("one_step");
     std::fs::create_dir_all(&one_step).expect("a folder");
