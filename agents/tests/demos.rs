@@ -56,8 +56,9 @@ fn pendulum(episodes: u64) -> Demonstrations {
         observation_space: Some(env.observation_space().clone()),
         action_space: Some(env.action_space().clone()),
         extra: json!({"algorithm_name": "random", "program": "liprl"}).as_object().unwrap().clone(),
+        ..DemoMeta::default()
     };
-    Demonstrations { meta, episodes }
+    Demonstrations { meta, episodes, ..Demonstrations::default() }
 }
 
 #[test]
