@@ -139,7 +139,7 @@ fn value(given: &Options, name: &str, table: &[OptionDoc]) -> Value {
 
 /// The first coordinate whose bounds differ, with both intervals.
 fn other_bounds(what: &str, file: &BoxSpace, task: &BoxSpace) -> Option<String> {
-    let same = |a: f64, b: f64| a == b || (a - b).abs() <= ROUNDING * a.abs().max(b.abs());
+    let same = |a: f64, b: f64| a == b || (a - b).abs() <= ROUNDING * a.abs().min(b.abs());
     let sides = |space: &BoxSpace, i: usize| (space.low[i], space.high[i]);
     (0..task.dim()).find_map(|i| {
         let ((low, high), (ours_low, ours_high)) = (sides(file, i), sides(task, i));
