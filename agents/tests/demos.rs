@@ -83,11 +83,8 @@ fn we_read_what_minari_writes() {
     let folder = tempfile::tempdir().unwrap();
     let told = python(folder.path(), &json!({"work": "make", "name": "pendulum-v0"}));
     let task = make("Pendulum-v1", &Options::new()).unwrap();
-    let spec = DemoSpec {
-        env: task.spec(),
-        observation_space: task.observation_space(),
-        action_space: task.action_space(),
-    };
+    let spec =
+        DemoSpec { env: task.spec(), observation_space: task.observation_space(), action_space: task.action_space() };
     let read = Demonstrations::read(folder.path().join("pendulum-v0"), Some(&spec)).unwrap();
     assert_eq!(read.episodes.len(), 2);
     for (episode, theirs) in read.episodes.iter().zip(told["episodes"].as_array().unwrap()) {

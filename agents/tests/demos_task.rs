@@ -8,9 +8,7 @@ use std::path::Path;
 
 use demos_support::{pendulum, python};
 use hdf5_pure::{AttrValue, FileBuilder};
-use liprl_agents::demos::{
-    Accept, DemoSpec, Demonstrations, DemonstrationsConfig, DemonstrationsExceptions,
-};
+use liprl_agents::demos::{Accept, DemoSpec, Demonstrations, DemonstrationsConfig, DemonstrationsExceptions};
 use liprl_envs::{BoxSpace, Options, make};
 use serde_json::{Value, json};
 
@@ -153,7 +151,7 @@ fn missing_episodes_are_noticed() {
     assert!(read(&path, &[], false).unwrap_err().contains("episode_1: is missing, and episode_2 is there"));
     let read_on = read(&path, &[], true).unwrap();
     assert_eq!(read_on.episodes.len(), 2);
-    assert!(read_on.notes[0].starts_with("1 bad episodes of 3 are left out"), "{:?}", read_on.notes);
+    assert!(read_on.notes[0].starts_with("bad episodes left out: 1 of 3"), "{:?}", read_on.notes);
     minari(&path, &["episode_0"], |builder| builder.set_attr("total_episodes", AttrValue::I64(2)));
     let refusal = read(&path, &[], false).unwrap_err();
     assert!(refusal.contains("total_episodes is 2, the file has 1 episodes"), "{refusal}");
@@ -231,7 +229,7 @@ fn an_end_in_the_middle_makes_an_episode_bad_and_no_end_cuts_it_off() {
         assert!(refusal.contains(&words), "{refusal}");
         let sound = read(&path, &[], true).unwrap();
         assert_eq!(sound.episodes.len(), 1);
-        assert!(sound.notes[0].contains("1 bad episodes of 2 are left out; episode_1/"), "{:?}", sound.notes);
+        assert!(sound.notes[0].contains("bad episodes left out: 1 of 2; the first: episode_1/"), "{:?}", sound.notes);
     }
     let end = |terminations, truncations| {
         with_flags(&path, terminations, truncations);
@@ -267,7 +265,7 @@ fn flat_files_are_split_at_resets_without_a_mark() {
     assert_eq!(lengths, [2, 2]);
     assert_eq!(read.episodes[0].observations[2], 0.2);
     assert!(read.episodes.iter().all(|episode| episode.truncations == [false, true]));
-    assert!(read.notes[0].starts_with("1 resets have no mark: next_observations at row 1 "), "{:?}", read.notes);
+    assert!(read.notes[0].starts_with("resets without a mark: 1, the first after row 1,"), "{:?}", read.notes);
 }
 
 #[test]

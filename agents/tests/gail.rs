@@ -340,8 +340,12 @@ fn impossible_settings_are_refused_with_a_remedy() {
             .contains("the environment's reward has no gradient")
     );
     assert!(
-        refused(json!({"reward": environment, "warm_start": {}, "keep_every": 40}), true)
+        refused(json!({"reward": environment, "warm_start": {}, "keep_every": 40}), false)
             .starts_with("agent.warm_start: has nothing to clone")
+    );
+    assert!(
+        learned_reward(json!({"reward": environment, "warm_start": {}, "keep_every": 40}), true).is_ok(),
+        "the steps that ended episodes are left"
     );
     let red = |keep: u64| json!({"reward": {"kind": "red", "epochs": 1}, "discriminator": {"batch_size": 640}, "keep_every": keep});
     assert!(learned_reward(red(2), true).is_ok(), "no discriminator takes a batch");

@@ -28,7 +28,8 @@ pub fn open(options: &TrainOptions) -> anyhow::Result<Start> {
     let gpu = options.config.device.starts_with("cuda").then(|| options.config.device.clone());
     let libraries = [("libtorch", TORCH_VERSION), ("tch", "0.24"), ("mujoco", MUJOCO_VERSION)];
     let source = env!("CARGO_MANIFEST_DIR");
-    let mut provenance = Provenance::collect(env!("CARGO_PKG_VERSION"), source, &libraries, options.config.threads, gpu);
+    let mut provenance =
+        Provenance::collect(env!("CARGO_PKG_VERSION"), source, &libraries, options.config.threads, gpu);
     // Built first, so that a config that cannot be built leaves no folder behind.
     let session = Box::new(Session::new(options.config.clone())?);
     provenance.inputs = inputs::digests(&options.config)?;

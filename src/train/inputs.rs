@@ -51,7 +51,8 @@ pub(super) fn compare(folder: &RunFolder, stored: &mut Config, given: &Config) -
     for (setting, before) in &began {
         match now.get(setting) {
             Some(digest) if digest != before => {
-                let (run, short) = (folder.path().display(), |digest: &str| digest.chars().take(16).collect::<String>());
+                let (run, short) =
+                    (folder.path().display(), |digest: &str| digest.chars().take(16).collect::<String>());
                 return Err(Usage(format!(
                     "`{setting}` names another file than the one that the run in {run} began with (SHA-256 {}…, now {}…); \
                      put that one back, name its copy with --set {setting}=PATH, or begin a new run with --out",

@@ -81,17 +81,16 @@ fn a_missing_file_is_told_with_both_places() {
     for (set, setting, name) in [
         ("agent.demonstrations=no.hdf5", "agent.demonstrations", "no.hdf5"),
         ("env={id: InvertedPendulum-v5, xml_file: ./no.xml}", "env.xml_file", "no.xml"),
-        (
-            "agent={kind: feedback, expert: {kind: run, path: no}, expert_episodes: 1}",
-            "agent.expert.path",
-            "no",
-        ),
+        ("agent={kind: feedback, expert: {kind: run, path: no}, expert_episodes: 1}", "agent.expert.path", "no"),
     ] {
         let (code, _, stderr) = run(&elsewhere, &["check", "../config.yaml", "--set", set]);
         assert_eq!(code, 2, "{stderr}");
         let there = path.join("elsewhere/..").join(name);
-        let words =
-            format!("`{setting}`: there is no file or folder {}, nor {}", there.display(), elsewhere.join(name).display());
+        let words = format!(
+            "`{setting}`: there is no file or folder {}, nor {}",
+            there.display(),
+            elsewhere.join(name).display()
+        );
         assert!(stderr.contains(&words), "{stderr}\nshould say: {words}");
     }
 }

@@ -13,7 +13,7 @@ pub enum DemonstrationsConfig {
     /// A Minari or D4RL HDF5 file, or a Minari dataset's folder. Relative paths begin at the
     /// config's folder, or else at the current one.
     File(PathBuf),
-    /// The same with exceptions.
+    /// A path with exceptions.
     Exceptions(DemonstrationsExceptions),
 }
 

@@ -42,8 +42,8 @@ pub(super) fn episodes(source: &Source) -> Result<Parts, String> {
     }
     if let Some(first) = unmarked.first() {
         parts.notes.push(format!(
-            "{} resets have no mark: next_observations at row {first} are not observations at row {}; \
-             episodes were split there",
+            "resets without a mark: {}, the first after row {first}, whose next_observations are not the \
+             observations of row {}; episodes are split there",
             unmarked.len(),
             first + 1
         ));

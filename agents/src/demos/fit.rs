@@ -22,7 +22,7 @@ const HARMLESS_WRAPPERS: [&str; 9] = [
     "TimeLimit",
 ];
 
-/// Options that concern pictures or the time limit. The limit is no property of single steps.
+/// Options that concern pictures or the time limit, which changes no single step.
 const HARMLESS_OPTIONS: [&str; 10] = [
     "camera_id",
     "camera_name",
@@ -70,7 +70,10 @@ impl Demonstrations {
         // Wrappers and options that are accepted may have changed the spaces too.
         let mut spaces = config.accepts(Accept::Spaces);
         let differences = [
-            (Accept::Wrappers, wrapper.map(|name| format!("was recorded behind the wrapper {name}, the task has none"))),
+            (
+                Accept::Wrappers,
+                wrapper.map(|name| format!("was recorded behind the wrapper {name}, the task has none")),
+            ),
             (Accept::Options, option),
         ];
         for (kind, difference) in differences {

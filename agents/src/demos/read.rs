@@ -93,7 +93,7 @@ fn read(config: &DemonstrationsConfig, expected: Option<&DemoSpec<'_>>) -> Resul
         if episodes.is_empty() {
             return Err(format!("has no sound episode of {count}; {first}"));
         }
-        parts.notes.push(format!("{} bad episodes of {count} are left out; {first}", bad.len()));
+        parts.notes.push(format!("bad episodes left out: {} of {count}; the first: {first}", bad.len()));
     }
     if !config.accepts(Accept::Totals) {
         let steps = bad.is_empty().then(|| episodes.iter().map(Episode::len).sum::<usize>());
@@ -171,10 +171,8 @@ fn json_of(value: &AttrValue) -> Option<Value> {
 /// The episodes of a Minari file, which states a number of them perhaps, or of a flat one.
 fn parts(source: &Source, root: &Group, stated: Option<u64>) -> Result<Parts, String> {
     let groups = root.groups().map_err(|error| format!("the list of its groups: {error}; are some of them links?"))?;
-    let mut ids: BTreeMap<u64, Option<String>> = groups
-        .into_iter()
-        .filter_map(|name| Some((name.strip_prefix(EPISODE)?.parse().ok()?, Some(name))))
-        .collect();
+    let mut ids: BTreeMap<u64, Option<String>> =
+        groups.into_iter().filter_map(|name| Some((name.strip_prefix(EPISODE)?.parse().ok()?, Some(name)))).collect();
     if stated != Some(ids.len() as u64) {
         for id in linked_episodes(source.file.as_bytes()) {
             ids.entry(id).or_default();
@@ -182,7 +180,11 @@ fn parts(source: &Source, root: &Group, stated: Option<u64>) -> Result<Parts, St
     }
     if ids.is_empty() {
         let flat = root.datasets().is_ok_and(|names| names.iter().any(|name| name == "observations"));
-        return if flat { d4rl::episodes(source) } else { Err("has no group episode_0; is it a Minari dataset?".into()) };
+        return if flat {
+            d4rl::episodes(source)
+        } else {
+            Err("has no group episode_0; is it a Minari dataset?".into())
+        };
     }
     let mut parts = Parts::default();
     for (expected, (id, name)) in (0..).zip(&ids) {

@@ -27,8 +27,8 @@ pub struct GailConfig {
     /// Number of its episodes that are used, the first ones. Default: all.
     #[garde(inner(range(min = 1)))]
     pub episodes: Option<usize>,
-    /// Every n-th step of each episode is used, from a random first one, and the step that ended it
-    /// if `absorbing` is on. Default `20`; 1 uses all.
+    /// Every n-th step of each episode is used, from a random first one. With `absorbing` on, so is
+    /// the step that ended it. Default `20`; 1 uses all.
     #[garde(range(min = 1))]
     pub keep_every: usize,
     /// The learner that imitates. Default `{kind: td3}` with TD3's defaults.
