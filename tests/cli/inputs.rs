@@ -112,6 +112,11 @@ fn a_resumed_run_refuses_other_demonstrations_and_follows_moved_ones() {
     let (code, _, stderr) = run(&path, &["train", "config.yaml", "--out", "run", "--quiet"]);
     assert_eq!(code, 0, "{stderr}");
     let (data, moved) = (path.join("data/d.hdf5"), path.join("data/moved.hdf5"));
+    let provenance = std::fs::read(path.join("run/provenance.json")).expect("provenance");
+    let provenance: serde_json::Value = serde_json::from_slice(&provenance).expect("JSON");
+    let digest = std::process::Command::new("sha256sum").arg(&data).output().expect("a digest").stdout;
+    let digest = String::from_utf8(digest).expect("text");
+    assert_eq!(provenance["inputs"]["agent.demonstrations"].as_str(), digest.split_whitespace().next());
     std::fs::rename(&data, &moved).expect("moved");
     std::fs::copy(root().join("demos/hopper.hdf5"), &data).expect("copied");
     let (code, _, stderr) = run(&path, &["train", "run", "--resume", "--steps", "70"]);
