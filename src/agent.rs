@@ -12,12 +12,16 @@ use crate::checkpoint_parts::agent_state;
 use crate::config::Config;
 use crate::load::{load_policy, locate};
 use crate::task::Task;
+use crate::terminal::warn;
 use crate::usage::Usage;
 
 /// Builds the agent of a config for the task's dimensions, with the demonstrations and the expert
 /// that it names.
 pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, AgentError> {
-    let demonstrations = config.agent.demonstrations().map(|path| task.demonstrations(path)).transpose()?;
+    let demonstrations = config.agent.demonstrations().map(|named| task.demonstrations(named)).transpose()?;
+    if let (Some(named), Some(read)) = (config.agent.demonstrations(), &demonstrations) {
+        read.notes.iter().for_each(|note| warn(format_args!("{}: {note}", named.file().display())));
+    }
     let (can_terminate, action_half_width) = (task.env().can_terminate(), task.action_range().1.to_vec());
     let spec = Some(task.env().spec().clone());
     let expert = config.agent.expert().map(expert).transpose()?;

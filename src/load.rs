@@ -48,6 +48,11 @@ impl LoadedPolicy {
     }
 }
 
+/// Returns the bytes of the policy; `path` as in [`LoadedPolicy::open`].
+pub(crate) fn policy_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    Ok(find(path)?.bytes)
+}
+
 /// Loads the policy without its task; `path` as in [`LoadedPolicy::open`].
 pub fn load_policy(path: &Path) -> anyhow::Result<Policy> {
     let PolicyFile { bytes, origin, .. } = find(path)?;

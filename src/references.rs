@@ -1,10 +1,10 @@
 //! Reference lines of a plot of returns: the expert's return and that of random actions, from the
 //! runs' own configs, and lines of the command line.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use liprl_agents::{AgentError, demos::Demonstrations};
+use liprl_agents::{AgentError, demos::DemonstrationsConfig};
 use liprl_analysis::{AnalysisError, ReferenceLine, find_runs, variant_folder};
 use liprl_numerics::{StreamRng, Streams};
 use rand_distr::{Distribution, Uniform};
@@ -61,14 +61,16 @@ fn default_lines(paths: &[PathBuf], metric: &str) -> Result<(Vec<ReferenceLine>,
         return Ok((lines, faults));
     }
     for (task, configs) in configs(paths)? {
-        let files: BTreeSet<PathBuf> =
-            configs.iter().filter_map(|config| Some(config.agent.demonstrations()?.to_owned())).collect();
-        for file in &files {
+        let files: BTreeMap<&Path, &DemonstrationsConfig> = configs
+            .iter()
+            .filter_map(|config| config.agent.demonstrations().map(|named| (named.file(), named)))
+            .collect();
+        for (file, named) in &files {
             let label = match (files.len(), file.file_stem()) {
                 (2.., Some(stem)) => format!("{task}:expert {}", stem.to_string_lossy()),
                 _ => format!("{task}:expert"),
             };
-            match Demonstrations::read(file, None) {
+            match named.read(None) {
                 Ok(read) => lines.push(ReferenceLine { label, y: read.summary().return_mean }),
                 Err(error) => faults.push(format!("no line for the expert: {error}")),
             }
@@ -96,7 +98,7 @@ fn configs(paths: &[PathBuf]) -> Result<BTreeMap<String, Vec<Config>>, AnalysisE
     let mut configs: BTreeMap<String, Vec<Config>> = BTreeMap::new();
     // A folder without a config, or with one of another version, is plotted without reference
     // lines.
-    for config in firsts.values().filter_map(|run| Config::load(&run.join("config.yaml"), &[]).ok()) {
+    for config in firsts.values().filter_map(|run| Config::load_as_written(&run.join("config.yaml"), &[]).ok()) {
         configs.entry(config.env.id.clone()).or_default().push(config);
     }
     Ok(configs)

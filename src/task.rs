@@ -1,11 +1,9 @@
 //! An environment in an agent's coordinates. Only here are actions scaled and numbers converted
 //! between f64 and f32.
 
-use std::path::Path;
-
 use liprl_agents::{
     AgentError,
-    demos::{DemoSpec, Demonstrations},
+    demos::{DemoSpec, Demonstrations, DemonstrationsConfig},
 };
 use liprl_envs::{Env, EnvError, Options, Step};
 
@@ -157,9 +155,10 @@ impl Task {
     /// # Errors
     /// [`AgentError::BadDemonstrations`] for a file that cannot be read, or is of another task or
     /// shape.
-    pub fn demonstrations(&self, path: &Path) -> Result<Demonstrations, AgentError> {
-        let spec = DemoSpec { env_id: &self.env.spec().id, obs_dim: self.obs_dim(), act_dim: self.act_dim() };
-        let mut demonstrations = Demonstrations::read(path, Some(&spec))?;
+    pub fn demonstrations(&self, config: &DemonstrationsConfig) -> Result<Demonstrations, AgentError> {
+        let (observation_space, action_space) = (self.env.observation_space(), self.env.action_space());
+        let spec = DemoSpec { env: self.env.spec(), observation_space, action_space };
+        let mut demonstrations = config.read(Some(&spec))?;
         for episode in &mut demonstrations.episodes {
             for action in episode.actions.chunks_exact_mut(self.centre.len()) {
                 for ((x, centre), half_width) in action.iter_mut().zip(&self.centre).zip(&self.half_width) {

@@ -4,11 +4,12 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{
     Agent, AgentError, Setup, TaskContext,
     actor_critic::{Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
+    demos::DemonstrationsConfig,
     feedback::{ExpertConfig, Feedback, FeedbackConfig},
     gail::{GailConfig, LearnedReward, PolicyConfig},
     mbpo::{Mbpo, MbpoConfig},
@@ -32,12 +33,27 @@ pub enum AgentConfig {
 
 impl AgentConfig {
     /// The demonstrations it needs, for the caller to read: actions are scaled where the environment is known.
-    pub fn demonstrations(&self) -> Option<&Path> {
+    pub fn demonstrations(&self) -> Option<&DemonstrationsConfig> {
         match self {
-            Self::Gail(config) => config.demonstrations.as_deref(),
-            Self::Feedback(config) => config.demonstrations.as_deref(),
+            Self::Gail(config) => config.demonstrations.as_ref(),
+            Self::Feedback(config) => config.demonstrations.as_ref(),
             Self::Sac(_) | Self::Td3(_) | Self::Mbpo(_) => None,
         }
+    }
+
+    /// The files and folders that it names, by their settings.
+    pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        let (demonstrations, expert) = match self {
+            Self::Gail(config) => (config.demonstrations.as_mut(), None),
+            Self::Feedback(config) => (config.demonstrations.as_mut(), config.expert.as_mut()),
+            Self::Sac(_) | Self::Td3(_) | Self::Mbpo(_) => (None, None),
+        };
+        let demonstrations = demonstrations.map(|file| ("agent.demonstrations", file.file_mut()));
+        let expert = match expert {
+            Some(ExpertConfig::Run { path }) => Some(("agent.expert.path", path)),
+            _ => None,
+        };
+        demonstrations.into_iter().chain(expert).collect()
     }
 
     /// The trained run it asks, for the caller to read as well: run folders are the caller's.

@@ -4,6 +4,7 @@ import json
 import sys
 
 import gymnasium
+import h5py
 import minari
 import numpy as np
 from minari.data_collector import EpisodeBuffer
@@ -79,6 +80,59 @@ def make(name):
     return {"episodes": told}
 
 
+def recover(name):
+    """The kwargs of a dataset's environment, which is made again and takes a step."""
+    env = minari.load_dataset(name).recover_environment()
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    return {"kwargs": repr(env.spec.kwargs)}
+
+
+def spec_of(kwargs):
+    """An environment's description as Gymnasium writes it."""
+    spec = gymnasium.spec("Hopper-v5")
+    spec.kwargs = eval(kwargs, {"inf": float("inf")})
+    return {"spec": spec.to_json()}
+
+
+def odd(folder):
+    """Files that h5py alone makes: links, and zeros that are not stored."""
+    def put(file, name, steps=5, **how):
+        group = file.create_group(name)
+        shapes = {"observations": (steps + 1, 3), "actions": (steps, 1), "rewards": (steps,)}
+        for key, shape in shapes.items():
+            group.create_dataset(key, shape=shape, dtype="f4", **how)
+        for key in ("terminations", "truncations"):
+            group.create_dataset(key, shape=(steps,), dtype=bool, **how)
+
+    with h5py.File(f"{folder}/other.hdf5", "w") as file:
+        put(file, "episode_1")
+    for version in ("earliest", "latest"):
+        with h5py.File(f"{folder}/external_{version}.hdf5", "w", libver=version) as file:
+            put(file, "episode_0")
+            file["episode_1"] = h5py.ExternalLink("other.hdf5", "/episode_1")
+        with h5py.File(f"{folder}/soft_{version}.hdf5", "w", libver=version, track_order=version == "latest") as file:
+            put(file, "episode_0")
+            file["episode_1"] = h5py.SoftLink("/episode_0")
+    with h5py.File(f"{folder}/removed.hdf5", "w") as file:
+        put(file, "episode_0")
+        file["episode_1"] = h5py.ExternalLink("other.hdf5", "/episode_1")
+        del file["episode_1"]
+    with h5py.File(f"{folder}/linked_array.hdf5", "w") as file:
+        put(file, "episode_0")
+        del file["episode_0/actions"]
+        file["episode_0/actions"] = h5py.ExternalLink("other.hdf5", "/episode_1/actions")
+    with h5py.File(f"{folder}/zeros.hdf5", "w") as file:
+        put(file, "episode_0", 50_000_000, chunks=True, compression="gzip")
+    return {}
+
+
 request = json.loads(sys.argv[1])
-work = {"load": lambda: load(request["name"], request["replay"]), "make": lambda: make(request["name"])}
+work = {
+    "load": lambda: load(request["name"], request["replay"]),
+    "make": lambda: make(request["name"]),
+    "recover": lambda: recover(request["name"]),
+    "spec": lambda: spec_of(request["kwargs"]),
+    "odd": lambda: odd(request["folder"]),
+}
 print(json.dumps(work[request["work"]]()))

@@ -2,29 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop here")]
 
-use std::{path::Path, process::Command};
+mod demos_support;
 
+use demos_support::{pendulum, python};
 use hdf5_pure::{AttrValue, FileBuilder, GroupBuilder};
-use liprl_agents::demos::{DemoMeta, DemoSpec, Demonstrations, Episode};
+use liprl_agents::demos::{DemoSpec, Demonstrations};
 use liprl_envs::{BoxSpace, EnvSpec, Options, make};
 use liprl_numerics::Streams;
 use proptest::prelude::*;
 use rand::RngExt;
 use serde_json::{Value, json};
-
-/// Runs demos.py with Minari's datasets in `folder`.
-fn python(folder: &Path, request: &Value) -> Value {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let program = std::env::var_os("LIPRL_PYTHON").map_or(root.join(".deps/venv/bin/python"), Into::into);
-    let output = Command::new(&program)
-        .arg(root.join("agents/tests/demos.py"))
-        .arg(request.to_string())
-        .env("MINARI_DATASETS_PATH", folder)
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask setup --test`", program.display()));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 fn floats(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
@@ -32,32 +19,6 @@ fn floats(value: &Value) -> Vec<f64> {
 
 fn booleans(value: &Value) -> Vec<bool> {
     value.as_array().unwrap().iter().map(|x| x.as_bool().unwrap()).collect()
-}
-
-/// Pendulum under random torques that are exact in f32, as those of a policy are.
-fn pendulum(episodes: u64) -> Demonstrations {
-    let mut env = make("Pendulum-v1", &Options::new()).unwrap();
-    let (mut rng, mut obs) = (Streams::new(0).rng("actions"), vec![0.0; 3]);
-    let episodes = (0..episodes).map(|seed| {
-        env.reset(Some(seed), &Options::new(), &mut obs).unwrap();
-        let mut episode = Episode::begin(Some(seed), &obs, &[]);
-        loop {
-            let action = [f64::from(rng.random_range(-2.0..2.0_f32))];
-            let step = env.step(&action, &mut obs).unwrap();
-            episode.push(&action, &step, &obs, &[("torque", action[0])]);
-            if step.done() {
-                return episode;
-            }
-        }
-    });
-    let episodes = episodes.collect();
-    let meta = DemoMeta {
-        env: Some(env.spec().clone()),
-        observation_space: Some(env.observation_space().clone()),
-        action_space: Some(env.action_space().clone()),
-        extra: json!({"algorithm_name": "random", "program": "liprl"}).as_object().unwrap().clone(),
-    };
-    Demonstrations { meta, episodes }
 }
 
 #[test]
@@ -121,7 +82,9 @@ fn unbounded_spaces_options_and_numbers_beyond_f32_survive() {
 fn we_read_what_minari_writes() {
     let folder = tempfile::tempdir().unwrap();
     let told = python(folder.path(), &json!({"work": "make", "name": "pendulum-v0"}));
-    let spec = DemoSpec { env_id: "Pendulum-v1", obs_dim: 3, act_dim: 1 };
+    let task = make("Pendulum-v1", &Options::new()).unwrap();
+    let spec =
+        DemoSpec { env: task.spec(), observation_space: task.observation_space(), action_space: task.action_space() };
     let read = Demonstrations::read(folder.path().join("pendulum-v0"), Some(&spec)).unwrap();
     assert_eq!(read.episodes.len(), 2);
     for (episode, theirs) in read.episodes.iter().zip(told["episodes"].as_array().unwrap()) {
@@ -288,8 +251,14 @@ fn another_task_and_other_options_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pendulum.hdf5");
     pendulum(1).write(&path).unwrap();
-    let read = |env_id, obs_dim| {
-        let spec = DemoSpec { env_id, obs_dim, act_dim: 1 };
+    let read = |id: &str, obs_dim| {
+        let env = EnvSpec { id: id.to_owned(), max_episode_steps: None, options: Options::new() };
+        let observation_space = match obs_dim {
+            3 => BoxSpace { low: vec![-1.0, -1.0, -8.0], high: vec![1.0, 1.0, 8.0] },
+            _ => BoxSpace::uniform(obs_dim, -1.0, 1.0),
+        };
+        let action_space = BoxSpace::uniform(1, -2.0, 2.0);
+        let spec = DemoSpec { env: &env, observation_space: &observation_space, action_space: &action_space };
         Demonstrations::read(&path, Some(&spec)).map_err(|error| error.to_string())
     };
     assert!(read("Pendulum-v1", 3).is_ok());

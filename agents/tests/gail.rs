@@ -331,7 +331,7 @@ fn impossible_settings_are_refused_with_a_remedy() {
     let labels = json!({"uniform": {"low": 1.2, "high": 0.7}});
     assert!(refused(json!({"discriminator": {"expert_labels": labels}}), true).contains("`low` is above `high`"));
     assert!(
-        refused(json!({"discriminator": {"batch_size": 64}}), true).contains("a batch of the discriminator takes 64")
+        refused(json!({"discriminator": {"batch_size": 80}}), true).contains("a batch of the discriminator takes 64")
     );
     assert!(refused(json!({"episodes": 9}), true).contains("the demonstrations have 4"));
     let environment = json!({"kind": "environment"});
@@ -340,8 +340,12 @@ fn impossible_settings_are_refused_with_a_remedy() {
             .contains("the environment's reward has no gradient")
     );
     assert!(
-        refused(json!({"reward": environment, "warm_start": {}, "keep_every": 40}), true)
+        refused(json!({"reward": environment, "warm_start": {}, "keep_every": 40}), false)
             .starts_with("agent.warm_start: has nothing to clone")
+    );
+    assert!(
+        learned_reward(json!({"reward": environment, "warm_start": {}, "keep_every": 40}), true).is_ok(),
+        "the steps that ended episodes are left"
     );
     let red = |keep: u64| json!({"reward": {"kind": "red", "epochs": 1}, "discriminator": {"batch_size": 640}, "keep_every": keep});
     assert!(learned_reward(red(2), true).is_ok(), "no discriminator takes a batch");

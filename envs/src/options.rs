@@ -115,7 +115,7 @@ impl OptionValue {
     }
 
     /// Reads the given value as this one's type; the error states the problem.
-    pub(crate) fn read(&self, given: &Value) -> Result<Self, String> {
+    pub fn read(&self, given: &Value) -> Result<Self, String> {
         let (value, wanted) = match self {
             Self::Number(_) => (number(given).map(Self::Number), "a number"),
             Self::NonNegative(_) => {

@@ -42,6 +42,10 @@ pub struct Provenance {
     pub threads: usize,
     /// Command line, word by word.
     pub command_line: Vec<String>,
+    /// Setting → SHA-256 of the file that it names, at the start of the run: demonstrations, an
+    /// expert's policy, a task's model.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
     /// Start of the run, UTC.
     pub started: String,
 }
@@ -72,6 +76,7 @@ impl Provenance {
             gpu,
             threads,
             command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
+            inputs: BTreeMap::new(),
             started: clock::utc(clock::unix_seconds()),
         }
     }

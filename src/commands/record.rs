@@ -38,9 +38,10 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
             env: Some(env.spec().clone()),
             observation_space: Some(env.observation_space().clone()),
             action_space: Some(env.action_space().clone()),
-            extra: Map::new(),
+            ..DemoMeta::default()
         },
         episodes,
+        ..Demonstrations::default()
     };
     let summary = demonstrations.summary();
     let extra = &mut demonstrations.meta.extra;
@@ -77,7 +78,8 @@ fn by_policy(args: &RecordArgs) -> anyhow::Result<Recorded> {
 }
 
 fn by_expert(args: &RecordArgs, kind: ExpertKind) -> anyhow::Result<Recorded> {
-    let config = Config::load(&args.run, &[])?;
+    // The demonstrations that it names may be those to record.
+    let config = Config::load_as_written(&args.run, &[])?;
     let (mut task, env) = (Task::new(&config.env)?, config.env);
     let (name, expert) = match kind {
         ExpertKind::Lqr => ("lqr", ExpertConfig::Lqr),

@@ -11,6 +11,7 @@ mod flatten;
 mod messages;
 mod node;
 mod overrides;
+mod paths;
 mod schema;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use env::EnvConfig;
 pub use error::ConfigError;
 pub use overrides::Override;
+pub use paths::MissingFile;
 
 pub(crate) use error::{Sources, nearest};
 pub(crate) use flatten::{difference, flatten};
@@ -166,8 +168,16 @@ fn is_device(name: &str, _: &()) -> garde::Result {
 }
 
 impl Config {
-    /// Reads a file and applies the command line's overrides. Builds nothing.
+    /// Reads a file, applies the command line's overrides, and looks up the files that it names.
+    /// Builds nothing.
     pub fn load(path: &Path, overrides: &[Override]) -> Result<Self, LoadError> {
+        let mut config = Self::load_as_written(path, overrides)?;
+        config.resolve_paths(&[path.parent().unwrap_or(Path::new(""))])?;
+        Ok(config)
+    }
+
+    /// Does the same, but leaves the paths of other files as they are; those may not be there.
+    pub fn load_as_written(path: &Path, overrides: &[Override]) -> Result<Self, LoadError> {
         let text = fs_err::read_to_string(path)?;
         Ok(Self::parse(&path.display().to_string(), &text, overrides)?)
     }
@@ -215,6 +225,9 @@ pub enum LoadError {
     /// Its contents are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A file that it names is not there.
+    #[error(transparent)]
+    Missing(#[from] MissingFile),
 }
 
 /// garde's first error at the place of its value.

@@ -64,17 +64,20 @@ pub(crate) fn names<'a>(path: &'a str, at: Span, sources: &Sources) -> Result<Ve
     named.collect()
 }
 
-/// Puts a value under a path of names. An environment given by its id alone becomes `{id: …}`; any
-/// other value that is not a mapping is replaced by one.
+/// Puts a value under a path of names. An environment given by its id alone becomes `{id: …}`,
+/// demonstrations by their path `{file: …}`; any other value that is not a mapping is replaced by
+/// one.
 pub(crate) fn insert(node: &mut Node, path: &[(&str, Span)], value: Node) {
     let [(name, span), rest @ ..] = path else {
         *node = value;
         return;
     };
+    // The settings beside a path that stands for a mapping.
+    let short = if ["accept", "skip_bad_episodes"].contains(name) { "file" } else { "id" };
     let mut entries = match std::mem::replace(&mut node.value, Value::Null) {
         Value::Map(entries) => entries,
         id @ Value::Text(_) => {
-            vec![(Key { name: "id".to_owned(), span: node.span }, Node { value: id, span: node.span })]
+            vec![(Key { name: short.to_owned(), span: node.span }, Node { value: id, span: node.span })]
         }
         _ => Vec::new(),
     };

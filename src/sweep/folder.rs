@@ -205,7 +205,10 @@ pub(super) fn read_summary(run: &Path) -> Option<RunSummary> {
 /// The config in a run's folder.
 fn stored_config(run: &Path) -> Result<Config, PlanError> {
     let folder = RunFolder::open(run)?;
-    Ok(Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?)
+    let mut config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
+    // Of earlier versions, which kept paths as they were written.
+    config.resolve_paths(&[run]).ok();
+    Ok(config)
 }
 
 /// Merges the plan with an earlier one and with run folders that are there.

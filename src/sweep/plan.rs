@@ -87,10 +87,19 @@ impl Plan {
         let combinations = expand(&file, &tree, &set_before, &sources)?;
         let experiment = experiment(&file, path, &tree, &sources)?;
         let mut resolver = Resolver::new(&tree, &sources, root);
-        let variants = resolver.variants(combinations, &base)?;
+        let mut variants = resolver.variants(combinations, &base)?;
         let warnings = resolver.warnings()?;
         check_baseline(&file, &variants, &tree, &sources)?;
-        let runs = runs(&file.seeds, &variants, &tree, &sources)?;
+        let mut runs = runs(&file.seeds, &variants, &tree, &sources)?;
+        // Names and ids come from paths as they are written, so that a sweep's folder can be moved.
+        let folders = [path, &base].map(|file| file.parent().unwrap_or(Path::new("")));
+        for variant in &mut variants {
+            let (name, missing) = (&variant.name, variant.config.resolve_paths(&folders));
+            missing.map_err(|error| PlanError::Build { variant: name.clone(), reason: error.to_string() })?;
+        }
+        for run in &mut runs {
+            run.config.resolve_paths(&folders).ok();
+        }
         let (report, launcher) = (file.report, file.launcher);
         Ok(Self { experiment, file: path.to_owned(), base, report, launcher, variants, runs, warnings })
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use liprl_logbook::{LogbookError, Provenance, RunFolder, RunSummary, Status};
 
-use super::TrainOptions;
 use super::session::Session;
+use super::{TrainOptions, inputs};
 use crate::config::{Config, difference};
 use crate::usage::Usage;
 
@@ -28,9 +28,11 @@ pub fn open(options: &TrainOptions) -> anyhow::Result<Start> {
     let gpu = options.config.device.starts_with("cuda").then(|| options.config.device.clone());
     let libraries = [("libtorch", TORCH_VERSION), ("tch", "0.24"), ("mujoco", MUJOCO_VERSION)];
     let source = env!("CARGO_MANIFEST_DIR");
-    let provenance = Provenance::collect(env!("CARGO_PKG_VERSION"), source, &libraries, options.config.threads, gpu);
+    let mut provenance =
+        Provenance::collect(env!("CARGO_PKG_VERSION"), source, &libraries, options.config.threads, gpu);
     // Built first, so that a config that cannot be built leaves no folder behind.
     let session = Box::new(Session::new(options.config.clone())?);
+    provenance.inputs = inputs::digests(&options.config)?;
     match RunFolder::create(&options.out, &options.config.to_yaml()?, &provenance) {
         Ok(folder) => Ok(Start::New(folder, session)),
         Err(LogbookError::NotEmpty { path }) => Err(refusal(&path).into()),
@@ -50,7 +52,10 @@ fn refusal(path: &Path) -> Usage {
 
 fn reopen(options: &TrainOptions) -> anyhow::Result<Start> {
     let folder = RunFolder::open_for_writing(&options.out)?;
-    let stored = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
+    let mut stored = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
+    // Of earlier versions, which kept paths as they were written.
+    stored.resolve_paths(&[folder.path()]).ok();
+    let moved = inputs::compare(&folder, &mut stored, &options.config)?;
     let wanted = Config { steps: options.config.steps, ..stored.clone() };
     let kept = |path: &str, theirs: &dyn Display, ours: &dyn Display| {
         let run = options.out.display();
@@ -67,7 +72,7 @@ fn reopen(options: &TrainOptions) -> anyhow::Result<Start> {
     if options.config.steps < stored.steps {
         return Err(kept("steps", &stored.steps, &options.config.steps).into());
     }
-    if options.config.steps != stored.steps {
+    if options.config.steps != stored.steps || moved {
         // The summary goes first: a run killed before its next checkpoint must not look done at its
         // new length.
         folder.write_summary(&RunSummary { status: Status::Stopped, ..summary })?;

@@ -3,6 +3,7 @@
 mod certificate;
 mod checkpoint;
 mod folder;
+mod inputs;
 mod progress;
 mod run;
 mod session;

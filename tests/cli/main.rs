@@ -12,6 +12,7 @@ mod demos;
 mod disk;
 mod disturb;
 mod experts;
+mod inputs;
 mod report;
 mod resume;
 mod runs;

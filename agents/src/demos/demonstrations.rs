@@ -12,6 +12,8 @@ pub struct Demonstrations {
     pub meta: DemoMeta,
     /// At least one, of equal widths.
     pub episodes: Vec<Episode>,
+    /// Remarks of the reader: episodes that it split or left out, actions that it mapped.
+    pub notes: Vec<String>,
 }
 
 /// Origin of demonstrations. Files made elsewhere may lack any of it.
@@ -19,6 +21,8 @@ pub struct Demonstrations {
 pub struct DemoMeta {
     /// The environment.
     pub env: Option<EnvSpec>,
+    /// The wrappers around it, as Gymnasium describes them.
+    pub wrappers: Vec<Value>,
     /// Its observations.
     pub observation_space: Option<BoxSpace>,
     /// Its actions.
@@ -28,15 +32,15 @@ pub struct DemoMeta {
     pub extra: Map<String, Value>,
 }
 
-/// Properties that a reader expects of demonstrations.
+/// The task that demonstrations are held against. Files that lack a part of it are accepted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DemoSpec<'a> {
-    /// The environment's id; a file without one is accepted.
-    pub env_id: &'a str,
-    /// Numbers in an observation.
-    pub obs_dim: usize,
-    /// Numbers in an action.
-    pub act_dim: usize,
+    /// Id and options.
+    pub env: &'a EnvSpec,
+    /// Bounds of its observations.
+    pub observation_space: &'a BoxSpace,
+    /// Bounds of its actions.
+    pub action_space: &'a BoxSpace,
 }
 
 /// The figures of `liprl demos inspect`.
@@ -81,7 +85,7 @@ impl Demonstrations {
     }
 
     /// Checks that must hold of every file, made after reading and before writing.
-    pub(super) fn check(&self, expected: Option<&DemoSpec<'_>>) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         if self.episodes.is_empty() {
             return Err("holds no episode".into());
         }
@@ -95,17 +99,6 @@ impl Demonstrations {
             if let Some(space) = space.as_ref().filter(|space| space.dim() != dim) {
                 return Err(format!("its {what} space has {} coordinates, its {what}s have {dim}", space.dim()));
             }
-        }
-        let Some(expected) = expected else { return Ok(()) };
-        if let Some(env) = self.meta.env.as_ref().filter(|env| env.id != expected.env_id) {
-            return Err(format!("holds demonstrations of {}, expected {}", env.id, expected.env_id));
-        }
-        if (o, a) != (expected.obs_dim, expected.act_dim) {
-            return Err(format!(
-                "has observations of {o} and actions of {a} numbers, {} has {} and {}; \
-                 was it recorded with other options?",
-                expected.env_id, expected.obs_dim, expected.act_dim
-            ));
         }
         Ok(())
     }

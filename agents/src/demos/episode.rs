@@ -82,7 +82,15 @@ impl Episode {
         &self.actions[i * self.act_dim()..][..self.act_dim()]
     }
 
-    /// Checks lengths and finiteness; an error names the array.
+    /// Marks the end of an episode that has none: it was cut off there.
+    pub(super) fn close(&mut self) {
+        if let (Some(false), Some(truncated)) = (self.terminations.last(), self.truncations.last_mut()) {
+            *truncated = true;
+        }
+    }
+
+    /// Checks lengths, finiteness (in f32, which networks compute in) and that no step before the
+    /// last is an end; an error names the array and the row.
     pub(super) fn check(&self, obs_dim: usize, act_dim: usize) -> Result<(), String> {
         let n = self.len();
         if n == 0 {
@@ -99,13 +107,17 @@ impl Episode {
             if data.len() != rows * dim {
                 return Err(format!("{name}: has {} numbers, {rows} rows of {dim} are {}", data.len(), rows * dim));
             }
-            if let Some(at) = data.iter().position(|x| !x.is_finite()) {
-                return Err(format!("{name}: is {} at row {}, coordinate {}", data[at], at / dim, at % dim));
+            if let Some(at) = data.iter().position(|x| !(*x as f32).is_finite()) {
+                let beyond = if data[at].is_finite() { ", beyond the range of f32" } else { "" };
+                return Err(format!("{name}: is {:?} at row {}, coordinate {}{beyond}", data[at], at / dim, at % dim));
             }
         }
         for (name, marks) in [("terminations", &self.terminations), ("truncations", &self.truncations)] {
             if marks.len() != n {
                 return Err(format!("{name}: has {} rows for {n} rewards", marks.len()));
+            }
+            if let Some(row) = marks[..n - 1].iter().position(|&end| end) {
+                return Err(format!("{name}: is true at row {row}, in the middle of the episode, which has {n} steps"));
             }
         }
         Ok(())

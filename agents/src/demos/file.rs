@@ -1,10 +1,43 @@
 //! Typed arrays of an HDF5 file, which may hold anything: every surprise becomes an error with its
 //! place.
 
+use std::cell::Cell;
+
 use hdf5_pure::{DType, File, Group};
 
-/// Upper bound on the compression ratio of the filters that are read: deflate's limit is 1032.
-const MAX_EXPANSION: u64 = 2048;
+/// Bytes of numbers that any file may have: a million steps of thirty numbers.
+const SMALL: u64 = 256 << 20;
+/// Bytes of numbers in memory for each byte of the file beyond that. Recorded numbers are noisy:
+/// compression and the widening to f64 together make them ten times as large, not more. Zeros,
+/// which compress a thousandfold, make a small file fill any memory.
+const EXPANSION: u64 = 64;
+
+/// An open file, with the memory that the rest of its numbers may fill.
+pub(super) struct Source {
+    pub(super) file: File,
+    left: Cell<u64>,
+}
+
+impl Source {
+    pub(super) fn new(file: File) -> Self {
+        let left = Cell::new(SMALL + file.file_size().saturating_mul(EXPANSION));
+        Self { file, left }
+    }
+
+    /// Accounts for a dataset before it is read.
+    fn reserve(&self, bytes: Option<u64>) -> Result<(), String> {
+        match bytes.and_then(|bytes| self.left.get().checked_sub(bytes)) {
+            Some(left) => {
+                self.left.set(left);
+                Ok(())
+            }
+            None => Err(format!(
+                "more than recorded numbers in a file of {} bytes can fill; is it damaged, or made of zeros?",
+                self.file.file_size()
+            )),
+        }
+    }
+}
 
 /// An array of numbers with its shape.
 pub(super) struct NumberArray {
@@ -33,13 +66,13 @@ impl NumberArray {
 /// Reads floats, and with `integers` integers too. Checks the type before reading, because the
 /// reader silently converts any number into any other.
 pub(super) fn numbers(
-    file: &File,
+    source: &Source,
     group: &Group,
     name: &str,
     place: &str,
     integers: bool,
 ) -> Result<NumberArray, String> {
-    let (dataset, dtype, shape) = open(file, group, name, place)?;
+    let (dataset, dtype, shape) = open(source, group, name, place)?;
     let float = matches!(dtype, DType::F32 | DType::F64);
     let integer =
         matches!(dtype, DType::I8 | DType::I16 | DType::I32 | DType::I64 | DType::U8 | DType::U16 | DType::U32);
@@ -54,8 +87,8 @@ pub(super) fn numbers(
 }
 
 /// Booleans: h5py's enumeration of FALSE and TRUE, or integers that are 0 or 1.
-pub(super) fn booleans(file: &File, group: &Group, name: &str, place: &str) -> Result<Vec<bool>, String> {
-    let (dataset, dtype, shape) = open(file, group, name, place)?;
+pub(super) fn booleans(source: &Source, group: &Group, name: &str, place: &str) -> Result<Vec<bool>, String> {
+    let (dataset, dtype, shape) = open(source, group, name, place)?;
     let values = match &dtype {
         DType::Enum(names) if names == &["FALSE", "TRUE"] => dataset.read_raw().map_err(|error| error.to_string()),
         DType::U8 | DType::I8 => dataset.read_raw().map_err(|error| error.to_string()),
@@ -65,18 +98,16 @@ pub(super) fn booleans(file: &File, group: &Group, name: &str, place: &str) -> R
     if shape.len() != 1 || values.len() != shape[0] {
         return Err(format!("{place}: has shape {shape:?}, expected one boolean a step"));
     }
-    values
-        .iter()
-        .map(|&value| match value {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(format!("{place}: holds {value}, expected 0 or 1")),
-        })
-        .collect()
+    let boolean = |(row, &value): (usize, &u8)| match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(format!("{place}: holds {value}, expected 0 or 1, at row {row}")),
+    };
+    values.iter().enumerate().map(boolean).collect()
 }
 
 fn open(
-    file: &File,
+    source: &Source,
     group: &Group,
     name: &str,
     place: &str,
@@ -84,17 +115,21 @@ fn open(
     let wrap = |error: hdf5_pure::Error| format!("{place}: {error}");
     if !group.datasets().map_err(wrap)?.iter().any(|known| known == name) {
         let is_group = group.groups().map_err(wrap)?.iter().any(|known| known == name);
-        let problem = if is_group { "is a group; only spaces of one box are read" } else { "is missing" };
+        let problem = if is_group {
+            "is a group; only spaces of one box are read"
+        } else {
+            "is missing (links to other files or places are not followed)"
+        };
         return Err(format!("{place}: {problem}"));
     }
     let dataset = group.dataset(name).map_err(wrap)?;
     let (dtype, shape) = (dataset.dtype().map_err(wrap)?, dataset.shape().map_err(wrap)?);
-    // A damaged shape must not make us ask for more memory than the file could ever fill.
-    let size = shape.iter().try_fold(dataset.element_size().map_err(wrap)?, |size, &extent| size.checked_mul(extent));
-    let bound = file.file_size().saturating_mul(MAX_EXPANSION);
-    if size.is_none_or(|size| size > bound) {
-        return Err(format!("{place}: claims the shape {shape:?}, more than the file can hold"));
-    }
+    // Chunks are unpacked whole. Numbers are held as f64, whatever they are in the file.
+    let chunk = dataset.chunk_shape().map_err(wrap)?.unwrap_or_default();
+    let width = dataset.element_size().map_err(wrap)?.max(8);
+    let size = |shape: &[u64]| shape.iter().try_fold(width, |size, &extent| size.checked_mul(extent));
+    let bytes = size(&shape).zip(size(&chunk)).map(|(whole, chunk)| whole.max(chunk));
+    source.reserve(bytes).map_err(|problem| format!("{place}: claims the shape {shape:?}, {problem}"))?;
     let shape = shape.iter().map(|&extent| extent as usize).collect();
     Ok((dataset, dtype, shape))
 }

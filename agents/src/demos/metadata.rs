@@ -1,9 +1,12 @@
 //! Minari 0.5's `metadata.json`: environment and spaces are JSON texts inside the JSON.
 
-use liprl_envs::{BoxSpace, EnvSpec};
+use liprl_envs::{BoxSpace, EnvSpec, OptionValue, registry};
 use serde_json::{Map, Value, json};
 
-use super::demonstrations::{DemoMeta, Demonstrations};
+use super::{
+    demonstrations::{DemoMeta, Demonstrations},
+    python_json,
+};
 
 /// The version of the layout; every Minari from 0.5.0 on accepts it.
 const MINARI_VERSION: &str = "0.5.0";
@@ -42,7 +45,7 @@ pub(super) fn print(demonstrations: &Demonstrations, id: &str, types: &Types) ->
     all.insert("observation_space".into(), json!(print_space(&observation_space, types.observations)));
     all.insert("action_space".into(), json!(print_space(&action_space, types.actions)));
     if let Some(env) = &meta.env {
-        all.insert("env_spec".into(), json!(print_env(env).to_string()));
+        all.insert("env_spec".into(), json!(print_env(env, &meta.wrappers)));
     }
     all.insert("dataset_id".into(), json!(id));
     all.insert("minari_version".into(), json!(MINARI_VERSION));
@@ -50,73 +53,98 @@ pub(super) fn print(demonstrations: &Demonstrations, id: &str, types: &Types) ->
     Value::Object(all).to_string()
 }
 
-/// Reads metadata of any origin. Missing entries and kinds not known here (spaces other than a box)
-/// stay unknown.
-pub(super) fn parse(text: &str) -> Result<DemoMeta, String> {
-    let mut all: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let take = |key: &str| all.get(key).and_then(Value::as_str).map(str::to_owned);
-    let (observation_space, action_space) = (take("observation_space"), take("action_space"));
-    let env = take("env_spec").map(|text| parse_env(&text)).transpose()?;
-    all.retain(|key, _| !DERIVED.contains(&key.as_str()));
-    Ok(DemoMeta {
-        env,
-        observation_space: observation_space.and_then(|text| parse_space(&text)),
-        action_space: action_space.and_then(|text| parse_space(&text)),
-        extra: all,
-    })
+/// A file's metadata, and the numbers of episodes and steps that it states.
+pub(super) struct Metadata {
+    pub(super) meta: DemoMeta,
+    pub(super) totals: (Option<u64>, Option<u64>),
 }
 
-/// Python's JSON writes infinities as bare words, which Rust's does not.
-fn print_space(space: &BoxSpace, dtype: &str) -> String {
-    let list = |side: &[f64]| {
-        let bounds: Vec<String> = side
-            .iter()
-            .map(|&bound| match bound {
-                f64::INFINITY => "Infinity".into(),
-                f64::NEG_INFINITY => "-Infinity".into(),
-                _ => json!(bound).to_string(),
-            })
-            .collect();
-        bounds.join(", ")
+/// Reads metadata of any origin; missing entries stay unknown. An error names the entry.
+pub(super) fn parse(mut all: Map<String, Value>) -> Result<Metadata, String> {
+    let total = |key: &str| {
+        let stated = all.get(key)?;
+        stated.as_u64().or_else(|| stated.as_f64().map(|stated| stated as u64))
     };
+    let totals = (total("total_episodes"), total("total_steps"));
+    let nested = |key: &str| match all.get(key) {
+        Some(Value::String(text)) => python_json::parse(text).map_err(|error| format!("metadata: {key}: {error}")),
+        other => Ok(other.cloned().unwrap_or_default()),
+    };
+    let space = |key: &str| parse_space(&nested(key)?).map_err(|problem| format!("metadata: {key}: {problem}"));
+    let (observation_space, action_space) = (space("observation_space")?, space("action_space")?);
+    let spec = nested("env_spec")?;
+    let env = parse_env(&spec).map_err(|problem| format!("metadata: env_spec: {problem}"))?;
+    let wrappers = spec["additional_wrappers"].as_array().cloned().unwrap_or_default();
+    all.retain(|key, _| !DERIVED.contains(&key.as_str()));
+    Ok(Metadata { meta: DemoMeta { env, wrappers, observation_space, action_space, extra: all }, totals })
+}
+
+fn print_space(space: &BoxSpace, dtype: &str) -> String {
+    let list = |side: &[f64]| side.iter().copied().map(python_json::number).collect::<Vec<_>>().join(", ");
     let (low, high) = (list(&space.low), list(&space.high));
     format!(r#"{{"type": "Box", "dtype": "{dtype}", "shape": [{}], "low": [{low}], "high": [{high}]}}"#, space.dim())
 }
 
-fn parse_space(text: &str) -> Option<BoxSpace> {
-    let quoted = text.replace("-Infinity", "\"-inf\"").replace("Infinity", "\"inf\"");
-    let space: Value = serde_json::from_str(&quoted).ok()?;
-    let side = |key: &str| -> Option<Vec<f64>> {
+fn parse_space(space: &Value) -> Result<Option<BoxSpace>, String> {
+    if space.is_null() {
+        return Ok(None);
+    }
+    let kind = space["type"].as_str().unwrap_or("of no type");
+    if kind != "Box" {
+        return Err(format!("is {kind}; only spaces of one box are read"));
+    }
+    let side = |key: &str| {
         let bound = |bound: &Value| bound.as_f64().or_else(|| bound.as_str()?.parse().ok());
-        space.get(key)?.as_array()?.iter().map(bound).collect()
+        let bounds: Option<Vec<f64>> = space[key].as_array().and_then(|list| list.iter().map(bound).collect());
+        bounds.ok_or_else(|| format!("`{key}` is not a list of numbers"))
     };
     let (low, high) = (side("low")?, side("high")?);
-    (space.get("type")? == "Box" && low.len() == high.len()).then_some(BoxSpace { low, high })
+    if low.len() != high.len() {
+        return Err(format!("has {} lower and {} upper bounds", low.len(), high.len()));
+    }
+    Ok(Some(BoxSpace { low, high }))
 }
 
-fn print_env(env: &EnvSpec) -> Value {
-    let kwargs: Map<String, Value> =
-        env.options.clone().into_iter().filter(|(key, _)| key != "max_episode_steps").collect();
-    json!({
-        "id": env.id,
-        "entry_point": entry_point(&env.id),
-        "reward_threshold": null,
-        "nondeterministic": false,
-        "max_episode_steps": env.max_episode_steps,
-        "order_enforce": true,
-        "disable_env_checker": false,
-        "kwargs": kwargs,
-        "additional_wrappers": [],
-        "vector_entry_point": null,
-    })
+fn print_env(env: &EnvSpec, wrappers: &[Value]) -> String {
+    let given = env.options.iter().filter(|(key, _)| *key != "max_episode_steps");
+    let kwargs: Vec<String> =
+        given.map(|(key, value)| format!("{}: {}", json!(key), print_option(env, key, value))).collect();
+    let entries = [
+        ("id", json!(env.id).to_string()),
+        ("entry_point", json!(entry_point(&env.id)).to_string()),
+        ("reward_threshold", "null".into()),
+        ("nondeterministic", "false".into()),
+        ("max_episode_steps", json!(env.max_episode_steps).to_string()),
+        ("order_enforce", "true".into()),
+        ("disable_env_checker", "false".into()),
+        ("kwargs", format!("{{{}}}", kwargs.join(", "))),
+        ("additional_wrappers", json!(wrappers).to_string()),
+        ("vector_entry_point", "null".into()),
+    ];
+    let entries: Vec<String> = entries.into_iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+    format!("{{{}}}", entries.join(", "))
 }
 
-fn parse_env(text: &str) -> Result<EnvSpec, String> {
-    let spec: Value = serde_json::from_str(text).map_err(|error| format!("env_spec: {error}"))?;
-    let id = spec.get("id").and_then(Value::as_str).ok_or("env_spec: has no id")?.to_owned();
-    let max_episode_steps = spec.get("max_episode_steps").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-    let kwargs = spec.get("kwargs").and_then(Value::as_object).cloned().unwrap_or_default();
-    Ok(EnvSpec { id, max_episode_steps, options: kwargs.into_iter().collect() })
+/// An option's value. The sides of an interval may be texts here, and are numbers in Python.
+fn print_option(env: &EnvSpec, name: &str, given: &Value) -> String {
+    let entry = registry().into_iter().find(|entry| entry.id == env.id);
+    let option = entry.and_then(|entry| entry.options.iter().find(|option| option.name == name));
+    match option.map(|option| option.default.read(given)) {
+        Some(Ok(OptionValue::Range(low, high))) => {
+            format!("[{}, {}]", python_json::number(low), python_json::number(high))
+        }
+        _ => given.to_string(),
+    }
+}
+
+fn parse_env(spec: &Value) -> Result<Option<EnvSpec>, String> {
+    if spec.is_null() {
+        return Ok(None);
+    }
+    let id = spec["id"].as_str().ok_or("has no id")?.to_owned();
+    let max_episode_steps = spec["max_episode_steps"].as_u64().and_then(|n| u32::try_from(n).ok());
+    let kwargs = spec["kwargs"].as_object().cloned().unwrap_or_default();
+    Ok(Some(EnvSpec { id, max_episode_steps, options: kwargs.into_iter().collect() }))
 }
 
 /// Gymnasium's path to the class of a task, by which Minari makes the environment; `None` for a

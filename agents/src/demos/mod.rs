@@ -17,23 +17,31 @@
 //! `metadata.json`.
 //!
 //! [`Demonstrations::read`] takes such a file or such a folder, also one made by Minari, and D4RL's
-//! flat files if they have `next_observations`.
+//! flat files if they have `next_observations`. All that a file says about its environment is held
+//! against the task.
 //!
 //! | file | content |
 //! | --- | --- |
 //! | `demonstrations`, `episode` | the data, their summary and checks |
+//! | `config` | the setting that names a file, with its exceptions |
 //! | `read`, `write` | from and to a file |
-//! | `metadata` | Minari's `metadata.json` |
+//! | `fit` | the file's description against the task |
+//! | `metadata`, `python_json` | Minari's `metadata.json`, JSON with Python's infinities |
 //! | `d4rl` | D4RL's flat files |
-//! | `file` | typed arrays of an HDF5 file |
+//! | `file`, `links` | typed arrays of an HDF5 file, links in it |
 
+mod config;
 mod d4rl;
 mod demonstrations;
 mod episode;
 mod file;
+mod fit;
+mod links;
 mod metadata;
+mod python_json;
 mod read;
 mod write;
 
+pub use config::{Accept, DemonstrationsConfig, DemonstrationsExceptions};
 pub use demonstrations::{DemoMeta, DemoSpec, DemoSummary, Demonstrations};
 pub use episode::Episode;

@@ -34,7 +34,7 @@ impl Demonstrations {
 }
 
 fn write(demonstrations: &Demonstrations, path: &Path) -> Result<(), String> {
-    demonstrations.check(None)?;
+    demonstrations.check()?;
     let layout = Layout::of(path)?;
     layout.refuse_another(path)?;
     let types = Types {

@@ -2,8 +2,6 @@
 //! (arXiv 2103.16629). Unless a source is named, the numbers are this project's: the paper's are not
 //! published as code.
 
-use std::path::PathBuf;
-
 use garde::Validate;
 use liprl_control::PolicyHead;
 use liprl_nets::{NetworkConfig, layers::Layers};
@@ -12,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::expert_config::{ExpertConfig, QueriesConfig};
+use crate::demos::DemonstrationsConfig;
 
 /// A policy fitted to an expert's actions under a bound α on its Lipschitz constant. α is Euclidean and
 /// in the environment's units, whatever standardisation and action scaling lie between.
@@ -21,7 +20,7 @@ use super::expert_config::{ExpertConfig, QueriesConfig};
 pub struct FeedbackConfig {
     /// Demonstrations to imitate: a Minari or D4RL HDF5 file, or a Minari dataset's folder. Needed unless
     /// there is an expert.
-    pub demonstrations: Option<PathBuf>,
+    pub demonstrations: Option<DemonstrationsConfig>,
     /// The expert, for `expert_episodes` before training and `queries` while training.
     #[garde(dive)]
     pub expert: Option<ExpertConfig>,

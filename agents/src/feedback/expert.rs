@@ -8,7 +8,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::{expert_config::ExpertConfig, pairs::bad};
 use crate::{
     AgentError, TaskContext,
-    demos::{DemoMeta, Demonstrations, Episode},
+    demos::{Demonstrations, Episode},
 };
 
 /// An expert in a policy's coordinates: f32, and actions in `[-1, 1]`.
@@ -153,5 +153,5 @@ pub(super) fn episodes(
         }
         episodes.push(episode);
     }
-    Ok(Demonstrations { meta: DemoMeta::default(), episodes })
+    Ok(Demonstrations { episodes, ..Demonstrations::default() })
 }

@@ -1,8 +1,6 @@
 //! Settings of off-policy GAIL. Source unless another is named: Blondé, Strasser & Kalousis 2020
 //! (arXiv 2006.16785) and its authors' code.
 
-use std::path::PathBuf;
-
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +10,7 @@ use crate::{
     AgentError, TaskContext,
     actor_critic::{OffPolicyConfig, SacConfig, Td3Config},
     cloning::CloningConfig,
+    demos::DemonstrationsConfig,
     shaping::{ForwardModelConfig, ShapingConfig},
 };
 
@@ -24,11 +23,12 @@ use crate::{
 pub struct GailConfig {
     /// File to imitate: a Minari or D4RL HDF5 file, or a Minari dataset's folder. Needed unless the
     /// reward is `environment` or `constant`.
-    pub demonstrations: Option<PathBuf>,
+    pub demonstrations: Option<DemonstrationsConfig>,
     /// Number of its episodes that are used, the first ones. Default: all.
     #[garde(inner(range(min = 1)))]
     pub episodes: Option<usize>,
-    /// Every n-th step of each episode is used, from a random first one. Default `20`; 1 uses all.
+    /// Every n-th step of each episode is used, from a random first one. With `absorbing` on, so is
+    /// the step that ended it. Default `20`; 1 uses all.
     #[garde(range(min = 1))]
     pub keep_every: usize,
     /// The learner that imitates. Default `{kind: td3}` with TD3's defaults.

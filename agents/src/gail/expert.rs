@@ -4,7 +4,10 @@ use liprl_numerics::StreamRng;
 use rand::RngExt;
 
 use super::{config::GailConfig, encoder::RawTransition};
-use crate::{AgentError, Flags, demos::Demonstrations};
+use crate::{
+    AgentError, Flags,
+    demos::{Demonstrations, Episode},
+};
 
 /// Demonstrated transitions, thinned out. Arrays are flat and row-major, observations in the
 /// environment's units, actions in `[-1, 1]`.
@@ -19,16 +22,17 @@ pub struct ExpertRows {
     /// Marks of absorbing states, `[E]`.
     pub flags: Vec<Flags>,
     /// Weight of each row in the discriminator's loss, `[E]`: 1, or 1/`keep_every` for absorbing
-    /// transitions, all of which are kept.
+    /// transitions and those that lead to them, all of which are kept.
     pub weight: Vec<f32>,
 }
 
 impl ExpertRows {
     /// Every `keep_every`-th step of each episode from a random first one (⌊length / keep_every⌋ of
-    /// them). With `absorbing` there is also one transition from the absorbing state to itself for
-    /// each episode that the task ended. `demonstrations` have their actions in `[-1, 1]`.
+    /// them). With `absorbing` there are also two transitions for each episode that the task ended:
+    /// the step that ended it, and the one from the absorbing state to itself. `demonstrations` have
+    /// their actions in `[-1, 1]`.
     ///
-    /// With `thin_absorbing` that transition is one more step of the episode, kept only if its turn
+    /// With `thin_absorbing` those two are steps of the episode like others, kept only if their turn
     /// comes (the authors' code).
     ///
     /// # Errors
@@ -49,22 +53,20 @@ impl ExpertRows {
         let mut expert = Self::default();
         for episode in &demonstrations.episodes[..wanted] {
             let ended = absorbing && episode.terminations.last() == Some(&true);
+            let end_is_kept = ended && !thin_absorbing;
             let len = episode.len() + usize::from(ended && thin_absorbing);
             let offset = rng.random_range(0..keep);
             for step in (0..len / keep).map(|i| offset + i * keep) {
                 if step == episode.len() {
                     expert.push_absorbing(demonstrations.obs_dim(), demonstrations.act_dim(), 1.0);
-                    continue;
+                } else if !(end_is_kept && step + 1 == episode.len()) {
+                    expert.push_step(episode, step, ended, 1.0);
                 }
-                let narrow = |wide: &[f64]| wide.iter().map(|&x| x as f32).collect::<Vec<_>>();
-                expert.obs.extend(narrow(episode.observation(step)));
-                expert.action.extend(narrow(episode.action(step)));
-                expert.next_obs.extend(narrow(episode.observation(step + 1)));
-                expert.flags.push(Flags::NEXT_ABSORBING.when(ended && step + 1 == episode.len()));
-                expert.weight.push(1.0);
             }
-            if ended && !thin_absorbing {
-                expert.push_absorbing(demonstrations.obs_dim(), demonstrations.act_dim(), 1.0 / keep as f32);
+            if end_is_kept {
+                let weight = 1.0 / keep as f32;
+                expert.push_step(episode, episode.len() - 1, ended, weight);
+                expert.push_absorbing(demonstrations.obs_dim(), demonstrations.act_dim(), weight);
             }
         }
         let (rows, batch) = (expert.len(), config.discriminator.batch_size);
@@ -80,6 +82,15 @@ impl ExpertRows {
             return Err(bad("demonstrations", problem));
         }
         Ok(expert)
+    }
+
+    fn push_step(&mut self, episode: &Episode, step: usize, ended: bool, weight: f32) {
+        let narrow = |wide: &[f64]| wide.iter().map(|&x| x as f32).collect::<Vec<_>>();
+        self.obs.extend(narrow(episode.observation(step)));
+        self.action.extend(narrow(episode.action(step)));
+        self.next_obs.extend(narrow(episode.observation(step + 1)));
+        self.flags.push(Flags::NEXT_ABSORBING.when(ended && step + 1 == episode.len()));
+        self.weight.push(weight);
     }
 
     fn push_absorbing(&mut self, obs_dim: usize, act_dim: usize, weight: f32) {
@@ -174,9 +185,9 @@ mod tests {
     fn absorbing_transitions_are_all_kept_with_a_smaller_weight_or_thinned_as_in_the_reference() {
         let kept = expert(&[100, 100], true, 20, false, 1);
         let absorbing: Vec<usize> = (0..kept.len()).filter(|&i| kept.flags[i].contains(Flags::OBS_ABSORBING)).collect();
-        assert_eq!(absorbing, [5, 11]);
+        assert_eq!(absorbing, [6, 13]);
         assert!(absorbing.iter().all(|&i| (kept.weight[i] - 0.05).abs() < 1e-9 && kept.obs[i] == 0.0));
-        assert_eq!(kept.transitions().0.len(), 10);
+        assert_eq!(kept.transitions().0.len(), 12);
         // Thinned: 99 real steps and the absorbing one are 100, of which the last is kept for the
         // offset 19 alone.
         let found = |lengths: &[usize]| {
@@ -199,6 +210,22 @@ mod tests {
         let expert = expert(&[4], true, 1, false, 3);
         let next: Vec<bool> = expert.flags.iter().map(|flags| flags.contains(Flags::NEXT_ABSORBING)).collect();
         assert_eq!(next, [false, false, false, true, true]);
+    }
+
+    /// Steps 20 to 29 of 30 are never among every twentieth one from a first one below 20.
+    #[test]
+    fn the_step_that_ended_an_episode_is_kept_once_whatever_the_first_one_is() {
+        for seed in 0..60 {
+            for (length, most) in [(30, 1), (40, 2), (7, 0)] {
+                let kept = expert(&[length], true, 20, false, seed);
+                let last: Vec<usize> = (0..kept.len()).filter(|&i| kept.obs[i] == (length - 1) as f32).collect();
+                assert_eq!(last, [kept.len() - 2], "seed {seed}, length {length}");
+                assert!(kept.flags[last[0]] == Flags::NEXT_ABSORBING && (kept.weight[last[0]] - 0.05).abs() < 1e-9);
+                assert!(kept.len() - 2 == most || kept.len() - 1 == most, "one step gives way to the last");
+                let total: f32 = kept.weight[..kept.len() - 2].iter().sum();
+                assert_eq!(total, (kept.len() - 2) as f32);
+            }
+        }
     }
 
     #[test]

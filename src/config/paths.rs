@@ -1,0 +1,78 @@
+//! Files that a config names. Relative paths begin at the config's folder, or else at the current
+//! one, and become absolute, so that a run goes on from any folder.
+
+use std::path::{Path, PathBuf};
+
+use super::Config;
+
+/// The option of MuJoCo tasks that is a path if it begins with one of these.
+const MODEL: (&str, [char; 3]) = ("xml_file", ['.', '/', '~']);
+
+/// A file that is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("`{setting}`: there is no file or folder {}", places(.tried))]
+pub struct MissingFile {
+    /// The setting that names it.
+    setting: String,
+    /// The places that were tried.
+    tried: Vec<PathBuf>,
+}
+
+fn places(tried: &[PathBuf]) -> String {
+    tried.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", nor ")
+}
+
+impl Config {
+    /// Looks up the files that the config names, in these folders and then in the current one, and
+    /// makes their paths absolute. Those that are not there stay as they are.
+    ///
+    /// # Errors
+    /// The first file that is not there, with the places.
+    pub(crate) fn resolve_paths(&mut self, folders: &[&Path]) -> Result<(), MissingFile> {
+        let mut missing = None;
+        for (setting, path) in self.agent.paths_mut() {
+            match look_up(path, folders) {
+                Ok(found) => *path = found,
+                Err(tried) => {
+                    missing.get_or_insert(MissingFile { setting: setting.to_owned(), tried });
+                }
+            }
+        }
+        let model = self.env.options.get_mut(MODEL.0);
+        if let Some((value, text)) = model.and_then(|value| value.as_str().map(str::to_owned).map(|text| (value, text)))
+            && text.starts_with(MODEL.1)
+        {
+            match look_up(Path::new(&text), folders) {
+                Ok(found) => *value = found.to_string_lossy().into(),
+                Err(tried) => {
+                    missing.get_or_insert(MissingFile { setting: format!("env.{}", MODEL.0), tried });
+                }
+            }
+        }
+        missing.map_or(Ok(()), Err)
+    }
+}
+
+/// The absolute path of a file, or the places where it was looked for.
+fn look_up(path: &Path, folders: &[&Path]) -> Result<PathBuf, Vec<PathBuf>> {
+    let home = path.strip_prefix("~").ok().and_then(|below| Some(std::env::home_dir()?.join(below)));
+    let path = home.as_deref().unwrap_or(path);
+    let mut tried = Vec::new();
+    for folder in folders.iter().chain([&Path::new("")]) {
+        let place = std::path::absolute(folder.join(path)).unwrap_or_else(|_| folder.join(path));
+        if place.exists() {
+            return Ok(plain(&place));
+        }
+        if !tried.contains(&place) {
+            tried.push(place);
+        }
+    }
+    Err(tried)
+}
+
+/// The path without `..`, so that it is the same from every folder. A link at its end stays one.
+fn plain(path: &Path) -> PathBuf {
+    let whole = || fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return whole() };
+    fs_err::canonicalize(folder).map_or_else(|_| whole(), |folder| folder.join(name))
+}

@@ -1,0 +1,77 @@
+//! The files that a run reads at its start, told apart by their contents.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use liprl_agents::demos::DemonstrationsConfig;
+use liprl_logbook::RunFolder;
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+use crate::load::policy_bytes;
+use crate::usage::Usage;
+
+/// Setting → SHA-256 of what it names.
+pub(super) fn digests(config: &Config) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut digests = BTreeMap::new();
+    for (setting, path) in config.clone().agent.paths_mut() {
+        let digest = match setting {
+            "agent.demonstrations" => of_demonstrations(path)?,
+            _ => hexadecimal(Sha256::new_with_prefix(policy_bytes(path)?)),
+        };
+        digests.insert(setting.to_owned(), digest);
+    }
+    let model = config.env.options.get("xml_file").and_then(|file| file.as_str()).map(Path::new);
+    if let Some(model) = model.filter(|file| file.is_absolute()) {
+        digests.insert("env.xml_file".to_owned(), hexadecimal(Sha256::new_with_prefix(fs_err::read(model)?)));
+    }
+    Ok(digests)
+}
+
+fn of_demonstrations(path: &Path) -> anyhow::Result<String> {
+    let mut hash = Sha256::new();
+    for file in DemonstrationsConfig::from(path).files()? {
+        std::io::copy(&mut fs_err::File::open(file)?, &mut hash)?;
+    }
+    Ok(hexadecimal(hash))
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Refuses to resume a run with other files than those it began with. A file that only moved is the
+/// same: `stored` takes its new place. Returns true if one did.
+///
+/// # Errors
+/// [`Usage`] naming setting and file.
+pub(super) fn compare(folder: &RunFolder, stored: &mut Config, given: &Config) -> anyhow::Result<bool> {
+    let began = folder.provenance()?.inputs;
+    let now = if began.is_empty() { began.clone() } else { digests(given)? };
+    for (setting, before) in &began {
+        match now.get(setting) {
+            Some(digest) if digest != before => {
+                let (run, short) =
+                    (folder.path().display(), |digest: &str| digest.chars().take(16).collect::<String>());
+                return Err(Usage(format!(
+                    "`{setting}` names another file than the one that the run in {run} began with (SHA-256 {}…, now {}…); \
+                     put that one back, name its copy with --set {setting}=PATH, or begin a new run with --out",
+                    short(before),
+                    short(digest)
+                ))
+                .into());
+            }
+            _ => {}
+        }
+    }
+    let mut given = given.clone();
+    let mut moved = false;
+    for (setting, path) in stored.agent.paths_mut() {
+        let other = given.agent.paths_mut().into_iter().find(|(name, _)| *name == setting);
+        if let Some((_, other)) = other.filter(|(_, other)| began.contains_key(setting) && **other != *path) {
+            moved = true;
+            path.clone_from(other);
+        }
+    }
+    Ok(moved)
+}
