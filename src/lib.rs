@@ -9,6 +9,7 @@ pub mod commands;
 pub mod config;
 
 pub mod load;
+mod memory;
 pub mod panics;
 pub mod perturb;
 mod references;

@@ -38,8 +38,8 @@ pub enum TaskError {
         /// Its upper bound.
         high: f64,
     },
-    /// A number between agent and environment is NaN or infinite.
-    #[error("{id}: {what} is not finite ({value}) at coordinate {index}")]
+    /// A number between agent and environment is NaN or infinite, or is so in 32 bits.
+    #[error("{id}: {what} {} at coordinate {index}", fault(*value))]
     NonFinite {
         /// The environment.
         id: String,
@@ -50,6 +50,15 @@ pub enum TaskError {
         /// The coordinate.
         index: usize,
     },
+}
+
+/// Words for a number that agents cannot take.
+fn fault(value: f64) -> String {
+    if value.is_finite() {
+        format!("is {value:e}, beyond the largest 32-bit number, {:.1e},", f32::MAX)
+    } else {
+        format!("is not finite ({value})")
+    }
 }
 
 /// An environment with f32 actions in `[-1, 1]` and f32 observations, all finite.
@@ -74,8 +83,8 @@ impl Task {
         if let Some(index) = bounds().position(|(low, high)| !(low.is_finite() && high.is_finite())) {
             return Err(TaskError::Unbounded { id: config.id.clone(), index });
         }
-        let centre: Vec<f64> = bounds().map(|(low, high)| 0.5 * (low + high)).collect();
-        let half_width: Vec<f64> = bounds().map(|(low, high)| 0.5 * (high - low)).collect();
+        let centre: Vec<f64> = bounds().map(|(low, high)| 0.5 * low + 0.5 * high).collect();
+        let half_width: Vec<f64> = bounds().map(|(low, high)| 0.5 * high - 0.5 * low).collect();
         if let Some(index) = half_width.iter().position(|half_width| *half_width <= 0.0) {
             return Err(TaskError::Flat {
                 id: config.id.clone(),
@@ -142,7 +151,7 @@ impl Task {
         }
         let step = self.env.step(&self.action, &mut self.obs)?;
         self.restarts += u64::from(self.env.started_over());
-        if !step.reward.is_finite() {
+        if !(step.reward as f32).is_finite() {
             return Err(self.non_finite("reward", step.reward, 0));
         }
         self.observe(obs)?;

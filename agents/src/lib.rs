@@ -8,6 +8,7 @@ mod error;
 pub mod feedback;
 pub mod gail;
 pub mod mbpo;
+mod memory;
 mod metrics;
 mod noise;
 mod registry;
@@ -18,6 +19,7 @@ mod transition;
 
 pub use agent::Agent;
 pub use error::{AgentError, setting_path};
+pub use memory::{MemoryPart, MemorySizes};
 pub use metrics::Metrics;
 pub use noise::{ActionNoise, Noise};
 pub use registry::AgentConfig;

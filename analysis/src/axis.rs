@@ -8,17 +8,24 @@ pub(crate) fn extent(numbers: impl Iterator<Item = f64>, margin: f64) -> (f64, f
     if low > high {
         return (0.0, 1.0);
     }
-    let wide = high - low;
-    if wide <= 1e-12 * low.abs().max(high.abs()).max(1e-300) {
-        let around = 0.1 * low.abs().max(1.0);
-        return (low - around, high + around);
-    }
-    (low - margin * wide, high + margin * wide)
+    // Half of the width, which does not overflow.
+    let half = high / 2.0 - low / 2.0;
+    let around = if half <= 5e-13 * low.abs().max(high.abs()).max(1e-300) {
+        0.1 * low.abs().max(1.0)
+    } else {
+        2.0 * margin * half
+    };
+    ((low - around).max(f64::MIN), (high + around).min(f64::MAX))
+}
+
+/// Share of the way from the first to the second end of an axis.
+pub(crate) fn share(at: f64, (first, last): (f64, f64)) -> f64 {
+    (at / 2.0 - first / 2.0) / (last / 2.0 - first / 2.0)
 }
 
 /// Round numbers within a range, 1, 2 or 5 times a power of ten apart.
 pub(crate) fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
-    let rough = (high - low) / 8.0;
+    let rough = high / 8.0 - low / 8.0;
     let power = 10.0_f64.powf(rough.log10().floor());
     let step =
         [1.0, 2.0, 5.0, 10.0].map(|times| times * power).into_iter().find(|step| *step >= rough).unwrap_or(rough);
@@ -66,6 +73,17 @@ mod tests {
         assert_eq!(powers, ["0.01", "1", "100"]);
         let near = log_ticks(0.0, 1.0).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
         assert_eq!(near, ["1", "2", "5", "10"]);
+    }
+
+    #[test]
+    fn the_largest_numbers_have_axes() {
+        let (low, high) = extent([-1e308, 1e308].into_iter(), 0.05);
+        assert_eq!((low, high), (-1.1e308, 1.1e308));
+        let texts: Vec<String> = ticks(low, high).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["-1.0e308", "-5.0e307", "0", "5.0e307", "1.0e308"]);
+        assert_eq!(share(0.0, (low, high)), 0.5);
+        let (low, high) = extent([f64::MAX].into_iter(), 0.05);
+        assert!(low < high && high == f64::MAX && ticks(low, high).iter().all(|(at, _)| at.is_finite()));
     }
 
     #[test]

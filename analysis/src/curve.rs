@@ -1,6 +1,6 @@
 //! Curves: the seeds of one variant, aligned by step and summarised.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
@@ -64,6 +64,8 @@ pub struct Curve {
 const RESAMPLES: usize = 2000;
 /// Intervals of the common grid of seeds that logged at different steps.
 const GRID: u64 = 200;
+/// Columns of a curve of many steps, about as many as a panel has pixels.
+const COLUMNS: usize = 400;
 
 impl Curve {
     /// A curve through points of x, centre and the band's low and high edge, ascending in x.
@@ -80,6 +82,9 @@ impl Curve {
     /// most steps are a single run's own, as in the training logs of other programs, values are
     /// interpolated on a common grid, each run within its own range. Steps that only one run's
     /// range contains do not count for this choice.
+    ///
+    /// Of more than 1,600 steps, each 400th part keeps its first and last, and those of the lowest
+    /// and highest values of the line and of any run.
     pub fn from_runs(label: impl Into<String>, runs: &[&Run], band: Band, window: usize) -> Self {
         let smoothed: Vec<Vec<(u64, f64)>> = runs.iter().map(|run| smooth(&run.series, window)).collect();
         let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
@@ -94,6 +99,9 @@ impl Curve {
         if interpolated {
             by_step = on_a_grid(&smoothed);
         }
+        if by_step.len() > 4 * COLUMNS {
+            by_step = thinned(by_step, band);
+        }
         let points = by_step.into_par_iter().map(|(step, values)| summarise(step, values, band)).collect();
         Self { label: label.into(), points, seeds: runs.len(), interpolated }
     }
@@ -101,18 +109,33 @@ impl Curve {
 
 /// Means of each point and those before it, `window` in all.
 fn smooth(series: &BTreeMap<u64, f64>, window: usize) -> Vec<(u64, f64)> {
-    let points: Vec<(u64, f64)> = series.iter().map(|(&step, &value)| (step, value)).collect();
+    let values: Vec<f64> = series.values().copied().collect();
+    let window = window.clamp(1, values.len().max(1));
+    // Sums from the start of each block of one window, and to its end: those of any window are the
+    // end of one block and the start of the next, so that the time does not grow with the window.
+    let (mut until, mut onwards) = (values.clone(), values.clone());
+    for index in 1..values.len() {
+        if index % window != 0 {
+            until[index] += until[index - 1];
+        }
+        let before = values.len() - 1 - index;
+        if (before + 1) % window != 0 {
+            onwards[before] += onwards[before + 1];
+        }
+    }
     let mean = |end: usize| {
-        let part = &points[(end + 1).saturating_sub(window.max(1))..=end];
-        part.iter().map(|(_, value)| value).sum::<f64>() / part.len() as f64
+        let start = (end + 1).saturating_sub(window);
+        let sum = if start % window == 0 { until[end] } else { onwards[start] + until[end] };
+        if sum.is_finite() { sum / (end + 1 - start) as f64 } else { stats::mean(&values[start..=end]) }
     };
-    (0..points.len()).map(|end| (points[end].0, mean(end))).collect()
+    series.keys().enumerate().map(|(end, &step)| (step, mean(end))).collect()
 }
 
 fn on_a_grid(runs: &[Vec<(u64, f64)>]) -> BTreeMap<u64, Vec<f64>> {
     let steps = || runs.iter().flatten().map(|point| point.0);
     let (first, last) = (steps().min().unwrap_or(0), steps().max().unwrap_or(0));
-    let mut grid: Vec<u64> = (0..=GRID).map(|n| first + (last - first) * n / GRID).collect();
+    let at = |n: u64| first + (u128::from(last - first) * u128::from(n) / u128::from(GRID)) as u64;
+    let mut grid: Vec<u64> = (0..=GRID).map(at).collect();
     grid.dedup();
     let values = |step: u64| runs.iter().filter_map(|run| interpolate(run, step)).collect::<Vec<f64>>();
     grid.into_iter().map(|step| (step, values(step))).filter(|(_, values)| !values.is_empty()).collect()
@@ -126,22 +149,61 @@ fn interpolate(run: &[(u64, f64)], step: u64) -> Option<f64> {
         return Some(right.1);
     }
     let left = run.get(after.checked_sub(1)?)?;
-    Some(left.1 + (right.1 - left.1) * (step - left.0) as f64 / (right.0 - left.0) as f64)
+    Some(stats::between(left.1, right.1, (step - left.0) as f64 / (right.0 - left.0) as f64))
+}
+
+/// Steps of each column that the line and the values of single runs need: the first and last, the
+/// lowest and highest.
+fn thinned(by_step: BTreeMap<u64, Vec<f64>>, band: Band) -> BTreeMap<u64, Vec<f64>> {
+    let steps: Vec<(u64, Vec<f64>)> = by_step.into_iter().collect();
+    let (first, last) = (steps[0].0, steps[steps.len() - 1].0);
+    let column =
+        |step: u64| (u128::from(step - first) * COLUMNS as u128 / u128::from((last - first).max(1))) as usize;
+    let heights: Vec<[f64; 3]> = steps
+        .par_iter()
+        .map(|(_, values)| {
+            let (low, high) = stats::range(values.iter().copied());
+            [low, band.centre(&mut values.clone()), high]
+        })
+        .collect();
+    let mut kept = BTreeSet::new();
+    let mut start = 0;
+    for part in steps.chunk_by(|a, b| column(a.0) == column(b.0)) {
+        let within = || start..start + part.len();
+        kept.extend([start, start + part.len() - 1]);
+        for height in 0..3 {
+            let order = |a: &usize, b: &usize| heights[*a][height].total_cmp(&heights[*b][height]);
+            kept.extend(within().min_by(order));
+            kept.extend(within().max_by(order));
+        }
+        start += part.len();
+    }
+    steps.into_iter().enumerate().filter(|(index, _)| kept.contains(index)).map(|(_, step)| step).collect()
+}
+
+impl Band {
+    /// Height of the line. Sorts `values`.
+    fn centre(self, values: &mut [f64]) -> f64 {
+        match self {
+            Self::InterquartileMean => stats::interquartile_mean(values),
+            Self::MeanStd => stats::mean(values),
+            Self::MedianQuartiles => stats::median(values),
+        }
+    }
 }
 
 fn summarise(step: u64, mut values: Vec<f64>, band: Band) -> CurvePoint {
     let seeds = values.len();
+    let centre = band.centre(&mut values);
+    let finite = |edge: f64| edge.clamp(f64::MIN, f64::MAX);
     let (centre, low, high) = match band {
+        _ if seeds == 1 => (centre, centre, centre),
         Band::MeanStd => {
-            let (mean, std) = (stats::mean(&values), stats::std(&values));
-            (mean, mean - std, mean + std)
+            let std = stats::std(&values);
+            (centre, finite(centre - std), finite(centre + std))
         }
-        Band::MedianQuartiles => {
-            let centre = stats::median(&mut values);
-            (centre, stats::quantile(&values, 0.25), stats::quantile(&values, 0.75))
-        }
+        Band::MedianQuartiles => (centre, stats::quantile(&values, 0.25), stats::quantile(&values, 0.75)),
         Band::InterquartileMean => {
-            let centre = stats::interquartile_mean(&mut values);
             let bootstrap = Bootstrap { resamples: RESAMPLES, seed: step, ..Bootstrap::default() };
             let scores = Scores::new([(String::new(), values)]);
             let interval = scores.map(|scores| bootstrap.estimate(&scores, Estimator::InterquartileMean));
@@ -173,6 +235,39 @@ mod tests {
                 CurvePoint { x: 10.0, centre: 4.0, low: 4.0, high: 4.0, seeds: 1 },
             ]
         );
+    }
+
+    #[test]
+    fn a_curve_of_many_steps_is_thinned_and_keeps_its_extremes() {
+        // A high and a low value of one step each, and one seed that alone is low at another.
+        let value = |n: u64| match n {
+            31_313 => 1e6,
+            77_777 => -1e6,
+            n => (n % 100) as f64,
+        };
+        let a = run(&(0..100_000).map(|n| (10 * n, value(n))).collect::<Vec<_>>());
+        let b = run(&(0..100_000).map(|n| (10 * n, if n == 50_005 { -500.0 } else { value(n) })).collect::<Vec<_>>());
+        let curve = Curve::from_runs("x", &[&a, &b], Band::InterquartileMean, 1);
+        assert!(!curve.interpolated && curve.points.len() < 3000, "{}", curve.points.len());
+        let centres = stats::range(curve.points.iter().map(|point| point.centre));
+        assert_eq!(centres, (-1e6, 1e6));
+        let low = curve.points.iter().find(|point| point.x == 500_050.0).unwrap();
+        assert_eq!((low.low, low.seeds), (-500.0, 2));
+        assert_eq!((curve.points[0].x, curve.points[curve.points.len() - 1].x), (0.0, 999_990.0));
+        let all = Curve::from_runs("x", &[&a], Band::MeanStd, 100_000);
+        let mean = a.series.values().sum::<f64>() / 1e5;
+        assert!((all.points[all.points.len() - 1].centre - mean).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_largest_numbers_make_a_curve() {
+        let runs: Vec<Run> = [-1e308, 1e308, 1e308].iter().map(|&value| run(&[(1, value), (3, -value)])).collect();
+        let runs: Vec<&Run> = runs.iter().collect();
+        for band in [Band::InterquartileMean, Band::MeanStd, Band::MedianQuartiles] {
+            let curve = Curve::from_runs("x", &runs, band, 2);
+            let numbers = curve.points.iter().flat_map(|point| [point.low, point.centre, point.high]);
+            assert!(numbers.clone().all(f64::is_finite), "{:?}", numbers.collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use kuva::render::render::TextAnchor;
 
-use crate::axis::{extent, log_ticks, ticks};
+use crate::axis::{extent, log_ticks, share, ticks};
 use crate::curve::{Curve, CurvePoint};
 use crate::draw::{Canvas, Ink, dashes};
 
@@ -73,13 +73,13 @@ impl Panel {
         let ((first, last), (least, most)) = (scale.x, scale.y);
         let y_ticks = if self.log { log_ticks(least, most) } else { ticks(least, most) };
         for (at, text) in y_ticks {
-            let y = top + high - (at - least) / (most - least) * high;
+            let y = top + high - share(at, scale.y) * high;
             canvas.line(vec![(left, y), (left + wide, y)], Ink::Faint, 1.0, &[]);
             canvas.text((left - 7.0, y + 4.0), &text, 11, TextAnchor::End);
         }
         let x_ticks = if self.log_x { log_ticks(first, last) } else { ticks(first, last) };
         for (at, text) in x_ticks {
-            let x = left + (at - first) / (last - first) * wide;
+            let x = left + share(at, scale.x) * wide;
             canvas.line(vec![(x, top + high), (x, top + high + 5.0)], Ink::Text, 1.0, &[]);
             canvas.text((x, top + high + 19.0), &text, 11, TextAnchor::Middle);
         }
@@ -128,6 +128,9 @@ impl Panel {
 fn draw_band(canvas: &mut Canvas, scale: &Scale, index: usize, curve: &Curve) {
     let edge = |x: f64, y: f64, centre: f64| (scale.x_of(x), scale.y_of(if scale.is_usable(y) { y } else { centre }));
     let shown: Vec<&CurvePoint> = scale.shown(curve).collect();
+    if shown.iter().all(|point| point.low == point.high) {
+        return;
+    }
     let upper = shown.iter().map(|point| edge(point.x, point.high, point.centre));
     let lower = shown.iter().rev().map(|point| edge(point.x, point.low, point.centre));
     if let [only] = shown[..] {
@@ -188,13 +191,12 @@ impl Scale {
     }
 
     fn x_of(&self, x: f64) -> f64 {
-        let (first, last) = self.x;
-        self.frame.left + (self.along(x) - first) / (last - first) * self.frame.wide
+        self.frame.left + share(self.along(x), self.x) * self.frame.wide
     }
 
     fn y_of(&self, y: f64) -> f64 {
         let (least, most) = self.y;
-        self.frame.top + self.frame.high - (self.up(y).clamp(least, most) - least) / (most - least) * self.frame.high
+        self.frame.top + self.frame.high - share(self.up(y).clamp(least, most), self.y) * self.frame.high
     }
 
     /// Pixels of a point of a curve.

@@ -1,19 +1,24 @@
-//! Runs of other programs: TensorBoard event files, and CSV tables such as `progress.csv` of
-//! Stable-Baselines3.
+//! Runs of other programs: TensorBoard event files, CSV tables such as `progress.csv` of
+//! Stable-Baselines3, and its `evaluations.npz`.
+//!
+//! [`files`] finds the logs of each run, [`log`] reads one, [`series`] joins those of a run. Metric
+//! and steps are chosen once for all runs of a curve, so that no curve mixes two quantities.
+
+mod files;
+mod log;
+mod npz;
+mod series;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use fs_err as fs;
-use liprl_logbook::tensorboard::read_scalars;
-
 use crate::error::AnalysisError;
 use crate::run::{Run, Warning};
+use log::{Log, LogKind};
+use series::joined;
 
-/// Names of returns in other programs' logs, evaluations before training. The first that a log has
-/// is drawn.
+/// Names of returns in other programs' logs, evaluations before training.
 const RETURNS: [&str; 6] = [
     "eval/return_mean",
     "eval/mean_reward",
@@ -23,18 +28,23 @@ const RETURNS: [&str; 6] = [
     "return",
 ];
 /// Names of the column of environment steps in other programs' tables.
-const STEPS: [&str; 6] = ["time/total_timesteps", "total_timesteps", "global_step", "env_steps", "timesteps", "step"];
+const STEPS: [&str; 7] =
+    ["time/total_timesteps", "total_timesteps", "global_step", "env_steps", "env_step", "timesteps", "step"];
+/// Most files that a warning names one by one.
+const NAMED: usize = 10;
 
 /// A curve of another program: `NAME=PATH[::METRIC[::STEP]]` on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Name in the legend. Peers of one name are seeds of one curve.
     pub name: String,
-    /// CSV table, event file, or a folder. Every folder in it with such files is one run.
+    /// CSV table, event file, `evaluations.npz`, or a folder. Every folder in it that logged the
+    /// metric is one run.
     pub path: PathBuf,
-    /// Column or tag. Default: the first known name of a return.
+    /// Column or tag. Default: of the known names of a return, the first that the most runs have.
     pub metric: Option<String>,
-    /// Column of environment steps in a table. Default: the first known name.
+    /// Column of environment steps in a table. Default: of the known names, the first that the
+    /// most runs have.
     pub step: Option<String>,
 }
 
@@ -55,183 +65,160 @@ impl FromStr for Peer {
     }
 }
 
-impl Peer {
-    /// Reads the runs, and names what was skipped.
-    pub(crate) fn read(&self) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError> {
-        let mut runs = Vec::new();
-        let mut warnings = Vec::new();
-        for (folder, files) in self.files()? {
-            let mut series = BTreeMap::new();
-            let mut known = BTreeSet::new();
-            for file in &files {
-                let (points, names, skipped) = if is_table(file) { self.table(file)? } else { self.events(file)? };
-                series.extend(points.into_iter().filter(|(_, value)| value.is_finite()));
-                known.extend(names);
-                warnings.extend(skipped);
+/// Reads the runs of all peers, and names what was skipped. Peers of one name choose metric and
+/// steps together.
+pub(crate) fn read(peers: &[Peer]) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError> {
+    let mut curves: Vec<Vec<&Peer>> = Vec::new();
+    for peer in peers {
+        let key = |other: &Peer| (other.name.clone(), other.metric.clone(), other.step.clone());
+        match curves.iter_mut().find(|curve| key(curve[0]) == key(peer)) {
+            Some(curve) => curve.push(peer),
+            None => curves.push(vec![peer]),
+        }
+    }
+    let (mut runs, mut warnings) = (Vec::new(), Vec::new());
+    for curve in curves {
+        let (of_curve, skipped) = PeerCurve::read(&curve)?.runs()?;
+        runs.extend(of_curve);
+        warnings.extend(skipped);
+    }
+    Ok((runs, warnings))
+}
+
+/// Logs of one curve.
+struct PeerCurve<'p> {
+    peer: &'p Peer,
+    /// Folder, or single file, of each run → its logs.
+    runs: BTreeMap<PathBuf, Vec<Log>>,
+    warnings: Vec<Warning>,
+}
+
+impl<'p> PeerCurve<'p> {
+    fn read(peers: &[&'p Peer]) -> Result<Self, AnalysisError> {
+        let mut files = BTreeMap::new();
+        for peer in peers {
+            files.extend(files::of(&peer.path)?);
+        }
+        let mut curve = Self { peer: peers[0], runs: BTreeMap::new(), warnings: Vec::new() };
+        let (metrics, steps) = (curve.metrics(), curve.steps());
+        for (folder, files) in files {
+            let logs = curve.runs.entry(folder).or_default();
+            for path in files {
+                let log = Log::read(path, &metrics, &steps);
+                curve.warnings.extend(log.fault());
+                logs.push(log);
             }
-            if series.is_empty() {
-                return Err(AnalysisError::NoSuchColumn {
-                    path: folder,
-                    wanted: self.metric.clone().unwrap_or_else(|| RETURNS.join("` or `")),
-                    known: known.into_iter().collect(),
-                });
+        }
+        Ok(curve)
+    }
+
+    /// Metrics that may be drawn, best first.
+    fn metrics(&self) -> Vec<&'p str> {
+        self.peer.metric.as_deref().map_or(RETURNS.to_vec(), |own| vec![own])
+    }
+
+    /// Columns that may be the steps, best first.
+    fn steps(&self) -> Vec<&'p str> {
+        self.peer.step.as_deref().map_or(STEPS.to_vec(), |own| vec![own])
+    }
+
+    /// True if the log has the curve. The steps of event files have no name, so they do not count
+    /// if a column is asked for.
+    fn has(&self, log: &Log, metric: &str, step: &str) -> bool {
+        (log.kind != LogKind::Events || self.peer.step.is_none()) && log.has(metric, step)
+    }
+
+    /// Metric and steps that the most runs have, with the number of runs; of equals the first.
+    fn choice(&self) -> (&'p str, &'p str, usize) {
+        let mut best = ("", "", 0);
+        for metric in self.metrics() {
+            for step in self.steps() {
+                let has = |logs: &&Vec<Log>| logs.iter().any(|log| self.has(log, metric, step));
+                let count = self.runs.values().filter(has).count();
+                if count > best.2 {
+                    best = (metric, step, count);
+                }
             }
-            runs.push(Run { folder, variant: PathBuf::from(&self.name), task: None, series });
+        }
+        best
+    }
+
+    fn runs(mut self) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError> {
+        let (metric, step, count) = self.choice();
+        if count == 0 {
+            return Err(self.missing());
+        }
+        self.say_preferred(metric, step, count);
+        let mut warnings = std::mem::take(&mut self.warnings);
+        let has_curve = |logs: &[Log]| logs.iter().any(|log| self.has(log, metric, step));
+        let with_curve: BTreeSet<&Path> =
+            self.runs.iter().filter(|(_, logs)| has_curve(logs)).map(|(folder, _)| folder.as_path()).collect();
+        let (mut runs, mut without) = (Vec::new(), Vec::new());
+        for (folder, logs) in &self.runs {
+            without.extend(logs.iter().filter(|log| !log.has(metric, step) && !log.is_damaged()).map(|log| &log.path));
+            if !with_curve.contains(folder.as_path()) {
+                continue;
+            }
+            if let Some(around) = folder.ancestors().skip(1).find(|folder| with_curve.contains(folder)) {
+                let problem = format!("it lies in the run {} and is left out", around.display());
+                warnings.push(Warning::Note { path: folder.clone(), problem });
+                continue;
+            }
+            let usable: Vec<&Log> = logs.iter().filter(|log| self.has(log, metric, step)).collect();
+            let series = joined(&usable, metric, step, &mut warnings);
+            runs.push(Run { folder: folder.clone(), variant: PathBuf::from(&self.peer.name), task: None, series });
+        }
+        if !without.is_empty() {
+            warnings.push(self.left_out(&without, metric));
         }
         Ok((runs, warnings))
     }
 
-    /// Files of each run, by folder.
-    fn files(&self) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>, AnalysisError> {
-        if !fs::metadata(&self.path)?.is_dir() {
-            return Ok(BTreeMap::from([(self.path.clone(), vec![self.path.clone()])]));
+    /// Adds a warning if runs have a metric that would come first, but fewer than have the chosen.
+    fn say_preferred(&mut self, metric: &str, step: &str, count: usize) {
+        let metrics = self.metrics();
+        let better = metrics.iter().take_while(|name| **name != metric);
+        let having = better.map(|name| {
+            let has = |logs: &&Vec<Log>| logs.iter().any(|log| self.has(log, name, step));
+            (*name, self.runs.values().filter(has).count())
+        });
+        if let Some((name, fewer)) = having.filter(|(_, fewer)| *fewer > 0).max_by_key(|(_, fewer)| *fewer) {
+            let problem = format!("`{metric}` is drawn: {count} runs have it, and {fewer} have `{name}`");
+            self.warnings.push(Warning::Note { path: self.peer.path.clone(), problem });
         }
-        let mut found: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-        let mut todo = vec![self.path.clone()];
-        while let Some(folder) = todo.pop() {
-            for entry in fs::read_dir(&folder)? {
-                let entry = entry?;
-                let path = entry.path();
-                if entry.file_type()?.is_dir() {
-                    todo.push(path);
-                } else if is_table(&path) || entry.file_name().to_string_lossy().contains("tfevents") {
-                    found.entry(folder.clone()).or_default().push(path);
-                }
-            }
-        }
-        for files in found.values_mut() {
-            // A run with both kinds of logs is read once.
-            if files.iter().any(|file| is_table(file)) {
-                files.retain(|file| is_table(file));
-            }
-            files.sort();
-        }
-        if found.is_empty() { Err(AnalysisError::NoPeerRuns { path: self.path.clone() }) } else { Ok(found) }
     }
 
-    /// The name asked for, else the first usual one that the file has.
-    fn chosen<'a>(&self, names: impl Fn(&str) -> bool, own: Option<&'a str>, usual: &[&'a str]) -> Option<&'a str> {
-        own.or_else(|| usual.iter().copied().find(|name| names(name)))
-    }
-
-    fn events(&self, path: &Path) -> Result<PeerLog, AnalysisError> {
-        let found = read_scalars(path, |_| true)?;
-        let warnings = found.fault.map(|problem| Warning::File { path: path.to_path_buf(), problem });
-        let tag = self.chosen(|name| found.series.contains_key(name), self.metric.as_deref(), &RETURNS);
-        let points = tag.and_then(|tag| found.series.get(tag)).into_iter().flatten();
-        let points = points.filter_map(|&(step, _, value)| Some((u64::try_from(step).ok()?, value))).collect();
-        Ok((points, found.series.into_keys().collect(), warnings.into_iter().collect()))
-    }
-
-    fn table(&self, path: &Path) -> Result<PeerLog, AnalysisError> {
-        let mut lines = BufReader::new(fs::File::open(path)?).lines().enumerate();
-        let mut header = Vec::new();
-        for (_, line) in lines.by_ref() {
-            let line = line?;
-            // Monitor files of Stable-Baselines3 begin with a comment.
-            if !line.starts_with('#') {
-                header = cells(line.trim_start_matches('\u{feff}')).unwrap_or_default();
-                break;
-            }
+    /// Warning about the files that lack the curve.
+    fn left_out(&self, files: &[&PathBuf], metric: &str) -> Warning {
+        let mut names: Vec<String> = files.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+        if files.len() > NAMED {
+            names.push(format!("{} more", files.len() - NAMED));
         }
-        let has = |name: &str| header.iter().any(|column| column == name);
-        let find = |name: Option<&str>| name.and_then(|name| header.iter().position(|column| column == name));
-        let step_name = self.chosen(has, self.step.as_deref(), &STEPS);
-        let Some(step) = find(step_name) else {
-            return Err(AnalysisError::NoSuchColumn {
-                path: path.to_path_buf(),
-                wanted: self.step.clone().unwrap_or_else(|| STEPS.join("` or `")),
-                known: header,
-            });
+        let problem = format!("left out, without steps and values of `{metric}`: {}", names.join(", "));
+        Warning::Note { path: self.peer.path.clone(), problem }
+    }
+
+    /// Error for a curve that no run has: names the steps if a table has the metric alone.
+    fn missing(&self) -> AnalysisError {
+        let logs = || self.runs.values().flatten();
+        let tables = || logs().filter(|log| log.kind != LogKind::Events);
+        let (metrics, steps) = (self.metrics(), self.steps());
+        let named = |log: &Log, wanted: &[&str]| wanted.iter().any(|name| log.names.contains(*name));
+        let lacks_steps = match self.peer.step {
+            Some(_) => tables().next().is_some() && !tables().any(|log| named(log, &steps)),
+            None => tables().any(|log| named(log, &metrics) && !named(log, &steps)),
         };
-        let Some(metric) = find(self.chosen(has, self.metric.as_deref(), &RETURNS)) else {
-            return Ok((Vec::new(), header, Vec::new()));
-        };
-        let (mut points, mut warnings) = (Vec::new(), Vec::new());
-        for (index, line) in lines {
-            let row = line.ok().and_then(|line| cells(&line)).filter(|row| row.len() == header.len());
-            let number = |cell: usize| row.as_ref().map(|row| row[cell].trim().parse::<f64>());
-            match (number(step), number(metric)) {
-                (Some(Ok(step)), Some(Ok(value))) if step >= 0.0 => points.push((step as u64, value)),
-                // Programs leave the cells of columns that they log less often empty.
-                (Some(_), Some(_))
-                    if row.as_ref().is_some_and(|row| row[step].trim().is_empty() || row[metric].trim().is_empty()) => {
-                }
-                _ => warnings.push(Warning::Line { path: path.to_path_buf(), line: index + 1 }),
-            }
-        }
-        Ok((points, header, warnings))
-    }
-}
-
-/// Points of a file, the names of all its columns or tags, and what was skipped.
-type PeerLog = (Vec<(u64, f64)>, Vec<String>, Vec<Warning>);
-
-fn is_table(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
-}
-
-/// Cells of a line, quoted as in RFC 4180; `None` if a quote stays open.
-fn cells(line: &str) -> Option<Vec<String>> {
-    let mut row = vec![String::new()];
-    let mut quoted = false;
-    let mut letters = line.trim_end_matches('\r').chars().peekable();
-    while let Some(letter) = letters.next() {
-        let cell = row.last_mut()?;
-        match letter {
-            '"' if quoted && letters.peek() == Some(&'"') => {
-                letters.next();
-                cell.push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => row.push(String::new()),
-            other => cell.push(other),
+        let known: BTreeSet<String> = logs().flat_map(|log| log.names.iter().cloned()).collect();
+        match logs().find_map(Log::fault) {
+            Some(fault) if known.is_empty() => AnalysisError::Request(fault.to_string()),
+            _ => AnalysisError::NoSuchColumn {
+                path: self.peer.path.clone(),
+                wanted: if lacks_steps { steps } else { metrics }.join("` or `"),
+                known: known.into_iter().collect(),
+            },
         }
     }
-    (!quoted).then_some(row)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer(path: &Path, more: &str) -> Peer {
-        format!("SB3={}{more}", path.display()).parse().unwrap()
-    }
-
-    #[test]
-    fn a_progress_table_is_read_by_its_columns() {
-        let folder = tempfile::tempdir().unwrap();
-        for (seed, offset) in [("0", 0.0), ("1", 2.0)] {
-            let run = folder.path().join(seed);
-            fs::create_dir(&run).unwrap();
-            let text = format!(
-                "rollout/ep_rew_mean,\"time, fps\",time/total_timesteps,eval/mean_reward\n\
-                 {},1,100,\n,2,200,{}\n5,\"3\n5,3,400,x\n",
-                offset + 1.0,
-                offset + 10.0
-            );
-            fs::write(run.join("progress.csv"), text).unwrap();
-        }
-        let (runs, warnings) = peer(folder.path(), "").read().unwrap();
-        assert_eq!(runs.iter().map(|run| run.series[&200]).collect::<Vec<_>>(), [10.0, 12.0], "evaluations first");
-        assert_eq!(runs[0].series.len(), 1);
-        assert_eq!(warnings.len(), 4, "{warnings:?}");
-        assert!(warnings[0].to_string().ends_with("progress.csv:4: a damaged line is skipped"), "{}", warnings[0]);
-        let (runs, _) = peer(folder.path(), "::rollout/ep_rew_mean").read().unwrap();
-        assert_eq!(runs[1].series, BTreeMap::from([(100, 3.0), (400, 5.0)]));
-        let (runs, _) = peer(folder.path(), "::rollout/ep_rew_mean::time, fps").read().unwrap();
-        assert_eq!(runs[1].series, BTreeMap::from([(1, 3.0), (3, 5.0)]));
-        let error = peer(folder.path(), "::loss").read().unwrap_err().to_string();
-        assert!(error.contains("`loss`") && error.contains("eval/mean_reward"), "{error}");
-        let error = peer(folder.path(), "::loss::steps").read().unwrap_err().to_string();
-        assert!(error.contains("`steps`") && error.contains("time/total_timesteps"), "{error}");
-    }
-
-    #[test]
-    fn wrong_arguments_are_explained() {
-        assert!("x".parse::<Peer>().unwrap_err().contains("NAME=PATH"));
-        assert!("x=".parse::<Peer>().unwrap_err().contains("no path"));
-        assert!("x=a::b::c::d".parse::<Peer>().is_err());
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ use crate::error::AnalysisError;
 use crate::figure::{Figure, PictureFormat};
 use crate::labels::{caption, labels, references, title};
 use crate::panel::{Panel, ReferenceLine};
-use crate::peer::Peer;
+use crate::peer::{self, Peer};
 use crate::run::{Run, Warning, find_runs};
 
 /// Options of a plot.
@@ -91,11 +91,13 @@ fn read(options: &PlotOptions) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError
         folders.par_iter().map(read).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     let mut warnings = skipped.concat();
     let mut tasks: BTreeSet<Option<String>> = runs.iter().map(|run| run.task.clone()).collect();
-    for peer in &options.peers {
-        let (theirs, skipped) = peer.read()?;
-        runs.extend(theirs);
-        warnings.extend(skipped);
+    if let Some(peer) = options.peers.iter().find(|peer| runs.iter().any(|run| run.variant == Path::new(&peer.name))) {
+        let problem = format!("the peer `{}` has the name of a folder of runs; give it another", peer.name);
+        return Err(AnalysisError::Request(problem));
     }
+    let (theirs, skipped) = peer::read(&options.peers)?;
+    runs.extend(theirs);
+    warnings.extend(skipped);
     // The logs of other programs do not name their task.
     let task = tasks.pop_first().flatten();
     if !options.peers.is_empty() && !tasks.is_empty() {
@@ -112,13 +114,13 @@ fn figure(variants: &BTreeMap<(Option<&str>, &Path), Vec<&Run>>, options: &PlotO
     let keys: Vec<(Option<&str>, &Path)> = variants.keys().copied().collect();
     let labels = labels(&keys);
     let names: BTreeSet<&String> = labels.iter().collect();
-    let place = |label: &String| names.iter().position(|name| *name == label).unwrap_or(0);
+    let places: BTreeMap<&String, usize> = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
     let tasks: BTreeSet<Option<&str>> = keys.iter().map(|key| key.0).collect();
     let mut panels = Vec::new();
     for task in &tasks {
         let ours = variants.iter().zip(&labels).filter(|((key, _), _)| key.0 == *task);
         let curves = ours.map(|((_, runs), label)| {
-            (place(label), Curve::from_runs(label.clone(), runs, options.band, options.smooth))
+            (places[label], Curve::from_runs(label.clone(), runs, options.band, options.smooth))
         });
         let curves: Vec<(usize, Curve)> = curves.collect();
         panels.push(Panel {
@@ -130,13 +132,15 @@ fn figure(variants: &BTreeMap<(Option<&str>, &Path), Vec<&Run>>, options: &PlotO
             ..Panel::default()
         });
     }
-    let counts = |name: &str| {
-        let of_name = panels.iter().flat_map(|panel| &panel.curves).filter(|(_, curve)| curve.label == name);
-        let seeds: BTreeSet<usize> = of_name.map(|(_, curve)| curve.seeds).collect();
-        let (least, most) = (seeds.first().copied().unwrap_or(0), seeds.last().copied().unwrap_or(0));
-        if least == most { format!("n={most}") } else { format!("n={least} to {most}") }
+    let mut seeds: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (_, curve) in panels.iter().flat_map(|panel| &panel.curves) {
+        let (least, most) = seeds.entry(&curve.label).or_insert((usize::MAX, 0));
+        (*least, *most) = ((*least).min(curve.seeds), (*most).max(curve.seeds));
+    }
+    let entry = |(name, (least, most)): (&str, (usize, usize))| {
+        if least == most { format!("{name} (n={most})") } else { format!("{name} (n={least} to {most})") }
     };
-    let legend = names.iter().map(|name| format!("{name} ({})", counts(name))).collect();
+    let legend = seeds.into_iter().map(entry).collect();
     let own: Vec<&Path> = keys.iter().filter(|key| key.1.components().count() > 1).map(|key| key.1).collect();
     let experiment = title(&own);
     let task = if tasks.len() == 1 { keys[0].0.unwrap_or_default() } else { "" };

@@ -42,6 +42,13 @@ pub enum Warning {
         /// Reason.
         problem: String,
     },
+    /// Something else about a file or folder.
+    Note {
+        /// The file or folder.
+        path: PathBuf,
+        /// The problem.
+        problem: String,
+    },
 }
 
 impl std::fmt::Display for Warning {
@@ -49,6 +56,7 @@ impl std::fmt::Display for Warning {
         match self {
             Self::Line { path, line } => write!(f, "{}:{line}: a damaged line is skipped", path.display()),
             Self::File { path, problem } => write!(f, "{}: {problem}; the rest is skipped", path.display()),
+            Self::Note { path, problem } => write!(f, "{}: {problem}", path.display()),
         }
     }
 }

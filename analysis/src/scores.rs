@@ -124,6 +124,21 @@ impl Scores {
         self.tasks.iter().flat_map(|task| task.runs.iter().copied())
     }
 
+    /// Scores on the named tasks alone; `None` if there are none of them.
+    pub(crate) fn on(&self, names: &BTreeSet<&str>) -> Option<Self> {
+        let tasks: Vec<TaskScores> =
+            self.tasks.iter().filter(|task| names.contains(task.name.as_str())).cloned().collect();
+        (!tasks.is_empty()).then_some(Self { tasks })
+    }
+
+    /// Both scores on the tasks that both have, in one order; `None` if they share no task.
+    pub(crate) fn on_shared(&self, other: &Self) -> Option<(Self, Self)> {
+        let shared: BTreeSet<&str> = self.names().filter(|name| other.names().any(|theirs| theirs == *name)).collect();
+        let (ours, mut theirs) = (self.on(&shared)?, other.on(&shared)?);
+        theirs.tasks.sort_by_key(|task| ours.names().position(|name| name == task.name));
+        Some((ours, theirs))
+    }
+
     /// Fewest runs of any task.
     pub fn runs(&self) -> usize {
         self.tasks.iter().map(|task| task.runs.len()).min().unwrap_or(0)

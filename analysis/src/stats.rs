@@ -6,7 +6,9 @@
 
 /// Arithmetic mean; NaN for no values.
 pub fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+    let (sum, count) = (values.iter().sum::<f64>(), values.len() as f64);
+    // The sum of large numbers may overflow where their mean does not.
+    if sum.is_finite() { sum / count } else { values.iter().map(|value| value / count).sum() }
 }
 
 /// Standard deviation with Bessel's correction; 0 for fewer than two values.
@@ -14,9 +16,14 @@ pub fn std(values: &[f64]) -> f64 {
     if values.len() < 2 {
         return 0.0;
     }
-    let centre = mean(values);
-    let squares: f64 = values.iter().map(|value| (value - centre).powi(2)).sum();
-    (squares / (values.len() - 1) as f64).sqrt()
+    let spread = |scale: f64| {
+        let centre = mean(values) / scale;
+        let squares: f64 = values.iter().map(|value| (value / scale - centre).powi(2)).sum();
+        scale * (squares / (values.len() - 1) as f64).sqrt()
+    };
+    let plain = spread(1.0);
+    // Squares of large numbers overflow.
+    if plain.is_finite() { plain } else { spread(values.iter().fold(0.0, |most, value| value.abs().max(most))) }
 }
 
 /// Middle value, or the mean of the middle two; NaN for no values. Sorts `values`.
@@ -39,7 +46,13 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let position = q.clamp(0.0, 1.0) * last as f64;
     let below = position.floor() as usize;
     let above = position.ceil() as usize;
-    sorted[below] + (sorted[above] - sorted[below]) * (position - below as f64)
+    between(sorted[below], sorted[above], position - below as f64)
+}
+
+/// Number at the share `t` of the way from `a` to `b`.
+pub(crate) fn between(a: f64, b: f64, t: f64) -> f64 {
+    let wide = b - a;
+    if wide.is_finite() { a + wide * t } else { a * (1.0 - t) + b * t }
 }
 
 /// Least and greatest value; (∞, −∞) for no values.
@@ -74,6 +87,15 @@ mod tests {
         assert!((quantile(&sorted, 0.9) - 6.8).abs() < 1e-12); // numpy.quantile([1, 2, 4, 8], 0.9)
         assert_eq!(quantile(&sorted, 1.0), 8.0);
         assert_eq!(median(&mut [8.0, 1.0, 3.0]), 3.0);
+    }
+
+    #[test]
+    fn large_numbers_do_not_overflow() {
+        assert_eq!(mean(&[1e308, 1e308]), 1e308);
+        assert_eq!(median(&mut [-1e308, 1e308]), 0.0);
+        assert_eq!(quantile(&[-1e308, 1e308], 0.75), 5e307);
+        assert_eq!(std(&[1e308, -1e308]), 1e308 * 2.0_f64.sqrt());
+        assert_eq!(std(&[1e200, 1e200]), 0.0);
     }
 
     #[test]

@@ -267,6 +267,57 @@ fn two_axes_are_answered_by_their_effects() {
 }
 
 #[test]
+fn variants_are_compared_on_the_tasks_that_both_have() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().join("tasks");
+    // A step of 10 on Hopper, and one variant that nobody has begun on Ant.
+    for (task, gamma, value) in [("Ant-v5", 0, 7.0), ("Hopper-v5", 0, 0.0), ("Hopper-v5", 10, 10.0)] {
+        for seed in 0..3 {
+            let variant = format!("env={task},gamma={gamma}");
+            sweep::run(&runs, &variant, gamma, seed, value + f64::from(seed), liprl_logbook::Status::Done);
+            let config = runs.join(&variant).join(format!("seed-{seed}/config.yaml"));
+            let text = std::fs::read_to_string(&config).unwrap().replace("Hopper-v5", task);
+            std::fs::write(&config, text).unwrap();
+        }
+    }
+    let name = "env=Ant-v5,gamma=10";
+    let lock = serde_json::json!({
+        "format_version": 1,
+        "report": {"baseline": "gamma=0"},
+        "variants": [{"name": name, "settings": {"env": "Ant-v5"}}],
+        "runs": [{"folder": format!("{name}/seed-0"), "variant": name}],
+    });
+    std::fs::write(runs.join("sweep.lock.json"), lock.to_string()).unwrap();
+    let written = report(&runs, root.path(), &ReportOptions::default()).unwrap();
+    // Hopper's scores 0 to 12 are scaled to 0 to 1: the means are 1/12 and 11/12.
+    assert!(written.answer.starts_with("gamma=10 against gamma=0: higher. Difference of interquartile means +0.8333 ["));
+    let words = "3 and 3 runs. Compared on Hopper-v5: gamma=10 has no finished run on Ant-v5.";
+    assert!(written.answer.contains(words), "{}", written.answer);
+    let page = std::fs::read_to_string(&written.page).unwrap();
+    assert!(page.contains("gamma=10 · Ant-v5</th><td>0 of 1"), "the plan names the task of a run not begun");
+    assert!(page.contains("+0.8333 [+0.8333, +0.8333] (3)"), "pairs of seeds");
+    assert!(page.contains("Left out, without finished runs of every variant: Ant-v5."), "the profile");
+    // Without a task in common the reason is given.
+    std::fs::remove_dir_all(runs.join("env=Hopper-v5,gamma=0")).unwrap();
+    let answer = report(&runs, root.path(), &ReportOptions::default()).unwrap().answer;
+    assert!(answer.ends_with("no other variant has finished runs on the tasks of the baseline gamma=0."), "{answer}");
+}
+
+#[test]
+fn the_largest_numbers_are_compared() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().join("large");
+    for seed in 0..3 {
+        sweep::run(&runs, "a", 0, seed, -1e308, liprl_logbook::Status::Done);
+        sweep::run(&runs, "b", 10, seed, 1e308, liprl_logbook::Status::Done);
+    }
+    let written = report(&runs, root.path(), &ReportOptions::default()).unwrap();
+    assert!(written.answer.contains("probability of improvement 1.00"), "{}", written.answer);
+    let page = std::fs::read_to_string(&written.page).unwrap();
+    assert!(page.contains("1.000e308") && !page.contains("NaN") && !page.contains(">inf"), "a page of finite numbers");
+}
+
+#[test]
 fn figures_say_when_values_were_interpolated() {
     let root = tempfile::tempdir().unwrap();
     let runs = sweep::write(root.path());

@@ -1,5 +1,6 @@
 //! The bounds of a report: which methods, over which boxes, in which order.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use liprl_control::certify::{Bound, CertifyError, Ended, LowerOptions, Network, Norm, Region, lower_bound};
@@ -49,7 +50,7 @@ pub(crate) struct BoundOptions {
     pub boxes_around: usize,
     /// Seed of the search for lower bounds.
     pub seed: u64,
-    /// The time for each bound; the boxes of one choice share it.
+    /// The time for all bounds. Each search has an equal share of what is left.
     pub time_limit: Duration,
 }
 
@@ -89,7 +90,7 @@ impl BoundRow {
 /// # Errors
 /// If a decomposition fails, or if a bound exceeds the range of f64.
 pub(crate) fn bound_rows(network: &Network, inputs: &[f64], options: &BoundOptions) -> anyhow::Result<Vec<BoundRow>> {
-    let search = RowSearch { network, inputs, options };
+    let search = RowSearch::begin(network, inputs, options)?;
     let mut rows = Vec::new();
     for norm in [Norm::L2, Norm::Linf] {
         let mut everywhere = search.everywhere(norm)?;
@@ -114,9 +115,29 @@ struct RowSearch<'a> {
     network: &'a Network,
     inputs: &'a [f64],
     options: &'a BoundOptions,
+    deadline: Instant,
+    /// Number of searches, for upper and for lower bounds, that are still to be made.
+    left: Cell<usize>,
 }
 
-impl RowSearch<'_> {
+impl<'a> RowSearch<'a> {
+    fn begin(network: &'a Network, inputs: &'a [f64], options: &'a BoundOptions) -> Result<Self, CertifyError> {
+        let deadline = Instant::now() + options.time_limit;
+        let search = Self { network, inputs, options, deadline, left: Cell::new(0) };
+        let mut left = 0;
+        for norm in [Norm::L2, Norm::Linf] {
+            let everywhere = search.wanted([MethodKind::Product, MethodKind::Lipsdp], norm).len();
+            left += everywhere + usize::from(everywhere > 0);
+            let over = search.wanted([MethodKind::Local, MethodKind::Lipsdp], norm).len();
+            for choice in options.boxes.iter().filter(|_| over > 0) {
+                let regions = choice.regions(inputs, network.inputs(), options.boxes_around)?.len();
+                left += (over + 1) * regions;
+            }
+        }
+        search.left.set(left);
+        Ok(search)
+    }
+
     /// The wanted ones among `methods` that apply to the norm.
     fn wanted(&self, methods: [MethodKind; 2], norm: Norm) -> Vec<MethodKind> {
         let wanted = |method: &MethodKind| self.options.methods.contains(method) && method.applies_to(norm);
@@ -131,7 +152,7 @@ impl RowSearch<'_> {
         let lower = self.lower(norm, None)?;
         let row = |method: MethodKind| {
             let search = if method == MethodKind::Product { BoundMethod::Product } else { BoundMethod::Lipsdp };
-            let (bound, seconds) = self.timed(norm, search, 1)?;
+            let (bound, seconds) = self.timed(norm, search)?;
             Ok(BoundRow { norm, region: "everywhere".into(), method, lower, bound, seconds, boxes: Vec::new() })
         };
         methods.into_iter().map(row).collect()
@@ -157,7 +178,7 @@ impl RowSearch<'_> {
                     MethodKind::Local => BoundMethod::local(region),
                     _ => BoundMethod::LipsdpOn(region),
                 };
-                let (found, took) = self.timed(norm, search, regions.len())?;
+                let (found, took) = self.timed(norm, search)?;
                 seconds += took;
                 let bound = Bound { upper: found.upper.min(everywhere), ..found };
                 boxes.push(BoxBound { region: region.clone(), lower, bound });
@@ -171,15 +192,18 @@ impl RowSearch<'_> {
         Ok(rows)
     }
 
-    /// A bound and its seconds, in one of `shares` equal shares of the time for a bound.
-    fn timed(&self, norm: Norm, method: BoundMethod<'_>, shares: usize) -> Result<(Bound, f64), CertifyError> {
+    /// A bound and its seconds.
+    fn timed(&self, norm: Norm, method: BoundMethod<'_>) -> Result<(Bound, f64), CertifyError> {
         let start = Instant::now();
-        let bound = upper_bound(self.network, norm, method, self.time_limit(shares))?;
+        let bound = upper_bound(self.network, norm, method, self.share())?;
         Ok((bound, start.elapsed().as_secs_f64()))
     }
 
-    fn time_limit(&self, shares: usize) -> Duration {
-        self.options.time_limit.div_f64(shares.max(1) as f64)
+    /// The next search's share of the time that is left.
+    fn share(&self) -> Duration {
+        let left = self.left.get().max(1);
+        self.left.set(left - 1);
+        self.deadline.saturating_duration_since(Instant::now()).div_f64(left as f64)
     }
 
     fn lower(&self, norm: Norm, region: Option<&Region>) -> Result<f64, CertifyError> {
@@ -189,7 +213,7 @@ impl RowSearch<'_> {
         };
         let points = region.map_or_else(|| self.inputs.to_vec(), within);
         let mut rng = Streams::new(self.options.seed).rng("certify");
-        let options = LowerOptions { region, points: &points, time_limit: Some(self.time_limit(1)) };
+        let options = LowerOptions { region, points: &points, time_limit: Some(self.share()) };
         Ok(lower_bound(self.network, norm, &options, &mut rng)?.lower)
     }
 }

@@ -118,5 +118,8 @@ fn number(text: &str) -> Result<f64, String> {
 
 fn finite(text: &str) -> Result<f64, String> {
     let value = number(text)?;
+    if value.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) {
+        return Err(format!("`{text}` is beyond the largest number, {:.1e}", f64::MAX));
+    }
     if value.is_finite() { Ok(value) } else { Err(format!("`{text}` is not finite")) }
 }

@@ -107,9 +107,10 @@ pub struct CertifyArgs {
     /// Seed of the episodes and of the search for lower bounds
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Seconds for each upper bound; a bound is valid also when its time is up
-    #[arg(long, default_value = "10", value_name = "S", value_parser = seconds)]
-    pub time_limit: f64,
+    /// Seconds for all bounds together, or with --closed-loop for each bound; a bound is valid also
+    /// when its time is up, and at most the product of norms [default: 60, with --closed-loop 10]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub time_limit: Option<f64>,
     /// Bound the closed loop instead, on an environment with known equations: the policy's error
     /// against the optimal linear feedback, the loop's deviation and its cost, undisturbed and
     /// under measurement errors; each beside the largest value observed in simulation

@@ -64,7 +64,7 @@ fn options(args: &CertifyArgs) -> BoundOptions {
         boxes: if args.boxes.is_empty() { BoxChoice::DEFAULT.to_vec() } else { args.boxes.clone() },
         boxes_around: args.states as usize,
         seed: args.seed,
-        time_limit: Duration::from_secs_f64(args.time_limit),
+        time_limit: Duration::from_secs_f64(args.time_limit.unwrap_or(60.0)),
     }
 }
 

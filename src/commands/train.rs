@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use crate::cli::TrainArgs;
+use crate::memory::MemoryEstimate;
+use crate::task::Task;
 use crate::terminal::tell;
 use crate::threads::set_threads;
 use crate::train::{self, Start, TrainEnd, TrainOptions};
@@ -16,6 +18,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         None => train::default_folder(&args.config.config, config.seed),
     };
     let options = TrainOptions { config, out, resume: args.resume, quiet: args.quiet, stop_at_eof: args.stop_at_eof };
+    MemoryEstimate::of(&options.config, &Task::new(&options.config.env)?).check()?;
     set_threads(options.config.threads);
     let say = |line: &str| {
         if !options.quiet {

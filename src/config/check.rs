@@ -5,8 +5,10 @@
 use serde_json::{Map, Value as Json};
 
 use super::error::{ConfigError, Sources, nearest};
-use super::messages::{constants, describe, expected, fits_type, list, required, show, tag_of, tag_value};
-use super::node::{Node, Span, Value};
+use super::messages::{
+    constants, describe, expected, fits_type, is_large_count, list, required, show, tag_of, tag_value,
+};
+use super::node::{EXACT, Node, Span, Value};
 
 /// The schema with its definitions, and the texts for error messages.
 pub(crate) struct Checker<'a> {
@@ -191,7 +193,12 @@ impl Checker<'_> {
             }
         }
         let name = if path.is_empty() { "the config".to_owned() } else { format!("`{path}`") };
-        let problem = format!("{name} is {}, expected {}", show(node), wanted.join(" or "));
+        let limit = if is_large_count(node) && wanted.iter().any(|text| text.contains("a whole number")) {
+            format!(", which may have an exponent up to {EXACT} (2^53)")
+        } else {
+            String::new()
+        };
+        let problem = format!("{name} is {}, expected {}{limit}", show(node), wanted.join(" or "));
         let help = variants.first().and_then(|variant| variant.as_object()).and_then(describe);
         self.sources.error(node.span, problem, help)
     }

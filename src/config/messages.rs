@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::node::{Node, Value};
+use super::node::{EXACT, Node, Value};
 
 pub(super) fn required(schema: &Map<String, Json>) -> impl Iterator<Item = &str> {
     schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
@@ -47,6 +47,12 @@ pub(super) fn fits_type(node: &Node, schema: &Map<String, Json>) -> bool {
             Value::List(_) => *name == "array",
             Value::Map(_) => *name == "object",
         })
+}
+
+/// True for a whole number with an exponent that is too large to name one whole number.
+pub(super) fn is_large_count(node: &Node) -> bool {
+    let Value::Number(number) = &node.value else { return false };
+    number.is_f64() && number.as_f64().is_some_and(|x| x.fract() == 0.0 && x.abs() > EXACT)
 }
 
 /// The type and range of a schema, in words.

@@ -2,9 +2,10 @@
 //!
 //! Only [`parse`] reads with serde-saphyr: a change of YAML library changes this file alone.
 
+use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Spanned, options::DuplicateKeyPolicy, options::NonFiniteFloatPolicy};
 
 /// A place in a text: a source's number, and 1-based line and column in characters.
@@ -38,7 +39,11 @@ pub(crate) struct Node {
     pub span: Span,
 }
 
+/// Beyond 2⁵³ a float no longer names one whole number.
+pub(super) const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// YAML's core types. Whole floats (`1e6`) become integers, so that counts may have an exponent.
+/// JSON has no infinity, so `.inf`, `-.inf` and `.nan` become the texts `inf`, `-inf` and `nan`.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// `null`, `~` or nothing.
@@ -85,7 +90,7 @@ pub(crate) fn parse(text: &str, source: usize) -> Result<Node, SyntaxError> {
             message.split(" at line ").next().and_then(|text| text.split("; use ").next()).unwrap_or(&message);
         SyntaxError { span, problem: problem.to_owned() }
     })?;
-    root.finish(source)?;
+    root.finish(source, &text.lines().collect::<Vec<_>>())?;
     Ok(root)
 }
 
@@ -128,22 +133,32 @@ impl Node {
         }
     }
 
-    /// Sets the source and rejects repeated keys.
-    fn finish(&mut self, source: usize) -> Result<(), SyntaxError> {
+    /// Sets the source, and rejects repeated keys and numbers too large for f64.
+    fn finish(&mut self, source: usize, lines: &[&str]) -> Result<(), SyntaxError> {
         self.span.source = source;
         match &mut self.value {
-            Value::List(items) => items.iter_mut().try_for_each(|item| item.finish(source)),
+            Value::List(items) => items.iter_mut().try_for_each(|item| item.finish(source, lines)),
             Value::Map(entries) => {
-                for index in 0..entries.len() {
-                    let (before, rest) = entries.split_at_mut(index);
-                    let (key, node) = &mut rest[0];
+                let mut given = HashMap::new();
+                for (key, node) in entries {
                     key.span.source = source;
-                    if let Some((first, _)) = before.iter().find(|(earlier, _)| earlier.name == key.name) {
-                        let problem = format!("the key `{}` was already given on line {}", key.name, first.span.line);
+                    if let Some(first) = given.insert(key.name.as_str(), key.span.line) {
+                        let problem = format!("the key `{}` was already given on line {first}", key.name);
                         return Err(SyntaxError { span: key.span, problem });
                     }
-                    node.finish(source)?;
+                    node.finish(source, lines)?;
                 }
+                Ok(())
+            }
+            Value::Text(text) if [".inf", "-.inf", ".nan"].contains(&text.as_str()) => {
+                let line = lines.get(self.span.line.saturating_sub(1)).copied().unwrap_or_default();
+                let written: String =
+                    line.chars().skip(self.span.column.saturating_sub(1)).take(self.span.width).collect();
+                if written.contains(|c: char| c.is_ascii_digit()) {
+                    let problem = format!("`{}` is beyond the largest number, {:.1e}", written.trim(), f64::MAX);
+                    return Err(SyntaxError { span: self.span, problem });
+                }
+                text.retain(|c| c != '.');
                 Ok(())
             }
             _ => Ok(()),
@@ -194,14 +209,16 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Number(value.into()))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        /// Beyond 2⁵³ a float no longer names one whole number.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
         if value.fract() == 0.0 && value.abs() <= EXACT {
             return Ok(Value::Number((value as i64).into()));
         }
-        let number = serde_json::Number::from_f64(value);
-        number.map(Value::Number).ok_or_else(|| E::custom("expected a finite number"))
+        let text = match value {
+            f64::INFINITY => ".inf",
+            f64::NEG_INFINITY => "-.inf",
+            _ => ".nan",
+        };
+        Ok(serde_json::Number::from_f64(value).map_or_else(|| Value::Text(text.to_owned()), Value::Number))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

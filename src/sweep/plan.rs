@@ -13,6 +13,7 @@ use super::name;
 use super::variants::{Resolver, Variant, rules};
 use crate::agent::build_agent;
 use crate::config::{self, Config, ConfigError, Node, Override, Sources, nearest, parse};
+use crate::memory::MemoryEstimate;
 use crate::task::Task;
 
 /// The runs of a sweep file.
@@ -112,6 +113,7 @@ impl Plan {
     pub fn build(&self, skip: impl Fn(&str) -> bool) -> Result<(), PlanError> {
         for variant in self.variants.iter().filter(|variant| !skip(&variant.name)) {
             let built = Task::new(&variant.config.env).map_err(anyhow::Error::from).and_then(|task| {
+                MemoryEstimate::of(&variant.config, &task).check()?;
                 build_agent(&variant.config, &task)?;
                 Ok(())
             });

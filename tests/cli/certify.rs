@@ -182,6 +182,21 @@ fn with_first_weight(policy: &Path, weight: f32) -> Vec<u8> {
     bytes
 }
 
+/// One limit for the whole command: a wide network has the product of norms at least, and the finer
+/// methods say that the time ended them.
+#[test]
+fn the_time_limit_holds_for_a_wide_network_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let agent = "agent: {kind: sac, learning_starts: 300, actor: {hidden: [600, 600]}, critic: {hidden: [8]}}\n";
+    let run = small_run(folder.path(), &format!("{SMALL}{agent}"), "50");
+    let found = report(&[text(&run), "--episodes", "1", "--states", "2", "--time-limit", "0"]);
+    assert_order(&found);
+    let product = upper(&found, "l2", "everywhere", "product");
+    for row in found["bounds"].as_array().expect("rows").iter().filter(|row| row["norm"] == "l2") {
+        assert_eq!((number(&row["upper"]), &row["finished"]), (product, &(row["method"] == "product").into()), "{row}");
+    }
+}
+
 /// A failure to prove is reported without a number; a bound whose time was up is valid, and marked.
 #[test]
 fn a_bound_that_is_not_proven_is_not_shown() {

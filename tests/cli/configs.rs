@@ -173,6 +173,52 @@ fn counts_may_have_exponents_and_underscores() {
 }
 
 #[test]
+fn memory_is_estimated_and_what_no_machine_holds_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("config.yaml");
+    let config = |hidden: &str| {
+        let agent = format!("{{kind: sac, critic: {{hidden: {hidden}}}}}");
+        std::fs::write(&path, format!("env: Pendulum-v1\nsteps: 1e6\nagent: {agent}\n")).expect("written");
+    };
+    config("[64, 64]");
+    let (code, stdout, stderr) = finish(liprl(["check", text(&path)]));
+    assert_eq!(code, 0, "{stderr}");
+    // A million rows of 3 + 1 + 3 numbers, a reward and a flag.
+    assert!(stdout.starts_with("# about ") && stdout.lines().next().is_some_and(|line| line.contains("replay 33 MB")));
+    config("[65536, 65536, 65536, 65536, 65536]");
+    let out = folder.path().join("run");
+    for args in [vec!["check", text(&path)], vec!["train", text(&path), "--out", text(&out)]] {
+        let (code, _, stderr) = finish(liprl(args));
+        assert!(code == 2 && stderr.contains("agent.critic.hidden is too large"), "{stderr}");
+    }
+    assert!(!out.exists());
+}
+
+#[test]
+fn yaml_s_infinity_is_an_open_side() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("config.yaml");
+    let check = |env: &str, steps: &str| {
+        std::fs::write(&path, format!("env: {env}\nsteps: {steps}\nagent: {{kind: sac}}\n")).expect("written");
+        finish(liprl(["check", text(&path)]))
+    };
+    let range = |high: &str| format!("{{id: Hopper-v5, healthy_z_range: [0.7, {high}]}}");
+    let resolved: Vec<String> = [".inf", "inf", "+.INF"].map(|high| check(&range(high), "10").1).into();
+    assert!(resolved[0].contains("healthy_z_range:\n  - 0.7\n  - \"inf\"\n"), "{}", resolved[0]);
+    assert!(resolved.iter().all(|text| *text == resolved[0]));
+    for (env, steps, wanted) in [
+        (range(".nan"), "10", "nan"),
+        (range("1e999"), "10", "`1e999` is beyond the largest number, 1.8e308"),
+        ("Pendulum-v1".to_owned(), ".inf", "`steps` is the text `inf`, expected a whole number"),
+        ("Pendulum-v1".to_owned(), "1e18", "which may have an exponent up to 9007199254740992"),
+        ("Pendulum-v1".to_owned(), "1.5", "`steps` is 1.5, expected a whole number of at least 1\n"),
+    ] {
+        let (code, _, stderr) = check(&env, steps);
+        assert!(code != 0 && stderr.contains(wanted), "{wanted}: {stderr}");
+    }
+}
+
+#[test]
 fn anchors_and_merge_keys_work() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("config.yaml");

@@ -58,3 +58,23 @@ fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
     assert!(!std::fs::read_to_string(&picture).expect("a picture").contains(">random<"));
     assert_eq!(finish(liprl(["plot", "--peer", "SB3", "--out", text(&picture)])).0, 2);
 }
+
+#[test]
+fn numbers_at_the_ends_of_the_range_are_drawn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = folder.path().join("progress.csv");
+    std::fs::write(&table, "step,return\n0,-1e308\n1,1e308\n2,1e308\n2,1e308\n").expect("written");
+    let picture = folder.path().join("curve.svg");
+    let peer = format!("P={}", text(&table));
+    for line in ["--line=high=1.7e308", "--line=low=-1.7e308"] {
+        let (code, _, stderr) =
+            finish(liprl(["plot", "--peer", &peer, "--no-lines", line, "--out", text(&picture)]));
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        let drawn = std::fs::read_to_string(&picture).expect("a picture");
+        assert!(drawn.contains("1.0e308<") && !drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
+    }
+    let numbers = std::fs::read_to_string(folder.path().join("curve.csv")).expect("a table");
+    assert!(numbers.lines().nth(3).is_some_and(|line| line.split(',').nth(3).is_some_and(|x| x.parse() == Ok(1e308))));
+    let (code, _, stderr) = finish(liprl(["plot", "--peer", &peer, "--line", "a=1e309", "--out", text(&picture)]));
+    assert!(code == 2 && stderr.contains("`1e309` is beyond the largest number, 1.8e308"), "{stderr}");
+}

@@ -23,6 +23,11 @@ pub(super) struct Comparison {
     /// Mean difference of runs of the same seed, and the number of such pairs; `None` without a
     /// seed that both have.
     pub(super) by_seed: Option<(ConfidenceInterval, usize)>,
+    /// Tasks that one of the two has finished runs of and the other has not, with the other's name.
+    /// The comparison leaves them out.
+    pub(super) left_out: Vec<(String, String)>,
+    /// Tasks that the two are compared on.
+    pub(super) tasks: Vec<String>,
 }
 
 impl Comparison {
@@ -40,18 +45,28 @@ impl Comparison {
         let ConfidenceInterval { value, low, high } = self.improvement;
         format!(
             "{} against {baseline}: {}. Difference of interquartile means {}, probability of improvement {value:.2} \
-             [{low:.2}, {high:.2}], {} and {} runs.",
+             [{low:.2}, {high:.2}], {} and {} runs.{}",
             self.variant,
             self.verdict(),
             with_signed_ends(self.difference),
             self.runs.0,
-            self.runs.1
+            self.runs.1,
+            self.tasks_compared()
         )
+    }
+
+    /// Sentence about the tasks that are left out; empty if there are none.
+    fn tasks_compared(&self) -> String {
+        if self.left_out.is_empty() {
+            return String::new();
+        }
+        let left_out = self.left_out.iter().map(|(task, name)| format!("{name} has no finished run on {task}"));
+        format!(" Compared on {}: {}.", self.tasks.join(", "), left_out.collect::<Vec<_>>().join(", "))
     }
 }
 
-/// Compares every variant that was run on the baseline's tasks with the baseline; empty if the
-/// baseline has no finished run.
+/// Compares every variant with the baseline, on the tasks that both have finished runs of. Leaves
+/// out variants that share no task with it.
 pub(super) fn compare(
     outcomes: &Outcomes,
     scores: &BTreeMap<String, Scores>,
@@ -60,17 +75,22 @@ pub(super) fn compare(
 ) -> Result<Vec<Comparison>, AnalysisError> {
     let Some(theirs) = scores.get(baseline) else { return Ok(Vec::new()) };
     let mut comparisons = Vec::new();
-    for (variant, ours) in scores.iter().filter(|(variant, _)| *variant != baseline) {
-        // Variants that were run on other tasks cannot be compared.
-        let Ok(difference) = bootstrap.difference(ours, theirs, Estimator::InterquartileMean) else { continue };
-        let by_seed = differences_by_seed(outcomes, scores, variant, baseline);
+    for (variant, all) in scores.iter().filter(|(variant, _)| *variant != baseline) {
+        let Some((ours, theirs)) = all.on_shared(theirs) else { continue };
+        let lacks = |has: &Scores, name: &str| -> Vec<(String, String)> {
+            let left_out = has.names().filter(|task| !ours.names().any(|shared| shared == *task));
+            left_out.map(|task| (task.to_owned(), name.to_owned())).collect()
+        };
+        let by_seed = differences_by_seed(outcomes, (variant, &ours), (baseline, &theirs));
         comparisons.push(Comparison {
             variant: variant.clone(),
             runs: (ours.runs(), theirs.runs()),
-            difference,
-            of: Estimator::InterquartileMean.of(theirs),
-            improvement: bootstrap.improvement(ours, theirs)?,
+            difference: bootstrap.difference(&ours, &theirs, Estimator::InterquartileMean)?,
+            of: Estimator::InterquartileMean.of(&theirs),
+            improvement: bootstrap.improvement(&ours, &theirs)?,
             by_seed: by_seed.map(|found| (bootstrap.estimate(&found, Estimator::Mean), found.flat().count())),
+            left_out: [lacks(&scores[baseline], variant), lacks(all, baseline)].concat(),
+            tasks: ours.names().map(str::to_owned).collect(),
         });
     }
     Ok(comparisons)

@@ -3,7 +3,8 @@
 //! The axes are read from the variants' names (`scale=10,spectral_norm=true`). The effect of going
 //! from one value of an axis to another is a mean over the settings of the other axes: of the
 //! difference of interquartile means, in every setting with finished runs of both values. Nothing
-//! is extrapolated: a combination that was left out, or that failed, takes its partner with it.
+//! is extrapolated: a combination that was left out, or that failed, takes its partner with it. The
+//! two are compared on the tasks that both have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,9 @@ pub(super) struct Effect {
     pub(super) range: (f64, f64),
     /// Number of these settings.
     pub(super) settings: usize,
+    /// Number of these settings in which one value has finished runs on more tasks; the tasks that
+    /// both have count.
+    pub(super) on_fewer_tasks: usize,
     /// Fewest finished runs of any variant in them.
     pub(super) runs: usize,
 }
@@ -49,7 +53,14 @@ impl Effect {
             n => format!("from {} to {} in {n} settings of the others", signed(self.range.0), signed(self.range.1)),
         };
         let (verdict, difference) = (self.verdict(), with_signed_ends(self.difference));
-        format!("{} from {} to {}: {verdict}. Mean difference {difference}, {others}.", self.axis, self.from, self.to)
+        let fewer = match self.on_fewer_tasks {
+            0 => String::new(),
+            n => format!(" In {n} of {} settings only the tasks that both values have count.", self.settings),
+        };
+        format!(
+            "{} from {} to {}: {verdict}. Mean difference {difference}, {others}.{fewer}",
+            self.axis, self.from, self.to
+        )
     }
 }
 
@@ -74,15 +85,20 @@ pub(super) fn effects(
         let values: BTreeSet<&String> = of.values().collect();
         let Some(from) = of.get(baseline).or_else(|| values.first().copied()) else { continue };
         for to in values.into_iter().filter(|value| *value != from) {
-            let pairs: Vec<(&Scores, &Scores)> = pairs(&axes, axis, from, to)
+            let all: Vec<(&Scores, &Scores)> = pairs(&axes, axis, from, to)
                 .into_iter()
                 .filter_map(|(ours, theirs)| Some((scores.get(ours)?, scores.get(theirs)?)))
-                // A pair needs the same tasks.
-                .filter(|(ours, theirs)| ours.same_tasks(theirs).is_ok())
                 .collect();
-            if pairs.is_empty() {
+            let shared: Vec<(Scores, Scores)> =
+                all.iter().filter_map(|(ours, theirs)| ours.on_shared(theirs)).collect();
+            if shared.is_empty() {
                 continue;
             }
+            let unequal = |pair: &&(&Scores, &Scores)| {
+                pair.0.on_shared(pair.1).is_some() && !pair.0.names().eq(pair.1.names())
+            };
+            let on_fewer_tasks = all.iter().filter(unequal).count();
+            let pairs: Vec<(&Scores, &Scores)> = shared.iter().map(|(ours, theirs)| (ours, theirs)).collect();
             let iqm = |scores: &Scores| Estimator::InterquartileMean.of(scores);
             let each: Vec<f64> = pairs.iter().map(|(ours, theirs)| iqm(ours) - iqm(theirs)).collect();
             found.push(Effect {
@@ -92,6 +108,7 @@ pub(super) fn effects(
                 difference: bootstrap.mean_difference(&pairs, Estimator::InterquartileMean)?,
                 range: stats::range(each),
                 settings: pairs.len(),
+                on_fewer_tasks,
                 runs: pairs.iter().map(|(ours, theirs)| ours.runs().min(theirs.runs())).min().unwrap_or(0),
             });
         }

@@ -102,12 +102,14 @@ impl Experiment {
 }
 
 /// Replaces the variants' folders by the shortest names, without the task, that tell apart those of
-/// one task. A run that nobody has begun takes its variant's task.
+/// one task. A run that nobody has begun takes its variant's task, else the only one that is known.
 fn name_variants(runs: &mut [RunRecord]) {
     let known: BTreeMap<String, String> =
         runs.iter().filter(|run| !run.task.is_empty()).map(|run| (run.variant.clone(), run.task.clone())).collect();
+    let tasks: BTreeSet<&String> = known.values().collect();
+    let only = tasks.first().filter(|_| tasks.len() == 1).map(|task| (*task).clone());
     for run in runs.iter_mut().filter(|run| run.task.is_empty()) {
-        run.task = known.get(&run.variant).cloned().unwrap_or_default();
+        run.task = known.get(&run.variant).or(only.as_ref()).cloned().unwrap_or_default();
     }
     let keys: BTreeSet<(String, String)> = runs.iter().map(|run| (run.task.clone(), run.variant.clone())).collect();
     let paths: Vec<(Option<&str>, &Path)> =

@@ -81,9 +81,11 @@ impl Findings {
     pub(super) fn answer(&self) -> String {
         if self.comparisons.is_empty() {
             let reason = if self.scores.len() < 2 {
-                "fewer than two variants have finished runs"
+                "fewer than two variants have finished runs".to_owned()
+            } else if self.scores.contains_key(&self.baseline) {
+                format!("no other variant has finished runs on the tasks of the baseline {}", self.baseline)
             } else {
-                "the baseline has no finished run on the others' tasks"
+                format!("the baseline {} has no finished run", self.baseline)
             };
             return format!("There is nothing to compare: {reason}.");
         }

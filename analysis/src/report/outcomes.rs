@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::experiment::Experiment;
 use super::options::Score;
 use super::run_record::RunState;
+use crate::axis::share;
 use crate::bootstrap::{Bootstrap, ConfidenceInterval};
 use crate::error::AnalysisError;
 use crate::scores::{Estimator, Scores};
@@ -76,7 +77,7 @@ pub(super) fn scores(
     }
     let ranges: BTreeMap<_, _> = by_task.into_iter().map(|(task, all)| (task, stats::range(all))).collect();
     let scale = |task: &String, x: f64| match ranges.get(task) {
-        Some((low, high)) if scaled && high > low => (x - low) / (high - low),
+        Some(range) if scaled && range.1 > range.0 => share(x, *range),
         _ => x,
     };
     let of_variant = |(variant, tasks): (&String, &BTreeMap<String, FinishedRuns>)| {
@@ -89,23 +90,20 @@ pub(super) fn scores(
 }
 
 /// Differences of two variants' scores by seed, for each task; `None` if they share no seed of some
-/// task.
+/// task. Both are of the same tasks.
 pub(super) fn differences_by_seed(
     outcomes: &Outcomes,
-    scores: &BTreeMap<String, Scores>,
-    ours: &str,
-    theirs: &str,
+    ours: (&str, &Scores),
+    theirs: (&str, &Scores),
 ) -> Option<Scores> {
-    let of = |variant: &str| -> Option<BTreeMap<&String, BTreeMap<&String, f64>>> {
-        let tasks = outcomes.get(variant)?.iter().zip(scores.get(variant)?.tasks());
-        let by_seed =
-            tasks.map(|((task, of), scored)| (task, of.seeds.iter().zip(scored.runs.iter().copied()).collect()));
-        Some(by_seed.collect())
+    let of = |variant: &str, task: &str, runs: &[f64]| -> Option<BTreeMap<String, f64>> {
+        let seeds = outcomes.get(variant)?.get(task)?.seeds.iter().cloned();
+        Some(seeds.zip(runs.iter().copied()).collect())
     };
-    let (ours, theirs) = (of(ours)?, of(theirs)?);
-    let differences = ours.into_iter().map(|(task, runs)| {
-        let baseline = theirs.get(task)?;
-        Some((task.clone(), runs.iter().filter_map(|(seed, x)| Some(x - baseline.get(seed)?)).collect()))
+    let tasks = ours.1.names().zip(ours.1.tasks().iter().zip(theirs.1.tasks()));
+    let differences = tasks.map(|(task, (runs, baseline))| {
+        let (runs, baseline) = (of(ours.0, task, &runs.runs)?, of(theirs.0, task, &baseline.runs)?);
+        Some((task.to_owned(), runs.iter().filter_map(|(seed, x)| Some(x - baseline.get(seed)?)).collect()))
     });
     Scores::new(differences.collect::<Option<Vec<_>>>()?).ok()
 }

@@ -8,6 +8,7 @@ use liprl_logbook::{LogbookError, SWEEP_FORMAT_VERSION};
 use serde_json::Value;
 
 use crate::error::AnalysisError;
+use crate::run::env_id;
 
 /// A sweep's record; empty if its folder has none.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct SweepPlan {
 pub(super) struct PlannedRun {
     /// True if the sweep file still names the run.
     active: bool,
+    /// Environment that the run's variant sets, if it sets one.
+    pub(super) task: Option<String>,
     /// Environment steps of the run.
     pub(super) steps: Option<u64>,
     /// Reason of its failure, if its last launcher recorded one and no other has claimed it since.
@@ -32,11 +35,13 @@ impl SweepPlan {
     /// Reads the lock file, else a copy of the sweep file, which lists no runs.
     pub(super) fn read(folder: &Path) -> Result<Self, AnalysisError> {
         let record = record(folder)?;
+        let tasks: BTreeMap<&str, String> = record["variants"].as_array().into_iter().flatten().filter_map(task).collect();
         let planned = |run: &Value| {
             let file = format!("{}.json", run["id"].as_str().unwrap_or_default());
             let kept = |kind: &str| folder.join(".sweep").join(kind).join(&file);
             let planned = PlannedRun {
                 active: run["active"].as_bool() != Some(false),
+                task: run["variant"].as_str().and_then(|variant| tasks.get(variant).cloned()),
                 steps: run["steps"].as_u64(),
                 failure: reason(&kept("failures")).filter(|_| !kept("claims").exists()),
             };
@@ -68,6 +73,13 @@ impl SweepPlan {
     pub(super) fn active(&self) -> impl Iterator<Item = (&PathBuf, &PlannedRun)> {
         self.runs.iter().filter(|(_, run)| run.active)
     }
+}
+
+/// Name of a variant, and the environment that its settings name.
+fn task(variant: &Value) -> Option<(&str, String)> {
+    let settings = &variant["settings"];
+    let task = env_id(settings).or_else(|| settings["env.id"].as_str().map(str::to_owned))?;
+    Some((variant["name"].as_str()?, task))
 }
 
 /// Reason in the record of a failure; `None` without a readable record.

@@ -166,7 +166,7 @@ impl RunRecord {
         Self {
             folder: folder.to_path_buf(),
             variant: variant_folder(folder).to_string_lossy().into_owned(),
-            task: String::new(),
+            task: planned.and_then(|run| run.task.clone()).unwrap_or_default(),
             state: RunState::Missing.or_failed(planned),
             summary: None,
             provenance: None,

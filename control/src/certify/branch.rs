@@ -43,7 +43,8 @@ impl Default for LocalOptions {
     }
 }
 
-/// An upper bound on the network's Lipschitz constant over `region`, at most [`product`]'s.
+/// An upper bound on the network's Lipschitz constant over `region`, at most [`product`]'s. It is
+/// that one if the time ends before the search begins.
 ///
 /// # Errors
 /// [`CertifyError::BadRegion`] for a box of another dimension, [`CertifyError::NotConverged`] if a
@@ -58,7 +59,11 @@ pub fn local_bound(
     let region = &if region.dim() == network.inputs() { region.clamped(network.clamps()) } else { region.clone() };
     let refiner = Refiner { network, norm, halving: halves_boxes(network) };
     let deadline = options.time_limit.map(|limit| Instant::now() + limit);
+    let late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
     let everywhere = product(network, norm)?;
+    if late() {
+        return Ok(Bound { upper: everywhere, ended: Ended::TimeLimit });
+    }
     let rows: Vec<Option<usize>> = match norm {
         Norm::Linf => (0..network.outputs()).map(Some).collect(),
         Norm::L2 => vec![None],
@@ -77,8 +82,7 @@ pub fn local_bound(
             closed = closed.max(leaf.bound);
             break;
         }
-        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        if leaves >= options.leaves || late {
+        if leaves >= options.leaves || late() {
             closed = closed.max(leaf.bound);
             ended = if leaves >= options.leaves { Ended::LeafLimit } else { Ended::TimeLimit };
             break;

@@ -77,7 +77,8 @@ pub struct SdpBound {
     pub evaluations: usize,
 }
 
-/// An upper bound on the network's ℓ2 constant everywhere, at most [`product`]'s.
+/// An upper bound on the network's ℓ2 constant everywhere, at most [`product`]'s. It is that one if
+/// the time ends before anything better is proven.
 ///
 /// # Errors
 /// [`CertifyError::NotConverged`] if a decomposition fails or none of the multipliers found can be
@@ -85,102 +86,165 @@ pub struct SdpBound {
 pub fn lipsdp(network: &Network, options: &SdpOptions) -> Result<SdpBound, CertifyError> {
     let everywhere = network.hidden().iter().map(|&units| vec![sector(network.activation()); units]).collect();
     let hidden = &network.weights()[..network.weights().len() - 1];
-    let bound = solve(hidden, everywhere, sector(network.activation()), network.last_weight(), options)?;
-    Ok(SdpBound { upper: bound.upper.min(product(network, Norm::L2)?), ..bound })
+    let search = Search::begin(options);
+    let product = product(network, Norm::L2)?;
+    let norms = Some(network.spectral_norms()?);
+    let bound = search.solve(hidden, everywhere, sector(network.activation()), network.last_weight(), norms)?;
+    Ok(SdpBound::at_most(product, bound))
 }
 
-/// An upper bound on the network's ℓ2 constant over a box.
+/// An upper bound on the network's ℓ2 constant over a box, at most [`product`]'s, as [`lipsdp`]'s.
 ///
 /// # Errors
 /// As [`lipsdp`]; [`CertifyError::BadRegion`] for a box of another dimension.
 pub fn lipsdp_on(network: &Network, region: &Region, options: &SdpOptions) -> Result<SdpBound, CertifyError> {
+    let search = Search::begin(options);
+    let product = product(network, Norm::L2)?;
+    if search.late() {
+        return Ok(SdpBound::at_most(product, None));
+    }
     let Some(SlopeRanges { hidden, head }) = slopes_on(network, region, &[])? else {
         return Ok(SdpBound { upper: 0.0, finished: true, evaluations: 0 });
     };
     let steepest: Vec<f64> = head.iter().map(|(least, most)| least.abs().max(most.abs())).collect();
     let last = network.weights().last().map_or_else(|| Mat::zeros(0, 0), |last| scale_rows(last.as_ref(), &steepest));
     let weights = &network.weights()[..hidden.len()];
-    let bound = solve(weights, hidden, sector(network.activation()), last, options)?;
+    let bound = search.solve(weights, hidden, sector(network.activation()), last, None)?;
     // `lipsdp` also bounds the constant over the box, at the cost of another solution; the product
     // costs little.
-    Ok(SdpBound { upper: bound.upper.min(product(network, Norm::L2)?), ..bound })
+    Ok(SdpBound::at_most(product, bound))
 }
 
-fn solve(
-    hidden: &[Mat<f64>],
-    sectors: Vec<Vec<(f64, f64)>>,
-    widest: (f64, f64),
-    last: Mat<f64>,
-    options: &SdpOptions,
-) -> Result<SdpBound, CertifyError> {
-    let deadline = options.time_limit.map(|limit| Instant::now() + limit);
-    let (problem, scale) = match normalised(hidden, sectors, widest, last)? {
-        Reduced::Constant(norm) => {
-            return Ok(SdpBound { upper: norm * MARGIN, finished: true, evaluations: 0 });
-        }
-        Reduced::Problem(problem, scale) => (problem, scale),
-    };
-    let start = feasible(&problem);
-    let evaluations = Cell::new(0);
-    let mut best: Option<(f64, Vec<f64>)> = None;
-    let evaluate = |x: &[f64], nu: f64, best: &mut Option<(f64, Vec<f64>)>| {
-        evaluations.set(evaluations.get() + 1);
-        let value = problem.value(x, nu)?;
-        if let Some(value) = &value
-            && best.as_ref().is_none_or(|(rho, _)| value.rho < *rho)
-        {
-            *best = Some((value.rho, x.to_vec()));
-        }
-        Ok::<_, CertifyError>(value)
-    };
-    let mut finished = true;
-    evaluate(&start, 1.0, &mut best)?;
-    let mut idle = 0;
-    for stage in 0..STAGES {
-        let Some((rho, x)) = best.clone().filter(|(rho, _)| *rho > 0.0) else { break };
-        let nu = FIRST_STAGE * SHARPER.powi(stage as i32) / rho;
-        let Some(value) = evaluate(&x, nu, &mut best)? else { break };
-        let from = Iterate { x, value: value.smooth, gradient: value.gradient };
-        let (_, end) = minimise(from, LIMITS, |x| {
-            if evaluations.get() >= options.evaluations || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(Trial::Stop);
-            }
-            let value = evaluate(x, nu, &mut best)?;
-            Ok::<_, CertifyError>(value.map_or(Trial::Outside, |value| Trial::Inside(value.smooth, value.gradient)))
-        })?;
-        if end == Outcome::Stopped {
-            finished = false;
-            break;
-        }
-        let lowered = best.as_ref().is_some_and(|(lower, _)| *lower < rho * (1.0 - IDLE));
-        idle = if lowered { 0 } else { idle + 1 };
-        if idle == 2 {
-            break;
+impl SdpBound {
+    /// The smaller of the product of norms and what was found, if anything was proven in time.
+    fn at_most(product: f64, found: Option<Self>) -> Self {
+        match found {
+            Some(found) => Self { upper: found.upper.min(product), ..found },
+            None => Self { upper: product, finished: false, evaluations: 0 },
         }
     }
-    let unproven = CertifyError::NotConverged { what: "LipSDP (no multipliers found could be proven)" };
-    let (rho, x) = best.ok_or(CertifyError::NotConverged { what: "LipSDP's start" })?;
-    let mut proven = proven(&problem, &x, rho);
-    if proven.is_none_or(|proven| proven > rho * (1.0 + CHEAP)) {
-        for share in BACK {
-            let x: Vec<f64> = x.iter().zip(&start).map(|(x, start)| x + share * (start - x)).collect();
-            if let Some(value) = problem.value(&x, 1.0)? {
-                let other = self::proven(&problem, &x, value.rho);
-                proven = proven.into_iter().chain(other).reduce(f64::min);
-            }
-        }
-    }
-    let proven = proven.ok_or(unproven)?;
-    Ok(SdpBound { upper: scale * proven.sqrt() * MARGIN, finished, evaluations: evaluations.get() })
 }
 
-/// The smallest inflated ρ that a factorisation proves.
-fn proven(problem: &Problem, x: &[f64], rho: f64) -> Option<f64> {
-    // For a constant that is nearly 0, relative to the product of norms, only the order of
-    // magnitude is found.
-    let rho = rho.max(1e-20);
-    let inflated = |i: u32| rho * (1.0 + FIRST_INFLATION * SHARPER.powi(i as i32));
-    (0..INFLATIONS).map(inflated).find(|&rho| problem.proves(x, rho))
+/// The limits of a search that has begun.
+struct Search {
+    deadline: Option<Instant>,
+    evaluations: usize,
+}
+
+impl Search {
+    fn begin(options: &SdpOptions) -> Self {
+        let deadline = options.time_limit.map(|limit| Instant::now() + limit);
+        Self { deadline, evaluations: options.evaluations }
+    }
+
+    fn late(&self) -> bool {
+        self.is_late_by(Duration::ZERO)
+    }
+
+    /// True if less time is left than this.
+    fn is_late_by(&self, needed: Duration) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() + needed >= deadline)
+    }
+
+    /// The bound of the best multipliers that are proven; `None` if the time ends before any are.
+    fn solve(
+        &self,
+        hidden: &[Mat<f64>],
+        sectors: Vec<Vec<(f64, f64)>>,
+        widest: (f64, f64),
+        last: Mat<f64>,
+        norms: Option<&[f64]>,
+    ) -> Result<Option<SdpBound>, CertifyError> {
+        if self.late() {
+            return Ok(None);
+        }
+        let (problem, scale) = match normalised(hidden, sectors, widest, last, norms)? {
+            Reduced::Constant(norm) => {
+                return Ok(Some(SdpBound { upper: norm * MARGIN, finished: true, evaluations: 0 }));
+            }
+            Reduced::Problem(problem, scale) => (problem, scale),
+        };
+        let start = feasible(&problem);
+        let evaluations = Cell::new(0);
+        let mut best: Option<(f64, Vec<f64>)> = None;
+        let evaluate = |x: &[f64], nu: f64, best: &mut Option<(f64, Vec<f64>)>| {
+            evaluations.set(evaluations.get() + 1);
+            let value = problem.value(x, nu)?;
+            if let Some(value) = &value
+                && best.as_ref().is_none_or(|(rho, _)| value.rho < *rho)
+            {
+                *best = Some((value.rho, x.to_vec()));
+            }
+            Ok::<_, CertifyError>(value)
+        };
+        if self.late() {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        evaluate(&start, 1.0, &mut best)?;
+        // A proof takes about as long as an evaluation, and an evaluation is not interrupted.
+        let reserve = 2 * began.elapsed();
+        if self.is_late_by(reserve) {
+            return Ok(None);
+        }
+        let mut finished = true;
+        let mut idle = 0;
+        for stage in 0..STAGES {
+            let Some((rho, x)) = best.clone().filter(|(rho, _)| *rho > 0.0) else { break };
+            let nu = FIRST_STAGE * SHARPER.powi(stage as i32) / rho;
+            let Some(value) = evaluate(&x, nu, &mut best)? else { break };
+            let from = Iterate { x, value: value.smooth, gradient: value.gradient };
+            let (_, end) = minimise(from, LIMITS, |x| {
+                if evaluations.get() >= self.evaluations || self.is_late_by(reserve) {
+                    return Ok(Trial::Stop);
+                }
+                let value = evaluate(x, nu, &mut best)?;
+                Ok::<_, CertifyError>(value.map_or(Trial::Outside, |value| Trial::Inside(value.smooth, value.gradient)))
+            })?;
+            if end == Outcome::Stopped {
+                finished = false;
+                break;
+            }
+            let lowered = best.as_ref().is_some_and(|(lower, _)| *lower < rho * (1.0 - IDLE));
+            idle = if lowered { 0 } else { idle + 1 };
+            if idle == 2 {
+                break;
+            }
+        }
+        let (rho, x) = best.ok_or(CertifyError::NotConverged { what: "LipSDP's start" })?;
+        let mut proven = self.proven(&problem, &x, rho);
+        if proven.is_none_or(|proven| proven > rho * (1.0 + CHEAP)) {
+            for share in BACK {
+                if self.late() {
+                    finished = false;
+                    break;
+                }
+                let x: Vec<f64> = x.iter().zip(&start).map(|(x, start)| x + share * (start - x)).collect();
+                if let Some(value) = problem.value(&x, 1.0)? {
+                    let other = self.proven(&problem, &x, value.rho);
+                    proven = proven.into_iter().chain(other).reduce(f64::min);
+                }
+            }
+        }
+        match proven {
+            Some(proven) => {
+                let upper = scale * proven.sqrt() * MARGIN;
+                Ok(Some(SdpBound { upper, finished, evaluations: evaluations.get() }))
+            }
+            None if self.late() => Ok(None),
+            None => Err(CertifyError::NotConverged { what: "LipSDP (no multipliers found could be proven)" }),
+        }
+    }
+
+    /// The smallest inflated ρ that a factorisation proves, of those tried in time: at least one.
+    fn proven(&self, problem: &Problem, x: &[f64], rho: f64) -> Option<f64> {
+        // For a constant that is nearly 0, relative to the product of norms, only the order of
+        // magnitude is found.
+        let rho = rho.max(1e-20);
+        let inflated = |i: u32| rho * (1.0 + FIRST_INFLATION * SHARPER.powi(i as i32));
+        let in_time = (0..INFLATIONS).take_while(|&i| i == 0 || !self.late());
+        in_time.map(inflated).find(|&rho| problem.proves(x, rho))
+    }
 }
 
 /// Multipliers with positive definite Schur complements, as logarithms; for one sector throughout

@@ -78,6 +78,9 @@ pub fn lower_bound(
     let rows = options.points.chunks_exact(inputs);
     let stride = rows.len().div_ceil(SAMPLES).max(1);
     for x in rows.step_by(stride) {
+        if late() && !found.is_empty() {
+            break;
+        }
         let mut x = x.to_vec();
         sampler.confine(&mut x);
         found.push((size(&x)?, x));
@@ -94,7 +97,7 @@ pub fn lower_bound(
         if late() {
             break;
         }
-        for x in climb_pair(network, &sampler, &found[pair].1, rng) {
+        for x in climb_pair(network, &sampler, &found[pair].1, rng, &late) {
             found.push((size(&x)?, x));
         }
     }
@@ -181,12 +184,18 @@ impl<'a> Sampler<'a> {
 
 /// Climbs the logarithm of the ratio of distances with `start` and a point close to it; returns
 /// both ends of the climb and three points between.
-fn climb_pair(network: &Network, sampler: &Sampler<'_>, start: &[f64], rng: &mut StreamRng) -> Vec<Vec<f64>> {
+fn climb_pair(
+    network: &Network,
+    sampler: &Sampler<'_>,
+    start: &[f64],
+    rng: &mut StreamRng,
+    late: &dyn Fn() -> bool,
+) -> Vec<Vec<f64>> {
     let n = start.len();
     let mut ends: Vec<f64> = start.to_vec();
     ends.extend(start.iter().zip(&sampler.spread).map(|(x, spread)| x + APART * spread * normal(rng)));
     let (mut first, mut second) = (vec![0.0; 2 * n], vec![0.0; 2 * n]);
-    for step in 1..=STEPS {
+    for step in (1..=STEPS).take_while(|_| !late()) {
         let (x, y) = ends.split_at(n);
         let apart: Vec<f64> = x.iter().zip(y).map(|(x, y)| x - y).collect();
         let (fx, fy) = (network.forward(x), network.forward(y));

@@ -6,8 +6,10 @@
 //! rest holds for the whole network; over a region, the rest need only be bounded on the clamped
 //! region.
 
+use std::sync::OnceLock;
+
 use faer::Mat;
-use liprl_numerics::{Activation, Mlp};
+use liprl_numerics::{Activation, Mlp, linalg::spectral_norm};
 
 use super::{algebra::scale_rows, error::CertifyError};
 
@@ -59,6 +61,8 @@ pub struct Network {
     activation: Activation,
     /// The scale after tanh; `None` for a linear map, whose scale is in the last weight.
     squash: Option<Vec<f64>>,
+    /// See [`Network::spectral_norms`].
+    spectral_norms: OnceLock<Vec<f64>>,
 }
 
 impl Network {
@@ -112,7 +116,8 @@ impl Network {
             weights.push(Mat::from_fn(rows, layer.inputs, |i, j| flat[(from + i) * layer.inputs + j]));
             biases.push(numbers(layer.bias()..layer.scale()).skip(from).take(rows).collect::<Vec<f64>>());
         }
-        let mut network = Self { name, clamps: Vec::new(), weights, biases, activation: mlp.activation, squash: None };
+        let (activation, spectral_norms) = (mlp.activation, OnceLock::new());
+        let mut network = Self { name, clamps: Vec::new(), weights, biases, activation, squash: None, spectral_norms };
         network.fold_inputs(inputs);
         match outputs {
             OutputMap::Tanh(scale) => network.squash = Some(scale),
@@ -212,6 +217,24 @@ impl Network {
     /// b_1 … b_{K+1}.
     pub(super) fn biases(&self) -> &[Vec<f64>] {
         &self.biases
+    }
+
+    /// The largest singular value of each weight, with the output scale in the last one's. Found
+    /// once: for wide layers it takes longer than most bounds.
+    ///
+    /// # Errors
+    /// [`CertifyError::NotConverged`] if a decomposition fails.
+    pub(super) fn spectral_norms(&self) -> Result<&[f64], CertifyError> {
+        if self.spectral_norms.get().is_none() {
+            let mut norms = Vec::with_capacity(self.weights.len());
+            for weight in &self.weights[..self.weights.len() - 1] {
+                norms.push(spectral_norm(weight.as_ref())?);
+            }
+            norms.push(spectral_norm(self.last_weight().as_ref())?);
+            // Another thread may have been first, with the same numbers.
+            let _ = self.spectral_norms.set(norms);
+        }
+        Ok(self.spectral_norms.get().map_or(&[], Vec::as_slice))
     }
 
     /// The scale after tanh; `None` for a linear map.

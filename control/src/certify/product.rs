@@ -4,7 +4,7 @@
 //! in either norm, and the slopes of tanh after the last layer are at most 1.
 
 use super::{
-    algebra::operator_norm,
+    algebra::largest_row_sum,
     bound::{MARGIN, Norm},
     error::CertifyError,
     network::Network,
@@ -18,13 +18,16 @@ use super::{
 pub fn product(network: &Network, norm: Norm) -> Result<f64, CertifyError> {
     let (alpha, beta) = sector(network.activation());
     let steepest = beta.abs().max(alpha.abs());
-    let weights = network.weights();
-    let last = network.last_weight();
-    let mut product = operator_norm(last.as_ref(), norm)?;
-    for weight in &weights[..weights.len() - 1] {
-        product *= operator_norm(weight.as_ref(), norm)? * steepest;
-    }
-    Ok(product * MARGIN)
+    let norms: Vec<f64> = match norm {
+        Norm::L2 => network.spectral_norms()?.to_vec(),
+        Norm::Linf => {
+            let hidden = network.weights().iter().take(network.weights().len() - 1);
+            let norms = hidden.map(|weight| largest_row_sum(weight.as_ref()));
+            norms.chain([largest_row_sum(network.last_weight().as_ref())]).collect()
+        }
+    };
+    let slopes = steepest.powi(norms.len() as i32 - 1);
+    Ok(norms.into_iter().product::<f64>() * slopes * MARGIN)
 }
 
 #[cfg(test)]

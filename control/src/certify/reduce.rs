@@ -23,12 +23,14 @@ pub(super) enum Reduced {
 }
 
 /// Drops neurons that are always off and directions of the input that the first layer ignores;
-/// divides every weight by its norm.
+/// divides every weight by its norm. `norms` are the norms of all weights, which spare their
+/// decompositions if no neuron is off.
 pub(super) fn normalised(
     hidden: &[Mat<f64>],
     sectors: Vec<Vec<(f64, f64)>>,
     widest: (f64, f64),
     last: Mat<f64>,
+    norms: Option<&[f64]>,
 ) -> Result<Reduced, CertifyError> {
     let mut layers: Vec<Layer> = Vec::new();
     let (mut scale, mut columns): (f64, Option<Vec<usize>>) = (1.0, None);
@@ -36,13 +38,14 @@ pub(super) fn normalised(
         Some(columns) => Mat::from_fn(rows.len(), columns.len(), |i, j| weight[(rows[i], columns[j])]),
         None => Mat::from_fn(rows.len(), weight.ncols(), |i, j| weight[(rows[i], j)]),
     };
-    for (weight, sector) in hidden.iter().zip(sectors) {
+    let known = |k: usize| norms.and_then(|norms| norms.get(k).copied());
+    for (k, (weight, sector)) in hidden.iter().zip(sectors).enumerate() {
         let rows: Vec<usize> = (0..sector.len()).filter(|&i| sector[i] != (0.0, 0.0)).collect();
         let mut weight = pick(weight, &rows, &columns);
         if layers.is_empty() {
             weight = triangular(weight.transpose()).transpose().to_owned();
         }
-        let norm = spectral_norm(weight.as_ref())?;
+        let norm = known(k).map_or_else(|| spectral_norm(weight.as_ref()), Ok)?;
         if norm == 0.0 {
             return Ok(Reduced::Constant(0.0));
         }
@@ -53,7 +56,7 @@ pub(super) fn normalised(
     }
     let rows: Vec<usize> = (0..last.nrows()).collect();
     let last = pick(&last, &rows, &columns);
-    let norm = spectral_norm(last.as_ref())?;
+    let norm = known(hidden.len()).map_or_else(|| spectral_norm(last.as_ref()), Ok)?;
     if norm == 0.0 || layers.is_empty() {
         return Ok(Reduced::Constant(norm * scale));
     }

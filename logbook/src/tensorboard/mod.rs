@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use prost::Message;
 
 pub use record::{RecordError, Records};
-pub use scalars::{EventScalars, read_scalars};
+pub use scalars::{EventScalars, read_scalars, scalars_of};
 
 use proto::{
     DataClass, Event, HParamsPluginData, Image, Metadata, PluginData, SessionEnd, SessionStart, Tensor, Value,

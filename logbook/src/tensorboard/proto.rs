@@ -27,6 +27,17 @@ pub(super) struct Event {
     pub(super) file_version: Option<String>,
     #[prost(message, optional, tag = "5")]
     pub(super) summary: Option<Summary>,
+    #[prost(message, optional, tag = "7")]
+    pub(super) session: Option<SessionLog>,
+}
+
+/// `SessionLog.START` of [`SessionLog::status`].
+pub(super) const SESSION_START: i32 = 1;
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SessionLog {
+    #[prost(int32, tag = "1")]
+    pub(super) status: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -2,7 +2,7 @@
 //! the first.
 
 use std::collections::BTreeMap;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use fs_err as fs;
@@ -16,6 +16,10 @@ use super::record::{RecordError, Records};
 pub struct EventScalars {
     /// Tag → its entries in the file's order: step, seconds since 1970, value.
     pub series: BTreeMap<String, Vec<(i64, f64, f64)>>,
+    /// Least step at which a session began (`SessionLog.START`). Entries of earlier files at or
+    /// after it are out of date, because the run went on from an older state; those of this file
+    /// are left out already.
+    pub restart: Option<i64>,
     /// Reason why the rest of the file could not be read, if it could not. A file that ends within
     /// a record is still being written, which is not a fault.
     pub fault: Option<String>,
@@ -27,8 +31,16 @@ pub struct EventScalars {
 /// If the file cannot be read. A damaged record ends the reading but is not an error, see
 /// [`EventScalars::fault`].
 pub fn read_scalars(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> std::io::Result<EventScalars> {
+    scalars_of(BufReader::with_capacity(64 * 1024, fs::File::open(path.as_ref())?), wanted)
+}
+
+/// Reads the scalars of an event file's bytes, see [`read_scalars`].
+///
+/// # Errors
+/// If the bytes cannot be read.
+pub fn scalars_of(file: impl Read, wanted: impl Fn(&str) -> bool) -> std::io::Result<EventScalars> {
     let mut found = EventScalars::default();
-    let mut records = Records::new(BufReader::with_capacity(64 * 1024, fs::File::open(path.as_ref())?));
+    let mut records = Records::new(file);
     for record in records.by_ref() {
         let event = match record {
             Ok(bytes) => Event::decode(&bytes[..]),
@@ -43,6 +55,12 @@ pub fn read_scalars(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> st
             found.fault = Some("it holds records that are not TensorBoard events".to_owned());
             break;
         };
+        if event.session.is_some_and(|session| session.status == proto::SESSION_START) {
+            found.restart = Some(found.restart.map_or(event.step, |step| step.min(event.step)));
+            for entries in found.series.values_mut() {
+                entries.retain(|entry| entry.0 < event.step);
+            }
+        }
         for value in event.summary.into_iter().flat_map(|summary| summary.values) {
             if !wanted(&value.tag) {
                 continue;

@@ -93,7 +93,11 @@ fn notes(findings: &Findings) -> Markup {
                 " Scores are scaled for each task: 0 is the lowest score of any run here, 1 the highest."
             }
             @if !left_out.is_empty() {
-                " Not compared, because run on other tasks than the baseline: " (left_out.join(", ")) "."
+                " Not compared, because without a finished run on the baseline's tasks: " (left_out.join(", ")) "."
+            }
+            @if findings.comparisons.iter().any(|found| !found.left_out.is_empty()) {
+                " Variants with finished runs on different tasks are compared on those that both have; the answer \
+                 names the others."
             }
             @if !findings.baseline_named {
                 " The sweep does not name a baseline; it is " (findings.baseline) ", the first by name."

@@ -125,25 +125,32 @@ pub(super) fn curves(experiment: &Experiment, options: &ReportOptions) -> Markup
     figure(&drawn, "All runs that logged the metric, also unfinished ones. Not smoothed.")
 }
 
-/// Performance profile; empty if all scores are equal.
+/// Performance profile, on the tasks that all variants with finished runs have; empty without such
+/// tasks, or if all scores are equal.
 pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &ReportOptions) -> Markup {
-    let (low, high) = stats::range(findings.scores.values().flat_map(Scores::flat));
+    let everywhere = |task: &&str| findings.scores.values().all(|scores| scores.names().any(|name| name == *task));
+    let all: BTreeSet<&str> = findings.scores.values().flat_map(Scores::names).collect();
+    let shared: BTreeSet<&str> = all.iter().copied().filter(everywhere).collect();
+    let left_out: Vec<&str> = all.difference(&shared).copied().collect();
+    let scores: Vec<(&String, Scores)> =
+        findings.scores.iter().filter_map(|(variant, scores)| Some((variant, scores.on(&shared)?))).collect();
+    let (low, high) = stats::range(scores.iter().flat_map(|(_, scores)| scores.flat()));
     if low >= high {
         return Markup::default();
     }
-    let thresholds: Vec<f64> =
-        (0..THRESHOLDS).map(|n| low + (high - low) * (n as f64 / (THRESHOLDS - 1) as f64 * 1.04 - 0.02)).collect();
+    let threshold = |n| stats::between(low, high, n as f64 / (THRESHOLDS - 1) as f64 * 1.04 - 0.02);
+    let thresholds: Vec<f64> = (0..THRESHOLDS).map(threshold).map(|tau| tau.clamp(f64::MIN, f64::MAX)).collect();
     let bootstrap = Bootstrap { resamples: RESAMPLES, ..options.bootstrap };
     // The colours are those of the curves, also if a variant has no finished run.
     let variants = experiment.variants();
-    let curve = |(variant, scores): (&String, &Scores)| {
+    let curve = |(variant, scores): &(&String, Scores)| {
         let place = variants.iter().position(|name| name == variant).unwrap_or(0);
         let shares = bootstrap.profile(scores, &thresholds).into_iter().zip(&thresholds);
-        (place, Curve::of_points(variant, shares.map(|(share, tau)| [*tau, share.value, share.low, share.high])))
+        (place, Curve::of_points(variant.as_str(), shares.map(|(share, tau)| [*tau, share.value, share.low, share.high])))
     };
     let panel = Panel {
         y_label: "share of runs above τ".to_owned(),
-        curves: findings.scores.iter().map(curve).collect(),
+        curves: scores.iter().map(curve).collect(),
         ..Panel::default()
     };
     let drawn = Figure {
@@ -153,7 +160,12 @@ pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &Re
         panels: vec![panel],
         ..Figure::default()
     };
-    figure(&drawn, "If one curve lies above another everywhere, its variant is better whichever score matters.")
+    let mut meaning =
+        "If one curve lies above another everywhere, its variant is better whichever score matters.".to_owned();
+    if !left_out.is_empty() {
+        meaning += &format!(" Left out, without finished runs of every variant: {}.", left_out.join(", "));
+    }
+    figure(&drawn, &meaning)
 }
 
 /// Lipschitz diagnostics; empty if no run logged any.

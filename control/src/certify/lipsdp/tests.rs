@@ -61,7 +61,7 @@ fn the_start_gives_the_product_of_norms() {
         let network = gaussian(&[3, 8, 9, 7, 2], activation, false, &mut rng);
         let sectors = network.hidden().iter().map(|&n| vec![sector(activation); n]).collect();
         let Reduced::Problem(problem, scale) =
-            normalised(&network.weights()[..3], sectors, sector(activation), network.last_weight()).unwrap()
+            normalised(&network.weights()[..3], sectors, sector(activation), network.last_weight(), None).unwrap()
         else {
             panic!("a problem")
         };
