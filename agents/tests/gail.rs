@@ -331,7 +331,7 @@ fn impossible_settings_are_refused_with_a_remedy() {
     let labels = json!({"uniform": {"low": 1.2, "high": 0.7}});
     assert!(refused(json!({"discriminator": {"expert_labels": labels}}), true).contains("`low` is above `high`"));
     assert!(
-        refused(json!({"discriminator": {"batch_size": 80}}), true).contains("a batch of the discriminator takes 64")
+        refused(json!({"discriminator": {"batch_size": 80}}), true).contains("a batch of the discriminator takes 80")
     );
     assert!(refused(json!({"episodes": 9}), true).contains("the demonstrations have 4"));
     let environment = json!({"kind": "environment"});

@@ -105,6 +105,7 @@ fn policies_are_cloned_from_experts_that_a_config_names() {
     let stderr = run(&cloning("{id: PendulumSwingUp-v0, observation: angle}", &of_swings));
     assert!(stderr.contains("is for observations of 3 and actions of 1 numbers, the task has 2 and 1"), "{stderr}");
     let nowhere = folder.path().join("nowhere");
+    std::fs::create_dir(&nowhere).expect("made");
     let stderr = run(&cloning(
         "DoubleIntegrator-v0",
         &format!("expert: {{kind: run, path: {}}}, queries: {{kind: dagger}}", nowhere.display()),
