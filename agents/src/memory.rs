@@ -5,9 +5,9 @@
 
 use crate::{
     AgentConfig,
-    actor_critic::{SacConfig, Td3Config},
+    actor_critic::{OffPolicyConfig, SacConfig, Td3Config},
     feedback::{ConstraintConfig, FeedbackConfig},
-    gail::{GailConfig, PolicyConfig, RewardConfig, DiscriminatorInput},
+    gail::{DiscriminatorInput, GailConfig, PolicyConfig, RewardConfig},
     mbpo::{MbpoConfig, TerminationConfig},
     shaping::ShapingConfig,
 };
@@ -107,40 +107,42 @@ impl Parts {
     }
 
     fn sac(&mut self, at: &str, config: &SacConfig) {
-        let MemorySizes { obs_dim, act_dim, steps, .. } = self.sizes;
-        let rows = config.batch_size;
-        self.replay(format!("{at}.buffer_size"), "replay", config.buffer_size, steps as f64, config.priorities.is_some());
-        let (inputs, outputs) = (obs_dim, 2 * act_dim);
-        self.networks(
-            at,
-            "actor.hidden",
-            &Networks { hidden: &config.actor.hidden, inputs, outputs, count: 1, copies: COPIES, rows },
-        );
-        // A target, in memory and in checkpoints.
-        let (inputs, outputs, copies) = (obs_dim + act_dim, 1, COPIES + 2);
-        self.networks(
-            at,
-            "critic.hidden",
-            &Networks { hidden: &config.critic.hidden, inputs, outputs, count: 2, copies, rows },
-        );
+        self.actor_critic(at, &config.shared, (2 * self.sizes.act_dim, COPIES), (2, 1));
     }
 
     fn td3(&mut self, at: &str, config: &Td3Config) {
+        let critics = if config.twin { 2 } else { 1 };
+        self.actor_critic(
+            at,
+            &config.shared,
+            (self.sizes.act_dim, COPIES + 2),
+            (critics, config.critic_head.outputs()),
+        );
+    }
+
+    /// Replay, a policy of so many outputs in so many copies, and so many critics of so many outputs.
+    fn actor_critic(
+        &mut self,
+        at: &str,
+        config: &OffPolicyConfig,
+        (outputs, copies): (usize, usize),
+        (count, values): (usize, usize),
+    ) {
         let MemorySizes { obs_dim, act_dim, steps, .. } = self.sizes;
-        let (rows, copies) = (config.batch_size, COPIES + 2);
-        self.replay(format!("{at}.buffer_size"), "replay", config.buffer_size, steps as f64, config.priorities.is_some());
-        let (inputs, outputs) = (obs_dim, act_dim);
-        self.networks(
-            at,
-            "actor.hidden",
-            &Networks { hidden: &config.actor.hidden, inputs, outputs, count: 1, copies, rows },
+        let rows = config.batch_size;
+        self.replay(
+            format!("{at}.buffer_size"),
+            "replay",
+            config.buffer_size,
+            steps as f64,
+            config.priorities.is_some(),
         );
-        let (inputs, outputs, count) = (obs_dim + act_dim, 1, if config.twin { 2 } else { 1 });
-        self.networks(
-            at,
-            "critic.hidden",
-            &Networks { hidden: &config.critic.hidden, inputs, outputs, count, copies, rows },
-        );
+        let policy = Networks { hidden: &config.actor.hidden, inputs: obs_dim, outputs, count: 1, copies, rows };
+        self.networks(at, "actor.hidden", &policy);
+        // A target, in memory and in checkpoints.
+        let (inputs, copies) = (obs_dim + act_dim, COPIES + 2);
+        let critics = Networks { hidden: &config.critic.hidden, inputs, outputs: values, count, copies, rows };
+        self.networks(at, "critic.hidden", &critics);
     }
 
     fn gail(&mut self, config: &GailConfig) {
@@ -148,11 +150,11 @@ impl Parts {
         let batch = match &config.policy {
             PolicyConfig::Sac(policy) => {
                 self.sac("agent.policy", policy);
-                policy.batch_size
+                policy.shared.batch_size
             }
             PolicyConfig::Td3(policy) => {
                 self.td3("agent.policy", policy);
-                policy.batch_size
+                policy.shared.batch_size
             }
         };
         let of = &config.discriminator;
@@ -186,15 +188,17 @@ impl Parts {
         self.sac("agent.policy", &config.policy);
         let model = &config.model;
         let predicted = obs_dim + 1;
-        let (inputs, outputs) = (obs_dim + act_dim, if model.prediction.gaussian() { 2 * predicted } else { predicted });
+        let (inputs, outputs) =
+            (obs_dim + act_dim, if model.prediction.gaussian() { 2 * predicted } else { predicted });
         let (count, rows) = (model.members, model.batch_size);
         // Each member's best weights of a fit come on top.
         let of = Networks { hidden: &model.hidden, inputs, outputs, count, copies: COPIES + 2, rows };
         self.networks("agent.model", "hidden", &of);
-        let real = steps.min(config.policy.buffer_size as u64) as f64;
+        let real = steps.min(config.policy.shared.buffer_size as u64) as f64;
         let fitted = NUMBER * real * (inputs + predicted + count) as f64;
         self.add("agent.policy.buffer_size".to_owned(), "data of a fit", fitted, false);
-        let length = [0, config.epoch(steps)].map(|epoch| config.rollout_length.at(epoch)).into_iter().max().unwrap_or(1);
+        let length =
+            [0, config.epoch(steps)].map(|epoch| config.rollout_length.at(epoch)).into_iter().max().unwrap_or(1);
         let imagined = (steps / config.refit_every + 1) as f64 * config.rollouts as f64 * length as f64;
         let setting = if config.model_buffer_size.is_some() { "model_buffer_size" } else { "rollouts" };
         let capacity = config.model_capacity(length);

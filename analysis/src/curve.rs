@@ -157,8 +157,7 @@ fn interpolate(run: &[(u64, f64)], step: u64) -> Option<f64> {
 fn thinned(by_step: BTreeMap<u64, Vec<f64>>, band: Band) -> BTreeMap<u64, Vec<f64>> {
     let steps: Vec<(u64, Vec<f64>)> = by_step.into_iter().collect();
     let (first, last) = (steps[0].0, steps[steps.len() - 1].0);
-    let column =
-        |step: u64| (u128::from(step - first) * COLUMNS as u128 / u128::from((last - first).max(1))) as usize;
+    let column = |step: u64| (u128::from(step - first) * COLUMNS as u128 / u128::from((last - first).max(1))) as usize;
     let heights: Vec<[f64; 3]> = steps
         .par_iter()
         .map(|(_, values)| {

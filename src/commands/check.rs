@@ -12,9 +12,9 @@ use crate::terminal::print;
 /// comment with the memory it needs.
 pub fn check(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let config = super::load(args)?;
-    let task = Task::new(&config.env)?;
+    let task = Task::new(&config.env).map_err(|error| super::at_its_setting(args, error.into()))?;
     let memory = MemoryEstimate::of(&config, &task);
     memory.check()?;
-    build_agent(&config, &task)?;
+    build_agent(&config, &task).map_err(|error| super::at_its_setting(args, error.into()))?;
     print(&format!("# {memory}\n{}", config.to_yaml()?))
 }

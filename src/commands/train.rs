@@ -18,14 +18,15 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         None => train::default_folder(&args.config.config, config.seed),
     };
     let options = TrainOptions { config, out, resume: args.resume, quiet: args.quiet, stop_at_eof: args.stop_at_eof };
-    MemoryEstimate::of(&options.config, &Task::new(&options.config.env)?).check()?;
+    let task = Task::new(&options.config.env).map_err(|error| super::at_its_setting(&args.config, error.into()))?;
+    MemoryEstimate::of(&options.config, &task).check()?;
     set_threads(options.config.threads);
     let say = |line: &str| {
         if !options.quiet {
             tell(format_args!("{line}"));
         }
     };
-    let start = train::open(&options)?;
+    let start = train::open(&options).map_err(|error| super::at_its_setting(&args.config, error))?;
     match &start {
         Start::Finished(steps) => {
             say(&format!("{}: done already, at step {steps}; more --steps would extend it", options.out.display()));

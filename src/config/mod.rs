@@ -184,12 +184,7 @@ impl Config {
 
     /// Reads a text instead; `label` stands for the file in error messages.
     pub fn parse(label: &str, text: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
-        let mut sources = Sources::default();
-        let source = sources.add(label, text);
-        let mut tree = node::parse(text, source).map_err(|fault| sources.error(fault.span, fault.problem, None))?;
-        for value in overrides {
-            value.apply(&mut tree, &mut sources)?;
-        }
+        let (tree, sources) = parse_tree(label, text, overrides)?;
         read(&tree, &sources, &schema())
     }
 
@@ -197,6 +192,40 @@ impl Config {
     pub fn to_yaml(&self) -> Result<String, serde_saphyr::ser::Error> {
         serde_saphyr::to_string(self)
     }
+}
+
+/// Reads a text and applies the command line's overrides.
+fn parse_tree(label: &str, text: &str, overrides: &[Override]) -> Result<(Node, Sources), ConfigError> {
+    let mut sources = Sources::default();
+    let source = sources.add(label, text);
+    let mut tree = node::parse(text, source).map_err(|fault| sources.error(fault.span, fault.problem, None))?;
+    for value in overrides {
+        value.apply(&mut tree, &mut sources)?;
+    }
+    Ok((tree, sources))
+}
+
+/// The error of a setting that turned out wrong when it was built, at its place in the file or among
+/// the overrides. `setting` may leave out the keys before it: those of the agent and its policy are
+/// tried. `None` if no part of it is in the text.
+pub fn error_at(path: &Path, overrides: &[Override], setting: &str, problem: &str) -> Option<ConfigError> {
+    let text = fs_err::read_to_string(path).ok()?;
+    let (tree, sources) = parse_tree(&path.display().to_string(), &text, overrides).ok()?;
+    let names = [setting.to_owned(), format!("agent.{setting}"), format!("agent.policy.{setting}")];
+    let places = names.iter().filter_map(|name| Some((found(&tree, name), place(&tree, name)?)));
+    let (_, span) = places.reduce(|best, other| if other.0 > best.0 { other } else { best })?;
+    Some(sources.error(span, format!("`{setting}`: {problem}"), None))
+}
+
+/// Parts of a dotted path that are in the text.
+fn found(tree: &Node, path: &str) -> usize {
+    let mut node = Some(tree);
+    path.split('.')
+        .take_while(|part| {
+            node = node.and_then(|node| node.get(part));
+            node.is_some()
+        })
+        .count()
 }
 
 /// JSON Schema of a config file, with the registered environments and their options.
