@@ -7,16 +7,18 @@ use crate::{
     AgentConfig,
     actor_critic::{SacConfig, Td3Config},
     feedback::{ConstraintConfig, FeedbackConfig},
-    gail::{GailConfig, PolicyConfig, RewardConfig, DiscriminatorInput},
+    gail::{DiscriminatorInput, GailConfig, PolicyConfig, RewardConfig},
     mbpo::{MbpoConfig, TerminationConfig},
     shaping::ShapingConfig,
 };
 
 /// Bytes of an f32.
 const NUMBER: f64 = 4.0;
-/// Copies of a network's parameters: values, Adam's two moments, and the three that a checkpoint
-/// takes. Gradients come on top, one for each thread.
-const COPIES: usize = 6;
+/// Copies of a network's parameters: values, Adam's two moments, one in another layout, and the
+/// three of a checkpoint twice, as numbers and as a file. Gradients come on top, one a thread.
+const COPIES: usize = 10;
+/// Copies of a target network: itself, and the two of a checkpoint.
+const TARGET: usize = 3;
 /// Numbers that a pass and its derivatives keep for each unit and row.
 const PER_UNIT: usize = 4;
 
@@ -109,15 +111,20 @@ impl Parts {
     fn sac(&mut self, at: &str, config: &SacConfig) {
         let MemorySizes { obs_dim, act_dim, steps, .. } = self.sizes;
         let rows = config.batch_size;
-        self.replay(format!("{at}.buffer_size"), "replay", config.buffer_size, steps as f64, config.priorities.is_some());
+        self.replay(
+            format!("{at}.buffer_size"),
+            "replay",
+            config.buffer_size,
+            steps as f64,
+            config.priorities.is_some(),
+        );
         let (inputs, outputs) = (obs_dim, 2 * act_dim);
         self.networks(
             at,
             "actor.hidden",
             &Networks { hidden: &config.actor.hidden, inputs, outputs, count: 1, copies: COPIES, rows },
         );
-        // A target, in memory and in checkpoints.
-        let (inputs, outputs, copies) = (obs_dim + act_dim, 1, COPIES + 2);
+        let (inputs, outputs, copies) = (obs_dim + act_dim, 1, COPIES + TARGET);
         self.networks(
             at,
             "critic.hidden",
@@ -127,8 +134,14 @@ impl Parts {
 
     fn td3(&mut self, at: &str, config: &Td3Config) {
         let MemorySizes { obs_dim, act_dim, steps, .. } = self.sizes;
-        let (rows, copies) = (config.batch_size, COPIES + 2);
-        self.replay(format!("{at}.buffer_size"), "replay", config.buffer_size, steps as f64, config.priorities.is_some());
+        let (rows, copies) = (config.batch_size, COPIES + TARGET);
+        self.replay(
+            format!("{at}.buffer_size"),
+            "replay",
+            config.buffer_size,
+            steps as f64,
+            config.priorities.is_some(),
+        );
         let (inputs, outputs) = (obs_dim, act_dim);
         self.networks(
             at,
@@ -186,7 +199,8 @@ impl Parts {
         self.sac("agent.policy", &config.policy);
         let model = &config.model;
         let predicted = obs_dim + 1;
-        let (inputs, outputs) = (obs_dim + act_dim, if model.prediction.gaussian() { 2 * predicted } else { predicted });
+        let (inputs, outputs) =
+            (obs_dim + act_dim, if model.prediction.gaussian() { 2 * predicted } else { predicted });
         let (count, rows) = (model.members, model.batch_size);
         // Each member's best weights of a fit come on top.
         let of = Networks { hidden: &model.hidden, inputs, outputs, count, copies: COPIES + 2, rows };
@@ -194,7 +208,8 @@ impl Parts {
         let real = steps.min(config.policy.buffer_size as u64) as f64;
         let fitted = NUMBER * real * (inputs + predicted + count) as f64;
         self.add("agent.policy.buffer_size".to_owned(), "data of a fit", fitted, false);
-        let length = [0, config.epoch(steps)].map(|epoch| config.rollout_length.at(epoch)).into_iter().max().unwrap_or(1);
+        let length =
+            [0, config.epoch(steps)].map(|epoch| config.rollout_length.at(epoch)).into_iter().max().unwrap_or(1);
         let imagined = (steps / config.refit_every + 1) as f64 * config.rollouts as f64 * length as f64;
         let setting = if config.model_buffer_size.is_some() { "model_buffer_size" } else { "rollouts" };
         let capacity = config.model_capacity(length);
@@ -241,12 +256,12 @@ mod tests {
         assert_eq!(bytes(json!({"kind": "sac"}), HOPPER, "replay"), 105e6);
         let short = MemorySizes { steps: 1000, ..HOPPER };
         assert_eq!(bytes(json!({"kind": "sac"}), short, "replay"), 104e3 + 1e6);
-        // Policy 11 → 2 → 6 with 24 + 18 numbers, seven times; critics 14 → 2 → 1 with 30 + 3, two
-        // of them, nine times.
+        // Policy 11 → 2 → 6 with 24 + 18 numbers, 11 times; critics 14 → 2 → 1 with 30 + 3, two of
+        // them, 14 times.
         let small = json!({"kind": "sac", "actor": {"hidden": [2]}, "critic": {"hidden": [2]}});
-        assert_eq!(bytes(small, HOPPER, "networks"), 4.0 * (42.0 * 7.0 + 66.0 * 9.0));
+        assert_eq!(bytes(small, HOPPER, "networks"), 4.0 * (42.0 * 11.0 + 66.0 * 14.0));
         let wide = json!({"kind": "td3", "critic": {"hidden": [65536, 65536]}});
-        assert!(bytes(wide, HOPPER, "networks") > 4.0 * 9.0 * 2.0 * 65536.0_f64.powi(2));
+        assert!(bytes(wide, HOPPER, "networks") > 4.0 * 14.0 * 2.0 * 65536.0_f64.powi(2));
     }
 
     #[test]
