@@ -290,7 +290,9 @@ fn variants_are_compared_on_the_tasks_that_both_have() {
     std::fs::write(runs.join("sweep.lock.json"), lock.to_string()).unwrap();
     let written = report(&runs, root.path(), &ReportOptions::default()).unwrap();
     // Hopper's scores 0 to 12 are scaled to 0 to 1: the means are 1/12 and 11/12.
-    assert!(written.answer.starts_with("gamma=10 against gamma=0: higher. Difference of interquartile means +0.8333 ["));
+    assert!(
+        written.answer.starts_with("gamma=10 against gamma=0: higher. Difference of interquartile means +0.8333 [")
+    );
     let words = "3 and 3 runs. Compared on Hopper-v5: gamma=10 has no finished run on Ant-v5.";
     assert!(written.answer.contains(words), "{}", written.answer);
     let page = std::fs::read_to_string(&written.page).unwrap();

@@ -67,8 +67,7 @@ fn numbers_at_the_ends_of_the_range_are_drawn() {
     let picture = folder.path().join("curve.svg");
     let peer = format!("P={}", text(&table));
     for line in ["--line=high=1.7e308", "--line=low=-1.7e308"] {
-        let (code, _, stderr) =
-            finish(liprl(["plot", "--peer", &peer, "--no-lines", line, "--out", text(&picture)]));
+        let (code, _, stderr) = finish(liprl(["plot", "--peer", &peer, "--no-lines", line, "--out", text(&picture)]));
         assert_eq!((code, stderr.as_str()), (0, ""));
         let drawn = std::fs::read_to_string(&picture).expect("a picture");
         assert!(drawn.contains("1.0e308<") && !drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");

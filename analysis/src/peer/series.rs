@@ -61,7 +61,9 @@ pub(super) fn joined(logs: &[&Log], metric: &str, step: &str, warnings: &mut Vec
         }
         let dropped = std::mem::take(&mut all.dropped);
         if dropped > 0 {
-            note(format!("`{step}` goes back, as after a restart: {dropped} earlier values from there on are left out"));
+            note(format!(
+                "`{step}` goes back, as after a restart: {dropped} earlier values from there on are left out"
+            ));
         }
     }
     let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();

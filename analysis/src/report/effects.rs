@@ -94,9 +94,8 @@ pub(super) fn effects(
             if shared.is_empty() {
                 continue;
             }
-            let unequal = |pair: &&(&Scores, &Scores)| {
-                pair.0.on_shared(pair.1).is_some() && !pair.0.names().eq(pair.1.names())
-            };
+            let unequal =
+                |pair: &&(&Scores, &Scores)| pair.0.on_shared(pair.1).is_some() && !pair.0.names().eq(pair.1.names());
             let on_fewer_tasks = all.iter().filter(unequal).count();
             let pairs: Vec<(&Scores, &Scores)> = shared.iter().map(|(ours, theirs)| (ours, theirs)).collect();
             let iqm = |scores: &Scores| Estimator::InterquartileMean.of(scores);

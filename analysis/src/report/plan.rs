@@ -35,7 +35,8 @@ impl SweepPlan {
     /// Reads the lock file, else a copy of the sweep file, which lists no runs.
     pub(super) fn read(folder: &Path) -> Result<Self, AnalysisError> {
         let record = record(folder)?;
-        let tasks: BTreeMap<&str, String> = record["variants"].as_array().into_iter().flatten().filter_map(task).collect();
+        let tasks: BTreeMap<&str, String> =
+            record["variants"].as_array().into_iter().flatten().filter_map(task).collect();
         let planned = |run: &Value| {
             let file = format!("{}.json", run["id"].as_str().unwrap_or_default());
             let kept = |kind: &str| folder.join(".sweep").join(kind).join(&file);

@@ -146,7 +146,10 @@ pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &Re
     let curve = |(variant, scores): &(&String, Scores)| {
         let place = variants.iter().position(|name| name == variant).unwrap_or(0);
         let shares = bootstrap.profile(scores, &thresholds).into_iter().zip(&thresholds);
-        (place, Curve::of_points(variant.as_str(), shares.map(|(share, tau)| [*tau, share.value, share.low, share.high])))
+        (
+            place,
+            Curve::of_points(variant.as_str(), shares.map(|(share, tau)| [*tau, share.value, share.low, share.high])),
+        )
     };
     let panel = Panel {
         y_label: "share of runs above τ".to_owned(),
