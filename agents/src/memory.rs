@@ -14,9 +14,11 @@ use crate::{
 
 /// Bytes of an f32.
 const NUMBER: f64 = 4.0;
-/// Copies of a network's parameters: values, Adam's two moments, and the three that a checkpoint
-/// takes. Gradients come on top, one for each thread.
-const COPIES: usize = 6;
+/// Copies of a network's parameters: values, Adam's two moments, one in another layout, and the
+/// three of a checkpoint twice, as numbers and as a file. Gradients come on top, one a thread.
+const COPIES: usize = 10;
+/// Copies of a target network: itself, and the two of a checkpoint.
+const TARGET: usize = 3;
 /// Numbers that a pass and its derivatives keep for each unit and row.
 const PER_UNIT: usize = 4;
 
@@ -115,7 +117,7 @@ impl Parts {
         self.actor_critic(
             at,
             &config.shared,
-            (self.sizes.act_dim, COPIES + 2),
+            (self.sizes.act_dim, COPIES + TARGET),
             (critics, config.critic_head.outputs()),
         );
     }
@@ -140,7 +142,7 @@ impl Parts {
         let policy = Networks { hidden: &config.actor.hidden, inputs: obs_dim, outputs, count: 1, copies, rows };
         self.networks(at, "actor.hidden", &policy);
         // A target, in memory and in checkpoints.
-        let (inputs, copies) = (obs_dim + act_dim, COPIES + 2);
+        let (inputs, copies) = (obs_dim + act_dim, COPIES + TARGET);
         let critics = Networks { hidden: &config.critic.hidden, inputs, outputs: values, count, copies, rows };
         self.networks(at, "critic.hidden", &critics);
     }
@@ -192,7 +194,7 @@ impl Parts {
             (obs_dim + act_dim, if model.prediction.gaussian() { 2 * predicted } else { predicted });
         let (count, rows) = (model.members, model.batch_size);
         // Each member's best weights of a fit come on top.
-        let of = Networks { hidden: &model.hidden, inputs, outputs, count, copies: COPIES + 2, rows };
+        let of = Networks { hidden: &model.hidden, inputs, outputs, count, copies: COPIES + TARGET, rows };
         self.networks("agent.model", "hidden", &of);
         let real = steps.min(config.policy.shared.buffer_size as u64) as f64;
         let fitted = NUMBER * real * (inputs + predicted + count) as f64;
@@ -245,12 +247,12 @@ mod tests {
         assert_eq!(bytes(json!({"kind": "sac"}), HOPPER, "replay"), 105e6);
         let short = MemorySizes { steps: 1000, ..HOPPER };
         assert_eq!(bytes(json!({"kind": "sac"}), short, "replay"), 104e3 + 1e6);
-        // Policy 11 → 2 → 6 with 24 + 18 numbers, seven times; critics 14 → 2 → 1 with 30 + 3, two
-        // of them, nine times.
+        // Policy 11 → 2 → 6 with 24 + 18 numbers, 11 times; critics 14 → 2 → 1 with 30 + 3, two of
+        // them, 14 times.
         let small = json!({"kind": "sac", "actor": {"hidden": [2]}, "critic": {"hidden": [2]}});
-        assert_eq!(bytes(small, HOPPER, "networks"), 4.0 * (42.0 * 7.0 + 66.0 * 9.0));
+        assert_eq!(bytes(small, HOPPER, "networks"), 4.0 * (42.0 * 11.0 + 66.0 * 14.0));
         let wide = json!({"kind": "td3", "critic": {"hidden": [65536, 65536]}});
-        assert!(bytes(wide, HOPPER, "networks") > 4.0 * 9.0 * 2.0 * 65536.0_f64.powi(2));
+        assert!(bytes(wide, HOPPER, "networks") > 4.0 * 14.0 * 2.0 * 65536.0_f64.powi(2));
     }
 
     #[test]

@@ -115,17 +115,17 @@ fn smooth(series: &BTreeMap<u64, f64>, window: usize) -> Vec<(u64, f64)> {
     // end of one block and the start of the next, so that the time does not grow with the window.
     let (mut until, mut onwards) = (values.clone(), values.clone());
     for index in 1..values.len() {
-        if index % window != 0 {
+        if !index.is_multiple_of(window) {
             until[index] += until[index - 1];
         }
         let before = values.len() - 1 - index;
-        if (before + 1) % window != 0 {
+        if !(before + 1).is_multiple_of(window) {
             onwards[before] += onwards[before + 1];
         }
     }
     let mean = |end: usize| {
         let start = (end + 1).saturating_sub(window);
-        let sum = if start % window == 0 { until[end] } else { onwards[start] + until[end] };
+        let sum = if start.is_multiple_of(window) { until[end] } else { onwards[start] + until[end] };
         if sum.is_finite() { sum / (end + 1 - start) as f64 } else { stats::mean(&values[start..=end]) }
     };
     series.keys().enumerate().map(|(end, &step)| (step, mean(end))).collect()
@@ -170,7 +170,7 @@ fn thinned(by_step: BTreeMap<u64, Vec<f64>>, band: Band) -> BTreeMap<u64, Vec<f6
     for part in steps.chunk_by(|a, b| column(a.0) == column(b.0)) {
         let within = || start..start + part.len();
         kept.extend([start, start + part.len() - 1]);
-        for height in 0..3 {
+        for height in [0, 1, 2] {
             let order = |a: &usize, b: &usize| heights[*a][height].total_cmp(&heights[*b][height]);
             kept.extend(within().min_by(order));
             kept.extend(within().max_by(order));

@@ -48,6 +48,9 @@ impl Default for PlotOptions {
     }
 }
 
+/// Columns of a figure's numbers.
+const HEADER: &str = "task,variant,step,centre,low,high,seeds";
+
 /// A drawn plot.
 #[derive(Clone, Debug)]
 pub struct PlotOutput {
@@ -78,8 +81,13 @@ pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotOutput, AnalysisErr
         return Err(AnalysisError::NoSuchMetric { metric: options.metric.clone(), known });
     }
     let figure = figure(&variants, options);
-    figure.write(out)?;
     let table = out.with_extension("csv");
+    // A log of another program may stand where the numbers would go.
+    if fs::read(&table).is_ok_and(|text| !text.is_empty() && !text.starts_with(HEADER.as_bytes())) {
+        let problem = "it holds something else than a figure's numbers; give the figure another name";
+        return Err(AnalysisError::Request(format!("{}: {problem}", table.display())));
+    }
+    figure.write(out)?;
     fs::write(&table, csv(&figure))?;
     Ok(PlotOutput { picture: out.to_path_buf(), table, figure, warnings })
 }
@@ -152,7 +160,7 @@ fn figure(variants: &BTreeMap<(Option<&str>, &Path), Vec<&Run>>, options: &PlotO
 
 fn csv(figure: &Figure) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let mut text = String::from("task,variant,step,centre,low,high,seeds\n");
+    let mut text = format!("{HEADER}\n");
     for panel in &figure.panels {
         for (_, curve) in &panel.curves {
             for point in &curve.points {
@@ -257,6 +265,10 @@ mod tests {
         assert!(fs::read_to_string(&out).unwrap().contains("last 3 points"), "smoothing is said on the figure");
 
         let peers = vec![format!("SB3={}", peer.display()).parse().unwrap()];
+        let beside = PlotOptions { peers: peers.clone(), ..PlotOptions::default() };
+        let error = plot(&beside, &peer.with_extension("svg")).unwrap_err();
+        assert!(error.to_string().contains("another name"), "{error}");
+        assert!(fs::read_to_string(&peer).unwrap().starts_with("time/"), "a peer's table is not overwritten");
         let error = plot(&PlotOptions { peers: peers.clone(), ..options.clone() }, &out).unwrap_err();
         assert!(error.to_string().contains("runs of one task"), "{error}");
         let one = PlotOptions { peers, paths: vec![root.path().join("e/ant")], ..options };

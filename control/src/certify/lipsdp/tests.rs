@@ -22,7 +22,8 @@ fn small_networks_whose_constant_is_known() {
 fn one_layer(first: &[[f64; 2]], sectors: &[(f64, f64)], last: &[&[f64]]) -> f64 {
     let weight = Mat::from_fn(first.len(), 2, |i, j| first[i][j]);
     let last = Mat::from_fn(last.len(), first.len(), |i, j| last[i][j]);
-    solve(&[weight], vec![sectors.to_vec()], (0.0, 1.0), last, &SdpOptions::default()).unwrap().upper
+    let search = Search::begin(&SdpOptions::default());
+    search.solve(&[weight], vec![sectors.to_vec()], (0.0, 1.0), last, None).unwrap().unwrap().upper
 }
 
 /// The larger and the smaller of two numbers, by ReLUs and by neurons that pass a number on (slope
@@ -83,7 +84,7 @@ fn the_gradient_equals_finite_differences() {
         sectors[0][1] = (0.2, 0.7);
         sectors[1][2] = (1.0, 1.0);
         let Reduced::Problem(problem, _) =
-            normalised(&network.weights()[..2], sectors, sector(activation), network.last_weight()).unwrap()
+            normalised(&network.weights()[..2], sectors, sector(activation), network.last_weight(), None).unwrap()
         else {
             panic!("a problem")
         };
@@ -114,7 +115,7 @@ fn a_bound_too_small_is_not_proven() {
     let network = gaussian(&[3, 8, 8, 2], Activation::Relu, false, &mut rng);
     let sectors = network.hidden().iter().map(|&n| vec![(0.0, 1.0); n]).collect();
     let Reduced::Problem(problem, _) =
-        normalised(&network.weights()[..2], sectors, (0.0, 1.0), network.last_weight()).unwrap()
+        normalised(&network.weights()[..2], sectors, (0.0, 1.0), network.last_weight(), None).unwrap()
     else {
         panic!("a problem")
     };
