@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use std::io::Read;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use crate::read::{limits, open_file};
 
 /// Layout of run folders that this program writes and reads, stored in `provenance.json`. It grows
 /// when an older program could no longer read a run.
@@ -44,6 +47,58 @@ pub struct Provenance {
     pub command_line: Vec<String>,
     /// Start of the run, UTC.
     pub started: String,
+    /// Files that the run read. Older programs did not note them.
+    #[serde(default)]
+    pub sources: Sources,
+    /// Later origins: one for each resumption with another program or other files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ProvenanceChange>,
+}
+
+/// Origin of the steps from a resumption on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvenanceChange {
+    /// Environment step at which the run was resumed.
+    pub step: u64,
+    /// Time of the resumption, UTC.
+    pub started: String,
+    /// Version of the program.
+    pub program_version: String,
+    /// Commit, as [`Provenance::git_commit`].
+    pub git_commit: Option<String>,
+    /// Uncommitted changes, as [`Provenance::git_dirty`].
+    pub git_dirty: Option<bool>,
+    /// Libraries, as [`Provenance::libraries`].
+    pub libraries: BTreeMap<String, String>,
+    /// Files that the run read.
+    pub sources: Sources,
+}
+
+/// Files that a run read: name, such as the setting that names the file → length and CRC-32C.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sources(pub BTreeMap<String, String>);
+
+impl Sources {
+    /// Adds a file under a name.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn add(&mut self, name: impl Into<String>, path: impl AsRef<Path>) -> std::io::Result<()> {
+        let mut file = open_file(path, limits::LOG)?;
+        let (mut buffer, mut length, mut checksum) = (vec![0; 256 * 1024], 0, 0);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => {
+                    length += read;
+                    checksum = crc32c::crc32c_append(checksum, &buffer[..read]);
+                }
+            }
+        }
+        self.0.insert(name.into(), format!("{length} bytes, CRC-32C {checksum:08x}"));
+        Ok(())
+    }
 }
 
 impl Provenance {
@@ -73,6 +128,51 @@ impl Provenance {
             threads,
             command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
             started: clock::utc(clock::unix_seconds()),
+            sources: Sources::default(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Compares the newest origin with `now`, that of a resumption at `step`, and appends `now` if
+    /// it differs. Returns the differences in words.
+    pub fn resume(&mut self, now: &Self, step: u64) -> Vec<String> {
+        let now = now.as_change(step);
+        let before = self.changes.last().cloned().unwrap_or_else(|| self.as_change(0));
+        let program = |of: &ProvenanceChange| {
+            let commit = of.git_commit.as_deref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
+            let dirty = if of.git_dirty == Some(true) { " with changes" } else { "" };
+            format!("liprl {}{commit}{dirty}", of.program_version)
+        };
+        let mut differences = Vec::new();
+        let mut compare = |name: &str, before: &str, now: &str| {
+            if before != now {
+                differences.push(format!("{name}: was {before}, now {now}"));
+            }
+        };
+        compare("program", &program(&before), &program(&now));
+        for (name, version) in &now.libraries {
+            compare(name, before.libraries.get(name).map_or("not there", String::as_str), version);
+        }
+        for (name, file) in &now.sources.0 {
+            // Older programs noted no files.
+            let earlier = before.sources.0.get(name).unwrap_or(file);
+            compare(&format!("the file of `{name}`"), earlier, file);
+        }
+        if !differences.is_empty() {
+            self.changes.push(now);
+        }
+        differences
+    }
+
+    fn as_change(&self, step: u64) -> ProvenanceChange {
+        ProvenanceChange {
+            step,
+            started: self.started.clone(),
+            program_version: self.program_version.clone(),
+            git_commit: self.git_commit.clone(),
+            git_dirty: self.git_dirty,
+            libraries: self.libraries.clone(),
+            sources: self.sources.clone(),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::Path;
 
-use fs_err as fs;
 use prost::Message;
 
 use super::proto::{self, Event, Tensor, Value};
 use super::record::{RecordError, Records};
+use crate::read::{limits, open_file};
 
 /// Scalars of an event file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,7 +28,7 @@ pub struct EventScalars {
 /// [`EventScalars::fault`].
 pub fn read_scalars(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> std::io::Result<EventScalars> {
     let mut found = EventScalars::default();
-    let mut records = Records::new(BufReader::with_capacity(64 * 1024, fs::File::open(path.as_ref())?));
+    let mut records = Records::new(BufReader::with_capacity(64 * 1024, open_file(path, limits::LOG)?));
     for record in records.by_ref() {
         let event = match record {
             Ok(bytes) => Event::decode(&bytes[..]),
