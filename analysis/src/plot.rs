@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fs_err as fs;
+use liprl_logbook::write_output;
 use rayon::prelude::*;
 
 use crate::curve::{Band, Curve};
@@ -80,7 +80,7 @@ pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotOutput, AnalysisErr
     let figure = figure(&variants, options);
     figure.write(out)?;
     let table = out.with_extension("csv");
-    fs::write(&table, csv(&figure))?;
+    write_output(&table, csv(&figure).as_bytes())?;
     Ok(PlotOutput { picture: out.to_path_buf(), table, figure, warnings })
 }
 
@@ -173,6 +173,7 @@ fn csv(figure: &Figure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fs_err as fs;
 
     fn write_run(root: &Path, run: &str, offset: f64) {
         let folder = root.join(run);
