@@ -17,6 +17,7 @@ use std::path::Path;
 
 use garde::Validate;
 use liprl_agents::AgentConfig;
+use liprl_logbook::{limits, read_text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -168,7 +169,7 @@ fn is_device(name: &str, _: &()) -> garde::Result {
 impl Config {
     /// Reads a file and applies the command line's overrides. Builds nothing.
     pub fn load(path: &Path, overrides: &[Override]) -> Result<Self, LoadError> {
-        let text = fs_err::read_to_string(path)?;
+        let text = read_text(path, limits::CONFIG)?;
         Ok(Self::parse(&path.display().to_string(), &text, overrides)?)
     }
 
