@@ -96,10 +96,14 @@ impl RunFolder {
     /// Opens a run for writing, to resume it.
     ///
     /// # Errors
-    /// Those of [`RunFolder::open`], and [`LogbookError::Locked`] while another process writes the
-    /// run.
+    /// Those of [`RunFolder::open`], [`LogbookError::Locked`] while another process writes the run,
+    /// and [`LogbookError::Linked`], so that no work is done that could not be saved.
     pub fn open_for_writing(path: impl AsRef<Path>) -> Result<Self, LogbookError> {
         let folder = Self::open(path)?;
+        let checkpoints = folder.checkpoints_path();
+        if let Some(path) = [checkpoints.join("shared"), checkpoints].into_iter().find(|path| path.is_symlink()) {
+            return Err(LogbookError::Linked { path });
+        }
         let lock = take_lock(&folder.path)?;
         disk::remove_leftovers(&folder.path, |_| true);
         Ok(Self { _lock: lock, ..folder })

@@ -309,6 +309,10 @@ fn a_linked_folder_of_checkpoints_is_read_and_not_written() {
         let problem = save(&mut checkpoints, 30, "first").unwrap_err().to_string();
         assert!(problem.contains(linked) && problem.contains("is a symbolic link"), "{problem}");
         assert_eq!(listed(&elsewhere), before);
+        let path = run.path().to_owned();
+        drop(run);
+        let problem = RunFolder::open_for_writing(&path).unwrap_err().to_string();
+        assert!(problem.contains(&format!("{linked}: a symbolic link")), "{problem}");
     }
 }
 
