@@ -8,7 +8,7 @@ use liprl_control::{Policy, certify::Certifiable};
 use liprl_nets::device::parse_device;
 use liprl_numerics::Streams;
 
-use crate::checkpoint_parts::agent_state;
+use crate::checkpoint_parts::{AGENT, PartError, agent_state};
 use crate::config::Config;
 use crate::load::{load_policy, locate};
 use crate::task::Task;
@@ -53,7 +53,8 @@ pub fn networks(path: &Path) -> anyhow::Result<Vec<Certifiable>> {
     let (folder, checkpoint) = locate(path)?;
     let config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
     let mut agent = build_agent(&config, &Task::new(&config.env)?)?;
-    agent.load(&agent_state(&checkpoint)?)?;
+    let state = agent_state(&checkpoint)?;
+    agent.load(&state).map_err(|error| PartError::of(&checkpoint, AGENT, error))?;
     Ok(agent.networks()?)
 }
 

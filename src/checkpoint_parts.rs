@@ -1,8 +1,11 @@
 //! Parts of a checkpoint that more than the training loop reads, and the format of their layout.
 
-use liprl_agents::AgentError;
+use std::error::Error;
+use std::path::PathBuf;
+
 use liprl_logbook::{Checkpoint, LogbookError};
 use liprl_numerics::State;
+use serde::de::DeserializeOwned;
 
 /// The name of a checkpoint's part for the agent's state.
 pub const AGENT: &str = "agent.safetensors";
@@ -21,34 +24,51 @@ pub enum PartError {
     /// A file cannot be read.
     #[error(transparent)]
     Files(#[from] LogbookError),
-    /// The state in it is damaged.
-    #[error(transparent)]
-    Agent(#[from] AgentError),
+    /// The state in it is damaged or does not fit.
+    #[error("{}: {error}", .path.display())]
+    Content {
+        /// The part's file.
+        path: PathBuf,
+        /// The problem.
+        error: Box<dyn Error + Send + Sync>,
+    },
     /// Another version wrote it in another layout.
     #[error(
-        "checkpoint format {found} is from {} version of liprl; this version reads {FORMAT}. Start the run again, or resume with the version that wrote it.",
+        "{}: checkpoint format {found} is from {} version of liprl; this version reads {FORMAT}. Start the run again, or resume with the version that wrote it.",
+        .path.display(),
         if *found < FORMAT { "an earlier" } else { "a later" }
     )]
     Format {
+        /// The checkpoint's folder.
+        path: PathBuf,
         /// The format found.
         found: u64,
     },
-    /// The session's part is damaged.
-    #[error("checkpoint: session.json: {0}")]
-    Session(#[from] serde_json::Error),
+}
+
+impl PartError {
+    /// Makes the error of a part whose content cannot be used.
+    pub(crate) fn of(checkpoint: &Checkpoint, part: &str, error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Content { path: checkpoint.path().join(part), error: Box::new(error) }
+    }
 }
 
 /// Reads the agent's state, if this version knows its layout.
 pub fn agent_state(checkpoint: &Checkpoint) -> Result<State, PartError> {
-    let session: serde_json::Value = serde_json::from_slice(&checkpoint.get(SESSION)?)?;
+    let session: serde_json::Value = json(checkpoint, SESSION)?;
     // The first format had no number.
     match session["format"].as_u64().unwrap_or(1) {
         FORMAT => state(checkpoint, AGENT),
-        found => Err(PartError::Format { found }),
+        found => Err(PartError::Format { path: checkpoint.path().to_owned(), found }),
     }
 }
 
 /// Reads the state in one part.
 pub(crate) fn state(checkpoint: &Checkpoint, part: &str) -> Result<State, PartError> {
-    Ok(State::from_bytes(&checkpoint.get(part)?).map_err(AgentError::from)?)
+    State::from_bytes(&checkpoint.get(part)?).map_err(|error| PartError::of(checkpoint, part, error))
+}
+
+/// Reads one part as JSON.
+pub(crate) fn json<T: DeserializeOwned>(checkpoint: &Checkpoint, part: &str) -> Result<T, PartError> {
+    serde_json::from_slice(&checkpoint.get(part)?).map_err(|error| PartError::of(checkpoint, part, error))
 }

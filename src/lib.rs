@@ -32,8 +32,8 @@ use cli::{Cli, Command};
 use terminal::tell;
 use usage::Usage;
 
-/// Runs one command. Exit codes: 0 done, 1 failed, 2 bad usage or config, 130 and 143 stopped by a
-/// signal.
+/// Runs one command. Exit codes: 0 done, 1 failed, 2 bad usage or config, 128 + n stopped by
+/// signal n.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use liprl_control::Policy;
-use liprl_logbook::{Checkpoint, Checkpoints, RunFolder};
+use liprl_logbook::{Checkpoint, Checkpoints, RunFolder, limits, read_file};
 
 use crate::checkpoint_parts::POLICY;
 use crate::config::EnvConfig;
@@ -67,8 +67,8 @@ struct PolicyFile {
 }
 
 fn find(path: &Path) -> anyhow::Result<PolicyFile> {
-    if path.is_file() {
-        return Ok(PolicyFile { bytes: fs_err::read(path)?, origin: path.to_owned(), config: None });
+    if path.exists() && !path.is_dir() {
+        return Ok(PolicyFile { bytes: read_file(path, limits::POLICY)?, origin: path.to_owned(), config: None });
     }
     let (folder, checkpoint) = locate(path)?;
     let (bytes, config) = (checkpoint.get(POLICY)?, Some(folder.config()?));

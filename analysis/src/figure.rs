@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use fs_err as fs;
 use kuva::render::render::TextAnchor;
+use liprl_logbook::write_output;
 use maud::Markup;
 
 use crate::curve::Curve;
@@ -83,7 +83,7 @@ impl Figure {
             }
             PictureFormat::Svg => canvas.svg(&self.title, Background::White).into_string().into_bytes(),
         };
-        Ok(fs::write(path, bytes)?)
+        Ok(write_output(path, &bytes)?)
     }
 
     /// The figure for a page of HTML.
@@ -171,6 +171,7 @@ impl Figure {
 mod tests {
     use super::*;
     use crate::panel::ReferenceLine;
+    use fs_err as fs;
 
     #[test]
     fn a_figure_shows_its_curves_and_refuses_other_formats() {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fs_err as fs;
+use liprl_logbook::write_output;
 use rayon::prelude::*;
 
 use crate::curve::{Band, Curve};
@@ -83,12 +83,12 @@ pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotOutput, AnalysisErr
     let figure = figure(&variants, options);
     let table = out.with_extension("csv");
     // A log of another program may stand where the numbers would go.
-    if fs::read(&table).is_ok_and(|text| !text.is_empty() && !text.starts_with(HEADER.as_bytes())) {
+    if std::fs::read(&table).is_ok_and(|text| !text.is_empty() && !text.starts_with(HEADER.as_bytes())) {
         let problem = "it holds something else than a figure's numbers; give the figure another name";
         return Err(AnalysisError::Request(format!("{}: {problem}", table.display())));
     }
     figure.write(out)?;
-    fs::write(&table, csv(&figure))?;
+    write_output(&table, csv(&figure).as_bytes())?;
     Ok(PlotOutput { picture: out.to_path_buf(), table, figure, warnings })
 }
 
@@ -185,6 +185,7 @@ fn csv(figure: &Figure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fs_err as fs;
 
     fn write_run(root: &Path, run: &str, offset: f64) {
         let folder = root.join(run);

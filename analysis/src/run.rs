@@ -6,7 +6,9 @@ use std::{
 };
 
 use fs_err as fs;
-use liprl_logbook::{CONFIG_FILE, METRICS_FILE, PROVENANCE_FILE, RunFolder, metric_names, read_series};
+use liprl_logbook::{
+    CONFIG_FILE, METRICS_FILE, PROVENANCE_FILE, RunFolder, limits, metric_names, read_series, read_text,
+};
 use rayon::prelude::*;
 
 use crate::error::AnalysisError;
@@ -93,7 +95,7 @@ pub(crate) fn check_format(folder: &Path) -> Result<(), AnalysisError> {
 
 /// Environment that a run's config names.
 fn task(folder: &Path) -> Option<String> {
-    let text = fs::read_to_string(folder.join(CONFIG_FILE)).ok()?;
+    let text = read_text(folder.join(CONFIG_FILE), limits::CONFIG).ok()?;
     env_id(&serde_saphyr::from_str(&text).ok()?)
 }
 
@@ -110,24 +112,34 @@ pub fn variant_folder(folder: &Path) -> PathBuf {
     folder.parent().filter(|_| is_seed).unwrap_or(folder).to_path_buf()
 }
 
-/// Run folders at or below the given paths, in order.
+/// Run folders at or below the given paths, in order. Links are followed, and a folder that several
+/// names lead to counts once, by its own name if that is below a path.
 ///
 /// # Errors
 /// [`AnalysisError::NoRuns`] if there are none, and folders that cannot be read.
 pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalysisError> {
-    let mut found = BTreeSet::new();
+    let (mut found, mut seen) = (BTreeSet::new(), BTreeSet::new());
     let mut todo: Vec<PathBuf> = paths.to_vec();
-    while let Some(folder) = todo.pop() {
-        if folder.join(METRICS_FILE).is_file() {
+    let mut links = BTreeSet::new();
+    // Links come last, so that a folder keeps its own name.
+    while let Some(folder) = todo.pop().or_else(|| links.pop_first()) {
+        // Links can lead in circles.
+        if !seen.insert(fs::canonicalize(&folder)?) {
+            continue;
+        }
+        // A pipe in the place of the log is refused when it is read.
+        if fs::metadata(folder.join(METRICS_FILE)).is_ok_and(|log| !log.is_dir()) {
             found.insert(folder);
             continue;
         }
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
-            // `file_type` does not follow links, so the walk ends.
             let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            if entry.file_type()?.is_dir() && !hidden {
+            let kind = entry.file_type()?;
+            if kind.is_dir() && !hidden {
                 todo.push(entry.path());
+            } else if kind.is_symlink() && !hidden && entry.path().is_dir() {
+                links.insert(entry.path());
             }
         }
     }
@@ -184,5 +196,32 @@ mod tests {
         fs::create_dir(root.path().join("empty")).unwrap();
         let error = find_runs(&[root.path().join("empty")]).unwrap_err();
         assert!(error.to_string().starts_with("no run folder"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_once_and_not_in_circles() {
+        use fs_err::os::unix::fs::symlink;
+        let place = tempfile::tempdir().unwrap();
+        let (root, far) = (place.path().join("sweep"), place.path().join("far"));
+        for run in [root.join("a/seed-0"), far.join("v/seed-0"), far.join("s1")] {
+            fs::create_dir_all(&run).unwrap();
+            fs::write(run.join("metrics.jsonl"), "").unwrap();
+        }
+        symlink(far.join("s1"), root.join("a/seed-1")).unwrap();
+        symlink(far.join("v"), root.join("b")).unwrap();
+        // A second name of a run, circles, a link to nowhere, and one to a file.
+        symlink(root.join("a/seed-0"), root.join("a/best")).unwrap();
+        symlink(&root, root.join("a/up")).unwrap();
+        symlink(&root, far.join("v/back")).unwrap();
+        symlink(place.path().join("nowhere"), root.join("nowhere")).unwrap();
+        symlink(far.join("s1/metrics.jsonl"), root.join("file")).unwrap();
+        let found = find_runs(std::slice::from_ref(&root)).unwrap();
+        assert_eq!(found, ["a/seed-0", "a/seed-1", "b/seed-0"].map(|run| root.join(run)));
+        let tree = place.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        symlink(root.join("a/seed-0"), tree.join("one")).unwrap();
+        symlink(&root, tree.join("two")).unwrap();
+        assert_eq!(find_runs(std::slice::from_ref(&tree)).unwrap().len(), 3);
     }
 }

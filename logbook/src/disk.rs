@@ -1,40 +1,161 @@
-//! File operations that survive a kill or a power cut: a file is written beside its place, synced,
-//! then renamed into it.
+//! Writes that survive a kill or a power cut, and that stay in their folder. A file is written
+//! beside its place, synced, then renamed into it. Neither a write nor a removal follows a symbolic
+//! link.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use crate::read::{kind_of, refused};
+
 /// Replaces `path` by `bytes` in one step. A reader, or a kill at any instant, sees the old file or
-/// the new one, whole.
+/// the new one, whole. A link at `path` is replaced itself.
 ///
 /// # Errors
 /// If the folder is missing or read-only or the disk is full; the old file is then unchanged.
 pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
     let path = path.as_ref();
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let beside = beside(path);
     let written = write_synced(&beside, bytes).and_then(|()| rename(&beside, path));
-    if written.is_err() {
+    if let Err(error) = written {
         let _ = fs::remove_file(&beside);
+        let cause = cause(&error);
+        return Err(io::Error::new(error.kind(), format!("failed to write file `{}`: {cause}", path.display())));
     }
-    written?;
-    sync_folder(folder)
+    sync_folder(folder_of(path))
 }
 
-/// Writes a file and waits until it is on the disk. A kill may leave part of it, so nothing may
+/// Writes a command's result (a figure, a table, a page) as [`write_atomic`] does, and removes what
+/// a killed process left of the same file.
+///
+/// # Errors
+/// Those of [`check_output`] and [`write_atomic`].
+pub fn write_output(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+    let path = path.as_ref();
+    check_output(path)?;
+    let name = path.file_name().unwrap_or_default();
+    remove_leftovers(folder_of(path), |of| name == of);
+    write_atomic(path, bytes)
+}
+
+/// Checks that a result can be written to `path`, before the work for it is done.
+///
+/// # Errors
+/// If the path is a folder or a device, or its folder is missing or read-only.
+pub fn check_output(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref();
+    if path.is_dir() || path.file_name().is_none() {
+        let problem = format!("`{}` is a folder; name a file in it", path.display());
+        return Err(io::Error::new(ErrorKind::IsADirectory, problem));
+    }
+    if let Ok(there) = fs::metadata(path)
+        && !there.is_file()
+    {
+        return Err(refused("write", path, &kind_of(&there)));
+    }
+    let probe = beside(path);
+    let problem = |error: io::Error| {
+        io::Error::new(error.kind(), format!("`{}` cannot be written: {}", path.display(), cause(&error)))
+    };
+    write_new(&probe, b"").and_then(|_| fs::remove_file(&probe)).map_err(problem)
+}
+
+/// Removes temporaries that killed processes left in a folder, of the files whose names are
+/// `wanted`. One that cannot be removed is tried again the next time.
+pub fn remove_leftovers(folder: &Path, wanted: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some((of, process)) = name.to_str().and_then(temporary) else { continue };
+        if wanted(of) && is_gone(process) {
+            let _ = remove(&entry.path());
+        }
+    }
+}
+
+/// Temporary name of `path`: `.<name>.<process>.tmp` beside it.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    folder_of(path).join(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+/// Name and process in a temporary name.
+fn temporary(name: &str) -> Option<(&str, u32)> {
+    let (name, process) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    Some((name, process.parse().ok()?))
+}
+
+/// True if no process of this machine has the number now, as far as the system tells.
+pub(crate) fn is_gone(process: u32) -> bool {
+    let processes = Path::new("/proc");
+    processes.join("self").exists() && !processes.join(process.to_string()).exists()
+}
+
+/// The system's words of an error about a temporary file, whose name would only confuse.
+fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once("`: ").map_or(text.clone(), |(_, cause)| cause.to_owned())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Opens a file of the program's own for writing, with the options given. A link, a device or a
+/// pipe in its place is refused at once.
+///
+/// # Errors
+/// Those of opening, and the refusal.
+pub fn open_own(path: &Path, options: &mut fs::OpenOptions) -> io::Result<fs::File> {
+    #[cfg(unix)]
+    fs_err::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let opened = options.open(path);
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() => Err(refused("write", path, &kind_of(&there))),
+        _ => opened,
+    }
+}
+
+/// Creates a folder of the program's own unless it is there. A link in its place is refused.
+///
+/// # Errors
+/// If it cannot be created, and the refusal.
+pub fn own_folder(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => Ok(()),
+        Ok(there) => Err(refused("write into", path, &kind_of(&there))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            create_folder(path)?;
+            sync_folder(folder_of(path))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a new file and waits until it is on the disk. A kill may leave part of it, so nothing may
 /// refer to it before.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
+    write_new(path, bytes)?.sync_all()
+}
+
+/// Creates a file. A file or link of this name is removed first: a killed process of the same
+/// number may have left it.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<fs::File> {
+    let created = fs::File::create_new(path);
+    let mut file = match created {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            fs::File::create_new(path)?
+        }
+        other => other?,
+    };
     #[cfg(test)]
     if let Err(killed) = fault::point() {
         file.write_all(&bytes[..bytes.len() / 2])?;
         return Err(killed);
     }
     file.write_all(bytes)?;
-    file.sync_all()
+    Ok(file)
 }
 
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
@@ -49,16 +170,18 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     fs::create_dir(path)
 }
 
-/// Removes a file, or a folder file by file.
+/// Removes a file or a link, or a folder file by file.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
+    // Not `is_dir`, which follows a link out of the folder.
+    let is_folder = fs::symlink_metadata(path)?.is_dir();
+    if is_folder {
         for entry in fs::read_dir(path)? {
             remove(&entry?.path())?;
         }
     }
     #[cfg(test)]
     fault::point()?;
-    if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }
+    if is_folder { fs::remove_dir(path) } else { fs::remove_file(path) }
 }
 
 /// Makes renames and new names in a folder durable. Systems that cannot open folders lack this call
@@ -96,3 +219,6 @@ pub(crate) mod fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,16 @@ pub enum LogbookError {
         /// Id and host of the other process, from the lock.
         holder: String,
     },
+    /// A folder of the run is a link, which is read and not written through.
+    #[error(
+        "{}: a symbolic link, and nothing is written through one; put the folder itself back, or move the whole run \
+         folder and link that",
+        .path.display()
+    )]
+    Linked {
+        /// The link.
+        path: PathBuf,
+    },
     /// A file differs from what was written to it.
     #[error("{}: {problem}", .path.display())]
     Damaged {

@@ -3,12 +3,14 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs_err as fs;
 
 use crate::error::LogbookError;
 use crate::json::{read_json, write_json};
 use crate::provenance::{FORMAT_VERSION, Provenance, host};
+use crate::read::{limits, open_file, read_text};
 use crate::summary::RunSummary;
 use crate::{clock, disk};
 
@@ -24,6 +26,9 @@ pub const SUMMARY_FILE: &str = "summary.json";
 /// Lock, below a run folder. It holds `<process> on <host>` of the last writer; older programs
 /// wrote the process alone.
 const LOCK: &str = ".lock";
+/// Attempts to take a lock that a reader may hold for an instant, and the time between them.
+const READER_TRIES: u32 = 10;
+const READER_WAIT: Duration = Duration::from_millis(2);
 
 /// Folder of one run. Opened for writing it holds a lock, so that two programs never write one run.
 /// The lock ends with the process, however that ends.
@@ -56,7 +61,12 @@ impl RunFolder {
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(occupied()) };
         fs::create_dir_all(parent)?;
-        let beside = parent.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+        disk::remove_leftovers(parent, |of| name == of);
+        let beside = disk::beside(&path);
+        if fs::symlink_metadata(&beside).is_ok() {
+            // A killed process of the same number left it.
+            disk::remove(&beside)?;
+        }
         let filled = fill(&beside, config_yaml, provenance).and_then(|lock| {
             disk::rename(&beside, &path).map_err(|e| match e.kind() {
                 io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => occupied(),
@@ -86,11 +96,16 @@ impl RunFolder {
     /// Opens a run for writing, to resume it.
     ///
     /// # Errors
-    /// Those of [`RunFolder::open`], and [`LogbookError::Locked`] while another process writes the
-    /// run.
+    /// Those of [`RunFolder::open`], [`LogbookError::Locked`] while another process writes the run,
+    /// and [`LogbookError::Linked`], so that no work is done that could not be saved.
     pub fn open_for_writing(path: impl AsRef<Path>) -> Result<Self, LogbookError> {
         let folder = Self::open(path)?;
+        let checkpoints = folder.checkpoints_path();
+        if let Some(path) = [checkpoints.join("shared"), checkpoints].into_iter().find(|path| path.is_symlink()) {
+            return Err(LogbookError::Linked { path });
+        }
         let lock = take_lock(&folder.path)?;
+        disk::remove_leftovers(&folder.path, |_| true);
         Ok(Self { _lock: lock, ..folder })
     }
 
@@ -101,7 +116,7 @@ impl RunFolder {
             return Err(not_a_run("there is no such folder"));
         }
         let file = self.path.join(PROVENANCE_FILE);
-        if !file.exists() {
+        if fs::symlink_metadata(&file).is_err() {
             return Err(not_a_run("it has no provenance.json"));
         }
         let value: serde_json::Value = read_json(&file)?;
@@ -142,7 +157,7 @@ impl RunFolder {
     /// # Errors
     /// If the file is missing or is not UTF-8.
     pub fn config(&self) -> Result<String, LogbookError> {
-        Ok(fs::read_to_string(self.config_path())?)
+        Ok(read_text(self.config_path(), limits::CONFIG)?)
     }
 
     /// Replaces the stored config, for a resumption with other settings (more steps).
@@ -161,6 +176,14 @@ impl RunFolder {
         read_json(&self.path.join(PROVENANCE_FILE))
     }
 
+    /// Replaces the origin, for a resumption by another program.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_provenance(&self, provenance: &Provenance) -> Result<(), LogbookError> {
+        write_json(&self.path.join(PROVENANCE_FILE), provenance)
+    }
+
     /// State of the run.
     ///
     /// # Errors
@@ -177,20 +200,32 @@ impl RunFolder {
         write_json(&self.path.join(SUMMARY_FILE), summary)
     }
 
-    /// True if the last writer of the run is known to be gone: it ran on this machine, and no
-    /// process has its number now. The lock itself is not tried, because that could keep a writer
-    /// from taking it.
+    /// True if a process holds the lock of the run; `None` if the file system does not tell.
+    pub fn is_locked(&self) -> Option<bool> {
+        let file = match open_file(self.path.join(LOCK), limits::RECORD) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(false),
+            opened => opened.ok()?.into_parts().0,
+        };
+        // A shared lock for an instant, which `take_lock` waits for.
+        match file.try_lock_shared() {
+            Ok(()) => Some(false),
+            Err(TryLockError::WouldBlock) => Some(true),
+            Err(TryLockError::Error(_)) => None,
+        }
+    }
+
+    /// True if the last writer of the run is known to be gone: it ran on this machine, and it does
+    /// not hold the lock. Where locks do not tell, no process has its number now.
     pub fn writer_is_gone(&self) -> bool {
-        let holder = fs::read_to_string(self.path.join(LOCK)).unwrap_or_default();
+        let holder = read_text(self.path.join(LOCK), limits::RECORD).unwrap_or_default();
         let here = host();
         let (id, here) = match holder.trim().split_once(" on ") {
             Some((id, host)) => (id, host == here),
             // Older programs wrote no host; the machine that started the run is the best guess.
             None => (holder.trim(), self.provenance().is_ok_and(|made| made.host == here)),
         };
-        let processes = Path::new("/proc");
-        here && processes.join("self").exists()
-            && id.parse::<u32>().is_ok_and(|id| !processes.join(id.to_string()).exists())
+        let gone = || id.parse::<u32>().is_ok_and(disk::is_gone);
+        here && self.is_locked().map_or_else(gone, |locked| !locked)
     }
 
     /// Appends a line to `run.log`, after the time.
@@ -198,7 +233,7 @@ impl RunFolder {
     /// # Errors
     /// If it cannot be written.
     pub fn append_log(&self, line: &str) -> Result<(), LogbookError> {
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(self.path.join("run.log"))?;
+        let mut file = disk::open_own(&self.path.join("run.log"), fs::OpenOptions::new().create(true).append(true))?;
         let text = format!("{} {}\n", clock::utc(clock::unix_seconds()), line.replace('\n', "\n  "));
         Ok(file.write_all(text.as_bytes())?)
     }
@@ -217,15 +252,25 @@ fn fill(folder: &Path, config_yaml: &str, provenance: &Provenance) -> Result<Opt
 /// Takes the lock of a folder; `None` on file systems without locks.
 fn take_lock(folder: &Path) -> Result<Option<File>, LogbookError> {
     let path = folder.join(LOCK);
-    let mut file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?.into_parts().0;
-    match file.try_lock() {
+    let options = &mut fs::OpenOptions::new();
+    let mut file = disk::open_own(&path, options.create(true).truncate(false).write(true))?.into_parts().0;
+    let mut taken = file.try_lock();
+    for _ in 0..READER_TRIES {
+        if !matches!(taken, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(READER_WAIT);
+        taken = file.try_lock();
+    }
+    match taken {
         Ok(()) => {
             file.set_len(0)?;
             file.write_all(format!("{} on {}", std::process::id(), host()).as_bytes())?;
             Ok(Some(file))
         }
         Err(TryLockError::WouldBlock) => {
-            Err(LogbookError::Locked { path: folder.to_owned(), holder: fs::read_to_string(&path).unwrap_or_default() })
+            let holder = read_text(&path, limits::RECORD).unwrap_or_default();
+            Err(LogbookError::Locked { path: folder.to_owned(), holder })
         }
         Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(None),
         Err(TryLockError::Error(e)) => Err(e.into()),

@@ -3,19 +3,19 @@
 use std::io;
 use std::path::Path;
 
-use fs_err as fs;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::disk;
 use crate::error::LogbookError;
+use crate::read::{limits, read_file};
 
 /// Reads a JSON file.
 ///
 /// # Errors
 /// [`LogbookError::Damaged`] for a file of another content, [`LogbookError::Io`] for a missing one.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, LogbookError> {
-    let bytes = fs::read(path)?;
+    let bytes = read_file(path, limits::RECORD)?;
     serde_json::from_slice(&bytes).map_err(|e| LogbookError::Damaged { path: path.to_owned(), problem: e.to_string() })
 }
 

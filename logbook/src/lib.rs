@@ -12,9 +12,10 @@
 //!   run.log                plain lines, one per event of note
 //! ```
 //!
-//! Two rules shape the crate. A *checkpoint* or *summary* that cannot be written is an error, which
+//! Three rules shape the crate. A *checkpoint* or *summary* that cannot be written is an error, which
 //! the caller judges. A *log* that cannot be written is a warning, reported once
-//! ([`Logger::take_warnings`]); it never stops a run.
+//! ([`Logger::take_warnings`]); it never stops a run. Reading follows symbolic links, writing and
+//! removing do not, so that nothing outside a run folder changes.
 
 mod checkpoint;
 mod clock;
@@ -25,17 +26,19 @@ mod json;
 mod logger;
 mod metrics;
 mod provenance;
+mod read;
 mod sink;
 mod summary;
 mod sweep;
 pub mod tensorboard;
 
 pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Keep, Recovered};
-pub use disk::write_atomic;
+pub use disk::{check_output, open_own, own_folder, remove_leftovers, write_atomic, write_output};
 pub use error::LogbookError;
 pub use folder::{CONFIG_FILE, METRICS_FILE, PROVENANCE_FILE, RunFolder, SUMMARY_FILE};
 pub use logger::{EventPosition, HParam, LogPosition, Logger, LoggerOptions};
 pub use metrics::{Series, metric_names, read_all_series, read_series};
-pub use provenance::{FORMAT_VERSION, Provenance};
+pub use provenance::{FORMAT_VERSION, Provenance, ProvenanceChange};
+pub use read::{limits, open_file, read_file, read_text};
 pub use summary::{RunSummary, Status, peak_memory_bytes};
-pub use sweep::{SWEEP_FORMAT_VERSION, SweepLock, SweepReport, SweepRun, SweepVariant};
+pub use sweep::{SWEEP_FORMAT_VERSION, SweepLock, SweepReport, SweepRun, SweepVariant, stays_below};

@@ -1,13 +1,14 @@
 //! Logs of a run: numbers, histograms, text and pictures, in `metrics.jsonl` and for TensorBoard.
 
 use std::collections::{HashMap, HashSet};
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::folder::RunFolder;
+use crate::read::{limits, open_file};
 use crate::sink::Sink;
 use crate::summary::Status;
 use crate::tensorboard::{self, Kind, Records, WellKnown};
@@ -92,7 +93,7 @@ impl Logger {
         let mut warn = |warning: Option<String>| warnings.extend(warning);
         let path = folder.metrics_path();
         // A log that is turned off is cut too: the steps of its later entries are repeated.
-        let metrics = (options.metrics || path.exists())
+        let metrics = (options.metrics || path.is_file())
             .then(|| reopened(&path, position.metrics_bytes, whole_lines, &mut warn))
             .flatten();
         let mut events = match &position.events {
@@ -216,12 +217,13 @@ fn reopened(
     whole: fn(&Path) -> std::io::Result<u64>,
     warn: &mut impl FnMut(Option<String>),
 ) -> Option<Sink> {
-    let opened = match fs::metadata(path) {
+    let opened = match fs::symlink_metadata(path) {
         Err(e) => {
             warn((bytes > 0).then(|| format!("{e}; it is begun anew, without what was logged before the checkpoint")));
             Sink::create(path)
         }
-        Ok(there) if there.len() >= bytes => Sink::reopen(path, bytes),
+        // A link or a special file is refused there.
+        Ok(there) if !there.is_file() || there.len() >= bytes => Sink::reopen(path, bytes),
         Ok(_) => whole(path).and_then(|end| {
             warn(Some(format!(
                 "{} is shorter than at the checkpoint; entries are missing before byte {bytes}",
@@ -234,11 +236,24 @@ fn reopened(
 }
 
 fn whole_lines(path: &Path) -> std::io::Result<u64> {
-    Ok(fs::read(path)?.iter().rposition(|&b| b == b'\n').map_or(0, |last| last as u64 + 1))
+    let mut reader = BufReader::new(open_file(path, limits::LOG)?);
+    let (mut end, mut position) = (0, 0);
+    loop {
+        let block = reader.fill_buf()?;
+        if block.is_empty() {
+            return Ok(end);
+        }
+        if let Some(last) = block.iter().rposition(|&b| b == b'\n') {
+            end = position + last as u64 + 1;
+        }
+        let read = block.len();
+        position += read as u64;
+        reader.consume(read);
+    }
 }
 
 fn whole_records(path: &Path) -> std::io::Result<u64> {
-    let mut records = Records::new(BufReader::new(fs::File::open(path)?));
+    let mut records = Records::new(BufReader::new(open_file(path, limits::LOG)?));
     records.by_ref().for_each(drop);
     Ok(records.position())
 }

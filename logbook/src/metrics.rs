@@ -5,12 +5,12 @@ mod line;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use fs_err as fs;
-
 use line::LogLine;
+
+use crate::read::{limits, open_file};
 
 /// A logging event as a line. `wall_s` is rounded to milliseconds.
 pub(crate) fn encode_line(step: u64, wall_s: f64, values: &[(&str, f64)]) -> Vec<u8> {
@@ -108,11 +108,18 @@ fn read_lines(
     wanted: &dyn Fn(&str) -> bool,
     take: &mut dyn FnMut(LogLine<'_>),
 ) -> std::io::Result<Vec<usize>> {
-    let mut reader = BufReader::with_capacity(64 * 1024, fs::File::open(path)?);
+    let mut reader = BufReader::with_capacity(64 * 1024, open_file(path, limits::LOG)?);
     let (mut damaged, mut line) = (Vec::new(), Vec::new());
     for number in 1.. {
         line.clear();
-        if reader.read_until(b'\n', &mut line)? == 0 || line.last() != Some(&b'\n') {
+        if reader.by_ref().take(limits::ENTRY).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        if line.last() != Some(&b'\n') {
+            if line.len() as u64 == limits::ENTRY && skip_line(&mut reader)? {
+                damaged.push(number);
+                continue;
+            }
             break;
         }
         match LogLine::read(&line, wanted) {
@@ -123,9 +130,25 @@ fn read_lines(
     Ok(damaged)
 }
 
+/// Passes over the rest of a line; false if the file ends without its newline.
+fn skip_line(reader: &mut impl BufRead) -> std::io::Result<bool> {
+    loop {
+        let block = reader.fill_buf()?;
+        let (read, end) = match block.iter().position(|&byte| byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (block.len(), false),
+        };
+        reader.consume(read);
+        if end || read == 0 {
+            return Ok(end);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fs_err as fs;
 
     #[test]
     fn a_line_is_json() {

@@ -48,6 +48,26 @@ pub struct Provenance {
     pub inputs: BTreeMap<String, String>,
     /// Start of the run, UTC.
     pub started: String,
+    /// Later origins: one for each resumption with another program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ProvenanceChange>,
+}
+
+/// Origin of the steps from a resumption on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvenanceChange {
+    /// Environment step at which the run was resumed.
+    pub step: u64,
+    /// Time of the resumption, UTC.
+    pub started: String,
+    /// Version of the program.
+    pub program_version: String,
+    /// Commit, as [`Provenance::git_commit`].
+    pub git_commit: Option<String>,
+    /// Uncommitted changes, as [`Provenance::git_dirty`].
+    pub git_dirty: Option<bool>,
+    /// Libraries, as [`Provenance::libraries`].
+    pub libraries: BTreeMap<String, String>,
 }
 
 impl Provenance {
@@ -78,6 +98,44 @@ impl Provenance {
             command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
             inputs: BTreeMap::new(),
             started: clock::utc(clock::unix_seconds()),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Compares the newest origin with `now`, that of a resumption at `step`, and appends `now` if
+    /// it differs. Returns the differences in words.
+    pub fn resume(&mut self, now: &Self, step: u64) -> Vec<String> {
+        let now = now.as_change(step);
+        let before = self.changes.last().cloned().unwrap_or_else(|| self.as_change(0));
+        let program = |of: &ProvenanceChange| {
+            let commit = of.git_commit.as_deref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
+            let dirty = if of.git_dirty == Some(true) { " with changes" } else { "" };
+            format!("liprl {}{commit}{dirty}", of.program_version)
+        };
+        let mut differences = Vec::new();
+        let mut compare = |name: &str, before: &str, now: &str| {
+            if before != now {
+                differences.push(format!("{name}: was {before}, now {now}"));
+            }
+        };
+        compare("program", &program(&before), &program(&now));
+        for (name, version) in &now.libraries {
+            compare(name, before.libraries.get(name).map_or("not there", String::as_str), version);
+        }
+        if !differences.is_empty() {
+            self.changes.push(now);
+        }
+        differences
+    }
+
+    fn as_change(&self, step: u64) -> ProvenanceChange {
+        ProvenanceChange {
+            step,
+            started: self.started.clone(),
+            program_version: self.program_version.clone(),
+            git_commit: self.git_commit.clone(),
+            git_dirty: self.git_dirty,
+            libraries: self.libraries.clone(),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 
+use crate::disk::open_own;
+
 /// Time after a flush until the next write flushes again, so that readers see recent entries.
 const FLUSH_AFTER: Duration = Duration::from_secs(5);
 /// Buffered bytes that cause a flush.
@@ -45,7 +47,7 @@ impl Sink {
 
     /// Opens an existing file and cuts it to `bytes`.
     pub(crate) fn reopen(path: &Path, bytes: u64) -> io::Result<Self> {
-        let file = fs::OpenOptions::new().append(true).open(path)?;
+        let file = open_own(path, fs::OpenOptions::new().append(true))?;
         if file.metadata()?.len() != bytes {
             file.set_len(bytes)?;
         }
@@ -202,17 +204,17 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().len(), 8 * 1024 * 1024);
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     #[test]
-    fn a_device_without_room_is_a_warning() {
+    fn a_link_in_the_place_of_a_log_is_not_written_through() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
-        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let mut sink = Sink::reopen(&path, 0).unwrap();
-        sink.append(b"one\n");
-        let warning = sink.flush().unwrap();
-        assert!(warning.contains("No space left on device") && warning.contains("log"), "{warning}");
-        assert_eq!(sink.flush(), None);
+        let (path, victim) = (folder.path().join("log"), folder.path().join("thesis.tex"));
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        let problem = Sink::reopen(&path, 0).unwrap_err().to_string();
+        assert!(problem.contains("log`: it is a symbolic link"), "{problem}");
+        assert!(Sink::create(&path).is_err());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Status {
-    /// A process is at work, or was killed.
+    /// A process is at work, or was killed; see [`crate::RunFolder::is_locked`].
     Running,
     /// All steps were taken.
     Done,

@@ -9,14 +9,14 @@
 //! The file does not say how far the runs are: their own folders do.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::LogbookError;
 use crate::json::write_json;
+use crate::read::{limits, read_file};
 
 /// Layout of `sweep.lock.json` that this program writes and reads.
 pub const SWEEP_FORMAT_VERSION: u64 = 1;
@@ -91,6 +91,25 @@ pub struct SweepRun {
     pub active: bool,
 }
 
+/// True for a relative path that stays below the folder that it is joined to.
+pub fn stays_below(path: &Path) -> bool {
+    path.components().next().is_some() && path.components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+impl SweepRun {
+    /// Problem of a run whose files would be outside of the sweep's folder.
+    fn outside(&self) -> Option<String> {
+        let id = Path::new(&self.id);
+        if !stays_below(&self.folder) {
+            Some(format!("the run folder `{}` is not below the sweep's folder", self.folder.display()))
+        } else if !stays_below(id) || id.components().count() != 1 {
+            Some(format!("the id `{}` is not the name of a file", self.id))
+        } else {
+            None
+        }
+    }
+}
+
 impl SweepLock {
     /// Reads the lock file of a sweep's folder; `None` if there is none.
     ///
@@ -99,7 +118,7 @@ impl SweepLock {
     /// wrote it.
     pub fn read(folder: &Path) -> Result<Option<Self>, LogbookError> {
         let path = folder.join(FILE);
-        let bytes = match fs::read(&path) {
+        let bytes = match read_file(&path, limits::LIST) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
@@ -109,7 +128,13 @@ impl SweepLock {
             |problem: serde_json::Error| LogbookError::Damaged { path: path.clone(), problem: problem.to_string() };
         let value: Value = serde_json::from_slice(&bytes).map_err(damaged)?;
         match value["format_version"].as_u64() {
-            Some(SWEEP_FORMAT_VERSION) => Ok(Some(serde_json::from_value(value).map_err(damaged)?)),
+            Some(SWEEP_FORMAT_VERSION) => {
+                let lock: Self = serde_json::from_value(value).map_err(damaged)?;
+                match lock.runs.iter().find_map(SweepRun::outside) {
+                    Some(problem) => Err(LogbookError::Damaged { path, problem }),
+                    None => Ok(Some(lock)),
+                }
+            }
             found => Err(LogbookError::Format {
                 path: path.clone(),
                 found: found.unwrap_or(0),
@@ -131,6 +156,7 @@ impl SweepLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fs_err as fs;
 
     #[test]
     fn comes_back_as_written_and_other_formats_are_refused() {
@@ -162,6 +188,19 @@ mod tests {
         };
         lock.write(folder.path()).unwrap();
         assert_eq!(SweepLock::read(folder.path()).unwrap(), Some(lock.clone()));
+        for (folder_of_run, id) in [
+            ("../../x", "0"),
+            ("/tmp/x", "0"),
+            ("a/../../x", "0"),
+            ("", "0"),
+            ("a/seed-0", "../../x"),
+            ("a/seed-0", "a/b"),
+        ] {
+            let run = SweepRun { id: id.to_owned(), folder: folder_of_run.into(), ..lock.runs[0].clone() };
+            SweepLock { runs: vec![run], ..lock.clone() }.write(folder.path()).unwrap();
+            let error = SweepLock::read(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("sweep.lock.json: the "), "{folder_of_run} {id}: {error}");
+        }
         SweepLock { format_version: 2, ..lock }.write(folder.path()).unwrap();
         assert!(matches!(SweepLock::read(folder.path()), Err(LogbookError::Format { found: 2, .. })));
         fs::write(folder.path().join(FILE), "{").unwrap();

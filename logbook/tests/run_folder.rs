@@ -90,22 +90,28 @@ fn one_writer_at_a_time() {
 fn a_writer_counts_as_gone_on_its_own_host_alone() {
     let place = tempfile::tempdir().unwrap();
     let here = provenance().host;
-    // No process has a number as high as 4194305. An older program's lock has no host; the run's
-    // first host counts.
+    // Nobody holds these locks. An older program's lock has no host; the run's first host counts.
     for (begun_on, lock, gone) in [
         (&*here, format!("4194305 on {here}"), true),
         ("elsewhere", format!("4194305 on {here}"), true),
         (&*here, "4194305 on elsewhere".to_owned(), false),
-        (&*here, format!("{} on {here}", std::process::id()), false),
+        // The number is another process' by now.
+        (&*here, format!("{} on {here}", std::process::id()), true),
         (&*here, "4194305".to_owned(), true),
         ("elsewhere", "4194305".to_owned(), false),
-        (&*here, String::new(), false),
+        (&*here, String::new(), true),
+        ("elsewhere", String::new(), false),
     ] {
         let path = place.path().join("run");
         let begun = Provenance { host: begun_on.to_owned(), ..provenance() };
         drop(RunFolder::create(&path, "", &begun).unwrap());
         fs::write(path.join(".lock"), &lock).unwrap();
-        assert_eq!(RunFolder::open(&path).unwrap().writer_is_gone(), gone, "begun on {begun_on}, `{lock}`");
+        let reader = RunFolder::open(&path).unwrap();
+        assert_eq!(reader.writer_is_gone(), gone, "begun on {begun_on}, `{lock}`");
+        assert_eq!(reader.is_locked(), Some(false));
+        let writer = RunFolder::open_for_writing(&path).unwrap();
+        assert_eq!((reader.writer_is_gone(), reader.is_locked()), (false, Some(true)));
+        drop(writer);
         fs::remove_dir_all(&path).unwrap();
     }
 }
@@ -144,4 +150,76 @@ fn provenance_knows_this_process() {
     }
     let elsewhere = tempfile::tempdir().unwrap();
     assert_eq!(Provenance::collect("0", elsewhere.path(), &[], 1, None).git_commit, None);
+}
+
+#[test]
+fn temporaries_of_killed_processes_are_removed_by_the_next() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("run");
+    // No process has a number as high as 4194305; our own number may have been another's before.
+    for process in [4_194_305, std::process::id()] {
+        let left = place.path().join(format!(".run.{process}.tmp"));
+        fs::create_dir_all(left.join("checkpoints")).unwrap();
+        fs::write(left.join("config.yaml"), "half").unwrap();
+    }
+    fs::write(place.path().join(".other.4194305.tmp"), "of another program").unwrap();
+    drop(RunFolder::create(&path, "", &provenance()).unwrap());
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2, "the run and the other program's file");
+    fs::write(path.join(".summary.json.4194305.tmp"), "half").unwrap();
+    let before = fs::read_dir(&path).unwrap().count();
+    drop(RunFolder::open_for_writing(&path).unwrap());
+    assert_eq!(fs::read_dir(&path).unwrap().count(), before - 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_special_files_in_a_run_folder_are_not_written_through() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("run");
+    let victim = place.path().join("thesis.tex");
+    fs::write(&victim, "precious").unwrap();
+    let run = RunFolder::create(&path, "", &provenance()).unwrap();
+    let link = |name: &str| {
+        let _ = fs::remove_file(path.join(name));
+        std::os::unix::fs::symlink(&victim, path.join(name)).unwrap();
+    };
+    link("run.log");
+    assert!(run.append_log("x").unwrap_err().to_string().contains("run.log`: it is a symbolic link"));
+    for name in ["summary.json", "config.yaml", "provenance.json"] {
+        link(name);
+    }
+    run.write_summary(&RunSummary::default()).unwrap();
+    run.write_config("env: X\n").unwrap();
+    run.write_provenance(&provenance()).unwrap();
+    drop(run);
+    link(".lock");
+    let refused = RunFolder::open_for_writing(&path).unwrap_err().to_string();
+    assert!(refused.contains(".lock`: it is a symbolic link"), "{refused}");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+
+    for name in ["summary.json", "config.yaml", "provenance.json"] {
+        fs::remove_file(path.join(name)).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path.join(name)).status().unwrap().success());
+    }
+    let refused = RunFolder::open(&path).unwrap_err().to_string();
+    assert!(refused.contains("provenance.json`: it is a pipe"), "{refused}");
+}
+
+#[test]
+fn a_resumption_by_another_program_is_noted() {
+    let mut recorded = provenance();
+    assert_eq!(recorded.resume(&provenance(), 5), Vec::<String>::new());
+    assert!(recorded.changes.is_empty());
+    let newer = Provenance { program_version: "0.2.0".to_owned(), ..provenance() };
+    let told = recorded.resume(&newer, 20);
+    assert!(told.len() == 1 && told[0].contains("liprl 0.1.0") && told[0].contains("now liprl 0.2.0"), "{told:?}");
+    assert_eq!(recorded.resume(&newer, 30), Vec::<String>::new());
+    assert_eq!(recorded.changes.iter().map(|change| change.step).collect::<Vec<_>>(), [20]);
+    let text = serde_json::to_string(&recorded).unwrap();
+    assert_eq!(serde_json::from_str::<Provenance>(&text).unwrap(), recorded);
+    // Older programs noted none.
+    let mut older: serde_json::Value = serde_json::from_str(&text).unwrap();
+    older.as_object_mut().unwrap().retain(|key, _| key != "changes");
+    let mut older: Provenance = serde_json::from_value(older).unwrap();
+    assert_eq!(older.resume(&provenance(), 5), Vec::<String>::new());
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use liprl_agents::AgentError;
 use liprl_analysis::{Curve, Figure, PictureFormat};
 use liprl_control::certify::Network;
+use liprl_logbook::check_output;
 use serde_json::{Value, json};
 
 use crate::agent::networks;
@@ -37,6 +38,7 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let mut perturbed = perturbed.collect::<Result<Vec<_>, AgentError>>().map_err(|error| Usage(error.to_string()))?;
     if let Some(figure) = &args.figure {
         PictureFormat::of(figure).map_err(|error| Usage(error.to_string()))?;
+        check_output(figure)?;
     }
     let seeds = seeds(args.seed, args.episodes);
     let all = run_episodes(&mut loaded.task, &mut loaded.policy, &mut perturbed, seeds)?;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use liprl_analysis::{PictureFormat, find_runs};
+use liprl_logbook::{check_output, write_output};
 
 use crate::cli::TradeoffArgs;
 use crate::load::LoadedPolicy;
@@ -15,6 +16,7 @@ use crate::usage::Usage;
 /// the policies' constants.
 pub fn tradeoff(args: &TradeoffArgs) -> anyhow::Result<ExitCode> {
     PictureFormat::of(&args.out).map_err(|error| Usage(error.to_string()))?;
+    check_output(&args.out)?;
     let perturbations = args.disturb.iter().flat_map(Perturbations::each).collect();
     let plan = TestPlan { perturbations, episodes: args.episodes, seed: args.seed };
     let folders = find_runs(&args.runs)?;
@@ -53,7 +55,7 @@ pub fn tradeoff(args: &TradeoffArgs) -> anyhow::Result<ExitCode> {
     }
     let tradeoff = Tradeoff::new(task.id, plan, runs, baseline);
     figures(&tradeoff).write(&args.out)?;
-    fs_err::write(args.out.with_extension("csv"), csv(&tradeoff))?;
-    fs_err::write(args.out.with_extension("json"), format!("{:#}\n", json(&tradeoff)))?;
+    write_output(args.out.with_extension("csv"), csv(&tradeoff).as_bytes())?;
+    write_output(args.out.with_extension("json"), format!("{:#}\n", json(&tradeoff)).as_bytes())?;
     print(&format!("{}{}\n", table(&tradeoff), args.out.display()))
 }

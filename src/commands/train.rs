@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::TrainArgs;
 use crate::memory::MemoryEstimate;
+use crate::signals::Signals;
 use crate::task::Task;
 use crate::terminal::tell;
 use crate::threads::set_threads;
@@ -11,6 +12,8 @@ use crate::train::{self, Start, TrainEnd, TrainOptions};
 
 /// Trains in a new run folder, or resumes the run of an existing one.
 pub fn train(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    // A signal while the run is being built counts too.
+    let signals = Signals::listen()?;
     let config = super::load(&args.config)?;
     let out = match &args.out {
         Some(out) => out.clone(),
@@ -31,9 +34,10 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         Start::Finished(steps) => {
             say(&format!("{}: done already, at step {steps}; more --steps would extend it", options.out.display()));
         }
-        Start::New(folder, _) | Start::Resume(folder, _) => say(&format!("run folder: {}", folder.path().display())),
+        Start::New(folder, _) => say(&format!("run folder: {}", folder.path().display())),
+        Start::Resume(resumption) => say(&format!("run folder: {}", resumption.folder.path().display())),
     }
-    match train::run(start, &options)? {
+    match train::run(start, &options, &signals)? {
         TrainEnd::Done => Ok(ExitCode::SUCCESS),
         TrainEnd::Stopped(code) => Ok(ExitCode::from(code)),
     }

@@ -18,6 +18,7 @@ use std::path::Path;
 
 use garde::Validate;
 use liprl_agents::AgentConfig;
+use liprl_logbook::{limits, read_text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +179,7 @@ impl Config {
 
     /// Does the same, but leaves the paths of other files as they are; those may not be there.
     pub fn load_as_written(path: &Path, overrides: &[Override]) -> Result<Self, LoadError> {
-        let text = fs_err::read_to_string(path)?;
+        let text = read_text(path, limits::CONFIG)?;
         Ok(Self::parse(&path.display().to_string(), &text, overrides)?)
     }
 

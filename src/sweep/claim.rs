@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
-use liprl_logbook::write_atomic;
+use liprl_logbook::{limits, open_own, own_folder, read_file, write_atomic};
 use serde::{Deserialize, Serialize};
 
 /// A claim of another machine that has not been rewritten for this long has ended.
@@ -111,9 +111,9 @@ pub struct Claim {
 }
 
 impl Claims {
-    /// Opens the claims in a folder, which is created if missing.
+    /// Opens the claims in a folder, which is created if missing. A link in its place is refused.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        own_folder(folder)?;
         Ok(Self { folder: folder.to_owned(), stale_after: STALE_AFTER })
     }
 
@@ -124,7 +124,7 @@ impl Claims {
     /// The holder of the claim on a run, if there is one.
     pub fn holder(&self, id: &str) -> io::Result<Option<Holder>> {
         let path = self.path(id);
-        let found = match fs::read(&path) {
+        let found = match read_file(&path, limits::RECORD) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => serde_json::from_slice::<Holder>(&other?),
         };
@@ -168,16 +168,18 @@ impl Claims {
     /// there, as on a full disk or in another user's sweep, by this machine's clock.
     fn age(&self, path: &Path) -> io::Result<Duration> {
         let written = fs::metadata(path)?.modified()?;
-        let probe = self.folder.join(format!(".now.{}", std::process::id()));
-        let now = fs::write(&probe, b".").and_then(|()| fs::metadata(&probe)?.modified());
+        let probe = self.folder.join(format!(".now.{}.tmp", std::process::id()));
+        let touched = open_own(&probe, fs::OpenOptions::new().create(true).truncate(true).write(true));
+        let now = touched.and_then(|mut file| file.write_all(b".").and_then(|()| file.metadata()?.modified()));
         // Another process of this id may have removed the probe.
         let _ = fs::remove_file(&probe);
         Ok(now.unwrap_or_else(|_| SystemTime::now()).duration_since(written).unwrap_or_default())
     }
 
     fn lock(&self) -> io::Result<Option<File>> {
-        let path = self.folder.join(".lock");
-        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?.into_parts().0;
+        let options = &mut fs::OpenOptions::new();
+        let options = options.create(true).truncate(false).write(true);
+        let file = open_own(&self.folder.join(".lock"), options)?.into_parts().0;
         match file.lock() {
             Ok(()) => Ok(Some(file)),
             Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
@@ -204,7 +206,8 @@ impl Claim {
     }
 
     fn is_ours(&self) -> bool {
-        let there = fs::read(&self.path).ok().and_then(|bytes| serde_json::from_slice::<Holder>(&bytes).ok());
+        let there =
+            read_file(&self.path, limits::RECORD).ok().and_then(|bytes| serde_json::from_slice::<Holder>(&bytes).ok());
         there.is_some_and(|there| there.machine == self.holder.machine && there.launcher == self.holder.launcher)
     }
 }
@@ -219,105 +222,4 @@ impl Drop for Claim {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    fn claims(folder: &Path) -> Claims {
-        Claims::open(folder).unwrap()
-    }
-
-    #[test]
-    fn a_run_is_claimed_once_and_free_again_afterwards() {
-        let folder = tempfile::tempdir().unwrap();
-        let claims = claims(folder.path());
-        let mut claim = claims.take("a").unwrap().unwrap();
-        assert!(claims.take("a").unwrap().is_none());
-        assert_eq!(claims.holder("a").unwrap().unwrap().launcher, Process::this());
-        assert!(claim.renew(Some(&Process::this())).unwrap());
-        assert!(claims.take("b").unwrap().is_some());
-        drop(claim);
-        assert!(claims.holder("a").unwrap().is_none());
-        assert!(claims.take("a").unwrap().is_some());
-    }
-
-    #[test]
-    fn a_claim_can_be_looked_at_where_nothing_can_be_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let claims = claims(folder.path());
-        let claim = claims.take("a").unwrap().unwrap();
-        // Rights do not stop root, a folder of that name does.
-        fs::create_dir(folder.path().join(format!(".now.{}", std::process::id()))).unwrap();
-        assert_eq!(claims.holder("a").unwrap().unwrap().launcher, Process::this());
-        drop(claim);
-        assert!(claims.holder("a").unwrap().is_none());
-    }
-
-    #[test]
-    fn many_at_once_get_it_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let claims = claims(folder.path());
-        for round in 0..50 {
-            let id = round.to_string();
-            // A claim of a process that is gone has to be cleared away first, in half of the
-            // rounds.
-            if round % 2 == 0 {
-                let gone = Holder { launcher: Process { pid: std::process::id(), began: Some(1) }, ..Holder::this() };
-                fs::write(claims.path(&id), serde_json::to_vec(&gone).unwrap()).unwrap();
-            }
-            let taken = AtomicUsize::new(0);
-            std::thread::scope(|scope| {
-                for _ in 0..4 {
-                    scope.spawn(|| {
-                        if let Some(claim) = claims.take(&id).unwrap() {
-                            taken.fetch_add(1, Ordering::Relaxed);
-                            std::mem::forget(claim);
-                        }
-                    });
-                }
-            });
-            assert_eq!(taken.into_inner(), 1, "round {round}");
-        }
-    }
-
-    #[test]
-    fn a_claim_ends_with_its_process_here_and_with_its_heartbeat_elsewhere() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut claims = claims(folder.path());
-        let write = |claims: &Claims, holder: &Holder| {
-            fs::write(claims.path("a"), serde_json::to_vec(holder).unwrap()).unwrap();
-        };
-        let dead = Process { pid: std::process::id(), began: Some(1) };
-        let here = Holder { launcher: dead.clone(), ..Holder::this() };
-        write(&claims, &here);
-        assert!(claims.holder("a").unwrap().is_none(), "its process is gone");
-        write(&claims, &Holder { run: Some(Process::this()), ..here });
-        assert!(claims.holder("a").unwrap().is_some(), "the launcher is gone, its run is not");
-        write(&claims, &Holder { machine: "elsewhere".to_owned(), launcher: dead, ..Holder::this() });
-        assert!(claims.holder("a").unwrap().is_some(), "nothing is known of processes elsewhere");
-        claims.stale_after = Duration::ZERO;
-        assert!(claims.holder("a").unwrap().is_none(), "its heartbeat is old");
-    }
-
-    #[test]
-    fn a_lost_claim_is_neither_renewed_nor_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let claims = claims(folder.path());
-        let mut claim = claims.take("a").unwrap().unwrap();
-        let other = Holder { machine: "elsewhere".to_owned(), ..Holder::this() };
-        fs::write(claims.path("a"), serde_json::to_vec(&other).unwrap()).unwrap();
-        assert!(!claim.renew(None).unwrap());
-        drop(claim);
-        assert!(claims.path("a").exists());
-    }
-
-    #[test]
-    fn a_claim_cut_short_holds_for_a_while() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut claims = claims(folder.path());
-        fs::write(claims.path("a"), b"").unwrap();
-        assert!(claims.take("a").unwrap().is_none());
-        claims.stale_after = Duration::ZERO;
-        assert!(claims.take("a").unwrap().is_some());
-    }
-}
+mod tests;

@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use liprl_analysis::report::Score;
 use liprl_logbook::{
-    LogbookError, RunFolder, RunSummary, SWEEP_FORMAT_VERSION, Status, SweepLock, SweepReport, SweepRun, SweepVariant,
-    write_atomic,
+    LogbookError, RunFolder, RunSummary, SUMMARY_FILE, Status, SweepLock, SweepRun, limits, own_folder, read_file,
+    remove_leftovers, write_atomic,
 };
 use serde::{Deserialize, Serialize};
 
 use super::claim::{Claims, Holder};
 use super::error::PlanError;
-use super::plan::{Plan, PlannedRun};
-use crate::config::{Config, difference};
+use super::merge::{merged, stored_config};
+use super::plan::Plan;
 
 /// A sweep on disk.
 #[derive(Debug)]
@@ -30,14 +29,14 @@ pub struct SweepFolder {
 pub enum RunState {
     /// Not begun.
     Waiting,
-    /// Claimed by a launcher.
-    Running(Box<Holder>),
+    /// Claimed by a launcher, or begun by hand (without a holder).
+    Running(Option<Box<Holder>>),
     /// All steps are taken.
     Done,
     /// Stopped by a signal, after a checkpoint.
     Stopped,
-    /// Killed; its last checkpoint is there.
-    Interrupted,
+    /// Its process is gone without a word; its last checkpoint is there.
+    Killed,
     /// Failed.
     Failed(RunFailure),
 }
@@ -62,6 +61,7 @@ impl SweepFolder {
             let problem = "it has no sweep.lock.json, so it is not a sweep's folder either".to_owned();
             return Err(LogbookError::NotARunFolder { path, problem });
         };
+        own_folder(&path.join(OWN))?;
         let claims = Claims::open(&path.join(CLAIMS))?;
         Ok(Self { path, lock, claims })
     }
@@ -83,8 +83,13 @@ impl SweepFolder {
     pub fn write(path: &Path, plan: &Plan) -> Result<Self, PlanError> {
         let path = std::path::absolute(path)?;
         let lock = merged(&path, plan)?;
+        fs::create_dir_all(&path)?;
+        remove_leftovers(&path, |name| name == "sweep.lock.json");
+        own_folder(&path.join(OWN))?;
         for folder in ["claims", "configs", "failures", "logs", "slurm"] {
-            fs::create_dir_all(path.join(".sweep").join(folder))?;
+            let folder = path.join(OWN).join(folder);
+            own_folder(&folder)?;
+            remove_leftovers(&folder, |_| true);
         }
         for (run, planned) in lock.runs.iter().filter(|run| run.active).zip(&plan.runs) {
             let file = config_file(&path, &run.id);
@@ -133,7 +138,7 @@ impl SweepFolder {
 
     /// The failures of a run, if any.
     pub fn failure(&self, run: &SweepRun) -> Option<RunFailure> {
-        serde_json::from_slice(&fs::read(self.failure_file(run)).ok()?).ok()
+        serde_json::from_slice(&read_file(self.failure_file(run), limits::RECORD).ok()?).ok()
     }
 
     /// Records a failure of a run.
@@ -148,9 +153,9 @@ impl SweepFolder {
         let _ = std::fs::remove_file(self.failure_file(run));
     }
 
-    /// A run's `summary.json`, once it has one.
+    /// A run's `summary.json`, once it has one that can be read.
     pub fn summary(&self, run: &SweepRun) -> Option<RunSummary> {
-        read_summary(&self.run_folder(run))
+        read_summary(&self.run_folder(run)).ok().flatten()
     }
 
     /// The state of a run.
@@ -159,14 +164,17 @@ impl SweepFolder {
     /// If its claim cannot be read.
     pub fn state(&self, run: &SweepRun) -> std::io::Result<RunState> {
         if let Some(holder) = self.claims.holder(&run.id)? {
-            return Ok(RunState::Running(Box::new(holder)));
+            return Ok(RunState::Running(Some(Box::new(holder))));
         }
         Ok(self.state_unclaimed(run))
     }
 
     /// The state of a run that is not claimed.
     pub fn state_unclaimed(&self, run: &SweepRun) -> RunState {
-        let summary = self.summary(run);
+        let summary = match read_summary(&self.run_folder(run)) {
+            Ok(summary) => summary,
+            Err(error) => return RunState::Failed(RunFailure { times: 1, reason: error.to_string() }),
+        };
         if let Some(RunSummary { status: Status::Done, steps, .. }) = &summary
             && (*steps >= run.steps || self.stored_steps(run).is_some_and(|stored| stored >= run.steps))
         {
@@ -179,9 +187,15 @@ impl SweepFolder {
             None => RunState::Waiting,
             // Done with fewer steps than it has now.
             Some(Status::Done | Status::Stopped) => RunState::Stopped,
-            Some(Status::Running) => RunState::Interrupted,
+            Some(Status::Running) if self.is_locked(run) => RunState::Running(None),
+            Some(Status::Running) => RunState::Killed,
             Some(Status::Failed { reason }) => RunState::Failed(RunFailure { times: 1, reason }),
         }
+    }
+
+    /// True if a process is known to write a run's folder.
+    fn is_locked(&self, run: &SweepRun) -> bool {
+        RunFolder::open(self.run_folder(run)).is_ok_and(|folder| folder.is_locked() == Some(true))
     }
 
     /// The steps in the config of a run's folder; a run that reached its `stop_at_return` took
@@ -191,110 +205,23 @@ impl SweepFolder {
     }
 }
 
-const CLAIMS: &str = ".sweep/claims";
+/// The launchers' own folder in a sweep's.
+const OWN: &str = ".sweep";
+pub(super) const CLAIMS: &str = ".sweep/claims";
 
-fn config_file(sweep: &Path, id: &str) -> PathBuf {
+pub(super) fn config_file(sweep: &Path, id: &str) -> PathBuf {
     sweep.join(".sweep/configs").join(format!("{id}.yaml"))
 }
 
-/// The `summary.json` in a run's folder, if it is there and valid.
-pub(super) fn read_summary(run: &Path) -> Option<RunSummary> {
-    serde_json::from_slice(&std::fs::read(run.join("summary.json")).ok()?).ok()
-}
-
-/// The config in a run's folder.
-fn stored_config(run: &Path) -> Result<Config, PlanError> {
-    let folder = RunFolder::open(run)?;
-    let mut config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
-    // Of earlier versions, which kept paths as they were written.
-    config.resolve_paths(&[run]).ok();
-    Ok(config)
-}
-
-/// Merges the plan with an earlier one and with run folders that are there.
-fn merged(path: &Path, plan: &Plan) -> Result<SweepLock, PlanError> {
-    let earlier = SweepLock::read(path)?;
-    let (old_runs, old_variants) = earlier.map(|lock| (lock.runs, lock.variants)).unwrap_or_default();
-    let mut differences = Vec::new();
-    let mut runs = Vec::new();
-    for planned in &plan.runs {
-        let folder = planned.folder();
-        let old = old_runs.iter().find(|old| old.folder == folder);
-        let same = old.is_some_and(|old| old.id == planned.id);
-        // A run keeps its id if a newer version only added settings with defaults.
-        let listed = old.filter(|_| !same).map(|old| read_config(&config_file(path, &old.id))).transpose()?;
-        let id = match (old, &listed) {
-            (Some(old), Some(listed)) if old.steps == planned.config.steps && changed(planned, listed).is_none() => {
-                &old.id
-            }
-            _ => &planned.id,
-        }
-        .clone();
-        let begun = match old {
-            _ if same => None,
-            _ if path.join(&folder).exists() => Some(stored_config(&path.join(&folder))?),
-            Some(old) if claimed(path, old) => listed,
-            _ => None,
-        };
-        if let Some((setting, ours, theirs)) = begun.and_then(|begun| changed(planned, &begun)) {
-            differences.push(format!("{}: `{setting}` was {theirs}, now {ours}", folder.display()));
-        }
-        runs.push(SweepRun {
-            id,
-            variant: planned.variant.clone(),
-            seed: planned.config.seed,
-            folder,
-            steps: planned.config.steps,
-            threads: planned.config.threads,
-            active: true,
-        });
+/// The `summary.json` in a run's folder, if there is one.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn read_summary(run: &Path) -> Result<Option<RunSummary>, LogbookError> {
+    let path = run.join(SUMMARY_FILE);
+    if fs::symlink_metadata(&path).is_err() {
+        return Ok(None);
     }
-    if !differences.is_empty() {
-        return Err(PlanError::Changed { folder: path.to_owned(), differences });
-    }
-    let gone = |old: &SweepRun| !runs.iter().any(|run| run.folder == old.folder);
-    let aside: Vec<SweepRun> =
-        old_runs.iter().filter(|old| gone(old)).map(|old| SweepRun { active: false, ..old.clone() }).collect();
-    runs.extend(aside);
-    let mut variants: Vec<SweepVariant> = plan
-        .variants
-        .iter()
-        .map(|variant| SweepVariant { name: variant.name.clone(), settings: variant.settings.clone() })
-        .collect();
-    let gone = |old: &SweepVariant| !plan.variants.iter().any(|variant| variant.name == old.name);
-    variants.extend(old_variants.into_iter().filter(gone));
-    Ok(SweepLock {
-        format_version: SWEEP_FORMAT_VERSION,
-        experiment: plan.experiment.clone(),
-        sweep_file: plan.file.clone(),
-        report: SweepReport {
-            question: plan.report.question.clone(),
-            figure: plan.report.figure.clone(),
-            metric: plan.report.metric.clone(),
-            baseline: plan.report.baseline.clone(),
-            score: Some(Score::from(plan.report.score).name().to_owned()),
-            from: plan.report.from,
-            reach: plan.report.reach,
-        },
-        variants,
-        runs,
-    })
-}
-
-fn read_config(file: &Path) -> Result<Config, PlanError> {
-    Ok(Config::parse(&file.display().to_string(), &fs::read_to_string(file)?, &[])?)
-}
-
-/// True if a launcher is about to begin a run, or if its claim cannot be read.
-fn claimed(sweep: &Path, run: &SweepRun) -> bool {
-    let claims = Claims::open(&sweep.join(CLAIMS)).and_then(|claims| claims.holder(&run.id));
-    claims.map_or(true, |holder| holder.is_some())
-}
-
-/// The first setting in which a planned run differs from a config on disk, except more steps.
-fn changed(planned: &PlannedRun, there: &Config) -> Option<(String, String, String)> {
-    if planned.config.steps < there.steps {
-        return Some(("steps".to_owned(), planned.config.steps.to_string(), there.steps.to_string()));
-    }
-    difference(&planned.config, &Config { steps: planned.config.steps, ..there.clone() })
+    let damaged = |error: serde_json::Error| LogbookError::Damaged { path: path.clone(), problem: error.to_string() };
+    serde_json::from_slice(&read_file(&path, limits::RECORD)?).map(Some).map_err(damaged)
 }

@@ -14,6 +14,7 @@ pub mod file;
 mod folder;
 mod hash;
 pub mod local;
+mod merge;
 mod name;
 mod plan;
 mod process;

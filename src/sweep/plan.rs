@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
+use liprl_logbook::{limits, read_text};
 
 use super::error::PlanError;
 use super::expand::{Setting, expand, no_seed, put, settings};
@@ -62,13 +62,13 @@ impl Plan {
     /// # Errors
     /// If the file, its base or a run's config is invalid, with the place.
     pub fn read(path: &Path, sets: &[Override]) -> Result<Self, PlanError> {
-        let text = fs::read_to_string(path)?;
+        let text = read_text(path, limits::CONFIG)?;
         let mut sources = Sources::default();
         let tree = parsed(&path.display().to_string(), &text, &mut sources)?;
         let file: SweepFile = config::read(&tree, &sources, &file::schema())?;
         let base = path.parent().unwrap_or(Path::new(".")).join(&file.base);
         let base_text =
-            fs::read_to_string(&base).map_err(|error| at(&tree, "base", &sources, error.to_string(), None))?;
+            read_text(&base, limits::CONFIG).map_err(|error| at(&tree, "base", &sources, error.to_string(), None))?;
         let mut root = parsed(&base.display().to_string(), &base_text, &mut sources)?;
         if let Some(part) = tree.get("set") {
             refuse_seed(&settings(part), &sources)?;
@@ -182,6 +182,7 @@ fn runs(seeds: &[u64], variants: &[Variant], tree: &Node, sources: &Sources) -> 
 mod tests {
     use std::collections::BTreeMap;
 
+    use fs_err as fs;
     use proptest::prelude::*;
 
     use super::*;

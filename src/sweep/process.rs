@@ -4,16 +4,20 @@
 //! runs do not outlive their launcher, not even one that was killed, and Ctrl-C reaches them once,
 //! through the launcher.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 use fs_err as fs;
-use liprl_logbook::{LogbookError, RunFolder, Status, SweepRun};
+use liprl_logbook::{LogbookError, RunFolder, Status, SweepRun, open_own};
 
 use super::claim::{Claim, Process};
 use super::folder::{RunState, SweepFolder};
 use super::progress::tail;
+use crate::signals::is_stop;
+
+/// Bytes of a process' last words that are shown.
+const REASON: u64 = 64 * 1024;
 
 /// A running run.
 #[derive(Debug)]
@@ -74,7 +78,7 @@ impl RunProcess {
     }
 
     fn start(folder: &SweepFolder, run: &SweepRun, mut claim: Claim) -> io::Result<Self> {
-        let log = fs::OpenOptions::new().create(true).append(true).open(folder.log_file(run))?;
+        let log = open_own(&folder.log_file(run), fs::OpenOptions::new().create(true).append(true))?;
         let log_start = log.metadata()?.len();
         let mut command = program();
         command.args(["train".as_ref(), folder.config_file(run).as_os_str(), "--out".as_ref()]);
@@ -117,7 +121,7 @@ impl RunProcess {
                 folder.forget_failure(&self.run);
                 RunOutcome::Done
             }
-            Some(130 | 143) => {
+            Some(code) if is_stop(code) => {
                 folder.forget_failure(&self.run);
                 RunOutcome::Stopped
             }
@@ -135,7 +139,7 @@ impl RunProcess {
         if let Some(Status::Failed { reason }) = folder.summary(&self.run).map(|summary| summary.status) {
             return reason;
         }
-        let output = tail(&folder.log_file(&self.run), self.log_start).unwrap_or_default();
+        let output = tail(&folder.log_file(&self.run), self.log_start, REASON).unwrap_or_default();
         match output.trim().strip_prefix("error: ").unwrap_or(output.trim()) {
             "" => match check_space(&folder.log_file(&self.run)) {
                 Ok(()) => format!("ended with {status} and without a message"),
@@ -149,7 +153,8 @@ impl RunProcess {
 /// Checks that a log of some length can be written beside a file.
 fn check_space(log: &Path) -> io::Result<()> {
     let probe = log.with_extension("probe");
-    let written = fs::write(&probe, [0; 64 * 1024]);
+    let opened = open_own(&probe, fs::OpenOptions::new().create(true).truncate(true).write(true));
+    let written = opened.and_then(|mut file| file.write_all(&[0; 64 * 1024]));
     // If it was not written it may not exist.
     let _ = std::fs::remove_file(&probe);
     written

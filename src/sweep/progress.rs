@@ -3,6 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use liprl_logbook::{limits, open_file};
 use serde_json::Value;
 
 /// The latest numbers in a run's metrics.
@@ -23,7 +24,7 @@ impl RunProgress {
         const END: u64 = 256 * 1024;
         let path = run.join("metrics.jsonl");
         let length = std::fs::metadata(&path).map_or(0, |file| file.len());
-        let text = tail(&path, length.saturating_sub(END)).unwrap_or_default();
+        let text = tail(&path, length.saturating_sub(END), END).unwrap_or_default();
         let mut progress = Self::default();
         let mut evaluated = false;
         for event in text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
@@ -43,11 +44,12 @@ impl RunProgress {
     }
 }
 
-/// Reads a file from a byte on; invalid UTF-8 is replaced.
-pub(super) fn tail(path: &Path, from: u64) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    file.seek(SeekFrom::Start(from))?;
+/// Reads the end of a file from a byte on, and at most `most` bytes; invalid UTF-8 is replaced.
+pub(super) fn tail(path: &Path, from: u64, most: u64) -> io::Result<String> {
+    let mut file = open_file(path, limits::LOG)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(from.max(length.saturating_sub(most))))?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    file.take(most).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -3,14 +3,16 @@
 //! A task claims its run as the local launcher does. When a signal stops it, before its time limit
 //! or by a person, it waits for the run's checkpoint and is queued again, unless it was cancelled.
 
-use std::fmt::Write;
+mod script;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use fs_err as fs;
-use liprl_logbook::{SweepRun, write_atomic};
+use liprl_logbook::{SweepRun, limits, read_file, write_atomic};
 use serde::{Deserialize, Serialize};
 
 use super::file::SlurmConfig;
@@ -45,6 +47,16 @@ pub enum SlurmError {
         words: String,
         /// The job's script.
         script: PathBuf,
+    },
+    /// A value cannot stand on a line of the job's script.
+    #[error("a job script of Slurm cannot hold {what}: {value:?} has {problem}")]
+    Unquotable {
+        /// The setting or path.
+        what: String,
+        /// Its value.
+        value: String,
+        /// The characters that it must not have.
+        problem: &'static str,
     },
     /// A file of the sweep cannot be read or written.
     #[error(transparent)]
@@ -108,7 +120,14 @@ fn submit_array(
     let list = new_list(folder)?;
     let script = list.with_extension("sh");
     let mut array = JobArray { job: None, runs: runs.iter().map(|run| run.id.clone()).collect() };
-    let text = self::script(folder, config, jobs, runs, &list, &std::env::current_exe()?, &std::env::current_dir()?);
+    let (program, here) = (std::env::current_exe()?, std::env::current_dir()?);
+    let text = match script::script(folder, config, jobs, runs, &list, &program, &here) {
+        Ok(text) => text,
+        Err(problem) => {
+            fs::remove_file(&list)?;
+            return Err(problem);
+        }
+    };
     // Written before the submission: a task may begin before `sbatch` returns.
     write_atomic(&list, &serde_json::to_vec_pretty(&array).map_err(io::Error::from)?)?;
     write_atomic(&script, text.as_bytes())?;
@@ -141,59 +160,6 @@ fn new_list(folder: &SweepFolder) -> io::Result<PathBuf> {
     }
 }
 
-/// The job's script.
-fn script(
-    folder: &SweepFolder,
-    config: &SlurmConfig,
-    jobs: Option<usize>,
-    runs: &[SweepRun],
-    list: &Path,
-    program: &Path,
-    here: &Path,
-) -> String {
-    let throttle = jobs.or(config.throttle).map(|most| format!("%{most}")).unwrap_or_default();
-    let threads = runs.iter().map(|run| run.threads).max().unwrap_or(1);
-    let cpus = config.cpus_per_task.unwrap_or(threads);
-    let mut options = vec![
-        format!("--job-name=liprl-{}", folder.lock.experiment),
-        format!("--array=0-{}{throttle}", runs.len() - 1),
-        format!("--cpus-per-task={cpus}"),
-        format!("--chdir={}", quoted(here)),
-        format!("--output={}", quoted(&folder.slurm().join("%A_%a.log"))),
-        "--open-mode=append".to_owned(),
-        "--requeue".to_owned(),
-        format!("--signal=B:TERM@{}", config.signal_before),
-    ];
-    let more = [
-        ("partition", &config.partition),
-        ("time", &config.time),
-        ("gres", &config.gres),
-        ("mem", &config.mem),
-        ("account", &config.account),
-        ("qos", &config.qos),
-        ("constraint", &config.constraint),
-    ];
-    options.extend(more.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
-    let mut text =
-        String::from("#!/bin/bash\n# Written by `liprl sweep`: task i does the i-th run of the list below.\n");
-    for option in options {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "#SBATCH {option}");
-    }
-    for line in &config.setup {
-        let _ = writeln!(text, "{line}");
-    }
-    let _ = writeln!(text, "exec {} sweep task {} --array {}", quoted(program), quoted(folder.path()), quoted(list));
-    text
-}
-
-/// Quotes a path for a shell and for `#SBATCH` lines, which have the same quotes.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._+-=,%~".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
 /// The ids of runs in unfinished arrays.
 fn queued(folder: &SweepFolder) -> Result<Vec<String>, SlurmError> {
     let mut ids = Vec::new();
@@ -202,7 +168,9 @@ fn queued(folder: &SweepFolder) -> Result<Vec<String>, SlurmError> {
         if path.extension().is_none_or(|ending| ending != "json") {
             continue;
         }
-        let Ok(JobArray { job: Some(job), runs }) = serde_json::from_slice(&fs::read(&path)?) else { continue };
+        let Ok(JobArray { job: Some(job), runs }) = serde_json::from_slice(&read_file(&path, limits::LIST)?) else {
+            continue;
+        };
         let task = format!("--jobs={job}");
         let output =
             query("squeue", &["--noheader".as_ref(), "--array".as_ref(), "--format=%K".as_ref(), task.as_ref()])?;
@@ -227,7 +195,8 @@ fn query(program: &str, arguments: &[&std::ffi::OsStr]) -> Result<Output, SlurmE
 /// If the list cannot be read or the sweep's files cannot be used.
 pub fn task(folder: &SweepFolder, list: &Path) -> anyhow::Result<u8> {
     let signals = Signals::listen()?;
-    let array: JobArray = serde_json::from_slice(&fs::read(list)?)?;
+    let array: JobArray =
+        serde_json::from_slice(&read_file(list, limits::LIST)?).with_context(|| list.display().to_string())?;
     let index = std::env::var("SLURM_ARRAY_TASK_ID").ok().and_then(|text| text.parse::<usize>().ok());
     let id = index.and_then(|index| array.runs.get(index));
     let run = id.and_then(|id| folder.lock.runs.iter().find(|run| run.id == *id && run.active));

@@ -24,7 +24,8 @@ pub fn dry_run(plan: &Plan, folder: &Path) -> String {
         let (seed, of_run) = (run.config.seed, run.config.steps);
         let state = state.unwrap_or_default().to_owned();
         rows.push([run.variant.clone(), seed.to_string(), of_run.to_string(), run.id.clone(), state]);
-        let done = read_summary(&folder.join(run.folder())).map_or(0, |summary| summary.steps.min(of_run));
+        let summary = read_summary(&folder.join(run.folder())).ok().flatten();
+        let done = summary.map_or(0, |summary| summary.steps.min(of_run));
         steps += of_run - done;
         match speed(plan, folder, &run.variant) {
             Some(rate) => seconds += (of_run - done) as f64 / rate,
@@ -71,7 +72,7 @@ fn speed(plan: &Plan, folder: &Path, variant: &str) -> Option<f64> {
 /// The speeds of the runs in a variant's folder.
 fn rates(variant: &Path) -> Vec<f64> {
     let entries = std::fs::read_dir(variant).into_iter().flatten().flatten();
-    let summaries = entries.filter_map(|entry| read_summary(&entry.path()));
+    let summaries = entries.filter_map(|entry| read_summary(&entry.path()).ok().flatten());
     summaries.map(|summary| summary.steps_per_second).filter(|rate| *rate > 0.0).collect()
 }
 
@@ -80,15 +81,16 @@ fn rates(variant: &Path) -> Vec<f64> {
 /// # Errors
 /// If the claims cannot be read.
 pub fn status(folder: &SweepFolder) -> std::io::Result<(String, bool)> {
-    let (mut rows, mut counts) = (Vec::new(), [0; 5]);
+    let (mut rows, mut counts) = (Vec::new(), [0; 6]);
     for run in folder.runs() {
         let state = folder.state(run)?;
         counts[match &state {
             RunState::Done => 0,
             RunState::Failed(_) => 1,
             RunState::Running(_) => 2,
-            RunState::Stopped | RunState::Interrupted => 3,
-            RunState::Waiting => 4,
+            RunState::Stopped => 3,
+            RunState::Killed => 4,
+            RunState::Waiting => 5,
         }] += 1;
         let now = RunProgress::read(&folder.run_folder(run));
         let steps = folder.summary(run).map_or(now.step, |summary| summary.steps.max(now.step));
@@ -97,11 +99,12 @@ pub fn status(folder: &SweepFolder) -> std::io::Result<(String, bool)> {
         rows.push([run.variant.clone(), seed, step, last, detail(&state, run, &now)]);
     }
     let mut text = table(["variant", "seed", "step", "return", "state"], 1..4, rows);
-    let [done, failed, running, stopped, waiting] = counts;
+    let [done, failed, running, stopped, killed, waiting] = counts;
+    let killed = if killed > 0 { format!(" {killed} killed,") } else { String::new() };
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "\n{} runs: {done} done, {failed} failed, {running} running, {stopped} stopped, {waiting} waiting",
+        "\n{} runs: {done} done, {failed} failed, {running} running, {stopped} stopped,{killed} {waiting} waiting",
         folder.runs().count()
     );
     Ok((text, failed > 0))
@@ -109,7 +112,7 @@ pub fn status(folder: &SweepFolder) -> std::io::Result<(String, bool)> {
 
 fn detail(state: &RunState, run: &SweepRun, now: &RunProgress) -> String {
     match state {
-        RunState::Running(holder) => {
+        RunState::Running(Some(holder)) => {
             let rate = now.rate.filter(|rate| *rate > 0.0);
             let left = rate.map(|rate| duration(run.steps.saturating_sub(now.step) as f64 / rate));
             let left = left.map(|left| format!(", {left} left")).unwrap_or_default();
@@ -129,7 +132,7 @@ fn word(state: &RunState) -> &'static str {
         RunState::Running(_) => "running",
         RunState::Done => "done",
         RunState::Stopped => "stopped",
-        RunState::Interrupted => "interrupted",
+        RunState::Killed => "killed",
         RunState::Failed(_) => "failed",
     }
 }

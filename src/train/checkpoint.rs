@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::session::{Counters, Session};
 use crate::agent::export_policy;
-use crate::checkpoint_parts::{AGENT, FORMAT, POLICY, PartError, SESSION, agent_state, state};
+use crate::checkpoint_parts::{AGENT, FORMAT, POLICY, PartError, SESSION, agent_state, json, state};
 use crate::config::Config;
 use crate::task::TaskError;
 
@@ -20,6 +20,9 @@ struct SessionState {
     counters: Counters,
     log: LogPosition,
     wall_s: f64,
+    /// The config as YAML; `None` in checkpoints of older programs.
+    #[serde(default)]
+    config: Option<String>,
 }
 
 /// A checkpoint that cannot be written or restored.
@@ -34,9 +37,12 @@ pub(super) enum SaveError {
     /// A part cannot be read.
     #[error(transparent)]
     Part(#[from] PartError),
-    /// The session's part is damaged.
-    #[error("checkpoint: session.json: {0}")]
+    /// The session's part cannot be written.
+    #[error("session.json: {0}")]
     Session(#[from] serde_json::Error),
+    /// The config cannot be written.
+    #[error("session.json: {0}")]
+    Config(#[from] serde_saphyr::ser::Error),
 }
 
 impl From<AgentError> for SaveError {
@@ -59,7 +65,8 @@ pub(super) fn save(
     let policy = export_policy(&*session.agent, &session.config, session.counters.step)?;
     writer.put(POLICY, &policy.to_bytes().map_err(AgentError::from)?)?;
     writer.put(ENV, &session.task.save())?;
-    let saved = SessionState { format: FORMAT, counters: session.counters.clone(), log, wall_s };
+    let config = Some(session.config.to_yaml()?);
+    let saved = SessionState { format: FORMAT, counters: session.counters.clone(), log, wall_s, config };
     writer.put(SESSION, &serde_json::to_vec_pretty(&saved)?)?;
     for (name, replay) in session.agent.replays() {
         let state = State::of(|io| replay.state(io))?;
@@ -74,18 +81,28 @@ pub(super) fn save(
 /// Restores the session, the positions of its logs and its seconds of work.
 pub(super) fn load(config: Config, checkpoint: &Checkpoint) -> Result<(Session, LogPosition, f64), SaveError> {
     let agent = agent_state(checkpoint)?;
-    let saved: SessionState = serde_json::from_slice(&checkpoint.get(SESSION)?)?;
+    let saved: SessionState = json(checkpoint, SESSION)?;
     let mut session = Session::new(config)?;
-    session.agent.load(&agent)?;
-    session.task.restore(&checkpoint.get(ENV)?).map_err(TaskError::from)?;
+    session.agent.load(&agent).map_err(|error| PartError::of(checkpoint, AGENT, error))?;
+    session.task.restore(&checkpoint.get(ENV)?).map_err(|error| PartError::of(checkpoint, ENV, error))?;
     for (name, replay) in session.agent.replays() {
-        replay.state(&mut StateIo::load_from(&state(checkpoint, &format!("{name}.safetensors"))?))?;
+        let part = format!("{name}.safetensors");
+        let rows = state(checkpoint, &part)?;
+        replay.state(&mut StateIo::load_from(&rows)).map_err(|error| PartError::of(checkpoint, &part, error))?;
         for (index, _) in replay.chunks() {
-            replay.restore_chunk(index, &checkpoint.get(&chunk_name(name, index))?)?;
+            let part = chunk_name(name, index);
+            let bytes = checkpoint.get(&part)?;
+            replay.restore_chunk(index, &bytes).map_err(|error| PartError::of(checkpoint, &part, error))?;
         }
     }
     session.counters = saved.counters;
     Ok((session, saved.log, saved.wall_s))
+}
+
+/// The config that a checkpoint was written with; `None` in those of older programs.
+pub(super) fn config(checkpoint: &Checkpoint) -> Result<Option<String>, PartError> {
+    let session: serde_json::Value = json(checkpoint, SESSION)?;
+    Ok(session["config"].as_str().map(str::to_owned))
 }
 
 fn chunk_name(replay: &str, index: usize) -> String {

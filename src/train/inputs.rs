@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use liprl_agents::demos::DemonstrationsConfig;
-use liprl_logbook::RunFolder;
+use liprl_logbook::{RunFolder, limits, open_file, read_file};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
@@ -23,7 +23,8 @@ pub(super) fn digests(config: &Config) -> anyhow::Result<BTreeMap<String, String
     }
     let model = config.env.options.get("xml_file").and_then(|file| file.as_str()).map(Path::new);
     if let Some(model) = model.filter(|file| file.is_absolute()) {
-        digests.insert("env.xml_file".to_owned(), hexadecimal(Sha256::new_with_prefix(fs_err::read(model)?)));
+        digests
+            .insert("env.xml_file".to_owned(), hexadecimal(Sha256::new_with_prefix(read_file(model, limits::RECORD)?)));
     }
     Ok(digests)
 }
@@ -31,7 +32,7 @@ pub(super) fn digests(config: &Config) -> anyhow::Result<BTreeMap<String, String
 fn of_demonstrations(path: &Path) -> anyhow::Result<String> {
     let mut hash = Sha256::new();
     for file in DemonstrationsConfig::from(path).files()? {
-        std::io::copy(&mut fs_err::File::open(file)?, &mut hash)?;
+        std::io::copy(&mut open_file(file, limits::LOG)?, &mut hash)?;
     }
     Ok(hexadecimal(hash))
 }
@@ -64,14 +65,20 @@ pub(super) fn compare(folder: &RunFolder, stored: &mut Config, given: &Config) -
             _ => {}
         }
     }
+    Ok(!began.is_empty() && take_places(stored, given))
+}
+
+/// Gives the files that `config` names the places that `given` has for them. Returns true if one is
+/// another.
+pub(super) fn take_places(config: &mut Config, given: &Config) -> bool {
     let mut given = given.clone();
     let mut moved = false;
-    for (setting, path) in stored.agent.paths_mut() {
+    for (setting, path) in config.agent.paths_mut() {
         let other = given.agent.paths_mut().into_iter().find(|(name, _)| *name == setting);
-        if let Some((_, other)) = other.filter(|(_, other)| began.contains_key(setting) && **other != *path) {
+        if let Some((_, other)) = other.filter(|(_, other)| **other != *path) {
             moved = true;
             path.clone_from(other);
         }
     }
-    Ok(moved)
+    moved
 }

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 
 pub use folder::{Start, open};
-pub use run::{TrainEnd, run};
+pub use run::TrainEnd;
+pub(crate) use run::run;
 pub use session::{Counters, Evaluation, Session};
 
 /// Options of one run.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::TrainOptions;
 use super::checkpoint::{self, SaveError};
-use super::folder::Start;
+use super::folder::{Resumption, Start};
 use super::progress::ProgressDisplay;
 use super::session::{Evaluation, Session};
 use crate::config::{Config, flatten};
@@ -38,18 +38,18 @@ pub(super) struct TrainFailure {
 }
 
 /// Trains in a folder, from the beginning or from its newest valid checkpoint.
-pub fn run(start: Start, options: &TrainOptions) -> anyhow::Result<TrainEnd> {
-    let (signals, quiet) = (Signals::listen()?, options.quiet);
+pub(crate) fn run(start: Start, options: &TrainOptions, signals: &Signals) -> anyhow::Result<TrainEnd> {
+    let quiet = options.quiet;
     if options.stop_at_eof {
         signals.watch_stdin()?;
     }
     let mut run = match start {
         Start::New(folder, session) => Run::new(folder, *session, quiet)?,
-        Start::Resume(folder, config) => Run::resume(folder, *config, quiet)?,
+        Start::Resume(resumption) => Run::resume(*resumption, quiet)?,
         Start::Finished(_) => return Ok(TrainEnd::Done),
     };
     run.write_summary(Status::Running)?;
-    let outcome = panics::caught(|| run.go(&signals)).unwrap_or_else(|panic| Err(panic.into()));
+    let outcome = panics::caught(|| run.go(signals)).unwrap_or_else(|panic| Err(panic.into()));
     run.progress.end();
     match outcome {
         Ok(end) => {
@@ -79,8 +79,6 @@ struct Run {
     earlier_s: f64,
     /// Time, step and updates at the last logging event.
     mark: (Instant, u64, u64),
-    /// The newest checkpoint's step.
-    saved: Option<u64>,
     /// Numbers that the agent learns.
     parameters: Option<u64>,
     /// True once the log says that the simulation is unstable.
@@ -98,20 +96,25 @@ impl Run {
         Ok(Self::at(folder, session, logger, checkpoints, quiet))
     }
 
-    fn resume(folder: RunFolder, config: Config, quiet: bool) -> anyhow::Result<Self> {
-        let mut checkpoints = Checkpoints::open(&folder);
-        let Some(recovered) = checkpoints.latest_valid()? else {
-            let run = Self::new(folder, Session::new(config)?, quiet)?;
-            run.say("there is no checkpoint yet: starting from the beginning");
-            return Ok(run);
+    fn resume(resumption: Resumption, quiet: bool) -> anyhow::Result<Self> {
+        let Resumption { folder, config, checkpoints, recovered, warnings } = resumption;
+        let run = match recovered {
+            None => {
+                let run = Self::new(folder, Session::new(config)?, quiet)?;
+                run.say("there is no checkpoint yet: starting from the beginning");
+                run
+            }
+            Some(recovered) => {
+                let (session, log, wall_s) = checkpoint::load(config, &recovered.checkpoint)?;
+                let logger = Logger::resume(&folder, &log, logs(&session.config));
+                let mut run = Self::at(folder, session, logger, checkpoints, quiet);
+                run.earlier_s = wall_s;
+                recovered.warnings.iter().for_each(|warning| run.say(&format!("warning: {warning}")));
+                run.say(&format!("resumed at step {}", run.session.counters.step));
+                run
+            }
         };
-        let (session, log, wall_s) = checkpoint::load(config, &recovered.checkpoint)?;
-        let logger = Logger::resume(&folder, &log, logs(&session.config));
-        let mut run = Self::at(folder, session, logger, checkpoints, quiet);
-        run.earlier_s = wall_s;
-        run.saved = Some(run.session.counters.step);
-        recovered.warnings.iter().for_each(|warning| run.say(&format!("warning: {warning}")));
-        run.say(&format!("resumed at step {}", run.session.counters.step));
+        warnings.iter().for_each(|warning| run.say(&format!("warning: {warning}")));
         Ok(run)
     }
 
@@ -120,21 +123,8 @@ impl Run {
         let progress = ProgressDisplay::new(quiet, step, session.config.steps);
         let mark = (now, step, session.agent.updates());
         let parameters = parameters(&mut session);
-        let (started, earlier_s, saved) = (now, 0.0, None);
-        let told_unstable = false;
-        Self {
-            folder,
-            session,
-            logger,
-            checkpoints,
-            progress,
-            started,
-            earlier_s,
-            mark,
-            saved,
-            parameters,
-            told_unstable,
-        }
+        let (started, earlier_s, told_unstable) = (now, 0.0, false);
+        Self { folder, session, logger, checkpoints, progress, started, earlier_s, mark, parameters, told_unstable }
     }
 
     fn go(&mut self, signals: &Signals) -> anyhow::Result<TrainEnd> {
@@ -257,8 +247,8 @@ impl Run {
         let mut writer = self.checkpoints.begin(step)?;
         checkpoint::save(&mut self.session, &mut writer, log, wall_s)?;
         let best = self.session.counters.best_eval.map(|(step, _)| step);
-        writer.commit(Keep { last: 2, best })?;
-        self.saved = Some(step);
+        let warnings = writer.commit(Keep { last: 2, best })?;
+        warnings.iter().for_each(|warning| self.say(&format!("warning: {warning}")));
         Ok(())
     }
 
@@ -295,7 +285,8 @@ impl Run {
 
     fn failure(&self, error: &anyhow::Error) -> TrainFailure {
         let mut advice = if disk_full(error) { "Make room on that disk. " } else { "" }.to_owned();
-        match &self.saved {
+        // As it is on the disk: a save can fail before its checkpoint counts or after.
+        match self.checkpoints.newest_whole() {
             Some(step) => advice.push_str(&format!(
                 "The last good checkpoint is that of step {step} in {}; \
                  --resume goes on from it once the cause is gone.",

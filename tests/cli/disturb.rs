@@ -90,5 +90,8 @@ fn a_linear_system_is_trained_on_from_its_matrices() {
         &format!("env: {{id: Linear-v0, b: [1, 2, 3]}}\nsteps: 10\n{}", small_agent("td3")),
     );
     let (code, _, stderr) = finish(liprl(["check", text(&config)]));
-    assert!(code != 0 && stderr.contains("`b`: is 3 × 1, must have as many rows as `a`"), "{code} {stderr}");
+    assert!(
+        code == 2 && stderr.contains("small.yaml:1:25: `env.b`: is 3 × 1, must have as many rows as `a`"),
+        "{code} {stderr}"
+    );
 }

@@ -135,7 +135,7 @@ fn exceptions_stand_beside_the_file_and_its_description_is_listed() {
     let config = "env: {id: InvertedPendulum-v5, reset_noise_scale: 0.02}";
     std::fs::write(path.join("config.yaml"), CONFIG.replace("env: InvertedPendulum-v5", config)).expect("written");
     let (code, _, stderr) = run(&path, &["check", "config.yaml"]);
-    assert_eq!(code, 1, "{stderr}");
+    assert!(code == 2 && stderr.contains("config.yaml:8:19: `agent.demonstrations`: "), "{code} {stderr}");
     assert!(stderr.contains("with reset_noise_scale: 0.01, the task has reset_noise_scale: 0.02"), "{stderr}");
     let accept = "agent.demonstrations.accept=[options]";
     let (code, resolved, stderr) = run(&path, &["check", "config.yaml", "--set", accept]);

@@ -20,6 +20,7 @@ mod wording;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use liprl_logbook::write_output;
 
 use crate::error::AnalysisError;
 use crate::run::Warning;
@@ -49,6 +50,6 @@ pub fn report(sweep: &Path, out: &Path, options: &ReportOptions) -> Result<Repor
     let html = page::html(&experiment, &findings, options);
     fs::create_dir_all(out)?;
     let path = out.join("report.html");
-    fs::write(&path, html)?;
+    write_output(&path, html.as_bytes())?;
     Ok(ReportOutput { page: path, answer: findings.answer(), warnings: experiment.warnings })
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
-use liprl_logbook::{LogbookError, SWEEP_FORMAT_VERSION};
+use liprl_logbook::{LogbookError, SWEEP_FORMAT_VERSION, limits, read_file, read_text, stays_below};
 use serde_json::Value;
 
 use crate::error::AnalysisError;
@@ -38,7 +37,12 @@ impl SweepPlan {
         let tasks: BTreeMap<&str, String> =
             record["variants"].as_array().into_iter().flatten().filter_map(task).collect();
         let planned = |run: &Value| {
+            // A lock file is not believed when it points out of its folder.
+            let run_folder = Path::new(run["folder"].as_str()?);
             let file = format!("{}.json", run["id"].as_str().unwrap_or_default());
+            if !stays_below(run_folder) || file.contains('/') {
+                return None;
+            }
             let kept = |kind: &str| folder.join(".sweep").join(kind).join(&file);
             let planned = PlannedRun {
                 active: run["active"].as_bool() != Some(false),
@@ -46,7 +50,7 @@ impl SweepPlan {
                 steps: run["steps"].as_u64(),
                 failure: reason(&kept("failures")).filter(|_| !kept("claims").exists()),
             };
-            Some((folder.join(run["folder"].as_str()?), planned))
+            Some((folder.join(run_folder), planned))
         };
         let runs = record["runs"].as_array().into_iter().flatten().filter_map(planned).collect();
         Ok(Self { record, runs })
@@ -85,16 +89,16 @@ fn task(variant: &Value) -> Option<(&str, String)> {
 
 /// Reason in the record of a failure; `None` without a readable record.
 fn reason(file: &Path) -> Option<String> {
-    let failure: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    let failure: Value = serde_json::from_slice(&read_file(file, limits::RECORD).ok()?).ok()?;
     Some(failure["reason"].as_str()?.to_owned())
 }
 
 fn record(folder: &Path) -> Result<Value, AnalysisError> {
     let damaged = |path: PathBuf, problem: String| LogbookError::Damaged { path, problem };
     let lock = folder.join("sweep.lock.json");
-    if lock.is_file() {
-        let plan: Value =
-            serde_json::from_slice(&fs::read(&lock)?).map_err(|error| damaged(lock.clone(), error.to_string()))?;
+    if lock.exists() {
+        let plan: Value = serde_json::from_slice(&read_file(&lock, limits::LIST)?)
+            .map_err(|error| damaged(lock.clone(), error.to_string()))?;
         return match plan["format_version"].as_u64() {
             Some(SWEEP_FORMAT_VERSION) | None => Ok(plan),
             Some(found) => {
@@ -105,8 +109,8 @@ fn record(folder: &Path) -> Result<Value, AnalysisError> {
         };
     }
     let copy = folder.join("sweep.yaml");
-    if copy.is_file() {
-        let text = fs::read_to_string(&copy)?;
+    if copy.exists() {
+        let text = read_text(&copy, limits::CONFIG)?;
         return Ok(serde_saphyr::from_str(&text).map_err(|error| damaged(copy, error.to_string()))?);
     }
     Ok(Value::Null)

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
 use liprl_logbook::{
-    CONFIG_FILE, METRICS_FILE, Provenance, RunFolder, RunSummary, SUMMARY_FILE, Status, read_all_series,
+    CONFIG_FILE, METRICS_FILE, Provenance, RunFolder, RunSummary, SUMMARY_FILE, Status, limits, read_all_series,
+    read_text,
 };
 use serde_json::Value;
 
@@ -133,7 +133,7 @@ impl RunRecord {
         let seconds = seconds.collect();
         let run = RunFolder::open(folder).ok();
         let mut config = Value::Null;
-        if let Ok(text) = fs::read_to_string(folder.join(CONFIG_FILE)) {
+        if let Ok(text) = read_text(folder.join(CONFIG_FILE), limits::CONFIG) {
             match serde_saphyr::from_str(&text) {
                 Ok(read) => config = read,
                 Err(error) => {

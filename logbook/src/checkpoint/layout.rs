@@ -1,5 +1,6 @@
 //! Names in the folder of checkpoints.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -16,11 +17,12 @@ pub(super) const REPLACED: &str = ".replaced";
 
 /// Committed checkpoints in order of step. One that is being replaced comes before its successor.
 pub(super) fn committed(root: &Path) -> Result<Vec<(u64, PathBuf)>, LogbookError> {
-    if !root.exists() {
-        return Ok(Vec::new());
-    }
     let mut found = Vec::new();
-    for entry in fs::read_dir(root)? {
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    for entry in entries {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some(step) = name.strip_prefix("step_") else { continue };

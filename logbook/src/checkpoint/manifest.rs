@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LogbookError;
+use crate::read::{limits, open_file, read_file};
 
 /// File name of the manifest.
 pub(super) const FILE: &str = "manifest.json";
+/// Beginning of the path of a shared part.
+pub(super) const SHARED: &str = "../shared/";
 /// Layout of checkpoints.
 const FORMAT_VERSION: u64 = 1;
 
@@ -54,7 +57,7 @@ impl Manifest {
     /// Reads and verifies a manifest file.
     pub(super) fn read(path: &Path) -> Result<Self, LogbookError> {
         let damaged = |problem: String| LogbookError::Damaged { path: path.to_owned(), problem };
-        let bytes = fs::read(path)?;
+        let bytes = read_file(path, limits::LIST)?;
         let version =
             serde_json::from_slice::<serde_json::Value>(&bytes).ok().and_then(|v| v["format_version"].as_u64());
         if let Some(found) = version.filter(|&v| v != FORMAT_VERSION) {
@@ -76,8 +79,7 @@ impl Part {
 
     /// Compares the file below `checkpoint` with the part, in blocks.
     pub(super) fn verify(&self, checkpoint: &Path) -> Result<(), LogbookError> {
-        let path = checkpoint.join(&self.file);
-        let mut file = fs::File::open(&path)?;
+        let (path, mut file) = self.open(checkpoint)?;
         let mut buffer = vec![0; 256 * 1024];
         let (mut length, mut checksum) = (0, 0);
         loop {
@@ -93,10 +95,34 @@ impl Part {
 
     /// Bytes of the file, verified.
     pub(super) fn read(&self, checkpoint: &Path) -> Result<Vec<u8>, LogbookError> {
-        let path = checkpoint.join(&self.file);
-        let bytes = fs::read(&path)?;
+        let (path, file) = self.open(checkpoint)?;
+        let mut bytes = Vec::with_capacity(self.bytes as usize);
+        file.take(self.bytes).read_to_end(&mut bytes)?;
         self.compare(&path, bytes.len() as u64, crc32c::crc32c(&bytes))?;
         Ok(bytes)
+    }
+
+    /// Opens the file below `checkpoint`, which has the length of the part.
+    fn open(&self, checkpoint: &Path) -> Result<(PathBuf, fs::File), LogbookError> {
+        let path = self.path(checkpoint)?;
+        let file = open_file(&path, u64::MAX)?;
+        self.compare(&path, file.metadata()?.len(), self.crc32c)?;
+        Ok((path, file))
+    }
+
+    /// Path of the file: in the checkpoint's folder, or in `shared/` beside it.
+    fn path(&self, checkpoint: &Path) -> Result<PathBuf, LogbookError> {
+        let is_name = |name: &str| !name.is_empty() && name != ".." && !name.contains('/');
+        let (name, shared) = self.file.strip_prefix(SHARED).map_or((&*self.file, false), |name| (name, true));
+        match checkpoint.parent() {
+            _ if !is_name(name) => {
+                let problem = format!("it names the part `{}`, which is outside the checkpoints", self.file);
+                Err(LogbookError::Damaged { path: checkpoint.join(FILE), problem })
+            }
+            // The parts that a linked checkpoint shares are beside the link.
+            Some(root) if shared && checkpoint.is_symlink() => Ok(root.join("shared").join(name)),
+            _ => Ok(checkpoint.join(&self.file)),
+        }
     }
 
     fn compare(&self, path: &Path, length: u64, checksum: u32) -> Result<(), LogbookError> {

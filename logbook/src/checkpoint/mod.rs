@@ -13,6 +13,7 @@ mod layout;
 mod manifest;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::error::LogbookError;
@@ -28,6 +29,8 @@ pub struct Checkpoints {
     /// Shared parts of the checkpoint that this process resumed from, and those it wrote. Other
     /// files may be damaged, or belong to steps that were given up.
     known: SharedParts,
+    /// Entries that could not be removed, each told once.
+    told: BTreeSet<PathBuf>,
 }
 
 /// Newest checkpoint that is whole.
@@ -42,16 +45,17 @@ pub struct Recovered {
 impl Checkpoints {
     /// Checkpoints of a run, which may have none yet.
     pub fn open(folder: &RunFolder) -> Self {
-        Self { root: folder.checkpoints_path(), known: SharedParts::new() }
+        Self { root: folder.checkpoints_path(), known: SharedParts::new(), told: BTreeSet::new() }
     }
 
     /// Starts a checkpoint of environment step `step`. It does not count before
     /// [`CheckpointWriter::commit`].
     ///
     /// # Errors
-    /// If the folder cannot be written, or the run folder is gone: it is not created again.
+    /// If the folder cannot be written or is a link, or the run folder is gone: it is not created
+    /// again.
     pub fn begin(&mut self, step: u64) -> Result<CheckpointWriter<'_>, LogbookError> {
-        CheckpointWriter::begin(&self.root, &mut self.known, step)
+        CheckpointWriter::begin(&self.root, &mut self.known, &mut self.told, step)
     }
 
     /// Newest checkpoint whose bytes are all as written; `None` if none was ever committed.
@@ -85,6 +89,12 @@ impl Checkpoints {
         } else {
             Err(LogbookError::NoValidCheckpoint { path: self.root.clone(), reasons })
         }
+    }
+
+    /// Step of the newest checkpoint that is whole; `None` without one.
+    pub fn newest_whole(&self) -> Option<u64> {
+        let found = committed(&self.root).ok()?.into_iter().rev();
+        found.filter(|(_, path)| Checkpoint::open(path).is_ok()).map(|(step, _)| step).next()
     }
 
     /// Checkpoint of one step, verified.

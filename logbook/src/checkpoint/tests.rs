@@ -27,7 +27,7 @@ fn new_run(place: &tempfile::TempDir) -> RunFolder {
 
 /// Saves a checkpoint. Chunk 0 never changes; chunk 1 changes with each checkpoint. Its version is
 /// the step, or one more to replace that checkpoint.
-fn save(checkpoints: &mut Checkpoints, step: u64, life: &str) -> Result<(), LogbookError> {
+fn save(checkpoints: &mut Checkpoints, step: u64, life: &str) -> Result<Vec<String>, LogbookError> {
     let mut writer = checkpoints.begin(step)?;
     writer.put("learner.safetensors", &learner(step, life))?;
     writer.put_shared("replay-0", 1, || chunk(0, 1, "first"))?;
@@ -63,7 +63,7 @@ fn killed_everywhere(step: u64) {
         save(&mut checkpoints, 10, "first").unwrap();
         save(&mut checkpoints, 20, "first").unwrap();
         fault::set(Some(operations));
-        let finished = save(&mut checkpoints, step, "replaced").is_ok();
+        let finished = save(&mut checkpoints, step, "replaced").is_ok_and(|warnings| warnings.is_empty());
         fault::set(None);
 
         let mut checkpoints = Checkpoints::open(&run);
@@ -108,7 +108,7 @@ fn a_kill_during_the_very_first_checkpoint() {
         let place = tempfile::tempdir().unwrap();
         let run = new_run(&place);
         fault::set(Some(operations));
-        let finished = save(&mut Checkpoints::open(&run), 10, "first").is_ok();
+        let finished = save(&mut Checkpoints::open(&run), 10, "first").is_ok_and(|warnings| warnings.is_empty());
         fault::set(None);
         match Checkpoints::open(&run).latest_valid().unwrap() {
             Some(found) => assert_is(&found.checkpoint, 10, "first"),
@@ -247,4 +247,122 @@ fn a_removed_run_folder_is_not_created_again() {
     assert!(run.write_summary(&RunSummary { status: Status::Done, ..RunSummary::default() }).is_err());
     assert!(run.append_log("x").is_err());
     assert!(!run.path().exists());
+}
+
+/// A run with checkpoints of 10 and 20, and a folder elsewhere that nothing may change.
+#[cfg(unix)]
+fn with_victim(place: &tempfile::TempDir) -> (RunFolder, PathBuf) {
+    let run = new_run(place);
+    let mut checkpoints = Checkpoints::open(&run);
+    save(&mut checkpoints, 10, "first").unwrap();
+    save(&mut checkpoints, 20, "first").unwrap();
+    let victim = place.path().join("victim");
+    fs::create_dir(&victim).unwrap();
+    fs::write(victim.join("thesis.tex"), "precious").unwrap();
+    (run, victim)
+}
+
+#[cfg(unix)]
+#[test]
+fn links_among_checkpoints_are_removed_and_not_followed() {
+    use fs_err::os::unix::fs::symlink;
+    let place = tempfile::tempdir().unwrap();
+    let (run, victim) = with_victim(&place);
+    let root = run.checkpoints_path();
+    // A checkpoint moved to another disk, one to be replaced, hidden links, links among the parts,
+    // and one in the place of a part that will be written.
+    let moved = place.path().join("moved");
+    fs::rename(root.join("step_000000010"), &moved).unwrap();
+    symlink(&moved, root.join("step_000000010")).unwrap();
+    assert_is(&Checkpoints::open(&run).load(10).unwrap(), 10, "first");
+    let before = listed(&moved);
+    for name in ["step_000000030", "step_000000030.replaced", ".notes", ".step_000000030.tmp", "shared/notes"] {
+        symlink(&victim, root.join(name)).unwrap();
+    }
+    symlink(victim.join("not there"), root.join("shared/replay-1-v30.0")).unwrap();
+    symlink(victim.join("not there"), root.join(".nothing")).unwrap();
+    let mut checkpoints = Checkpoints::open(&run);
+    assert_eq!(checkpoints.latest_valid().unwrap().unwrap().checkpoint.step(), 20);
+    assert_eq!(save(&mut checkpoints, 30, "first").unwrap(), Vec::<String>::new());
+    assert_is(&checkpoints.latest_valid().unwrap().unwrap().checkpoint, 30, "first");
+    let names = ["shared", "step_000000020", "step_000000030"].map(str::to_owned);
+    assert_eq!(listed(&root), BTreeSet::from(names));
+    assert_eq!(listed(&victim), BTreeSet::from(["thesis.tex".to_owned()]));
+    assert_eq!(listed(&moved), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_linked_folder_of_checkpoints_is_read_and_not_written() {
+    use fs_err::os::unix::fs::symlink;
+    let place = tempfile::tempdir().unwrap();
+    for linked in ["checkpoints", "checkpoints/shared"] {
+        let place = tempfile::tempdir_in(place.path()).unwrap();
+        let (run, _) = with_victim(&place);
+        let (path, elsewhere) = (run.path().join(linked), place.path().join("elsewhere"));
+        fs::rename(&path, &elsewhere).unwrap();
+        symlink(&elsewhere, &path).unwrap();
+        fs::write(elsewhere.join(".notes"), "precious").unwrap();
+        let before = listed(&elsewhere);
+        let mut checkpoints = Checkpoints::open(&run);
+        assert_is(&checkpoints.latest_valid().unwrap().unwrap().checkpoint, 20, "first");
+        let problem = save(&mut checkpoints, 30, "first").unwrap_err().to_string();
+        assert!(problem.contains(linked) && problem.contains("is a symbolic link"), "{problem}");
+        assert_eq!(listed(&elsewhere), before);
+        let path = run.path().to_owned();
+        drop(run);
+        let problem = RunFolder::open_for_writing(&path).unwrap_err().to_string();
+        assert!(problem.contains(&format!("{linked}: a symbolic link")), "{problem}");
+    }
+}
+
+/// A mount point stands in for what cannot be removed: a file of another user, of a reader on a
+/// file server, or one that was made immutable.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_entry_that_cannot_be_removed_is_told_once_and_the_checkpoint_counts() {
+    let place = tempfile::tempdir().unwrap();
+    let (run, _) = with_victim(&place);
+    let root = run.checkpoints_path();
+    let busy = [root.join(".stays"), root.join("step_000000010/.nfs0001"), root.join("shared/stays")];
+    let mount = |program: &str, words: &[&str], path: &Path| {
+        std::process::Command::new(program).args(words).arg(path).output().is_ok_and(|output| output.status.success())
+    };
+    for path in &busy {
+        fs::create_dir(path).unwrap();
+        if !mount("mount", &["-t", "tmpfs", "tmpfs"], path) {
+            // Where mounting is not permitted, the tests with faults remain.
+            return;
+        }
+    }
+    fs::write(root.join(".nfs000000000000abcd"), "x").unwrap();
+    let mut checkpoints = Checkpoints::open(&run);
+    checkpoints.latest_valid().unwrap().unwrap();
+    let warnings = save(&mut checkpoints, 30, "first").unwrap();
+    assert_eq!(checkpoints.newest_whole(), Some(30));
+    let again = save(&mut checkpoints, 40, "first").unwrap();
+    let listed = listed(&root);
+    for mounted in [root.join(".stays"), root.join(".step_000000010/.nfs0001"), root.join("shared/stays")] {
+        assert!(mount("umount", &["--lazy"], &mounted), "{}", mounted.display());
+    }
+    assert_eq!((warnings.len(), again.len()), (3, 0), "{warnings:?} {again:?}");
+    assert!(warnings.iter().any(|warning| warning.contains(".stays")), "{warnings:?}");
+    assert!(listed.contains("step_000000040") && listed.contains(".nfs000000000000abcd"), "{listed:?}");
+}
+
+#[test]
+fn a_part_outside_the_checkpoints_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let run = new_run(&place);
+    let mut checkpoints = Checkpoints::open(&run);
+    save(&mut checkpoints, 10, "first").unwrap();
+    let path = checkpoints.root.join("step_000000010/manifest.json");
+    let good = Manifest::read(&path).unwrap();
+    for outside in ["../../config.yaml", "/etc/passwd", "../shared/../../config.yaml", "..", ""] {
+        let mut parts = good.parts.clone();
+        parts.get_mut("counters.json").unwrap().file = outside.to_owned();
+        fs::write(&path, Manifest::new(10, parts).encode().unwrap()).unwrap();
+        let error = checkpoints.load(10).unwrap_err().to_string();
+        assert!(error.contains("manifest.json: it names the part"), "{outside}: {error}");
+    }
 }

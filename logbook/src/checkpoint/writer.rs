@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::layout::{REPLACED, committed, folder_name};
-use super::manifest::{self, Manifest, Part, SharedParts};
+use super::manifest::{self, Manifest, Part, SHARED, SharedParts};
 use crate::disk;
 use crate::error::LogbookError;
 
@@ -25,6 +25,8 @@ pub struct Keep {
 pub struct CheckpointWriter<'a> {
     root: &'a Path,
     known: &'a mut SharedParts,
+    told: &'a mut BTreeSet<PathBuf>,
+    warnings: Vec<String>,
     step: u64,
     /// Temporary folder, while it exists.
     beside: Option<PathBuf>,
@@ -32,18 +34,21 @@ pub struct CheckpointWriter<'a> {
 }
 
 impl<'a> CheckpointWriter<'a> {
-    pub(super) fn begin(root: &'a Path, known: &'a mut SharedParts, step: u64) -> Result<Self, LogbookError> {
-        let beside = root.join(format!(".{}.tmp", folder_name(step)));
-        for folder in [root, &root.join("shared")] {
-            if !folder.exists() {
-                disk::create_folder(folder)?;
-                disk::sync_folder(folder.parent().unwrap_or(folder))?;
-            }
-        }
+    pub(super) fn begin(
+        root: &'a Path,
+        known: &'a mut SharedParts,
+        told: &'a mut BTreeSet<PathBuf>,
+        step: u64,
+    ) -> Result<Self, LogbookError> {
+        disk::own_folder(root)?;
+        disk::own_folder(&root.join("shared"))?;
+        let mut writer = Self { root, known, told, warnings: Vec::new(), step, beside: None, parts: BTreeMap::new() };
         // Remains of a kill: half written or half removed.
-        remove_matching(root, |name| name.starts_with('.'))?;
+        writer.discard_matching(root, |name| name.starts_with('.'));
+        let beside = free(root, &format!(".{}.tmp", folder_name(step)));
         disk::create_folder(&beside)?;
-        Ok(Self { root, known, step, beside: Some(beside), parts: BTreeMap::new() })
+        writer.beside = Some(beside);
+        Ok(writer)
     }
 
     /// Adds a part that belongs to this checkpoint alone.
@@ -73,12 +78,12 @@ impl<'a> CheckpointWriter<'a> {
         self.check_name(name)?;
         let key = (name.to_owned(), version);
         let part = match self.known.get(&key) {
-            Some(part) if self.root.join("shared").join(base(&part.file)).exists() => part.clone(),
+            Some(part) if is_there(&self.root.join("shared").join(base(&part.file))) => part.clone(),
             _ => {
                 let bytes = bytes();
                 let file = self.free_name(name, version);
                 disk::write_synced(&self.root.join("shared").join(&file), &bytes)?;
-                let part = Part::of(format!("../shared/{file}"), &bytes, Some(version));
+                let part = Part::of(format!("{SHARED}{file}"), &bytes, Some(version));
                 self.known.insert(key, part.clone());
                 part
             }
@@ -89,33 +94,40 @@ impl<'a> CheckpointWriter<'a> {
 
     /// Completes the checkpoint and removes those that `keep` does not name. Checkpoints of later
     /// steps go too: they belong to steps that were given up when an earlier one was resumed.
+    /// Returns a warning for each entry that could not be removed, once in the life of
+    /// [`super::Checkpoints`].
     ///
     /// # Errors
     /// If something cannot be written. The earlier checkpoints are then still there.
-    pub fn commit(mut self, keep: Keep) -> Result<(), LogbookError> {
-        let Some(beside) = self.beside.clone() else { return Ok(()) };
+    pub fn commit(mut self, keep: Keep) -> Result<Vec<String>, LogbookError> {
+        let Some(beside) = self.beside.clone() else { return Ok(Vec::new()) };
         let root = self.root;
         let manifest = Manifest::new(self.step, std::mem::take(&mut self.parts)).encode()?;
         disk::write_synced(&beside.join(manifest::FILE), &manifest)?;
         disk::sync_folder(&beside)?;
         disk::sync_folder(&root.join("shared"))?;
         let place = root.join(folder_name(self.step));
-        if place.exists() {
+        if is_there(&place) {
             let aside = root.join(folder_name(self.step) + REPLACED);
-            if aside.exists() {
-                disk::remove(&aside)?;
+            if is_there(&aside) && disk::remove(&aside).is_err() {
+                disk::rename(&aside, &hidden(root, &aside))?;
             }
             disk::rename(&place, &aside)?;
         }
         disk::rename(&beside, &place)?;
         self.beside = None;
         disk::sync_folder(root)?;
-        self.tidy(root, keep)
+        self.tidy(root, keep);
+        Ok(std::mem::take(&mut self.warnings))
     }
 
-    /// Removes unwanted checkpoints, then the shared parts that no other checkpoint names.
-    fn tidy(&mut self, root: &Path, keep: Keep) -> Result<(), LogbookError> {
-        let all = committed(root)?;
+    /// Removes unwanted checkpoints, then the shared parts that no other checkpoint names. The new
+    /// checkpoint is complete without that, so a failure is a warning.
+    fn tidy(&mut self, root: &Path, keep: Keep) {
+        let all = match committed(root) {
+            Ok(all) => all,
+            Err(error) => return self.warn(root, &error),
+        };
         // Of two checkpoints of one step, the later replaces the earlier.
         let current: BTreeMap<u64, PathBuf> = all.iter().filter(|(step, _)| *step <= self.step).cloned().collect();
         let mut kept: BTreeSet<u64> = current.keys().rev().take(keep.last.max(1)).copied().collect();
@@ -124,16 +136,43 @@ impl<'a> CheckpointWriter<'a> {
         for (step, path) in all {
             if current.get(&step) != Some(&path) || !kept.contains(&step) {
                 // A half removed checkpoint would look damaged under its own name.
-                let aside = root.join(format!(".{}", path.file_name().unwrap_or_default().to_string_lossy()));
-                disk::rename(&path, &aside)?;
-            } else if let Ok(manifest) = Manifest::read(&path.join(manifest::FILE)) {
+                match disk::rename(&path, &hidden(root, &path)) {
+                    Ok(()) => continue,
+                    Err(error) => self.warn(&path, &error),
+                }
+            }
+            if let Ok(manifest) = Manifest::read(&path.join(manifest::FILE)) {
                 named.extend(manifest.parts.into_values().map(|part| base(&part.file).to_owned()));
             }
         }
-        remove_matching(root, |name| name.starts_with('.'))?;
-        remove_matching(&root.join("shared"), |name| !named.contains(name))?;
+        self.discard_matching(root, |name| name.starts_with('.'));
+        self.discard_matching(&root.join("shared"), |name| !named.contains(name));
         self.known.retain(|_, part| named.contains(base(&part.file)));
-        Ok(())
+    }
+
+    /// Removes the entries of `folder` with `unwanted` names. A link is removed itself, not the
+    /// files behind it.
+    fn discard_matching(&mut self, folder: &Path, unwanted: impl Fn(&str) -> bool) {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.warn(folder, &error),
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // A file server's name for a removed file that is still being read; it goes by itself.
+            if unwanted(&name)
+                && !name.starts_with(".nfs")
+                && let Err(error) = disk::remove(&path)
+            {
+                self.warn(&path, &error);
+            }
+        }
+    }
+
+    fn warn(&mut self, path: &Path, error: &dyn std::fmt::Display) {
+        if self.told.insert(path.to_owned()) {
+            self.warnings.push(format!("an old checkpoint cannot be tidied away; the run goes on: {error}"));
+        }
     }
 
     fn check_name(&self, name: &str) -> Result<(), LogbookError> {
@@ -154,14 +193,8 @@ impl<'a> CheckpointWriter<'a> {
     /// A free file name. An existing file may be damaged, or from steps that were given up.
     fn free_name(&self, name: &str, version: u64) -> String {
         let shared = self.root.join("shared");
-        let mut n = 0;
-        loop {
-            let file = format!("{name}-v{version}.{n}");
-            if !shared.join(&file).exists() {
-                return file;
-            }
-            n += 1;
-        }
+        let names = (0_u64..).map(|n| format!("{name}-v{version}.{n}"));
+        names.into_iter().find(|file| !is_there(&shared.join(file))).unwrap_or_default()
     }
 }
 
@@ -173,15 +206,20 @@ impl Drop for CheckpointWriter<'_> {
     }
 }
 
-/// Removes the entries of `folder` with `unwanted` names.
-fn remove_matching(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<(), LogbookError> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if unwanted(&entry.file_name().to_string_lossy()) {
-            disk::remove(&entry.path())?;
-        }
-    }
-    Ok(())
+/// True if an entry has this name, be it a link to nowhere.
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Path of a name in `root` that nothing has: the name itself, or with a number behind it.
+fn free(root: &Path, name: &str) -> PathBuf {
+    let numbered = (1_u64..).map(|n| root.join(format!("{name}.{n}")));
+    std::iter::once(root.join(name)).chain(numbered).find(|path| !is_there(path)).unwrap_or_default()
+}
+
+/// Free hidden name for an entry of `root`.
+fn hidden(root: &Path, path: &Path) -> PathBuf {
+    free(root, &format!(".{}", path.file_name().unwrap_or_default().to_string_lossy()))
 }
 
 /// File name at the end of a path.

@@ -5,10 +5,12 @@ use std::io::{self, Read};
 
 use thiserror::Error;
 
+use crate::read::limits;
+
 /// Bytes around the data of one record.
 const FRAME: usize = 16;
 /// Longest record that is read; a damaged length would otherwise ask for terabytes.
-const LONGEST: u64 = 1 << 30;
+const LONGEST: u64 = limits::ENTRY;
 
 /// Frames `data` as one record.
 pub(crate) fn framed(data: &[u8]) -> Vec<u8> {
@@ -72,8 +74,9 @@ impl<R: Read> Records<R> {
         if masked(length).to_le_bytes() != checksum || size > LONGEST {
             return Err(RecordError::Damaged(self.position));
         }
-        let mut data = vec![0; size as usize + 4];
-        if self.fill(&mut data)? < data.len() {
+        // Memory grows with what is there, not with what the length promises.
+        let mut data = Vec::new();
+        if self.file.by_ref().take(size + 4).read_to_end(&mut data)? < size as usize + 4 {
             return Err(RecordError::Torn(self.position));
         }
         let checksum = data.split_off(size as usize);

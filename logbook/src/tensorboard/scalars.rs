@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use fs_err as fs;
 use prost::Message;
 
 use super::proto::{self, Event, Tensor, Value};
 use super::record::{RecordError, Records};
+use crate::read::{limits, open_file};
 
 /// Scalars of an event file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,7 +31,7 @@ pub struct EventScalars {
 /// If the file cannot be read. A damaged record ends the reading but is not an error, see
 /// [`EventScalars::fault`].
 pub fn read_scalars(path: impl AsRef<Path>, wanted: impl Fn(&str) -> bool) -> std::io::Result<EventScalars> {
-    scalars_of(BufReader::with_capacity(64 * 1024, fs::File::open(path.as_ref())?), wanted)
+    scalars_of(BufReader::with_capacity(64 * 1024, open_file(path, limits::LOG)?), wanted)
 }
 
 /// Reads the scalars of an event file's bytes, see [`read_scalars`].
