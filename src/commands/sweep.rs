@@ -1,5 +1,6 @@
 //! `liprl sweep`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,10 +38,14 @@ fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.experiment));
     // Variants with runs were built before.
     let earlier = SweepFolder::open(&out).ok();
-    plan.build(|variant| {
-        let mut runs = earlier.iter().flat_map(SweepFolder::runs).filter(|run| run.variant == variant);
-        runs.any(|run| earlier.as_ref().is_some_and(|sweep| sweep.run_folder(run).exists()))
-    })?;
+    let runs = earlier.iter().flat_map(|sweep| sweep.runs().map(move |run| (sweep, run)));
+    let begun: HashSet<&str> =
+        runs.filter(|(sweep, run)| sweep.run_folder(run).exists()).map(|(_, run)| run.variant.as_str()).collect();
+    let left_out = plan.build(|variant| begun.contains(variant))?;
+    if left_out > 0 {
+        let all = plan.variants.len();
+        warn(format_args!("{left_out} of {all} variants were checked by their settings alone; a run builds its own"));
+    }
     if args.dry_run {
         SweepFolder::check(&out, &plan)?;
         return print(&dry_run(&plan, &out));

@@ -1,6 +1,7 @@
 //! A sweep file resolved: every variant with every seed, each with its complete config and an id
 //! made from it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use liprl_logbook::{limits, read_text};
@@ -106,12 +107,15 @@ impl Plan {
     }
 
     /// Builds the environment and agent of each variant that `skip` does not exclude, as some
-    /// errors show only then.
+    /// errors show only then. Of more than [`MOST_BUILT`] it takes so many, evenly spread: each
+    /// takes milliseconds, and a run builds its own again. Returns how many are left out.
     ///
     /// # Errors
     /// [`PlanError::Build`] for the first variant that cannot be built.
-    pub fn build(&self, skip: impl Fn(&str) -> bool) -> Result<(), PlanError> {
-        for variant in self.variants.iter().filter(|variant| !skip(&variant.name)) {
+    pub fn build(&self, skip: impl Fn(&str) -> bool) -> Result<usize, PlanError> {
+        let wanted: Vec<&Variant> = self.variants.iter().filter(|variant| !skip(&variant.name)).collect();
+        let stride = wanted.len().div_ceil(MOST_BUILT).max(1);
+        for variant in wanted.iter().step_by(stride) {
             let built = Task::new(&variant.config.env).map_err(anyhow::Error::from).and_then(|task| {
                 MemoryEstimate::of(&variant.config, &task).check()?;
                 build_agent(&variant.config, &task)?;
@@ -119,9 +123,12 @@ impl Plan {
             });
             built.map_err(|error| PlanError::Build { variant: variant.name.clone(), reason: format!("{error:#}") })?;
         }
-        Ok(())
+        Ok(wanted.len() - wanted.len().div_ceil(stride))
     }
 }
+
+/// The most variants that are built before a sweep begins.
+const MOST_BUILT: usize = 500;
 
 fn refuse_seed(settings: &[Setting], sources: &Sources) -> Result<(), ConfigError> {
     match settings.iter().find(|setting| setting.path == "seed") {
@@ -166,8 +173,9 @@ fn check_baseline(file: &SweepFile, variants: &[Variant], tree: &Node, sources: 
 
 fn runs(seeds: &[u64], variants: &[Variant], tree: &Node, sources: &Sources) -> Result<Vec<PlannedRun>, ConfigError> {
     let mut runs = Vec::new();
-    for (index, &seed) in seeds.iter().enumerate() {
-        if seeds[..index].contains(&seed) {
+    let mut listed = HashSet::new();
+    for &seed in seeds {
+        if !listed.insert(seed) {
             return Err(at(tree, "seeds", sources, format!("the seed {seed} is listed twice"), None));
         }
         runs.extend(variants.iter().map(|variant| {

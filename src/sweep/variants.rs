@@ -1,12 +1,14 @@
 //! From combinations of settings to variants with complete configs; `when:` sets more or leaves
 //! combinations out.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::error::PlanError;
 use super::expand::{Combination, Setting, put, settings};
+use super::hash::id;
 use super::name;
 use crate::config::{self, Config, ConfigError, Node, Sources, Span, flatten, nearest};
 
@@ -62,6 +64,7 @@ impl<'a> Resolver<'a> {
     /// Resolves all combinations. A single one without settings is named after the base file.
     pub(super) fn variants(&mut self, combinations: Vec<Combination>, base: &Path) -> Result<Vec<Variant>, PlanError> {
         let mut variants: Vec<Variant> = Vec::new();
+        let (mut by_name, mut by_config): (HashMap<String, usize>, HashMap<String, usize>) = Default::default();
         for combination in combinations {
             let name = match combination.name() {
                 none if none.is_empty() => base
@@ -75,13 +78,14 @@ impl<'a> Resolver<'a> {
             let Some((config, settings)) = resolved else { continue };
             // Variants are compared without their seeds.
             let config = Config { seed: 0, ..config };
-            if let Some(other) = variants.iter().find(|other| other.name == name || other.config == config) {
-                return Err(PlanError::Collision {
-                    same_config: other.config == config,
-                    one: other.name.clone(),
-                    other: name,
-                });
+            let (index, key) = (variants.len(), id(&config));
+            if let Some(&other) = by_name.get(&name).or_else(|| by_config.get(&key)) {
+                let one = &variants[other];
+                let same_config = one.config == config;
+                return Err(PlanError::Collision { same_config, one: one.name.clone(), other: name });
             }
+            by_name.insert(name.clone(), index);
+            by_config.insert(key, index);
             variants.push(Variant { name, settings, config });
         }
         if variants.is_empty() {
