@@ -14,6 +14,12 @@ pub enum AnalysisError {
         /// The folders.
         paths: Vec<PathBuf>,
     },
+    /// The runs' metrics hold nothing that can be read.
+    #[error("no metric can be read in {}", list(&paths.iter().map(|run| run.join("metrics.jsonl")).collect::<Vec<_>>()))]
+    NothingLogged {
+        /// The run folders.
+        paths: Vec<PathBuf>,
+    },
     /// No run logged the metric.
     #[error("no run logged `{metric}`; logged were: {}", known.join(", "))]
     NoSuchMetric {

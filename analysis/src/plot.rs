@@ -77,7 +77,10 @@ pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotOutput, AnalysisErr
         variants.entry((run.task.as_deref(), &run.variant)).or_default().push(run);
     }
     if variants.is_empty() {
-        let known = Run::names(&runs)?.into_iter().collect();
+        let known: Vec<String> = Run::names(&runs)?.into_iter().collect();
+        if known.is_empty() {
+            return Err(AnalysisError::NothingLogged { paths: runs.into_iter().map(|run| run.folder).collect() });
+        }
         return Err(AnalysisError::NoSuchMetric { metric: options.metric.clone(), known });
     }
     let figure = figure(&variants, options);

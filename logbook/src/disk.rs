@@ -121,15 +121,14 @@ pub fn open_own(path: &Path, options: &mut fs::OpenOptions) -> io::Result<fs::Fi
 /// # Errors
 /// If it cannot be created, and the refusal.
 pub fn own_folder(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(there) if there.is_dir() => Ok(()),
-        Ok(there) => Err(refused("write into", path, &kind_of(&there))),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            create_folder(path)?;
-            sync_folder(folder_of(path))
-        }
-        Err(error) => Err(error),
+    // Made first and looked at afterwards: another process may make it at the same time.
+    match create_folder(path) {
+        Ok(()) => return sync_folder(folder_of(path)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
     }
+    let there = fs::symlink_metadata(path)?;
+    if there.is_dir() { Ok(()) } else { Err(refused("write into", path, &kind_of(&there))) }
 }
 
 /// Writes a new file and waits until it is on the disk. A kill may leave part of it, so nothing may

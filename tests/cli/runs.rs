@@ -231,6 +231,8 @@ pub(crate) fn traces(run: &Path) -> BTreeMap<String, Vec<u8>> {
             let mut session: Value = serde_json::from_slice(&bytes).expect("JSON");
             let session = session.as_object_mut().expect("an object");
             assert!(session.remove("wall_s").is_some() && session.remove("log").is_some());
+            // Given, not a result.
+            assert!(session.remove("config").is_some());
             if let Some(Value::Array(entries)) = session["counters"].pointer_mut("/metrics/entries") {
                 entries.retain(|entry| !entry["name"].as_str().expect("a name").starts_with("perf/"));
             }

@@ -19,12 +19,20 @@ const STEPS: &[&[&str]] = &[
 /// The test of the report in a real browser, if one is installed.
 const BROWSER: &[&str] = &["test", "--release", "--package", "liprl-analysis", "--test", "browser", "--", "--ignored"];
 
+/// Licences and sources of the dependencies, if cargo-deny is installed. Advisories are left to those
+/// who can fetch their database: `cargo deny check advisories`.
+const DENY: &[&str] = &["deny", "--offline", "check", "bans", "licenses", "sources"];
+
+/// True if cargo finds a program of this name on the path, as `cargo-deny`.
+fn installed(name: &str) -> bool {
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&places).any(|place| place.join(name).is_file())
+}
+
 /// True if the browser test finds a browser.
 fn browser() -> bool {
     let names = ["chromium-headless-shell", "chromium", "google-chrome", "chromium-browser"];
-    let places = std::env::var_os("PATH").unwrap_or_default();
-    std::env::var_os("LIPRL_BROWSER").is_some()
-        || std::env::split_paths(&places).any(|place| names.iter().any(|name| place.join(name).is_file()))
+    std::env::var_os("LIPRL_BROWSER").is_some() || names.iter().any(|name| installed(name))
 }
 
 /// Runs every step, also after one has failed, and prints a summary.
@@ -32,8 +40,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     setup::run(root, setup::Options { cuda: false, test: true, peers: false })?;
     let mut rows = Vec::new();
     let mut failed = 0;
-    let with_browser = browser();
-    for step in STEPS.iter().chain(with_browser.then_some(&BROWSER)) {
+    let (with_browser, with_deny) = (browser(), installed("cargo-deny"));
+    for step in STEPS.iter().chain(with_deny.then_some(&DENY)).chain(with_browser.then_some(&BROWSER)) {
         let mut command = cargo(root, step);
         // A failing test program does not keep the following ones from being run.
         if step[0] == "test" && !step.contains(&"--") {
@@ -51,6 +59,12 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     if !with_browser {
         rows.push(
             "not run        the report in a browser: no Chromium (apt-get install chromium-headless-shell)".to_owned(),
+        );
+    }
+    if !with_deny {
+        rows.push(
+            "not run        the dependencies' licences and sources: no cargo-deny (cargo install cargo-deny --locked)"
+                .to_owned(),
         );
     }
     println!("\n{}", rows.join("\n"));

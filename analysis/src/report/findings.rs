@@ -101,6 +101,10 @@ fn check_metric(experiment: &Experiment) -> Result<(), AnalysisError> {
     let series = || experiment.runs.iter().filter_map(|run| run.series.get(metric));
     if series().next().is_none() {
         let known: BTreeSet<String> = experiment.runs.iter().flat_map(|run| run.series.keys().cloned()).collect();
+        if known.is_empty() {
+            let paths = experiment.runs.iter().map(|run| run.folder.clone()).collect();
+            return Err(AnalysisError::NothingLogged { paths });
+        }
         return Err(AnalysisError::NoSuchMetric { metric: metric.clone(), known: known.into_iter().collect() });
     }
     if experiment.runs.iter().all(|run| run.scored(metric, window).next().is_none()) {
