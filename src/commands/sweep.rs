@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::cli::{LauncherKind, SweepArgs, SweepCommand};
 use crate::config::Override;
 use crate::sweep::file::{LauncherConfig, LocalConfig, SlurmConfig};
-use crate::sweep::{Plan, SweepFolder, dry_run, failures, local, slurm, status};
+use crate::sweep::{Plan, PlanError, SweepFolder, dry_run, failures, local, slurm, status};
 use crate::terminal::{print, tell, warn};
 use crate::usage::Usage;
 
@@ -29,9 +29,16 @@ fn show(folder: &Path) -> anyhow::Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// The error with the sweep file's name, if its message does not have it.
+fn named(file: &Path, error: PlanError) -> anyhow::Error {
+    let (name, text) = (file.display().to_string(), error.to_string());
+    let error = anyhow::Error::from(error);
+    if text.contains(&name) { error } else { error.context(name) }
+}
+
 fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
     let sets: Vec<Override> = args.sets.iter().map(|text| Override::set(text)).collect();
-    let plan = Plan::read(sweep, &sets)?;
+    let plan = Plan::read(sweep, &sets).map_err(|error| named(sweep, error))?;
     for warning in &plan.warnings {
         warn(warning);
     }
@@ -41,7 +48,7 @@ fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
     let runs = earlier.iter().flat_map(|sweep| sweep.runs().map(move |run| (sweep, run)));
     let begun: HashSet<&str> =
         runs.filter(|(sweep, run)| sweep.run_folder(run).exists()).map(|(_, run)| run.variant.as_str()).collect();
-    let left_out = plan.build(|variant| begun.contains(variant))?;
+    let left_out = plan.build(|variant| begun.contains(variant)).map_err(|error| named(sweep, error))?;
     if left_out > 0 {
         let all = plan.variants.len();
         warn(format_args!("{left_out} of {all} variants were checked by their settings alone; a run builds its own"));
