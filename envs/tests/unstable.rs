@@ -1,6 +1,8 @@
 //! Models that a task cannot be learned on: actuators with nothing to choose, and simulations in
 //! which MuJoCo starts over.
 
+#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+
 use std::path::PathBuf;
 
 use liprl_envs::{Env, Options, make};

@@ -21,7 +21,7 @@ const BROWSER: &[&str] = &["test", "--release", "--package", "liprl-analysis", "
 
 /// Licences and sources of the dependencies, if cargo-deny is installed. Advisories are left to those
 /// who can fetch their database: `cargo deny check advisories`.
-const DENY: &[&str] = &["deny", "--offline", "check", "bans", "licenses", "sources"];
+const DENY: &[&str] = &["deny", "check", "bans", "licenses", "sources"];
 
 /// True if cargo finds a program of this name on the path, as `cargo-deny`.
 fn installed(name: &str) -> bool {
