@@ -35,7 +35,7 @@ impl Tally {
     }
 }
 
-/// How much of each kind is tried.
+/// Numbers of cases.
 #[derive(Clone, Copy)]
 struct Amount {
     /// Damaged files of each format.

@@ -13,7 +13,7 @@ use super::{CriticHead, CriticsKind, OffPolicyConfig};
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct SacConfig {
-    /// What TD3 has too.
+    /// Settings that TD3 has too.
     #[serde(flatten)]
     #[garde(dive(&KIND))]
     pub shared: OffPolicyConfig,

@@ -15,7 +15,7 @@ use crate::ActionNoise;
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct Td3Config {
-    /// What SAC has too.
+    /// Settings that SAC has too.
     #[serde(flatten)]
     #[garde(dive(&self.kind()))]
     pub shared: OffPolicyConfig,
