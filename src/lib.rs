@@ -7,7 +7,7 @@ pub mod cli;
 mod closed_loop;
 pub mod commands;
 pub mod config;
-
+mod export;
 pub mod load;
 mod memory;
 pub mod panics;
@@ -57,6 +57,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => commands::eval(&args),
         Command::Tradeoff(args) => commands::tradeoff(&args),
         Command::Record(args) => commands::record(&args),
+        Command::Export(args) => commands::export(&args),
         Command::Certify(args) => commands::certify(&args),
         Command::Demos(args) => commands::demos(&args),
         Command::Plot(args) => commands::plot(&args),

@@ -104,6 +104,13 @@ fn best_or_newest(folder: &RunFolder) -> anyhow::Result<Checkpoint> {
     Ok(recovered.checkpoint)
 }
 
+/// Opens the run folder that `path` is, or that the checkpoint belongs to; `None` for a policy file.
+pub(crate) fn run_folder(path: &Path) -> anyhow::Result<Option<RunFolder>> {
+    let run = Some(path.to_owned()).filter(|path| path.join("config.yaml").is_file());
+    let run = run.or_else(|| run_of_checkpoint(path).filter(|_| path.is_dir()));
+    Ok(run.map(RunFolder::open).transpose()?)
+}
+
 /// Returns `…/run` for `…/run/checkpoints/step_…`.
 fn run_of_checkpoint(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;

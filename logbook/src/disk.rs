@@ -33,10 +33,36 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
 /// Those of [`check_output`] and [`write_atomic`].
 pub fn write_output(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
     let path = path.as_ref();
+    prepare_output(path)?;
+    write_atomic(path, bytes)
+}
+
+/// Checks that a result can be written, and removes what a killed process left of it.
+fn prepare_output(path: &Path) -> io::Result<()> {
     check_output(path)?;
     let name = path.file_name().unwrap_or_default();
     remove_leftovers(folder_of(path), |of| name == of);
-    write_atomic(path, bytes)
+    Ok(())
+}
+
+/// Has `write` make a command's result beside its place, which is its argument, then renames it as
+/// [`write_output`] does. Nothing is left of a result that `write` fails to make.
+///
+/// # Errors
+/// Those of `write`, of [`check_output`] and of the rename.
+pub fn write_output_by<E: From<io::Error>>(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let path = path.as_ref();
+    prepare_output(path)?;
+    let beside = beside(path);
+    let rename = || fs::File::open(&beside)?.sync_all().and_then(|()| rename(&beside, path));
+    if let Err(error) = write(&beside).and_then(|()| Ok(rename()?)) {
+        let _ = fs::remove_file(&beside);
+        return Err(error);
+    }
+    Ok(sync_folder(folder_of(path))?)
 }
 
 /// Checks that a result can be written to `path`, before the work for it is done.

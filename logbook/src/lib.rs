@@ -33,7 +33,7 @@ mod sweep;
 pub mod tensorboard;
 
 pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Keep, Recovered};
-pub use disk::{check_output, open_own, own_folder, remove_leftovers, write_atomic, write_output};
+pub use disk::{check_output, open_own, own_folder, remove_leftovers, write_atomic, write_output, write_output_by};
 pub use error::LogbookError;
 pub use folder::{CONFIG_FILE, METRICS_FILE, PROVENANCE_FILE, RunFolder, SUMMARY_FILE};
 pub use logger::{EventPosition, HParam, LogPosition, Logger, LoggerOptions};

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use curves::{BandChoice, PlotArgs, ReportArgs};
-pub use policies::{CertifyArgs, CertifyMethod, EvalArgs, ExpertKind, RecordArgs, TradeoffArgs};
+pub use policies::{
+    ActionUnits, CertifyArgs, CertifyMethod, EvalArgs, ExpertKind, ExportArgs, RecordArgs, TradeoffArgs,
+};
 pub use sweep::{LauncherKind, SweepArgs, SweepCommand};
 
 /// Reinforcement and imitation learning in which the Lipschitz constant is a first-class setting.
@@ -35,6 +37,8 @@ pub enum Command {
     Tradeoff(TradeoffArgs),
     /// Record a trained policy's episodes as demonstrations
     Record(RecordArgs),
+    /// Write a trained policy as ONNX, TorchScript or numpy arrays, for programs that run it
+    Export(ExportArgs),
     /// Prove Lipschitz bounds of a trained network, everywhere and around visited states
     Certify(CertifyArgs),
     /// Inspect recorded demonstrations

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::number;
 use crate::certify::BoxChoice;
+use crate::export::ExportFormat;
 use crate::perturb::Perturbations;
 
 /// Arguments of `eval`.
@@ -80,6 +81,31 @@ pub enum ExpertKind {
     Lqr,
     /// A planner: iterative LQR over a horizon
     Mpc,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// A run folder (its best checkpoint), a checkpoint folder or an exported policy file
+    pub run: PathBuf,
+    /// Format of the file
+    #[arg(long, value_enum)]
+    pub to: ExportFormat,
+    /// The file to write; one that is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Units of the actions
+    #[arg(long, value_enum, default_value_t = ActionUnits::Env)]
+    pub actions: ActionUnits,
+}
+
+/// Units of an exported policy's actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ActionUnits {
+    /// The environment's: scaled to its bounds
+    Env,
+    /// -1 to 1 in each dimension
+    Unit,
 }
 
 /// Arguments of `certify`.

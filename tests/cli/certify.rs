@@ -173,7 +173,7 @@ fn a_periodic_certificate_is_certify_s_and_changes_nothing() {
 }
 
 /// A policy file with another number for its first weight.
-fn with_first_weight(policy: &Path, weight: f32) -> Vec<u8> {
+pub(crate) fn with_first_weight(policy: &Path, weight: f32) -> Vec<u8> {
     let mut bytes = std::fs::read(policy).expect("a policy");
     let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
     let header: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");

@@ -13,6 +13,7 @@ mod demos;
 mod disk;
 mod disturb;
 mod experts;
+mod export;
 mod inputs;
 mod report;
 mod resume;

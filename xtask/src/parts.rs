@@ -14,7 +14,7 @@ pub(crate) const MUJOCO: &str = "3.17.0";
 pub(crate) const TEST_REQUIREMENTS: &str = include_str!("../requirements/test.txt");
 /// Names by which the tests' packages are imported.
 pub(crate) const TEST_MODULES: &[&str] =
-    &["gymnasium", "mujoco", "tensorboard", "minari", "h5py", "cvxpy", "clarabel", "rliable"];
+    &["gymnasium", "mujoco", "tensorboard", "minari", "h5py", "cvxpy", "clarabel", "rliable", "onnx", "onnxruntime"];
 
 /// The libraries `cargo xtask bench` races, on the same libtorch, and all that they need.
 pub(crate) const PEER_REQUIREMENTS: &str = include_str!("../requirements/peers.txt");

@@ -80,3 +80,19 @@ fn a_place_that_cannot_be_written_is_named() {
     assert!(device.contains("`/dev/null`") && device.contains("is a device"), "{device}");
     assert_eq!(fs::read_dir(&inside).unwrap().count(), 0);
 }
+
+#[test]
+fn a_result_of_a_writer_takes_its_name_only_when_it_is_whole() {
+    let (_place, inside, _) = with_victim();
+    let file = inside.join("o.pt");
+    fs::write(&file, "old").unwrap();
+    let failed = write_output_by(&file, |beside| {
+        fs::write(beside, "half")?;
+        Err(io::Error::other("wrong"))
+    });
+    assert_eq!(failed.unwrap_err().to_string(), "wrong");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+    write_output_by(&file, |beside| fs::write(beside, "new")).unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+    assert_eq!(fs::read_dir(&inside).unwrap().count(), 1);
+}
