@@ -181,12 +181,13 @@ impl<'a> RowSearch<'a> {
                 let (found, took) = self.timed(norm, search)?;
                 seconds += took;
                 let bound = Bound { upper: found.upper.min(everywhere), ..found };
-                boxes.push(BoxBound { region: region.clone(), lower, bound });
+                // What the search met counts as well.
+                boxes.push(BoxBound { region: region.clone(), lower: lower.max(bound.lower), bound });
             }
             let upper = boxes.iter().map(|one| one.bound.upper).fold(0.0, f64::max);
             let ended = boxes.iter().map(|one| one.bound.ended).max().unwrap_or(Ended::Finished);
-            let lower = lowers.iter().copied().fold(0.0, f64::max);
-            let bound = Bound { upper, ended };
+            let lower = boxes.iter().map(|one| one.lower).fold(0.0, f64::max);
+            let bound = Bound { upper, lower, ended };
             rows.push(BoundRow { norm, region: name.clone(), method, lower, bound, seconds, boxes });
         }
         Ok(rows)

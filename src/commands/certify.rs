@@ -190,6 +190,7 @@ fn table(rows: &[BoundRow]) -> String {
 fn mark(ended: Ended) -> &'static str {
     match ended {
         Ended::Finished => " ",
+        Ended::Indivisible => "‡",
         Ended::LeafLimit => "†",
         Ended::TimeLimit => "*",
     }
@@ -206,6 +207,10 @@ fn footnotes(rows: &[BoundRow]) -> String {
                 "the limit of {} parts of a box came first: valid, and more time changes nothing; a smaller box may lower it (--box)",
                 LocalOptions::default().leaves
             ),
+        ),
+        (
+            Ended::Indivisible,
+            "nothing can be cut further in f64: valid, and more time changes nothing".to_owned(),
         ),
     ] {
         if rows.iter().any(|row| row.bound.ended == ended) {
@@ -225,7 +230,7 @@ mod tests {
     #[test]
     fn a_mark_is_explained_where_a_row_has_it() {
         let row = |ended| {
-            let (norm, region, bound) = (Norm::L2, "data".to_owned(), Bound { upper: 2.0, ended });
+            let (norm, region, bound) = (Norm::L2, "data".to_owned(), Bound { upper: 2.0, lower: 0.0, ended });
             BoundRow { norm, region, method: MethodKind::Local, lower: 1.0, bound, seconds: 0.0, boxes: Vec::new() }
         };
         let (finished, late, full) = (row(Ended::Finished), row(Ended::TimeLimit), row(Ended::LeafLimit));
