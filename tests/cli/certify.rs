@@ -59,6 +59,10 @@ fn a_policy_file_has_a_table_and_bounds_in_their_order() {
     assert_eq!(code, 0, "{stderr}");
     assert!(table.starts_with("policy of demos/inverted_pendulum.policy.safetensors (InvertedPendulum-v5"), "{table}");
     assert!(table.contains("to action in the environment's units"), "{table}");
+    let (table, least) = table.split_once("\nnorm  region           at least").expect("the least bounds");
+    assert!(
+        ["product", "lipsdp", "local"].iter().any(|method| least.lines().nth(1).is_some_and(|l| l.ends_with(method)))
+    );
     let rows = |method: &str| table.lines().filter(|line| line.split_whitespace().any(|word| word == method)).count();
     assert_eq!((rows("product"), rows("lipsdp"), rows("local")), (2, 3, 4), "{table}");
 }
