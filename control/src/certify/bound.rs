@@ -34,7 +34,7 @@ impl Norm {
 pub enum Ended {
     /// The gap to the largest norm observed is within the tolerance.
     Finished,
-    /// What is left of the gap lies where nothing can be cut further in f64. More time changes
+    /// The rest of the gap lies where nothing can be cut further in f64. More time changes
     /// nothing.
     Indivisible,
     /// The limit of leaves was reached ([`LocalOptions::leaves`](super::LocalOptions::leaves)).

@@ -93,7 +93,7 @@ pub(super) struct Centred {
     pub(super) entries: Vec<Interval>,
     /// On each row's ℓ1 norm.
     pub(super) sums: Vec<f64>,
-    /// How much each input's width adds to the entries.
+    /// Share of each input's width in the entries' widths.
     pub(super) shares: Vec<f64>,
 }
 
@@ -204,14 +204,14 @@ impl Layer {
             sum += (0..n)
                 .map(|j| sign[j].abs() * (self.at_middle.middle[(i, j)].abs() + self.at_middle.radius[(i, j)]))
                 .sum::<f64>();
-            for k in 0..n {
+            for (k, reach) in reach.iter().enumerate() {
                 let column = (0..n).map(|j| j * n + k);
                 let total: f64 = column.clone().zip(&sign).map(|(p, sign)| sign * self.second.middle[(i, p)]).sum();
                 let size: f64 = column.clone().zip(&sign).map(|(p, sign)| sign.abs() * sizes[(i, p)]).sum();
                 let radius: f64 =
                     column.clone().zip(&sign).map(|(p, sign)| sign.abs() * self.second.radius[(i, p)]).sum();
-                sum += (total.abs() + raised(radius) + 4.0 * UNIT_ROUNDOFF * (n + 8) as f64 * size) * reach[k];
-                found.shares[k] += column.map(|p| sizes[(i, p)]).sum::<f64>() * reach[k];
+                sum += (total.abs() + raised(radius) + 4.0 * UNIT_ROUNDOFF * (n + 8) as f64 * size) * reach;
+                found.shares[k] += column.map(|p| sizes[(i, p)]).sum::<f64>() * reach;
             }
             found.sums.push(raised(sum.min(entries.sizes().iter().sum())));
             found.entries.push(entries);
