@@ -253,6 +253,13 @@ impl Policy {
         if sizes.iter().any(|&size| size == 0 || size > limit) || shape.act_dim > shape.outputs {
             return Err(bad(format!("has layers of impossible sizes {:?}", sizes)));
         }
+        if let Activation::LeakyRelu(slope) = shape.activation
+            && !(0.0..=1.0).contains(&slope)
+        {
+            return Err(bad(format!(
+                "has leaky ReLUs of slope {slope}; the slope must be between 0 and 1: take the file from its source again"
+            )));
+        }
         if let Some(NormaliserOptions { clip, variance_floor }) = shape.normaliser
             && !(clip > 0.0 && variance_floor >= 0.0 && variance_floor.is_finite())
         {

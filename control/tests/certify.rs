@@ -229,6 +229,43 @@ fn bounds_keep_their_order_on_two_hundred_networks() {
     assert!(sharp > 200 && found > 215 && sdp_gain < 0.6 && local_gain < 0.4);
 }
 
+/// Twelve tiny ReLU networks and a centre for each.
+fn tiny() -> Vec<(Small, Vec<f64>)> {
+    let mut rng = Streams::new(3).rng("tiny networks");
+    let sizes: [&[usize]; 6] = [&[2, 8, 2], &[2, 6, 6, 2], &[2, 10, 8, 1], &[3, 8, 3], &[3, 6, 6, 2], &[3, 5, 5, 5, 2]];
+    let mut networks = Vec::new();
+    for sizes in sizes.iter().chain(&sizes) {
+        let small = Small::new(sizes, 0.0, &mut rng);
+        networks.push((small, (0..sizes[0]).map(|_| rng.random_range(-1.0..1.0)).collect()));
+    }
+    networks
+}
+
+#[test]
+fn bounds_of_thirty_six_tiny_problems_are_nearly_exact() {
+    let mut ratios = Vec::new();
+    for (index, (small, centre)) in tiny().iter().enumerate() {
+        for radius in [0.1, 0.3, 1.0] {
+            let region = Region::around(centre, &vec![radius; centre.len()]).unwrap();
+            let exact = small.exact(Some(&region));
+            let limits = LocalOptions { leaves: 4000, ..LocalOptions::default() };
+            for (i, norm) in [Norm::L2, Norm::Linf].into_iter().enumerate() {
+                let found = local_bound(&small.network, &region, norm, &limits).unwrap();
+                let ratio = found.upper / exact[i];
+                // The exact constant is by linear programs and a decomposition, to 1e-12.
+                assert!(ratio >= 1.0 - 1e-12 && found.lower <= exact[i] * (1.0 + 1e-12), "{index} ±{radius} {norm:?}");
+                assert!(found.finished() == (found.upper <= found.lower * (1.0 + 1.1e-6)), "{index}: {found:?}");
+                ratios.push(ratio);
+            }
+        }
+    }
+    for mut ratios in [0, 1].map(|norm| ratios.iter().copied().skip(norm).step_by(2).collect::<Vec<f64>>()) {
+        ratios.sort_by(f64::total_cmp);
+        println!("median {}, worst {}", ratios[18], ratios[35]);
+        assert!(ratios[18] <= 1.001 && ratios[35] < 1.01, "{ratios:?}");
+    }
+}
+
 #[test]
 fn every_linear_piece_of_a_hand_example_is_found() {
     // relu(x₁ − x₂) + relu(x₁ + x₂): slopes (0, 0), (1, ±1), (2, 0); over the box around (1, 0) of

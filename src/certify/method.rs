@@ -42,7 +42,7 @@ pub(crate) fn upper_bound(
 ) -> Result<Bound, CertifyError> {
     let time_limit = Some(time_limit);
     match method {
-        BoundMethod::Product => Ok(Bound { upper: product(network, norm)?, ended: Ended::Finished }),
+        BoundMethod::Product => Ok(Bound { upper: product(network, norm)?, lower: 0.0, ended: Ended::Finished }),
         BoundMethod::Lipsdp => Ok(sdp_bound(lipsdp(network, &SdpOptions { time_limit, ..SdpOptions::default() })?)),
         BoundMethod::LipsdpOn(region) => {
             Ok(sdp_bound(lipsdp_on(network, region, &SdpOptions { time_limit, ..SdpOptions::default() })?))
@@ -56,5 +56,6 @@ pub(crate) fn upper_bound(
 
 /// LipSDP has no limit but that of time.
 fn sdp_bound(found: SdpBound) -> Bound {
-    Bound { upper: found.upper, ended: if found.finished { Ended::Finished } else { Ended::TimeLimit } }
+    let ended = if found.finished { Ended::Finished } else { Ended::TimeLimit };
+    Bound { upper: found.upper, lower: 0.0, ended }
 }

@@ -16,26 +16,29 @@ pub(crate) enum MethodKind {
     Product,
     /// See [`BoundMethod::Lipsdp`] and [`BoundMethod::LipsdpOn`].
     Lipsdp,
+    /// See [`constant_by_construction`](super::constant_by_construction).
+    Construction,
     /// See [`BoundMethod::Local`].
     Local,
 }
 
 impl MethodKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Product, Self::Lipsdp, Self::Local];
+    pub(crate) const ALL: [Self; 4] = [Self::Product, Self::Lipsdp, Self::Construction, Self::Local];
 
     /// The name in tables and JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Product => "product",
             Self::Lipsdp => "lipsdp",
+            Self::Construction => "construction",
             Self::Local => "local",
         }
     }
 
-    /// LipSDP bounds the Euclidean constant alone.
+    /// LipSDP and constructions bound the Euclidean constant alone.
     fn applies_to(self, norm: Norm) -> bool {
-        self != Self::Lipsdp || norm == Norm::L2
+        norm == Norm::L2 || !matches!(self, Self::Lipsdp | Self::Construction)
     }
 }
 
@@ -48,6 +51,8 @@ pub(crate) struct BoundOptions {
     pub boxes: Vec<BoxChoice>,
     /// Boxes of one [`BoxChoice::Around`].
     pub boxes_around: usize,
+    /// The constant by construction, if the network has one.
+    pub construction: Option<f64>,
     /// Seed of the search for lower bounds.
     pub seed: u64,
     /// The time for all bounds. Each search has an equal share of what is left.
@@ -88,7 +93,8 @@ impl BoundRow {
 /// network.inputs()]`.
 ///
 /// # Errors
-/// If a decomposition fails, or if a bound exceeds the range of f64.
+/// If a decomposition fails, if a bound exceeds the range of f64, or if the constant by construction
+/// is wrong.
 pub(crate) fn bound_rows(network: &Network, inputs: &[f64], options: &BoundOptions) -> anyhow::Result<Vec<BoundRow>> {
     let search = RowSearch::begin(network, inputs, options)?;
     let mut rows = Vec::new();
@@ -107,6 +113,14 @@ pub(crate) fn bound_rows(network: &Network, inputs: &[f64], options: &BoundOptio
     }
     if let Some(row) = rows.iter().find(|row| !row.bound.upper.is_finite()) {
         anyhow::bail!("{}: its {} bound exceeds the range of f64", network.name(), row.method.name());
+    }
+    let refuted = rows.iter().find(|row| row.method == MethodKind::Construction && row.lower > row.bound.upper);
+    if let Some(BoundRow { lower, bound, .. }) = refuted {
+        anyhow::bail!(
+            "{}: the file states the constant {} by construction, but a slope of {lower} was observed; take the file from its run again",
+            network.name(),
+            bound.upper
+        );
     }
     Ok(rows)
 }
@@ -139,7 +153,7 @@ impl<'a> RowSearch<'a> {
     }
 
     /// The wanted ones among `methods` that apply to the norm.
-    fn wanted(&self, methods: [MethodKind; 2], norm: Norm) -> Vec<MethodKind> {
+    fn wanted<const N: usize>(&self, methods: [MethodKind; N], norm: Norm) -> Vec<MethodKind> {
         let wanted = |method: &MethodKind| self.options.methods.contains(method) && method.applies_to(norm);
         methods.into_iter().filter(wanted).collect()
     }
@@ -155,7 +169,14 @@ impl<'a> RowSearch<'a> {
             let (bound, seconds) = self.timed(norm, search)?;
             Ok(BoundRow { norm, region: "everywhere".into(), method, lower, bound, seconds, boxes: Vec::new() })
         };
-        methods.into_iter().map(row).collect()
+        let mut rows = methods.into_iter().map(row).collect::<Result<Vec<BoundRow>, CertifyError>>()?;
+        let constructed = !self.wanted([MethodKind::Construction], norm).is_empty();
+        rows.extend(self.options.construction.filter(|_| constructed).map(|upper| {
+            let bound = Bound { upper, lower: 0.0, ended: Ended::Finished };
+            let (region, method) = ("everywhere".into(), MethodKind::Construction);
+            BoundRow { norm, region, method, lower, bound, seconds: 0.0, boxes: Vec::new() }
+        }));
+        Ok(rows)
     }
 
     /// Rows over the boxes of one choice. `everywhere` is a bound that holds on all of them.
@@ -181,12 +202,13 @@ impl<'a> RowSearch<'a> {
                 let (found, took) = self.timed(norm, search)?;
                 seconds += took;
                 let bound = Bound { upper: found.upper.min(everywhere), ..found };
-                boxes.push(BoxBound { region: region.clone(), lower, bound });
+                // What the search met counts as well.
+                boxes.push(BoxBound { region: region.clone(), lower: lower.max(bound.lower), bound });
             }
             let upper = boxes.iter().map(|one| one.bound.upper).fold(0.0, f64::max);
             let ended = boxes.iter().map(|one| one.bound.ended).max().unwrap_or(Ended::Finished);
-            let lower = lowers.iter().copied().fold(0.0, f64::max);
-            let bound = Bound { upper, ended };
+            let lower = boxes.iter().map(|one| one.lower).fold(0.0, f64::max);
+            let bound = Bound { upper, lower, ended };
             rows.push(BoundRow { norm, region: name.clone(), method, lower, bound, seconds, boxes });
         }
         Ok(rows)

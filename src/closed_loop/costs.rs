@@ -26,7 +26,7 @@ pub(crate) fn cost_bounds(
     let Some(model) = loaded.task.env().model().map(|model| model.boxed()) else { return Ok(vec![None; sizes.len()]) };
     let mut policy = LoopPolicy::new(loaded)?;
     let system = System::new(model, loaded, options)?;
-    let found = policy.constant(options.time_limit)?;
+    let (found, _) = policy.constant(options.time_limit)?;
     let alpha = if found.value < known { found } else { Constant::certified(known) };
     let expert = system.expert_cost();
     let mut all: Vec<(f64, Option<f64>)> = Vec::new();

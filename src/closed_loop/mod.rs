@@ -38,6 +38,8 @@ pub(crate) struct LoopStudy {
     system: System,
     /// The policy's Lipschitz constant everywhere.
     alpha: Constant,
+    /// The method that proves it.
+    alpha_by: &'static str,
     results: Vec<LoopResult>,
 }
 
@@ -62,13 +64,13 @@ impl LoopStudy {
     ) -> anyhow::Result<Self> {
         let mut policy = LoopPolicy::new(loaded)?;
         let system = System::new(model, loaded, options)?;
-        let alpha = policy.constant(options.time_limit)?;
+        let (alpha, alpha_by) = policy.constant(options.time_limit)?;
         let mut results = Vec::new();
         for &epsilon in sizes {
             let bounds = bounds::find(&system, &mut policy, alpha, epsilon, options)?;
             let observed = simulate::run(&system, &mut policy, epsilon, bounds.as_ref().ok(), options)?;
             results.push(LoopResult { epsilon, bounds, observed });
         }
-        Ok(Self { options, system, alpha, results })
+        Ok(Self { options, system, alpha, alpha_by, results })
     }
 }

@@ -10,7 +10,7 @@ use liprl_control::certify::{Input, Network, Norm, Region};
 use liprl_control::{Policy, PolicySlope};
 use liprl_envs::systems::Model;
 
-use crate::certify::{BoundMethod, upper_bound};
+use crate::certify::{BoundMethod, constant_by_construction, upper_bound};
 use crate::load::LoadedPolicy;
 use crate::perturb::trajectory;
 
@@ -74,13 +74,23 @@ impl LoopPolicy {
         if self.gradient.is_some() { 1e-12 * widest } else { ROUNDING * widest }
     }
 
-    /// A proven Lipschitz constant everywhere.
-    pub(super) fn constant(&self, time_limit: Duration) -> anyhow::Result<Constant> {
+    /// The least Lipschitz constant that is proven everywhere, and the method that proves it.
+    pub(super) fn constant(&self, time_limit: Duration) -> anyhow::Result<(Constant, &'static str)> {
+        let construction = constant_by_construction(&self.policy);
+        let (found, by) = self.computed(time_limit)?;
+        match construction {
+            Some(constructed) if constructed < found => Ok((Constant::certified(constructed), "construction")),
+            _ => Ok((Constant::certified(found), by)),
+        }
+    }
+
+    /// A constant that is proven here.
+    fn computed(&self, time_limit: Duration) -> anyhow::Result<(f64, &'static str)> {
         if let Some(network) = &self.network {
-            return Ok(Constant::certified(upper_bound(network, Norm::L2, BoundMethod::Lipsdp, time_limit)?.upper));
+            return Ok((upper_bound(network, Norm::L2, BoundMethod::Lipsdp, time_limit)?.upper, "lipsdp"));
         }
         if let Some(table) = self.policy.table() {
-            return Ok(Constant::certified(table.alpha()));
+            return Ok((table.alpha(), "all pairs of the table"));
         }
         let Some((mlp, params)) = self.policy.network() else {
             anyhow::bail!("the policy has neither network nor table")
@@ -93,7 +103,7 @@ impl LoopPolicy {
         let largest = inputs.iter().map(scale).fold(if inputs.is_empty() { 1.0 } else { 0.0 }, f64::max);
         let widest = self.half_width.iter().copied().fold(0.0, f64::max);
         let product = liprl_nets::lipschitz::product_bound(&mlp, &tch::Tensor::f_from_slice(params)?)?;
-        Ok(Constant::certified(product * largest * widest))
+        Ok((product * largest * widest, "product"))
     }
 
     /// A proven constant over the box `low` … `high` of observations, at most `everywhere`.

@@ -31,6 +31,7 @@ impl LoopStudy {
             "runs": self.options.runs,
             "horizon": self.options.horizon,
             "constants": constants.collect::<Vec<Value>>(),
+            "alpha_everywhere_by": self.alpha_by,
             "regions": self.results.iter().map(LoopResult::region).collect::<Vec<Value>>(),
             "bounds": self.lines().iter().map(BoundLine::to_json).collect::<Vec<Value>>(),
             "regret_identity": self.identity(),
@@ -61,6 +62,7 @@ impl LoopStudy {
         let rows = self.constants()?.into_iter();
         let rows = rows.map(|(name, found)| [name.to_owned(), rounded_up(found.value), word(found.provenance).into()]);
         writeln!(text, "\n{}", table(["constant", "value", ""], 1..2, rows.collect()))?;
+        writeln!(text, "alpha_everywhere is proven by: {}\n", self.alpha_by)?;
         let rows = self.lines().iter().map(BoundLine::cells).collect();
         text += &table(["bound", "epsilon", "observed", "at most", "ratio", ""], 1..5, rows);
         let failed = self.results.iter().filter_map(|one| Some(one.bounds.as_ref().err()?.explain(one.epsilon)));

@@ -10,7 +10,10 @@ use liprl_control::certify::{Ended, LocalOptions, Network, Takes};
 use serde_json::{Value, json};
 
 use crate::agent::networks;
-use crate::certify::{BoundOptions, BoundRow, BoxChoice, MethodKind, bound_rows, visited_inputs};
+use crate::certify::{
+    BoundOptions, BoundRow, BoxChoice, LeastBound, MethodKind, bound_rows, constant_by_construction, least_bounds,
+    visited_inputs,
+};
 use crate::cli::{CertifyArgs, CertifyMethod};
 use crate::load::LoadedPolicy;
 use crate::terminal::{self, print, rounded_down, rounded_up};
@@ -24,7 +27,8 @@ pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
     let mut loaded = LoadedPolicy::open(&args.run)?;
     let (takes, network) = network(args, &loaded)?;
     let inputs = visited_inputs(&mut loaded, takes, args.episodes, args.seed)?;
-    let rows = bound_rows(&network, &inputs, &options(args))?;
+    let construction = if args.network == "policy" { constant_by_construction(&loaded.policy) } else { None };
+    let rows = bound_rows(&network, &inputs, &options(args, construction))?;
     let clamped = args.network == "policy" && loaded.policy.head() == PolicyHead::Clamp;
     if args.json {
         let report = json!({
@@ -46,13 +50,14 @@ pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
             "seed": args.seed,
             "points": inputs.len() / network.inputs(),
             "bounds": rows.iter().map(to_json).collect::<Vec<Value>>(),
+            "least": least_bounds(&rows).iter().map(least_to_json).collect::<Vec<Value>>(),
         });
         return print(&format!("{report:#}\n"));
     }
     print(&report(&loaded, takes, (&network, clamped), &rows)?)
 }
 
-fn options(args: &CertifyArgs) -> BoundOptions {
+fn options(args: &CertifyArgs, construction: Option<f64>) -> BoundOptions {
     let methods = match args.method {
         CertifyMethod::All => MethodKind::ALL.to_vec(),
         CertifyMethod::Product => vec![MethodKind::Product],
@@ -63,6 +68,7 @@ fn options(args: &CertifyArgs) -> BoundOptions {
         methods,
         boxes: if args.boxes.is_empty() { BoxChoice::DEFAULT.to_vec() } else { args.boxes.clone() },
         boxes_around: args.states as usize,
+        construction,
         seed: args.seed,
         time_limit: Duration::from_secs_f64(args.time_limit.unwrap_or(60.0)),
     }
@@ -109,6 +115,11 @@ fn to_json(row: &BoundRow) -> Value {
         "seconds": row.seconds,
         "boxes": boxes.collect::<Vec<Value>>(),
     })
+}
+
+fn least_to_json(least: &LeastBound) -> Value {
+    let by: Vec<&str> = least.by.iter().map(|method| method.name()).collect();
+    json!({"norm": least.norm, "region": least.region, "lower": least.lower, "upper": least.upper, "by": by})
 }
 
 fn input_label(takes: Takes) -> &'static str {
@@ -166,7 +177,7 @@ fn report(
             "proven: of the policy and of its network before clamping; observed: of the network alone, as clamping can lower the constant"
         )?;
     }
-    text.push_str(&format!("\n{}{}", table(rows), footnotes(rows)));
+    text.push_str(&format!("\n{}{}\n{}", table(rows), footnotes(rows), least_table(&least_bounds(rows))));
     Ok(text)
 }
 
@@ -186,10 +197,21 @@ fn table(rows: &[BoundRow]) -> String {
     terminal::table(header, 3..7, cells.collect())
 }
 
+/// The bounds that count, one for each norm and region.
+fn least_table(bounds: &[LeastBound]) -> String {
+    let cells = bounds.iter().map(|least| {
+        let by: Vec<&str> = least.by.iter().map(|method| method.name()).collect();
+        let (lower, upper) = (rounded_down(least.lower), rounded_up(least.upper));
+        [least.norm.name().to_owned(), least.region.clone(), lower, upper, by.join(" and ")]
+    });
+    terminal::table(["norm", "region", "at least", "at most", "by"], 2..4, cells.collect())
+}
+
 /// The mark behind a bound whose search ended early.
 fn mark(ended: Ended) -> &'static str {
     match ended {
         Ended::Finished => " ",
+        Ended::Indivisible => "‡",
         Ended::LeafLimit => "†",
         Ended::TimeLimit => "*",
     }
@@ -207,6 +229,7 @@ fn footnotes(rows: &[BoundRow]) -> String {
                 LocalOptions::default().leaves
             ),
         ),
+        (Ended::Indivisible, "nothing can be cut further in f64: valid, and more time changes nothing".to_owned()),
     ] {
         if rows.iter().any(|row| row.bound.ended == ended) {
             let space = if notes.is_empty() { "\n" } else { "" };
@@ -225,7 +248,7 @@ mod tests {
     #[test]
     fn a_mark_is_explained_where_a_row_has_it() {
         let row = |ended| {
-            let (norm, region, bound) = (Norm::L2, "data".to_owned(), Bound { upper: 2.0, ended });
+            let (norm, region, bound) = (Norm::L2, "data".to_owned(), Bound { upper: 2.0, lower: 0.0, ended });
             BoundRow { norm, region, method: MethodKind::Local, lower: 1.0, bound, seconds: 0.0, boxes: Vec::new() }
         };
         let (finished, late, full) = (row(Ended::Finished), row(Ended::TimeLimit), row(Ended::LeafLimit));

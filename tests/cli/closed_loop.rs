@@ -111,7 +111,19 @@ fn networks_keep_their_bounds_over_a_thousand_runs() {
             let loose = regret && (options == pendulum || row["epsilon"] == 0.0);
             assert!(loose || number(&row["ratio"]) < looseness, "{task}: {row}");
         }
+        let by = report["alpha_everywhere_by"].as_str();
         if options == linear {
+            // LipSDP may be the larger of the two; certify has both, and takes the less.
+            let all = crate::certify::report(&[text(&run), "--episodes", "1", "--states", "1", "--time-limit", "5"]);
+            let rows = all["bounds"].as_array().expect("rows").iter();
+            let of = |row: &&Value| row["norm"] == "l2" && row["region"] == "everywhere";
+            let uppers: Vec<(&str, f64)> =
+                rows.filter(of).map(|row| (row["method"].as_str().expect("a name"), number(&row["upper"]))).collect();
+            let least = uppers.iter().map(|upper| upper.1).fold(f64::INFINITY, f64::min);
+            assert!(uppers.iter().any(|upper| upper.0 == "construction"), "{uppers:?}");
+            assert_eq!(number(&all["least"][0]["upper"]), least, "{all}");
+            let constants = report["constants"].as_array().expect("constants");
+            assert!(number(&constants[0]["value"]) <= least * (1.0 + 1e-4) && by.is_some(), "{uppers:?} {constants:?}");
             assert!(number(&report["regret_identity"]) < 1e-9, "{report}");
             let picture = folder.path().join("tradeoff.svg");
             let (code, _, stderr) = finish(liprl(

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Safety factor of proven numbers, for f64's rounding on the way to them.
 pub(super) const MARGIN: f64 = 1.0 + 1e-9;
 
+/// Safety factor of observed norms, for f64's rounding on the way to them.
+pub(super) const SAFE: f64 = 1.0 - 1e-9;
+
 /// Norm of lengths, before and after the network alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,8 +32,11 @@ impl Norm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
-    /// The search is complete.
+    /// The gap to the largest norm observed is within the tolerance.
     Finished,
+    /// The rest of the gap lies where nothing can be cut further in f64. More time changes
+    /// nothing.
+    Indivisible,
     /// The limit of leaves was reached ([`LocalOptions::leaves`](super::LocalOptions::leaves)).
     /// More time changes nothing.
     LeafLimit,
@@ -43,6 +49,8 @@ pub enum Ended {
 pub struct Bound {
     /// The Lipschitz constant is at most this.
     pub upper: f64,
+    /// Lower bound (observed): the largest Jacobian norm that the search met; 0 if it met none.
+    pub lower: f64,
     /// End of the search.
     pub ended: Ended,
 }

@@ -1,7 +1,10 @@
-//! Local bounds refined by branch and bound. The box is halved if it has few dimensions or the
-//! activation is smooth. Otherwise a neuron that may be on either side of its kink is split into
-//! the two sides; once only a tanh at the end is uncertain, the box is halved. The bound is the
-//! largest over the leaves, and valid at every moment.
+//! Local bounds refined by branch and bound. A leaf is a part of the box on which some neurons are
+//! held to one side of their kinks. Those sides are constraints on the inputs, which tighten all
+//! bounds and may show that the leaf is empty. A leaf is cut by halving its box or by deciding one
+//! more kink, whichever leaves the smaller bounds. Where few neurons are unsure of their slopes,
+//! the largest norm over their patterns bounds the leaf (`patterns`); where the activation is
+//! smooth, so does the mean value theorem (`centred`). The bound is the largest over the leaves,
+//! and valid at every moment.
 //!
 //! In the ℓ∞ norm every output is a problem of its own. They share one queue, so the largest bound
 //! is refined first.
@@ -16,15 +19,14 @@ use liprl_numerics::Activation;
 use super::{
     algebra::operator_norm,
     bound::{Bound, Ended, MARGIN, Norm},
+    centred::{Centred, centred},
     error::CertifyError,
-    local::{JacobianRow, SlopeRanges, Split, row, slopes_on, spectral_bound},
+    local::{JacobianRow, SlopeRanges, Split, norm_at, row, slopes_on, spectral_bound},
     network::Network,
+    patterns::{Pattern, largest},
     product::product,
     region::Region,
 };
-
-/// Most dimensions of a box that is halved rather than its neurons split.
-const FEW_INPUTS: usize = 6;
 
 /// Limits of the search.
 #[derive(Clone, Copy, Debug)]
@@ -57,57 +59,47 @@ pub fn local_bound(
 ) -> Result<Bound, CertifyError> {
     // Beyond the clamps of the inputs the network is constant.
     let region = &if region.dim() == network.inputs() { region.clamped(network.clamps()) } else { region.clone() };
-    let refiner = Refiner { network, norm, halving: halves_boxes(network) };
     let deadline = options.time_limit.map(|limit| Instant::now() + limit);
     let late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
     let everywhere = product(network, norm)?;
     if late() {
-        return Ok(Bound { upper: everywhere, ended: Ended::TimeLimit });
+        return Ok(Bound { upper: everywhere, lower: 0.0, ended: Ended::TimeLimit });
     }
     let rows: Vec<Option<usize>> = match norm {
         Norm::Linf => (0..network.outputs()).map(Some).collect(),
         Norm::L2 => vec![None],
     };
-    let (mut open, mut closed, mut lower, mut leaves) = (BinaryHeap::new(), 0f64, 0f64, 0usize);
+    let mut refiner = Refiner { network, norm, lower: 0.0 };
+    let (mut open, mut closed, mut leaves) = (BinaryHeap::new(), 0f64, 0usize);
     for output in rows {
-        let root = Leaf { bound: everywhere, output, region: region.clone(), splits: Vec::new(), branch: None };
-        if let Some(leaf) = refiner.evaluate(root)? {
-            lower = lower.max(refiner.observed(&leaf)?);
-            open.push(leaf);
-        }
+        let root = Leaf { bound: everywhere, output, region: region.clone(), splits: Vec::new(), cuts: Vec::new() };
+        open.extend(refiner.evaluate(root)?);
     }
-    let mut ended = Ended::Finished;
+    let mut limit = None;
     while let Some(leaf) = open.pop() {
-        if leaf.bound <= lower.max(closed) * (1.0 + options.tolerance) {
-            closed = closed.max(leaf.bound);
+        let (bound, small) = (leaf.bound, refiner.lower.max(closed) * (1.0 + options.tolerance));
+        if leaves >= options.leaves {
+            limit = Some(Ended::LeafLimit);
+        } else if late() {
+            limit = Some(Ended::TimeLimit);
+        }
+        if bound <= small || limit.is_some() {
+            closed = closed.max(bound);
             break;
         }
-        if leaves >= options.leaves || late() {
-            closed = closed.max(leaf.bound);
-            ended = if leaves >= options.leaves { Ended::LeafLimit } else { Ended::TimeLimit };
-            break;
-        }
-        let Some(branch) = leaf.branch else {
-            closed = closed.max(leaf.bound);
-            continue;
-        };
-        for child in leaf.children(branch) {
-            if let Some(child) = refiner.evaluate(child)? {
-                lower = lower.max(refiner.observed(&child)?);
-                leaves += 1;
-                open.push(child);
+        match refiner.cut(leaf)? {
+            Some(children) => {
+                leaves += children.len();
+                open.extend(children);
             }
+            None => closed = closed.max(bound),
         }
     }
     // If the queue ran empty, `closed` has the largest bound; if not, the leaf taken last had the
     // largest of those left.
-    Ok(Bound { upper: (closed * MARGIN).min(everywhere), ended })
-}
-
-/// True if boxes are halved rather than neurons split.
-fn halves_boxes(network: &Network) -> bool {
-    let smooth = !matches!(network.activation(), Activation::Relu | Activation::LeakyRelu(_));
-    smooth || network.inputs() <= FEW_INPUTS
+    let met = closed <= refiner.lower * (1.0 + options.tolerance);
+    let ended = if met { Ended::Finished } else { limit.unwrap_or(Ended::Indivisible) };
+    Ok(Bound { upper: (closed * MARGIN).min(everywhere), lower: refiner.lower, ended })
 }
 
 /// Part of a box, with a bound on one output's row or on all of the Jacobian.
@@ -116,12 +108,13 @@ struct Leaf {
     output: Option<usize>,
     region: Region,
     splits: Vec<Split>,
-    branch: Option<Branch>,
+    /// The cuts to choose from; none if the leaf is exact, or nothing can be cut.
+    cuts: Vec<Cut>,
 }
 
-/// Split of a leaf.
+/// Cut of a leaf in two.
 #[derive(Clone, Copy)]
-enum Branch {
+enum Cut {
     /// The box is halved along this coordinate.
     Halve(usize),
     /// Both sides of the kink of this neuron of this layer.
@@ -129,15 +122,16 @@ enum Branch {
 }
 
 impl Leaf {
-    fn children(self, branch: Branch) -> [Self; 2] {
-        let Self { bound, output, region, splits, .. } = self;
-        match branch {
-            Branch::Halve(i) => {
-                region.halves(i).map(|region| Self { bound, output, region, splits: splits.clone(), branch: None })
-            }
-            Branch::Kink(layer, neuron) => [true, false].map(|positive| {
-                let splits = splits.iter().copied().chain([Split { layer, neuron, positive }]).collect();
-                Self { bound, output, region: region.clone(), splits, branch: None }
+    fn children(&self, cut: Cut) -> [Self; 2] {
+        let Self { bound, output, .. } = *self;
+        match cut {
+            Cut::Halve(i) => self.region.halves(i).map(|region| {
+                let splits = self.splits.clone();
+                Self { bound, output, region, splits, cuts: Vec::new() }
+            }),
+            Cut::Kink(layer, neuron) => [true, false].map(|positive| {
+                let splits = self.splits.iter().copied().chain([Split { layer, neuron, positive }]).collect();
+                Self { bound, output, region: self.region.clone(), splits, cuts: Vec::new() }
             }),
         }
     }
@@ -163,69 +157,120 @@ impl Ord for Leaf {
     }
 }
 
-/// The problem, and the kind of its splits.
+/// The problem, and the largest norm met so far.
 struct Refiner<'a> {
     network: &'a Network,
     norm: Norm,
-    halving: bool,
+    lower: f64,
 }
 
 impl Refiner<'_> {
-    /// The leaf with its own bound, at most its parent's, and its split; `None` if it is empty.
-    fn evaluate(&self, leaf: Leaf) -> Result<Option<Leaf>, CertifyError> {
-        let Some(slopes) = slopes_on(self.network, &leaf.region, &leaf.splits)? else { return Ok(None) };
-        let rows: Vec<JacobianRow> = match leaf.output {
-            Some(output) => vec![row(self.network, &slopes, output)],
-            None => (0..self.network.outputs()).map(|output| row(self.network, &slopes, output)).collect(),
-        };
-        let branch = self.branch(&leaf.region, &slopes, &rows);
-        let bound = match leaf.output {
-            Some(_) => rows[0].norm,
-            None => spectral_bound(&rows.into_iter().map(|row| row.entries).collect::<Vec<_>>())?,
-        };
-        Ok(Some(Leaf { bound: bound.min(leaf.bound), branch, ..leaf }))
+    /// The parts of a leaf that are not empty, by the cut with the smallest bounds; `None` without
+    /// a cut.
+    fn cut(&mut self, leaf: Leaf) -> Result<Option<Vec<Leaf>>, CertifyError> {
+        let mut best: Option<(f64, f64, Vec<Leaf>)> = None;
+        for &cut in &leaf.cuts {
+            let mut parts = Vec::new();
+            for child in leaf.children(cut) {
+                parts.extend(self.evaluate(child)?);
+            }
+            // Below the largest norm met, a bound may be as it likes.
+            let bounds = || parts.iter().map(|part| part.bound.max(self.lower));
+            let (most, sum) = (bounds().fold(0.0, f64::max), bounds().sum());
+            if best.as_ref().is_none_or(|(least, total, _)| (most, sum) < (*least, *total)) {
+                best = Some((most, sum, parts));
+            }
+        }
+        Ok(best.map(|(_, _, parts)| parts))
     }
 
-    fn branch(&self, region: &Region, slopes: &SlopeRanges, rows: &[JacobianRow]) -> Option<Branch> {
-        let certain = slopes.hidden.iter().flatten().chain(&slopes.head).all(|(least, most)| least == most);
-        if certain {
-            return None;
+    /// The leaf with its own bound, at most its parent's, and its cuts; `None` if it is empty.
+    fn evaluate(&mut self, leaf: Leaf) -> Result<Option<Leaf>, CertifyError> {
+        let network = self.network;
+        let Some(slopes) = slopes_on(network, &leaf.region, &leaf.splits)? else { return Ok(None) };
+        let outputs: Vec<usize> = leaf.output.map_or_else(|| (0..network.outputs()).collect(), |output| vec![output]);
+        let rows: Vec<JacobianRow> = outputs.iter().map(|&output| row(network, &slopes, output)).collect();
+        // Held sides need not hold in all of the box around the leaf, as the mean values require.
+        let by_middle = if leaf.splits.is_empty() { centred(network, &slopes)? } else { None };
+        let mut bound = self.bound(&outputs, &rows, by_middle.as_ref())?.min(leaf.bound);
+        self.meet(&slopes.region.centre(), leaf.output)?;
+        if bound > self.lower
+            && let Some(pattern) = largest(network, &slopes, leaf.output, self.norm, self.lower)?
+        {
+            bound = bound.min(pattern.norm);
+            self.meet_pattern(&pattern, &slopes, &leaf)?;
         }
-        if self.halving {
-            return self.across(region);
+        let region = slopes.region.clone();
+        let cuts = if bound > self.lower { self.cuts(&slopes, &rows, by_middle.as_ref()) } else { Vec::new() };
+        Ok(Some(Leaf { bound, cuts, region, ..leaf }))
+    }
+
+    /// The bound by the rows of `outputs`, and by the entries that the middle's Jacobian leaves
+    /// possible.
+    fn bound(&self, outputs: &[usize], rows: &[JacobianRow], by_middle: Option<&Centred>) -> Result<f64, CertifyError> {
+        match self.norm {
+            Norm::L2 => {
+                let tighter = |(row, &output): (&JacobianRow, &usize)| match by_middle {
+                    Some(by_middle) => row.entries.intersection(&by_middle.entries[output]),
+                    None => row.entries.clone(),
+                };
+                spectral_bound(&rows.iter().zip(outputs).map(tighter).collect::<Vec<_>>())
+            }
+            Norm::Linf => {
+                let sum = |output: usize| by_middle.map_or(f64::INFINITY, |by_middle| by_middle.sums[output]);
+                Ok(rows.iter().zip(outputs).map(|(row, &output)| row.norm.min(sum(output))).fold(0.0, f64::max))
+            }
         }
-        let (mut best, mut most) = (None, 0.0);
-        for (layer, ranges) in slopes.hidden.iter().enumerate() {
+    }
+
+    /// Raises the largest norm met by the one at `x`.
+    fn meet(&mut self, x: &[f64], output: Option<usize>) -> Result<(), CertifyError> {
+        let Some(jacobian) = self.network.jacobian(x) else { return Ok(()) };
+        let norm = match output {
+            Some(output) => jacobian.row(output).iter().map(|x| x.abs()).sum(),
+            None => operator_norm(jacobian.as_ref(), self.norm)?,
+        };
+        if norm > self.lower {
+            self.lower = self.lower.max(norm_at(self.network, x, self.norm, output)?);
+        }
+        Ok(())
+    }
+
+    fn meet_pattern(&mut self, pattern: &Pattern, slopes: &SlopeRanges, leaf: &Leaf) -> Result<(), CertifyError> {
+        match pattern.place(self.network, slopes, &leaf.splits, &slopes.region) {
+            Some(x) => self.meet(&x, leaf.output),
+            None => Ok(()),
+        }
+    }
+
+    /// The kink on which the norm depends the most, and the input.
+    fn cuts(&self, slopes: &SlopeRanges, rows: &[JacobianRow], by_middle: Option<&Centred>) -> Vec<Cut> {
+        let mut cuts = Vec::new();
+        let piecewise = matches!(self.network.activation(), Activation::Relu | Activation::LeakyRelu(_));
+        let mut most = 0.0;
+        for (layer, ranges) in slopes.hidden.iter().enumerate().filter(|_| piecewise) {
             for (neuron, (low, high)) in ranges.iter().enumerate().filter(|(_, range)| range.0 < range.1) {
                 let weight = rows.iter().map(|row| row.weight[layer][neuron]).fold((high - low) * 1e-30, f64::max);
                 if weight > most {
-                    (best, most) = (Some(Branch::Kink(layer, neuron)), weight);
+                    (cuts, most) = (vec![Cut::Kink(layer, neuron)], weight);
                 }
             }
         }
-        // Every kink is decided: only the output map's slopes still vary within the box.
-        best.or_else(|| self.across(region))
+        cuts.extend(self.across(&slopes.region, by_middle));
+        cuts
     }
 
-    /// Halves along the coordinate that moves the first layer the most.
-    fn across(&self, region: &Region) -> Option<Branch> {
+    /// Halves along the coordinate that moves the Jacobian the most, or else the first layer.
+    fn across(&self, region: &Region, by_middle: Option<&Centred>) -> Option<Cut> {
         let first = &self.network.weights()[0];
-        let reach = |i: usize| (region.high()[i] - region.low()[i]) * first.col(i).norm_l2();
-        let widest = (0..region.dim()).max_by(|&a, &b| reach(a).total_cmp(&reach(b)))?;
-        let (low, high) = (region.low()[widest], region.high()[widest]);
-        let middle = 0.5 * (low + high);
+        let reach = |i: usize| match by_middle {
+            Some(by_middle) => by_middle.shares[i],
+            None => (region.high()[i] - region.low()[i]) * first.col(i).norm_l2(),
+        };
         // A box too small to halve in f64 stays as it is.
-        let divisible = low < middle && middle < high;
-        divisible.then_some(Branch::Halve(widest))
-    }
-
-    /// The norm in the middle of the leaf's box: a lower bound.
-    fn observed(&self, leaf: &Leaf) -> Result<f64, CertifyError> {
-        let Some(jacobian) = self.network.jacobian(&leaf.region.centre()) else { return Ok(0.0) };
-        match leaf.output {
-            Some(output) => Ok(jacobian.row(output).iter().map(|x| x.abs()).sum()),
-            None => operator_norm(jacobian.as_ref(), self.norm),
-        }
+        let middle = |i: usize| 0.5 * (region.low()[i] + region.high()[i]);
+        let divisible = |i: &usize| region.low()[*i] < middle(*i) && middle(*i) < region.high()[*i];
+        (0..region.dim()).filter(divisible).max_by(|&a, &b| reach(a).total_cmp(&reach(b))).map(Cut::Halve)
     }
 }
 

@@ -6,6 +6,10 @@
 //! Every bound is moved outwards by the largest possible error of f64's rounding. A sum of n
 //! products is wrong by at most n u Σ|xy| (Higham 2002, section 3.1), u = 2⁻⁵³. The lines and maps
 //! that follow can enlarge that error; the intervals bound by how much.
+//!
+//! Half-spaces g·x + h ≥ 0 can restrict the start a_0 = x. Any β ≥ 0 gives max a·x ≤ max over the
+//! box of (a + Σ β g)·x + Σ β h (Lagrange; β-CROWN, Wang et al. 2021, arXiv 2103.06624). The β are
+//! chosen one after the other.
 
 use faer::{Mat, MatRef};
 
@@ -20,13 +24,18 @@ pub(super) struct Interval {
 
 impl Interval {
     /// Largest absolute value of each coordinate.
-    fn sizes(&self) -> Vec<f64> {
+    pub(super) fn sizes(&self) -> Vec<f64> {
         self.low.iter().zip(&self.high).map(|(low, high)| low.abs().max(high.abs())).collect()
     }
 
     /// True if the box is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.low.iter().zip(&self.high).any(|(low, high)| low > high)
+    }
+
+    /// The vectors in both boxes.
+    pub(super) fn intersection(&self, other: &Self) -> Self {
+        self.ends().zip(other.ends()).map(|(a, b)| (a.0.max(b.0), a.1.min(b.1))).collect()
     }
 
     /// Both ends of each coordinate.
@@ -61,16 +70,61 @@ struct Stage<'a> {
     outputs: Interval,
 }
 
+/// All x with slope·x + offset ≥ 0.
+struct HalfSpace {
+    slope: Vec<f64>,
+    offset: f64,
+}
+
 /// The layers so far.
 pub(super) struct Chain<'a> {
     base: Interval,
+    half_spaces: Vec<HalfSpace>,
     stages: Vec<Stage<'a>>,
 }
+
+/// Rounds over all half-spaces in choosing their multipliers.
+const ROUNDS: usize = 2;
 
 impl<'a> Chain<'a> {
     /// The empty chain: a_0 in `base`.
     pub(super) fn new(base: Interval) -> Self {
-        Self { base, stages: Vec::new() }
+        Self { base, half_spaces: Vec::new(), stages: Vec::new() }
+    }
+
+    /// The box of a_0, as far as the constraints leave it.
+    pub(super) fn base(&self) -> &Interval {
+        &self.base
+    }
+
+    /// Restricts a_0 to where row `i` of M a + c can be at least 0, or at most 0 if not
+    /// `positive`. False if that is nowhere.
+    pub(super) fn constrain(&mut self, map: Affine<'_>, i: usize, positive: bool) -> bool {
+        let sign = if positive { 1.0 } else { -1.0 };
+        let row = Mat::from_fn(1, map.matrix.ncols(), |_, j| sign * map.matrix[(i, j)]);
+        let (rows, offsets) = self.substituted(row, vec![sign * map.bias.map_or(0.0, |bias| bias[i])], None);
+        let (slope, offset): (Vec<f64>, f64) = (rows.row(0).iter().copied().collect(), offsets[0]);
+        let (mut most, mut size) = (offset, offset.abs());
+        for (a, (low, high)) in slope.iter().zip(self.base.ends()) {
+            most += (a * low).max(a * high);
+            size += a.abs() * low.abs().max(high.abs());
+        }
+        most += rounding(slope.len()) * size;
+        if most < 0.0 {
+            return false;
+        }
+        // Even with all other coordinates at their best, slope·x may fall by no more than `most`.
+        for (j, a) in slope.iter().enumerate().filter(|(_, a)| **a != 0.0) {
+            let (reach, (low, high)) = (most / a.abs(), (self.base.low[j], self.base.high[j]));
+            let spare = 4.0 * f64::EPSILON * (reach + low.abs().max(high.abs()));
+            if *a > 0.0 {
+                self.base.low[j] = low.max(high - reach - spare);
+            } else {
+                self.base.high[j] = high.min(low + reach + spare);
+            }
+        }
+        self.half_spaces.push(HalfSpace { slope, offset });
+        !self.base.is_empty()
     }
 
     fn outputs(&self) -> &Interval {
@@ -130,12 +184,71 @@ impl<'a> Chain<'a> {
 
     /// Upper bounds on `rows` a + `constants` for the last layer's a. `trail` takes the absolute
     /// values of the first row's coefficients of every layer's a, last layer first.
-    pub(super) fn upper(
+    pub(super) fn upper(&self, rows: Mat<f64>, constants: Vec<f64>, trail: Option<&mut Vec<Vec<f64>>>) -> Vec<f64> {
+        let (rows, constants) = self.substituted(rows, constants, trail);
+        let most = |(i, constant): (usize, f64)| {
+            let row: Vec<f64> = rows.row(i).iter().copied().collect();
+            self.most(&row) + constant
+        };
+        constants.into_iter().enumerate().map(most).collect()
+    }
+
+    /// An upper bound on `row`·x over the base and the half-spaces.
+    fn most(&self, row: &[f64]) -> f64 {
+        let mut row = row.to_vec();
+        let mut sizes: Vec<f64> = row.iter().map(|a| a.abs()).collect();
+        let (mut constant, mut slack) = (0.0, 0.0);
+        for half_space in (0..ROUNDS).flat_map(|_| &self.half_spaces) {
+            let beta = self.multiplier(&row, half_space);
+            if beta > 0.0 {
+                for ((a, size), g) in row.iter_mut().zip(&mut sizes).zip(&half_space.slope) {
+                    *a += beta * g;
+                    *size += beta * g.abs();
+                }
+                constant += beta * half_space.offset;
+                slack += beta * half_space.offset.abs();
+            }
+        }
+        for ((a, size), (low, high)) in row.iter().zip(&sizes).zip(self.base.ends()) {
+            constant += (a * low).max(a * high);
+            slack += size * low.abs().max(high.abs());
+        }
+        constant + rounding(row.len() + ROUNDS * self.half_spaces.len()) * slack
+    }
+
+    /// The β ≥ 0 with the least max over the base of (row + β g)·x + β h.
+    fn multiplier(&self, row: &[f64], HalfSpace { slope, offset }: &HalfSpace) -> f64 {
+        let end = |a: f64, g: f64, (low, high): (f64, f64)| {
+            let rises = a > 0.0 || (a == 0.0 && g > 0.0);
+            if rises { high } else { low }
+        };
+        let terms = row.iter().zip(slope).zip(self.base.ends());
+        let mut rate: f64 = offset + terms.map(|((a, g), ends)| g * end(*a, *g, ends)).sum::<f64>();
+        if rate >= 0.0 {
+            return 0.0;
+        }
+        // The rate rises where a coefficient changes its sign.
+        let turns = row.iter().zip(slope).zip(self.base.ends());
+        let turns = turns.filter(|((a, g), _)| *a * *g < 0.0);
+        let mut turns: Vec<(f64, f64)> = turns.map(|((a, g), (low, high))| (-a / g, g.abs() * (high - low))).collect();
+        turns.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (beta, rise) in turns {
+            rate += rise;
+            if rate >= 0.0 {
+                return if beta.is_finite() { beta } else { 0.0 };
+            }
+        }
+        0.0
+    }
+
+    /// Linear bounds on `rows` a + `constants` by a_0: coefficients, and constants that include
+    /// what rounding can add anywhere in the base.
+    fn substituted(
         &self,
         mut rows: Mat<f64>,
         mut constants: Vec<f64>,
         mut trail: Option<&mut Vec<Vec<f64>>>,
-    ) -> Vec<f64> {
+    ) -> (Mat<f64>, Vec<f64>) {
         let count = rows.nrows();
         let mut slack: Vec<f64> = constants.iter().map(|c| rounding(1) * c.abs()).collect();
         for stage in self.stages.iter().rev() {
@@ -163,12 +276,11 @@ impl<'a> Chain<'a> {
         let unit = rounding(rows.ncols());
         for (j, (low, high)) in self.base.ends().enumerate() {
             for i in 0..count {
-                let a = rows[(i, j)];
-                constants[i] += if a >= 0.0 { a * high } else { a * low };
-                slack[i] += unit * a.abs() * low.abs().max(high.abs());
+                slack[i] += unit * rows[(i, j)].abs() * low.abs().max(high.abs());
             }
         }
-        constants.iter().zip(slack).map(|(constant, slack)| constant + slack).collect()
+        let constants = constants.iter().zip(slack).map(|(constant, slack)| constant + slack).collect();
+        (rows, constants)
     }
 }
 

@@ -103,7 +103,7 @@ pub fn lipsdp_on(network: &Network, region: &Region, options: &SdpOptions) -> Re
     if search.late() {
         return Ok(SdpBound::at_most(product, None));
     }
-    let Some(SlopeRanges { hidden, head }) = slopes_on(network, region, &[])? else {
+    let Some(SlopeRanges { hidden, head, .. }) = slopes_on(network, region, &[])? else {
         return Ok(SdpBound { upper: 0.0, finished: true, evaluations: 0 });
     };
     let steepest: Vec<f64> = head.iter().map(|(least, most)| least.abs().max(most.abs())).collect();

@@ -12,6 +12,7 @@ use liprl_numerics::{Activation, linalg::spectral_norm};
 
 use super::{
     algebra::UNIT_ROUNDOFF,
+    bound::{Norm, SAFE},
     error::CertifyError,
     lines::{Affine, Chain, Interval},
     network::Network,
@@ -33,6 +34,10 @@ pub(super) struct Split {
 pub(super) struct SlopeRanges {
     pub(super) hidden: Vec<Vec<(f64, f64)>>,
     pub(super) head: Vec<(f64, f64)>,
+    /// Ranges of the activations' inputs, and last of the last layer's outputs.
+    pub(super) inputs: Vec<Interval>,
+    /// A box around the part of the region on which the splits hold.
+    pub(super) region: Region,
 }
 
 /// Slopes over the part of `region` on which the `splits` hold; `None` if that is empty.
@@ -47,10 +52,15 @@ pub(super) fn slopes_on(
     }
     let (activation, region) = (network.activation(), region.clamped(network.clamps()));
     let mut chain = Chain::new(Interval { low: region.low().to_vec(), high: region.high().to_vec() });
-    let mut hidden = Vec::new();
+    let (mut hidden, mut inputs) = (Vec::new(), Vec::new());
     let last = network.weights().len() - 1;
     for (k, (weight, bias)) in network.weights().iter().zip(network.biases()).enumerate() {
         let map = Affine { matrix: weight.as_ref(), bias: Some(bias) };
+        for split in splits.iter().filter(|split| split.layer == k) {
+            if !chain.constrain(map, split.neuron, split.positive) {
+                return Ok(None);
+            }
+        }
         let mut z = chain.bounds(map);
         if k == last {
             let head = match network.squash() {
@@ -60,7 +70,9 @@ pub(super) fn slopes_on(
                     slopes.zip(scale).map(|(slopes, &scale)| times(slopes, scale)).collect()
                 }
             };
-            return Ok(Some(SlopeRanges { hidden, head }));
+            inputs.push(z);
+            let region = Region::new(chain.base().low.clone(), chain.base().high.clone())?;
+            return Ok(Some(SlopeRanges { hidden, head, inputs, region }));
         }
         for split in splits.iter().filter(|split| split.layer == k) {
             let i = split.neuron;
@@ -83,6 +95,7 @@ pub(super) fn slopes_on(
         let outputs = z.ends().map(|(low, high)| values_between(activation, low, high)).collect();
         chain.push(map, &z, around, outputs);
         hidden.push(slopes);
+        inputs.push(z);
     }
     Ok(None)
 }
@@ -103,7 +116,7 @@ pub(super) fn row(network: &Network, slopes: &SlopeRanges, j: usize) -> Jacobian
     let hidden = slopes.hidden.len();
     let head = slopes.head[j];
     let end: Vec<f64> = weights[hidden].row(j).iter().copied().collect();
-    let mut largest: Vec<Vec<f64>> = vec![end.iter().map(|a| a.abs()).collect()];
+    let mut behind: Vec<Interval> = vec![end.iter().map(|&a| (a, a)).collect()];
     let maps: Vec<Affine<'_>> =
         weights[..hidden].iter().rev().map(|weight| Affine { matrix: weight.transpose(), bias: None }).collect();
     let Some(first) = slopes.hidden.last() else {
@@ -120,8 +133,8 @@ pub(super) fn row(network: &Network, slopes: &SlopeRanges, j: usize) -> Jacobian
             (p.0.min(q.0), p.1.max(q.1))
         });
         let outputs = outputs.collect();
-        largest.push(a.ends().map(|(low, high)| low.abs().max(high.abs())).collect());
         chain.push(*map, &a, around, outputs);
+        behind.push(a);
     }
     let a = chain.bounds(maps[hidden - 1]);
     let by_intervals: f64 = a.ends().map(|(low, high)| low.abs().max(high.abs())).sum();
@@ -136,17 +149,52 @@ pub(super) fn row(network: &Network, slopes: &SlopeRanges, j: usize) -> Jacobian
     // Last of the trail are the coefficients of y_K, before them those of y_{K−1} and so on; first
     // those of a_0.
     trail.remove(0);
-    let weight = trail.iter().zip(largest.iter().rev()).zip(&slopes.hidden);
-    let weight = weight.map(|((coefficient, largest), slopes)| {
-        let each = coefficient.iter().zip(largest).zip(slopes);
+    behind.reverse();
+    let weight = trail.iter().zip(&behind).zip(&slopes.hidden);
+    let weight = weight.map(|((coefficient, behind), slopes)| {
+        let each = coefficient.iter().zip(behind.sizes()).zip(slopes);
         each.map(|((c, a), (least, most))| c * a * (most - least)).collect()
     });
+    let weight = weight.collect();
     let steepest = head.0.abs().max(head.1.abs());
     let entries = a.ends().map(|(low, high)| {
         let (p, q) = (times(head, low), times(head, high));
         (p.0.min(q.0), p.1.max(q.1))
     });
-    JacobianRow { norm: steepest * norm.max(0.0), entries: entries.collect(), weight: weight.collect() }
+    JacobianRow { norm: steepest * norm.max(0.0), entries: entries.collect(), weight }
+}
+
+/// A norm that the Jacobian certainly has at `x` or right beside it, of one output's row or of all:
+/// the least over the Jacobians that f64's rounding and the kinks close to `x` leave possible.
+pub(super) fn norm_at(network: &Network, x: &[f64], norm: Norm, output: Option<usize>) -> Result<f64, CertifyError> {
+    let point = Region::new(x.to_vec(), x.to_vec())?;
+    let Some(slopes) = slopes_on(network, &point, &[])? else { return Ok(0.0) };
+    let outputs = output.map_or(0..network.outputs(), |output| output..output + 1);
+    let rows = outputs.map(|j| row(network, &slopes, j).entries);
+    // Inputs at or beyond a clamp have no effect, at least on one side.
+    let inside: Vec<bool> = x.iter().zip(network.clamps()).map(|(x, range)| range.0 < *x && *x < range.1).collect();
+    let keep = |row: Interval| -> Interval {
+        row.ends().zip(&inside).map(|(ends, inside)| if *inside { ends } else { (0.0, 0.0) }).collect()
+    };
+    let rows: Vec<Interval> = rows.map(keep).collect();
+    let least = match norm {
+        Norm::Linf => {
+            let sum = |row: &Interval| row.ends().map(|(low, high)| low.max(-high).max(0.0)).sum();
+            rows.iter().map(sum).fold(0.0, f64::max)
+        }
+        Norm::L2 => {
+            let (centre, radius) = middles(&rows);
+            spectral_norm(centre.as_ref())? - radius.norm_l2()
+        }
+    };
+    Ok((least * SAFE).max(0.0))
+}
+
+/// The middles C and half widths R of intervals, row by row.
+fn middles(rows: &[Interval]) -> (Mat<f64>, Mat<f64>) {
+    let columns = rows.first().map_or(0, |row| row.low.len());
+    let matrix = |f: fn(f64, f64) -> f64| Mat::from_fn(rows.len(), columns, |i, j| f(rows[i].low[j], rows[i].high[j]));
+    (matrix(|low, high| 0.5 * (low + high)), matrix(|low, high| 0.5 * (high - low)))
 }
 
 /// The range of d · a for d from `least` to `most`.
@@ -169,12 +217,10 @@ fn absolute(low: f64, high: f64) -> Line {
 /// An upper bound on ‖J‖₂ over all J with entries within these rows, C ± R: ‖C‖ + ‖R‖, or the norm
 /// of the largest absolute values if less.
 pub(super) fn spectral_bound(rows: &[Interval]) -> Result<f64, CertifyError> {
-    let columns = rows.first().map_or(0, |row| row.low.len());
-    let matrix = |f: fn(f64, f64) -> f64| Mat::from_fn(rows.len(), columns, |i, j| f(rows[i].low[j], rows[i].high[j]));
-    let norm = |matrix: Mat<f64>| spectral_norm(matrix.as_ref());
-    let centre = norm(matrix(|low, high| 0.5 * (low + high)))?;
-    let radius = norm(matrix(|low, high| 0.5 * (high - low)))?;
-    Ok((centre + radius).min(norm(matrix(|low, high| low.abs().max(high.abs())))?))
+    let (centre, radius) = middles(rows);
+    let largest = Mat::from_fn(centre.nrows(), centre.ncols(), |i, j| centre[(i, j)].abs() + radius[(i, j)]);
+    let norm = |matrix: &Mat<f64>| spectral_norm(matrix.as_ref());
+    Ok((norm(&centre)? + norm(&radius)?).min(norm(&largest)?))
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@
 //! | `lbfgs` | the minimiser |
 //! | `lines` | interval and linear bounds through a chain of layers |
 //! | `local` | constants over a box (Shi et al. 2022, arXiv 2210.07394): bounds on the Clarke Jacobian |
+//! | `patterns` | their largest norm where few neurons are unsure of their slopes |
+//! | `centred` | bounds from the Jacobian in the middle of a box and the second derivatives over it |
 //! | `branch` | their refinement by splitting the box or the neurons |
 //! | `lower` | the largest Jacobian norm found by sampling and climbing |
 //!
@@ -26,6 +28,7 @@
 mod algebra;
 mod bound;
 mod branch;
+mod centred;
 mod elimination;
 mod error;
 mod extract;
@@ -36,6 +39,7 @@ mod local;
 mod lower;
 mod network;
 mod pass;
+mod patterns;
 mod product;
 mod reduce;
 mod region;

@@ -3,7 +3,11 @@
 use faer::{Mat, MatRef};
 use liprl_numerics::Activation;
 
-use super::{algebra::scale_rows, network::Network, slopes::value};
+use super::{
+    algebra::scale_rows,
+    network::Network,
+    slopes::{slope, value},
+};
 
 /// Distance to an activation's kink, relative to the size of the terms summed, below which the
 /// Jacobian is not certain.
@@ -61,14 +65,14 @@ impl Network {
         let last = self.weights().len() - 1;
         let mut back = match self.squash() {
             Some(scale) => {
-                let slope = |z: f64| Activation::Tanh.derivative(z);
-                let slopes: Vec<f64> = trace.z[last].iter().zip(scale).map(|(&z, s)| s * slope(z)).collect();
+                let slopes = trace.z[last].iter().zip(scale).map(|(&z, s)| s * slope(Activation::Tanh, z));
+                let slopes: Vec<f64> = slopes.collect();
                 scale_rows(self.weights()[last].as_ref(), &slopes)
             }
             None => self.weights()[last].clone(),
         };
         for k in (0..last).rev() {
-            let slopes: Vec<f64> = trace.z[k].iter().map(|&z| self.activation().derivative(z)).collect();
+            let slopes: Vec<f64> = trace.z[k].iter().map(|&z| slope(self.activation(), z)).collect();
             back = scale_columns(back.as_ref(), &slopes) * &self.weights()[k];
         }
         let inside = |j: usize| self.clamps()[j].0 < x[j] && x[j] < self.clamps()[j].1;

@@ -1,5 +1,8 @@
 //! LipSDP's problem of a network and its slopes: layers of norm 1, without neurons and directions
-//! that have no effect.
+//! that have no effect, and with neurons of similar scales.
+//!
+//! A neuron's row of W_k times s and its column of W_{k+1} divided by s give the same products W D
+//! W, since D is diagonal. Badly scaled neurons would start far from their best multipliers.
 
 use faer::Mat;
 use liprl_numerics::linalg::spectral_norm;
@@ -13,6 +16,12 @@ use super::{
 /// Least half width of a sector, relative to its middle. For a slope that is certain the best
 /// multiplier is infinite, and for one that is nearly certain nearly so.
 pub(super) const WIDTH: f64 = 1e-4;
+
+/// Least factor that is worth rescaling a neuron, relative to its layer.
+const UNEVEN: f64 = 8.0;
+
+/// Rounds of rescaling, layer after layer.
+const ROUNDS: usize = 4;
 
 /// The reduced problem.
 pub(super) enum Reduced {
@@ -32,6 +41,9 @@ pub(super) fn normalised(
     last: Mat<f64>,
     norms: Option<&[f64]>,
 ) -> Result<Reduced, CertifyError> {
+    let mut even = [hidden, &[last]].concat();
+    let norms = norms.filter(|_| !equilibrate(&mut even));
+    let Some((last, hidden)) = even.split_last() else { return Ok(Reduced::Constant(0.0)) };
     let mut layers: Vec<Layer> = Vec::new();
     let (mut scale, mut columns): (f64, Option<Vec<usize>>) = (1.0, None);
     let pick = |weight: &Mat<f64>, rows: &[usize], columns: &Option<Vec<usize>>| match columns {
@@ -55,13 +67,42 @@ pub(super) fn normalised(
         columns = Some(rows);
     }
     let rows: Vec<usize> = (0..last.nrows()).collect();
-    let last = pick(&last, &rows, &columns);
+    let last = pick(last, &rows, &columns);
     let norm = known(hidden.len()).map_or_else(|| spectral_norm(last.as_ref()), Ok)?;
     if norm == 0.0 || layers.is_empty() {
         return Ok(Reduced::Constant(norm * scale));
     }
     let last = last / norm;
     Ok(Reduced::Problem(Problem { layers, last_gram: last.transpose() * &last }, scale * norm))
+}
+
+/// Rescales the neurons between `weights` by powers of 2, which are exact, so that the rows before
+/// and the columns behind the neurons of a layer have lengths in about the same ratio. False if
+/// they had.
+fn equilibrate(weights: &mut [Mat<f64>]) -> bool {
+    let mut changed = false;
+    for _ in 0..ROUNDS {
+        for k in 1..weights.len() {
+            let (before, behind) = (&weights[k - 1], &weights[k]);
+            let ratio = |i: usize| (behind.col(i).norm_l2() / before.row(i).norm_l2()).sqrt();
+            let ratios: Vec<f64> = (0..before.nrows()).map(ratio).collect();
+            let even = |ratio: &&f64| ratio.is_finite() && **ratio > 0.0;
+            let mut sorted: Vec<f64> = ratios.iter().filter(even).copied().collect();
+            sorted.sort_by(f64::total_cmp);
+            let Some(&middle) = sorted.get(sorted.len() / 2) else { continue };
+            for (i, ratio) in ratios.iter().enumerate() {
+                let power = (ratio / middle).log2().round();
+                if !even(&ratio) || power.abs() < UNEVEN.log2() || power.abs() > 500.0 {
+                    continue;
+                }
+                let factor = power.exp2();
+                changed = true;
+                (0..weights[k - 1].ncols()).for_each(|j| weights[k - 1][(i, j)] *= factor);
+                (0..weights[k].nrows()).for_each(|j| weights[k][(j, i)] /= factor);
+            }
+        }
+    }
+    changed
 }
 
 /// A wider sector, which claims less than the one given. It stays within the activation's own

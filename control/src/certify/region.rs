@@ -70,6 +70,11 @@ impl Region {
         &self.high
     }
 
+    /// Both ends of each coordinate.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.low.iter().copied().zip(self.high.iter().copied())
+    }
+
     /// The middle.
     pub fn centre(&self) -> Vec<f64> {
         self.low.iter().zip(&self.high).map(|(low, high)| 0.5 * (low + high)).collect()

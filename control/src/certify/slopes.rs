@@ -32,6 +32,18 @@ pub(super) fn value(activation: Activation, z: f64) -> f64 {
     }
 }
 
+/// φ'(z). For tanh the relative error is small however far z is from 0, as that of 1 − tanh² is
+/// not: with e = exp(−2|z|), 4e/(1 + e)².
+pub(super) fn slope(activation: Activation, z: f64) -> f64 {
+    match activation {
+        Activation::Tanh => {
+            let e = (-2.0 * z.abs()).exp();
+            4.0 * e / ((1.0 + e) * (1.0 + e))
+        }
+        other => other.derivative(z),
+    }
+}
+
 /// Range of the slope everywhere: [α, β].
 pub(super) fn sector(activation: Activation) -> (f64, f64) {
     match activation {
@@ -43,7 +55,7 @@ pub(super) fn sector(activation: Activation) -> (f64, f64) {
 
 /// Range of the slope between `low` and `high`; at a kink, of the Clarke derivative.
 pub(super) fn slopes_between(activation: Activation, low: f64, high: f64) -> (f64, f64) {
-    let ends = (activation.derivative(low), activation.derivative(high));
+    let ends = (slope(activation, low), slope(activation, high));
     let (mut least, mut most) = (ends.0.min(ends.1), ends.0.max(ends.1));
     match activation {
         Activation::Relu | Activation::LeakyRelu(_) if low <= 0.0 && high >= 0.0 => return sector(activation),
@@ -60,7 +72,38 @@ pub(super) fn slopes_between(activation: Activation, low: f64, high: f64) -> (f6
         }
     }
     let all = sector(activation);
-    ((least - ROUNDING).max(all.0), (most + ROUNDING).min(all.1))
+    // tanh's slope has a small relative error, above the numbers that f64 rounds to zero.
+    let spare =
+        |slope: f64| if activation == Activation::Tanh { ROUNDING * slope + f64::MIN_POSITIVE } else { ROUNDING };
+    ((least - spare(least)).max(all.0), (most + spare(most)).min(all.1))
+}
+
+/// Range of φ'' between `low` and `high`; for ReLU and LeakyReLU on one side of the kink.
+///
+/// tanh'' = −2 t (1 − t²), t = tanh z, has its extremes ± 4/√27 at t = ∓ 1/√3 and is monotone
+/// between. swish'' = s(1 − s) · (2 − z tanh(z/2)), s = sigmoid(z); both factors fall as |z| grows.
+pub(super) fn curvature_between(activation: Activation, low: f64, high: f64) -> (f64, f64) {
+    let (least, most) = match activation {
+        Activation::Relu | Activation::LeakyRelu(_) => return (0.0, 0.0),
+        Activation::Tanh => {
+            let at = |z: f64| -2.0 * z.tanh() * slope(activation, z);
+            let (turn, extreme) = ((1.0 / 3f64.sqrt()).atanh(), 4.0 / 27f64.sqrt());
+            let (a, b) = (at(low), at(high));
+            let within = |z: f64| low <= z + 1e-9 && z - 1e-9 <= high;
+            let least = if within(turn) { -extreme } else { a.min(b) };
+            (least, if within(-turn) { extreme } else { a.max(b) })
+        }
+        Activation::Swish => {
+            let near = if low <= 0.0 && high >= 0.0 { 0.0 } else { low.abs().min(high.abs()) };
+            let far = low.abs().max(high.abs());
+            let bell = |z: f64| (-z).exp() / (1.0 + (-z).exp()).powi(2);
+            let bend = |z: f64| 2.0 - z * (0.5 * z).tanh();
+            let (bends, bells) = ((bend(far), bend(near)), (bell(far), bell(near)));
+            let least = if bends.0 >= 0.0 { bells.0 * bends.0 } else { bells.1 * bends.0 };
+            (least, if bends.1 >= 0.0 { bells.1 * bends.1 } else { bells.0 * bends.1 })
+        }
+    };
+    (least - ROUNDING, most + ROUNDING)
 }
 
 /// Range of the activation between `low` and `high`, with a margin for rounding.
@@ -147,7 +190,7 @@ mod tests {
             for z in [-3.1, -0.7, 0.4, 2.2] {
                 let h = 1e-6;
                 let difference = (value(activation, z + h) - value(activation, z - h)) / (2.0 * h);
-                assert!((difference - activation.derivative(z)).abs() < 1e-8, "{activation:?} {z}");
+                assert!((difference - slope(activation, z)).abs() < 1e-8, "{activation:?} {z}");
             }
         }
     }
@@ -159,7 +202,29 @@ mod tests {
         assert!((Activation::Swish.derivative(-SWISH_STEEPEST) - sector(Activation::Swish).0).abs() < 2.0 * ROUNDING);
     }
 
+    #[test]
+    fn far_slopes_of_tanh_have_a_small_relative_error() {
+        for z in [0.1f64, 3.0, -15.0, 19.0, 40.0, 300.0] {
+            let exact = z.cosh().recip().powi(2);
+            assert!((slope(Activation::Tanh, z) / exact - 1.0).abs() < 1e-13, "{z}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn curvatures_enclose_differences_of_slopes(
+            a in -6.0..6.0f64, b in -6.0..6.0f64, smooth in 0..2usize, share in prop::collection::vec(0.0..=1.0f64, 20)
+        ) {
+            let activation = [Activation::Tanh, Activation::Swish][smooth];
+            let (low, high) = (a.min(b), a.max(b));
+            let (least, most) = curvature_between(activation, low, high);
+            for share in share.into_iter().chain([0.0, 1.0]) {
+                let (z, h) = (low + share * (high - low), 1e-5);
+                let second = (slope(activation, z + h) - slope(activation, z - h)) / (2.0 * h);
+                prop_assert!(least - 1e-9 <= second && second <= most + 1e-9, "{activation:?} {z}: {second}");
+            }
+        }
+
         #[test]
         fn slopes_and_lines_enclose_the_activation(
             a in -6.0..6.0f64, b in -6.0..6.0f64, which in 0..5usize, share in prop::collection::vec(0.0..=1.0f64, 20)
@@ -170,7 +235,7 @@ mod tests {
             let lines = lines(activation, low, high);
             for share in share.into_iter().chain([0.0, 1.0]) {
                 let z = (low + share * (high - low)).clamp(low, high);
-                let (phi, slope) = (value(activation, z), activation.derivative(z));
+                let (phi, slope) = (value(activation, z), slope(activation, z));
                 prop_assert!(least <= slope && slope <= most, "{activation:?} {z}: {slope} {least} {most}");
                 let (below, above) = (lines.lower, lines.upper);
                 let spare = 1e-12;

@@ -48,3 +48,15 @@ fn a_policys_slope_is_that_of_differences() {
         }
     }
 }
+
+#[test]
+fn leaky_slopes_outside_zero_to_one_are_refused() {
+    for (slope, fits) in [(0.0, true), (1.0, true), (-0.1, false), (1.5, false)] {
+        let mlp = Mlp::new(2, &[3], 1, Activation::LeakyRelu(slope), false, Init::Uniform);
+        let bytes = Policy::new(&mlp, vec![0.1; mlp.len()], 1, None).to_bytes().unwrap();
+        match Policy::load(&bytes) {
+            Ok(_) => assert!(fits, "{slope}"),
+            Err(error) => assert!(!fits && error.to_string().contains("between 0 and 1"), "{error}"),
+        }
+    }
+}

@@ -1,4 +1,5 @@
 use liprl_numerics::{Init, Mlp};
+use rand::RngExt;
 
 use super::*;
 use crate::certify::network::{Input, OutputMap, testing::*};
@@ -13,13 +14,27 @@ fn the_hand_example_is_exact_after_splitting() {
     let region = Region::around(&[1.0, 0.0], &[0.6, 0.6]).unwrap();
     let found = bound(&two, &region, Norm::Linf);
     assert!(found.finished() && (found.upper - 2.0).abs() < 1e-5, "{found:?}");
-    let refiner = Refiner { network: &two, norm: Norm::Linf, halving: false };
-    let root = Leaf { bound: 9.0, output: Some(0), region, splits: Vec::new(), branch: None };
+    // The two unsure neurons have four patterns; the rows (1, ±1) and (2, 0) sum to 2.
+    let mut refiner = Refiner { network: &two, norm: Norm::Linf, lower: 0.0 };
+    let root = Leaf { bound: 9.0, output: Some(0), region, splits: Vec::new(), cuts: Vec::new() };
     let root = refiner.evaluate(root).unwrap().unwrap();
-    assert!((root.bound - 3.0).abs() < 1e-12);
-    let branch = root.branch.unwrap();
-    for child in root.children(branch) {
-        assert!((refiner.evaluate(child).unwrap().unwrap().bound - 2.0).abs() < 1e-12);
+    assert!((root.bound - 2.0).abs() < 1e-12 && (refiner.lower - 2.0).abs() < 1e-8);
+}
+
+#[test]
+fn a_kink_that_no_halving_moves_is_exact_at_once() {
+    // Only the first neuron is unsure, and ‖[[d, 1], [d, −1]]‖₂ = √2 for d in [0, 1]. Further
+    // inputs without effect change nothing.
+    for inputs in [2, 6, 7] {
+        let mut first = vec![0.0; 3 * inputs];
+        (first[0], first[inputs + 1], first[2 * inputs + 1]) = (1.0, 1.0, 10.0);
+        let last: &[f32] = &[1.0, 1.0, 10.0, 1.0, -1.0, 10.0];
+        let network = by_hand(&[(&first, &[0.0, 10.0, -100.0]), (last, &[0.0; 2])], inputs, Activation::Relu);
+        let region = Region::around(&vec![0.1; inputs], &vec![0.5; inputs]).unwrap();
+        let found = bound(&network, &region, Norm::L2);
+        let ratio = found.upper / 2f64.sqrt();
+        assert!(found.finished() && (1.0..1.0 + 1e-6).contains(&ratio), "{inputs}: {found:?}");
+        assert!(found.lower <= 2f64.sqrt() && found.lower > 1.414, "{inputs}: {found:?}");
     }
 }
 
@@ -73,4 +88,46 @@ fn a_box_of_another_dimension_is_refused() {
     let network = by_hand(&[(&[1.0], &[0.0])], 1, Activation::Relu);
     let region = Region::around(&[0.0; 2], &[1.0; 2]).unwrap();
     assert!(local_bound(&network, &region, Norm::L2, &LocalOptions::default()).is_err());
+}
+
+#[test]
+fn a_gap_that_no_cut_closes_is_told() {
+    // At x = 0 exactly, the slope of relu can be anything between 0 and 1.
+    let network = by_hand(&[(&[1.0], &[0.0]), (&[1.0], &[0.0])], 1, Activation::Relu);
+    let found = bound(&network, &Region::around(&[0.0], &[0.0]).unwrap(), Norm::L2);
+    assert!(found.ended == Ended::Indivisible && (found.upper - 1.0).abs() < 1e-8 && found.lower == 0.0, "{found:?}");
+}
+
+#[test]
+fn smooth_networks_are_bounded_by_the_middle_and_the_curvature() {
+    let mut rng = rng("smooth");
+    for (activation, squashed) in [(Activation::Tanh, false), (Activation::Swish, true), (Activation::Tanh, true)] {
+        let network = gaussian(&[4, 32, 32, 2], activation, squashed, &mut rng);
+        for radius in [0.01, 0.1] {
+            let region = Region::around(&[0.1, -0.2, 0.3, 0.0], &[radius; 4]).unwrap();
+            for norm in [Norm::L2, Norm::Linf] {
+                let once = LocalOptions { leaves: 0, ..LocalOptions::default() };
+                let few = LocalOptions { leaves: 300, ..LocalOptions::default() };
+                let root = local_bound(&network, &region, norm, &once).unwrap();
+                let refined = local_bound(&network, &region, norm, &few).unwrap();
+                for _ in 0..2000 {
+                    let ends = region.low().iter().zip(region.high());
+                    let x: Vec<f64> = ends.map(|(low, high)| rng.random_range(*low..=*high)).collect();
+                    let found = operator_norm(network.jacobian(&x).unwrap().as_ref(), norm).unwrap();
+                    assert!(found <= refined.upper && refined.upper <= root.upper, "{found} {refined:?}");
+                }
+                let slopes = slopes_on(&network, &region, &[]).unwrap().unwrap();
+                let rows: Vec<JacobianRow> = (0..2).map(|j| row(&network, &slopes, j)).collect();
+                let apart = match norm {
+                    Norm::Linf => rows.iter().map(|row| row.norm).fold(0.0, f64::max),
+                    Norm::L2 => spectral_bound(&rows.into_iter().map(|row| row.entries).collect::<Vec<_>>()).unwrap(),
+                };
+                assert!(root.upper <= apart * MARGIN, "{activation:?} ±{radius} {norm:?}: {root:?} {apart}");
+                if radius < 0.05 {
+                    assert!(root.upper < apart && root.upper < refined.lower * 1.06, "{root:?} {refined:?}");
+                    assert!(refined.upper < refined.lower * 1.01, "{refined:?}");
+                }
+            }
+        }
+    }
 }

@@ -1,4 +1,5 @@
 use liprl_numerics::{Activation, linalg::spectral_norm};
+use rand::RngExt;
 
 use super::*;
 use crate::certify::network::testing::*;
@@ -141,4 +142,34 @@ fn a_dead_network_has_the_constant_zero() {
     let off = by_hand(&[(&[1.0], &[-5.0]), (&[3.0], &[0.0])], 1, Activation::Relu);
     let region = Region::new(vec![-1.0], vec![1.0]).unwrap();
     assert_eq!(lipsdp_on(&off, &region, &SdpOptions::default()).unwrap().upper, 0.0);
+}
+
+#[test]
+fn badly_scaled_neurons_have_the_bound_of_the_same_network_scaled_well() {
+    let mut rng = rng("badly scaled");
+    let sizes = [6, 16, 16, 3];
+    let mut layers: Vec<(Vec<f32>, Vec<f32>)> = Vec::new();
+    for pair in sizes.windows(2) {
+        let spread = (2.0 / pair[0] as f32).sqrt();
+        layers.push((
+            (0..pair[0] * pair[1]).map(|_| spread * rng.random_range(-1.7f32..1.7)).collect(),
+            vec![0.0; pair[1]],
+        ));
+    }
+    let bound = |layers: &[(Vec<f32>, Vec<f32>)], slope: Activation| {
+        let borrowed: Vec<(&[f32], &[f32])> = layers.iter().map(|(w, b)| (&w[..], &b[..])).collect();
+        lipsdp(&by_hand(&borrowed, 6, slope), &SdpOptions::default()).unwrap().upper
+    };
+    let mut scaled = layers.clone();
+    for k in 0..2 {
+        for i in 0..16 {
+            let factor = [20i32, -20, 0, 7][(i + k) % 4];
+            scaled[k].0[i * sizes[k]..(i + 1) * sizes[k]].iter_mut().for_each(|w| *w *= (factor as f32).exp2());
+            scaled[k + 1].0.iter_mut().skip(i).step_by(16).for_each(|w| *w *= (-factor as f32).exp2());
+        }
+    }
+    for activation in [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh] {
+        let (well, badly) = (bound(&layers, activation), bound(&scaled, activation));
+        assert!((badly / well - 1.0).abs() < 1e-5, "{activation:?}: {badly} {well}");
+    }
 }
