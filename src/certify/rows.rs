@@ -186,7 +186,8 @@ impl<'a> RowSearch<'a> {
             return Ok(Vec::new());
         }
         let regions = choice.regions(self.inputs, self.network.inputs(), self.options.boxes_around)?;
-        let lowers = regions.iter().map(|region| self.lower(norm, Some(region))).collect::<Result<Vec<f64>, _>>()?;
+        let mut lowers =
+            regions.iter().map(|region| self.lower(norm, Some(region))).collect::<Result<Vec<f64>, _>>()?;
         let name = match choice {
             BoxChoice::Data => choice.to_string(),
             BoxChoice::Around { .. } => format!("{choice} ×{}", regions.len()),
@@ -194,7 +195,7 @@ impl<'a> RowSearch<'a> {
         let mut rows = Vec::new();
         for method in methods {
             let (mut boxes, mut seconds) = (Vec::new(), 0.0);
-            for (region, &lower) in regions.iter().zip(&lowers) {
+            for (region, lower) in regions.iter().zip(&mut lowers) {
                 let search = match method {
                     MethodKind::Local => BoundMethod::local(region),
                     _ => BoundMethod::LipsdpOn(region),
@@ -203,7 +204,8 @@ impl<'a> RowSearch<'a> {
                 seconds += took;
                 let bound = Bound { upper: found.upper.min(everywhere), ..found };
                 // What the search met counts as well.
-                boxes.push(BoxBound { region: region.clone(), lower: lower.max(bound.lower), bound });
+                *lower = lower.max(bound.lower);
+                boxes.push(BoxBound { region: region.clone(), lower: *lower, bound });
             }
             let upper = boxes.iter().map(|one| one.bound.upper).fold(0.0, f64::max);
             let ended = boxes.iter().map(|one| one.bound.ended).max().unwrap_or(Ended::Finished);

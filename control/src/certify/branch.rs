@@ -99,7 +99,7 @@ pub fn local_bound(
     // largest of those left.
     let met = closed <= refiner.lower * (1.0 + options.tolerance);
     let ended = if met { Ended::Finished } else { limit.unwrap_or(Ended::Indivisible) };
-    Ok(Bound { upper: (closed * MARGIN).min(everywhere), lower: refiner.lower, ended })
+    Ok(Bound { upper: (closed.max(refiner.lower) * MARGIN).min(everywhere), lower: refiner.lower, ended })
 }
 
 /// Part of a box, with a bound on one output's row or on all of the Jacobian.

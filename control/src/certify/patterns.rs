@@ -8,7 +8,7 @@ use faer::{Mat, MatRef};
 use liprl_numerics::linalg::spectral_norm;
 
 use super::{
-    algebra::{UNIT_ROUNDOFF, scale_rows},
+    algebra::{UNIT_ROUNDOFF, largest_row_sum, scale_rows},
     bound::Norm,
     error::CertifyError,
     local::{SlopeRanges, Split},
@@ -31,7 +31,7 @@ pub(super) struct Pattern {
 }
 
 /// The largest norm of `output`'s row, or of the whole Jacobian, over all patterns of slopes, or
-/// `floor` if that is more. `None` if too many neurons are unsure.
+/// `floor` if that is more; with what rounding can hide. `None` if too many neurons are unsure.
 pub(super) fn largest(
     network: &Network,
     slopes: &SlopeRanges,
@@ -71,8 +71,7 @@ pub(super) fn largest(
     let mut walk = Walk { weights, slopes, unsure, norm, pattern: low, most: floor, best: None };
     let first = walk.weights[0].to_owned();
     walk.layer(0, first)?;
-    let norm = if walk.best.is_some() { walk.most + rounding } else { floor };
-    Ok(Some(Pattern { norm, slopes: walk.best }))
+    Ok(Some(Pattern { norm: walk.most + rounding, slopes: walk.best }))
 }
 
 fn absolute(a: MatRef<'_, f64>) -> Mat<f64> {
@@ -121,7 +120,7 @@ impl Walk<'_> {
             // No more than the Frobenius norm, which is had at once.
             Norm::L2 if jacobian.norm_l2() <= self.most => return Ok(()),
             Norm::L2 => spectral_norm(jacobian.as_ref())?,
-            Norm::Linf => super::algebra::largest_row_sum(jacobian.as_ref()),
+            Norm::Linf => largest_row_sum(jacobian.as_ref()),
         };
         if value > self.most {
             (self.most, self.best) = (value, Some(self.pattern.clone()));
