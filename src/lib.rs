@@ -27,6 +27,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use liprl_analysis::AnalysisError;
+use liprl_logbook::LogbookError;
 
 use cli::{Cli, Command};
 use terminal::tell;
@@ -68,5 +70,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<Usage>() || cause.is::<config::LoadError>() || cause.is::<sweep::PlanError>())
+    error.chain().any(|cause| {
+        cause.is::<Usage>()
+            || cause.is::<config::LoadError>()
+            || cause.is::<sweep::PlanError>()
+            || cause.downcast_ref().is_some_and(AnalysisError::is_usage)
+            || matches!(cause.downcast_ref(), Some(LogbookError::NotARunFolder { .. }))
+    })
 }

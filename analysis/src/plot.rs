@@ -15,7 +15,7 @@ use crate::figure::{Figure, PictureFormat};
 use crate::labels::{caption, labels, references, title};
 use crate::panel::{Panel, ReferenceLine};
 use crate::peer::{self, Peer};
-use crate::run::{Run, Warning, find_runs};
+use crate::run::{Run, Warning, find_runs, logged_names};
 
 /// Options of a plot.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotOutput, AnalysisErr
         variants.entry((run.task.as_deref(), &run.variant)).or_default().push(run);
     }
     if variants.is_empty() {
-        let known = Run::names(&runs)?.into_iter().collect();
+        let known = logged_names(runs.iter().map(|run| run.folder.as_path()))?.into_iter().collect();
         return Err(AnalysisError::NoSuchMetric { metric: options.metric.clone(), known });
     }
     let figure = figure(&variants, options);

@@ -31,7 +31,10 @@ fn show(folder: &Path) -> anyhow::Result<ExitCode> {
 
 fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
     let sets: Vec<Override> = args.sets.iter().map(|text| Override::set(text)).collect();
-    let plan = Plan::read(sweep, &sets)?;
+    let plan = Plan::read(sweep, &sets).map_err(|error| match super::config_instead(sweep) {
+        Some(usage) => usage.into(),
+        None => anyhow::Error::from(error),
+    })?;
     for warning in &plan.warnings {
         warn(warning);
     }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use liprl_analysis::nearest;
 use liprl_logbook::{limits, read_text};
 
 use super::error::PlanError;
@@ -13,7 +14,7 @@ use super::hash::id;
 use super::name;
 use super::variants::{Resolver, Variant, rules};
 use crate::agent::build_agent;
-use crate::config::{self, Config, ConfigError, Node, Override, Sources, nearest, parse};
+use crate::config::{self, Config, ConfigError, Node, Override, Sources, parse};
 use crate::memory::MemoryEstimate;
 use crate::task::Task;
 
