@@ -10,6 +10,7 @@ pub mod config;
 
 pub mod load;
 mod memory;
+mod metric_names;
 pub mod panics;
 pub mod perturb;
 mod references;
@@ -64,8 +65,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Plot(args) => commands::plot(&args),
         Command::Report(args) => commands::report(&args),
         Command::Envs { json } => commands::envs(json),
-        Command::Schema { sweep } => commands::schema(sweep),
+        Command::Schema { sweep, markdown } => commands::schema(sweep, markdown),
         Command::Check(args) => commands::check(&args),
+        Command::Metrics { run } => commands::metrics(run.as_deref()),
     }
 }
 

@@ -78,13 +78,10 @@ impl Run {
         let task = task(folder);
         Ok((Self { folder: folder.to_path_buf(), variant: variant_folder(folder), task, series }, warnings))
     }
-
 }
 
 /// Names of all metrics that the runs in some folders logged.
-pub(crate) fn logged_names<'a>(
-    folders: impl IntoIterator<Item = &'a Path>,
-) -> Result<BTreeSet<String>, AnalysisError> {
+pub(crate) fn logged_names<'a>(folders: impl IntoIterator<Item = &'a Path>) -> Result<BTreeSet<String>, AnalysisError> {
     let logs: Vec<PathBuf> = folders.into_iter().map(|folder| folder.join(METRICS_FILE)).collect();
     let each = logs.par_iter().map(metric_names).collect::<Result<Vec<_>, _>>()?;
     Ok(each.into_iter().flatten().collect())
@@ -201,7 +198,12 @@ mod tests {
         assert_eq!(warnings.len(), 1);
         assert!(matches!(warnings[0], Warning::Line { line: 2, .. }));
         assert!(warnings[0].to_string().ends_with("metrics.jsonl:2: a damaged line is skipped"));
-        assert!(logged_names([run.folder.as_path()]).unwrap().into_iter().eq(["eval/return_mean", "train/x"].map(String::from)));
+        assert!(
+            logged_names([run.folder.as_path()])
+                .unwrap()
+                .into_iter()
+                .eq(["eval/return_mean", "train/x"].map(String::from))
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod closed_loop;
 mod demos;
 mod envs;
 mod eval;
+mod metrics;
 mod plot;
 mod record;
 mod report;
@@ -19,6 +20,7 @@ pub use check::check;
 pub use demos::demos;
 pub use envs::envs;
 pub use eval::eval;
+pub use metrics::metrics;
 pub use plot::plot;
 pub use record::record;
 pub use report::report;
@@ -58,7 +60,9 @@ fn sweep_instead(path: &Path) -> Option<Usage> {
     }
     let lock = SweepLock::read(path).ok()??;
     let file = lock.sweep_file.display();
-    Some(Usage(format!("{shown} is a sweep's folder: name one of its runs, or launch it again by `liprl sweep {file}`")))
+    Some(Usage(format!(
+        "{shown} is a sweep's folder: name one of its runs, or launch it again by `liprl sweep {file}`"
+    )))
 }
 
 /// The error of a config or sweep folder where a sweep file was asked for.
@@ -88,12 +92,17 @@ fn open_policy(path: &Path) -> anyhow::Result<LoadedPolicy> {
         if !error.is::<Usage>() || runs.is_empty() || runs == [path] {
             return error;
         }
-        let mut names: Vec<String> = runs.iter().take(NAMED).map(|run| run.display().to_string()).collect();
-        if runs.len() > NAMED {
-            names.push(format!("and {} more", runs.len() - NAMED));
-        }
-        Usage(format!("{} is a folder of runs; name one of them: {}", path.display(), names.join(", "))).into()
+        Usage(names_of_runs(path, &runs)).into()
     })
+}
+
+/// The message about a folder of runs where one run was asked for.
+fn names_of_runs(folder: &Path, runs: &[PathBuf]) -> String {
+    let mut names: Vec<String> = runs.iter().take(NAMED).map(|run| run.display().to_string()).collect();
+    if runs.len() > NAMED {
+        names.push(format!("and {} more", runs.len() - NAMED));
+    }
+    format!("{} is a folder of runs; name one of them: {}", folder.display(), names.join(", "))
 }
 
 /// The error at the place of the setting that it names, if it names one of the config's.
@@ -122,8 +131,10 @@ fn at_its_setting(args: &ConfigArgs, error: anyhow::Error) -> anyhow::Error {
 /// The config file of a command line and the overrides.
 fn sources(args: &ConfigArgs) -> (PathBuf, Vec<Override>) {
     let path = if args.config.is_dir() { args.config.join("config.yaml") } else { args.config.clone() };
-    let mut overrides: Vec<Override> = args.sets.iter().map(|text| Override::set(text)).collect();
-    let flags = [("seed", &args.seed), ("steps", &args.steps), ("device", &args.device), ("threads", &args.threads)];
+    let given = &args.overrides;
+    let mut overrides: Vec<Override> = given.sets.iter().map(|text| Override::set(text)).collect();
+    let flags =
+        [("seed", &given.seed), ("steps", &given.steps), ("device", &given.device), ("threads", &given.threads)];
     overrides.extend(flags.into_iter().filter_map(|(name, value)| Some(Override::flag(name, value.as_ref()?))));
     (path, overrides)
 }

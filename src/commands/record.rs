@@ -24,7 +24,9 @@ const ENDINGS: [&str; 2] = ["hdf5", "h5"];
 pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     if !args.out.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known)) {
         let (out, endings) = (args.out.display(), ENDINGS.join(" or ."));
-        return Err(Usage(format!("{out}: demonstrations are written as HDF5; the name has to end in .{endings}")).into());
+        return Err(
+            Usage(format!("{out}: demonstrations are written as HDF5; the name has to end in .{endings}")).into()
+        );
     }
     if args.out.exists() {
         return Err(Usage(format!("{} exists already; choose another name", args.out.display())).into());

@@ -13,6 +13,7 @@ mod node;
 mod overrides;
 mod paths;
 mod schema;
+mod settings;
 
 use std::path::Path;
 
@@ -32,6 +33,7 @@ pub(crate) use flatten::{difference, flatten};
 pub(crate) use node::{Key, Node, Span, Value, parse};
 pub(crate) use overrides::{insert, names};
 pub(crate) use schema::schema_of;
+pub(crate) use settings::{explain, page};
 
 use check::Checker;
 use serde::de::DeserializeOwned;

@@ -14,6 +14,7 @@ mod disk;
 mod disturb;
 mod experts;
 mod inputs;
+mod metrics;
 mod mistakes;
 mod report;
 mod resume;

@@ -22,9 +22,15 @@ fn wrong_words_get_the_nearest_right_ones() {
     let run = small_run(folder.path(), &format!("{SMALL}{}", small_agent("sac")), "900");
     let (run, out) = (text(&run), folder.path().join("x.png"));
     for metric in ["eval/retrun_mean", "Eval/Return_Mean"] {
-        refused(["plot", run, "--metric", metric, "--out", text(&out)], &["names are eval/return_mean, ", "liprl metrics RUN"]);
+        refused(
+            ["plot", run, "--metric", metric, "--out", text(&out)],
+            &["names are eval/return_mean, ", "liprl metrics RUN"],
+        );
     }
-    refused(["report", run, "--metric", "eval/lenght_mean", "--out", text(folder.path())], &["names are eval/length_mean, "]);
+    refused(
+        ["report", run, "--metric", "eval/lenght_mean", "--out", text(folder.path())],
+        &["names are eval/length_mean, "],
+    );
     refused(["eval", run, "--disturb", "unifrm:1"], &["did you mean `uniform`?"]);
     let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("sac")));
     refused(["check", text(&config), "--set", "agent.kind=sca"], &["did you mean `sac`?"]);
@@ -53,7 +59,8 @@ fn configs_and_sweep_files_are_told_apart() {
     let config = write_config(folder.path(), &format!("{SMALL}{}", small_agent("sac")));
     let sweep = folder.path().join("sweep.yaml");
     let base = config.file_name().and_then(|name| name.to_str()).expect("a name");
-    std::fs::write(&sweep, format!("base: {base}\naxes: {{agent.gamma: [0.9]}}\nset: {{steps: 200}}\n")).expect("written");
+    std::fs::write(&sweep, format!("base: {base}\naxes: {{agent.gamma: [0.9]}}\nset: {{steps: 200}}\n"))
+        .expect("written");
     let (config, sweep) = (text(&config), text(&sweep));
     let is_sweep = format!("is a sweep file: `liprl sweep {sweep}`");
     refused(["train", sweep], &[&is_sweep]);

@@ -71,7 +71,8 @@ impl ExpertRows {
         }
         let (rows, batch) = (expert.len(), config.discriminator.batch_size);
         if rows == 0 && config.reward.imitates() {
-            let problem = format!("no transition is left of {wanted} episodes with keep_every {keep}; lower keep_every");
+            let problem =
+                format!("no transition is left of {wanted} episodes with keep_every {keep}; lower keep_every");
             return Err(bad("demonstrations", problem));
         }
         if rows < batch && config.reward.from_logits() {

@@ -84,7 +84,8 @@ impl Findings {
     /// The answer in plain words, a sentence a line.
     pub(super) fn answer(&self) -> String {
         if self.returns.iter().map(|row| row.runs.1).sum::<usize>() == 1 {
-            return "There is one run and nothing to compare it with. `liprl plot` draws any of its metrics.".to_owned();
+            return "There is one run and nothing to compare it with. `liprl plot` draws any of its metrics."
+                .to_owned();
         }
         if self.comparisons.is_empty() {
             let reason = if self.scores.len() < 2 {
