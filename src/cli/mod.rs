@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use curves::{BandChoice, PlotArgs, ReportArgs};
+pub use curves::{BandChoice, LegendChoice, PlotArgs, ReportArgs};
 pub use policies::{CertifyArgs, CertifyMethod, EvalArgs, ExpertKind, RecordArgs, TradeoffArgs};
 pub use sweep::{LauncherKind, SweepArgs, SweepCommand};
 

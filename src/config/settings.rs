@@ -76,7 +76,9 @@ pub(crate) fn explain(path: &str, config: Option<&Json>) -> Result<String, Strin
         let under = if config.is_none() && !conditions.is_empty() { format!(" ({conditions})") } else { String::new() };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{path}{under}: {}", setting.expected);
-        if setting.default.is_some() || setting.required {
+        if setting.required {
+            let _ = writeln!(text, "  required");
+        } else if setting.default.as_ref().is_some_and(|default| !default.is_object()) {
             let _ = writeln!(text, "  default: {}", setting.default());
         }
         if !setting.description.is_empty() {

@@ -62,9 +62,9 @@ pub struct SweepFile {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum AxisValues {
-    /// Values that name their variants themselves.
+    /// A list of values, which name their variants themselves, or a mapping of names to values.
     List(Vec<Value>),
-    /// Name in the variants' names → value.
+    /// Names, each a part of its variants' names, with their values.
     Named(Map<String, Value>),
 }
 

@@ -122,7 +122,7 @@ fn a_model_based_learner_asks_for_a_rule_where_it_knows_none() {
     let set = "agent.termination={kind: leaves, region: [{index: 99, low: 0}]}";
     let (code, _, stderr) = finish(liprl(["check", "configs/mbrl/hopper.yaml", "--set", set]));
     assert_eq!(code, 2);
-    let place = "--set:1:19: `agent.termination.region.0`: observation 99 is asked for, there are 11";
+    let place = "--set:1:42: `agent.termination.region.0`: observation 99 is asked for, there are 11";
     assert!(stderr.contains(place), "{stderr}");
 }
 
