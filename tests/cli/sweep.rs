@@ -247,7 +247,7 @@ fn a_folder_of_another_run_or_format_is_refused() {
     assert!(!sweep.run("sweep.lock.json").exists());
 
     let (code, _, stderr) = finish(liprl(["sweep", "status", text(sweep.folder.path())]));
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(stderr.contains("no sweep.lock.json"), "{stderr}");
 }
 
