@@ -103,8 +103,5 @@ pub(super) fn show(node: &Node) -> String {
 /// The first sentence of the setting's documentation.
 pub(super) fn describe(schema: &Map<String, Json>) -> Option<String> {
     let line = schema.get("description")?.as_str()?.lines().next()?;
-    // "et al. 2018" and "i.e. so" do not end a sentence.
-    let begins = |at: &usize| line[at + 2..].starts_with(|c: char| c.is_uppercase() || c == '`');
-    let end = line.match_indices(". ").map(|(at, _)| at).find(begins);
-    Some(line[..end.unwrap_or(line.len())].trim_end_matches('.').to_owned())
+    Some(line.split_once(". ").map_or(line, |(first, _)| first).trim_end_matches('.').to_owned())
 }
