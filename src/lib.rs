@@ -10,6 +10,7 @@ pub mod config;
 mod export;
 pub mod load;
 mod memory;
+mod metric_names;
 pub mod panics;
 pub mod perturb;
 mod references;
@@ -27,6 +28,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use liprl_analysis::AnalysisError;
+use liprl_logbook::LogbookError;
 
 use cli::{Cli, Command};
 use terminal::tell;
@@ -63,11 +66,18 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Plot(args) => commands::plot(&args),
         Command::Report(args) => commands::report(&args),
         Command::Envs { json } => commands::envs(json),
-        Command::Schema { sweep } => commands::schema(sweep),
+        Command::Schema { sweep, markdown } => commands::schema(sweep, markdown),
         Command::Check(args) => commands::check(&args),
+        Command::Metrics { run } => commands::metrics(run.as_deref()),
     }
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<Usage>() || cause.is::<config::LoadError>() || cause.is::<sweep::PlanError>())
+    error.chain().any(|cause| {
+        cause.is::<Usage>()
+            || cause.is::<config::LoadError>()
+            || cause.is::<sweep::PlanError>()
+            || cause.downcast_ref().is_some_and(AnalysisError::is_usage)
+            || matches!(cause.downcast_ref(), Some(LogbookError::NotARunFolder { .. }))
+    })
 }

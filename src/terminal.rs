@@ -45,6 +45,11 @@ pub(crate) fn dynamic_table(header: Vec<String>, right: Range<usize>, mut rows: 
     text
 }
 
+/// Six digits.
+pub(crate) fn six_digits(x: f64) -> String {
+    rounded(x, f64::round)
+}
+
 /// Six digits, not above the number.
 pub(crate) fn rounded_down(x: f64) -> String {
     rounded(x, f64::floor)

@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 
+use liprl_logbook::LogbookError;
 use thiserror::Error;
+
+use crate::names::suggestions;
 
 /// Runs that could not be read, compared or drawn.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AnalysisError {
     /// None of the given folders holds a run.
-    #[error("no run folder (one with a metrics.jsonl) below {}", list(paths))]
+    #[error("there is no run folder (one with a metrics.jsonl) at or below {}", list(paths))]
     NoRuns {
         /// The folders.
         paths: Vec<PathBuf>,
@@ -21,7 +24,7 @@ pub enum AnalysisError {
         paths: Vec<PathBuf>,
     },
     /// No run logged the metric.
-    #[error("no run logged `{metric}`; logged were: {}", known.join(", "))]
+    #[error("no run logged `{metric}`; {}", logged(metric, known))]
     NoSuchMetric {
         /// The metric.
         metric: String,
@@ -29,7 +32,7 @@ pub enum AnalysisError {
         known: Vec<String>,
     },
     /// Another program's file has no such column or tag.
-    #[error("{}: there is no `{wanted}`; there are: {}", path.display(), known.join(", "))]
+    #[error("{}: there is no `{wanted}`; the nearest names are {}", path.display(), suggestions(wanted, known.iter().map(String::as_str)))]
     NoSuchColumn {
         /// The file or its folder.
         path: PathBuf,
@@ -49,7 +52,7 @@ pub enum AnalysisError {
     Request(String),
     /// A run folder that cannot be read.
     #[error(transparent)]
-    Logbook(#[from] liprl_logbook::LogbookError),
+    Logbook(#[from] LogbookError),
     /// Scores that cannot be aggregated or compared.
     #[error(transparent)]
     Scores(#[from] crate::scores::ScoresError),
@@ -70,6 +73,31 @@ pub enum AnalysisError {
     /// A file could not be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl AnalysisError {
+    /// True if the request was wrong, and nothing failed.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRuns { .. }
+                | Self::NoSuchMetric { .. }
+                | Self::NoSuchColumn { .. }
+                | Self::NoPeerRuns { .. }
+                | Self::Request(_)
+                | Self::UnknownFormat { .. }
+                | Self::Logbook(LogbookError::NotARunFolder { .. })
+        )
+    }
+}
+
+/// The logged metrics nearest to a name.
+fn logged(metric: &str, known: &[String]) -> String {
+    if known.is_empty() {
+        return "nothing is logged yet".to_owned();
+    }
+    let names = suggestions(metric, known.iter().map(String::as_str));
+    format!("the nearest of {} names are {names}; `liprl metrics RUN` lists all", known.len())
 }
 
 fn list(paths: &[PathBuf]) -> String {

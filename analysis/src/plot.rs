@@ -13,9 +13,10 @@ use crate::curve::{Band, Curve};
 use crate::error::AnalysisError;
 use crate::figure::{Figure, PictureFormat};
 use crate::labels::{caption, labels, references, title};
+use crate::names::suggestions;
 use crate::panel::{Panel, ReferenceLine};
 use crate::peer::{self, Peer};
-use crate::run::{Run, Warning, find_runs};
+use crate::run::{Run, Warning, find_runs, logged_names, variant_folder};
 
 /// Options of a plot.
 #[derive(Clone, Debug)]
@@ -33,6 +34,14 @@ pub struct PlotOptions {
     pub smooth: usize,
     /// Horizontal lines; `TASK:NAME` is drawn for that task alone.
     pub references: Vec<ReferenceLine>,
+    /// Title. Default: made from the folders.
+    pub title: Option<String>,
+    /// Label of the vertical axis. Default: the metric.
+    pub y_label: Option<String>,
+    /// Names of curves: folder of a variant or of one of its runs, or a peer's name → name.
+    pub labels: Vec<(PathBuf, String)>,
+    /// Omit the legend.
+    pub no_legend: bool,
 }
 
 impl Default for PlotOptions {
@@ -44,6 +53,10 @@ impl Default for PlotOptions {
             band: Band::default(),
             smooth: 1,
             references: Vec::new(),
+            title: None,
+            y_label: None,
+            labels: Vec::new(),
+            no_legend: false,
         }
     }
 }
@@ -77,13 +90,13 @@ pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotOutput, AnalysisErr
         variants.entry((run.task.as_deref(), &run.variant)).or_default().push(run);
     }
     if variants.is_empty() {
-        let known: Vec<String> = Run::names(&runs)?.into_iter().collect();
+        let known: Vec<String> = logged_names(runs.iter().map(|run| run.folder.as_path()))?.into_iter().collect();
         if known.is_empty() {
             return Err(AnalysisError::NothingLogged { paths: runs.into_iter().map(|run| run.folder).collect() });
         }
         return Err(AnalysisError::NoSuchMetric { metric: options.metric.clone(), known });
     }
-    let figure = figure(&variants, options);
+    let figure = figure(&variants, options)?;
     let table = out.with_extension("csv");
     // A log of another program may stand where the numbers would go.
     if std::fs::read(&table).is_ok_and(|text| !text.is_empty() && !text.starts_with(HEADER.as_bytes())) {
@@ -121,9 +134,12 @@ fn read(options: &PlotOptions) -> Result<(Vec<Run>, Vec<Warning>), AnalysisError
     Ok((runs, warnings))
 }
 
-fn figure(variants: &BTreeMap<(Option<&str>, &Path), Vec<&Run>>, options: &PlotOptions) -> Figure {
+fn figure(
+    variants: &BTreeMap<(Option<&str>, &Path), Vec<&Run>>,
+    options: &PlotOptions,
+) -> Result<Figure, AnalysisError> {
     let keys: Vec<(Option<&str>, &Path)> = variants.keys().copied().collect();
-    let labels = labels(&keys);
+    let labels = named(&keys, &options.labels)?;
     let names: BTreeSet<&String> = labels.iter().collect();
     let places: BTreeMap<&String, usize> = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
     let tasks: BTreeSet<Option<&str>> = keys.iter().map(|key| key.0).collect();
@@ -136,7 +152,7 @@ fn figure(variants: &BTreeMap<(Option<&str>, &Path), Vec<&Run>>, options: &PlotO
         let curves: Vec<(usize, Curve)> = curves.collect();
         panels.push(Panel {
             title: task.filter(|_| tasks.len() > 1).unwrap_or_default().to_owned(),
-            y_label: options.metric.clone(),
+            y_label: options.y_label.clone().unwrap_or_else(|| options.metric.clone()),
             from_zero: true,
             curves,
             references: references(&options.references, *task, &tasks),
@@ -157,8 +173,32 @@ fn figure(variants: &BTreeMap<(Option<&str>, &Path), Vec<&Run>>, options: &PlotO
     let task = if tasks.len() == 1 { keys[0].0.unwrap_or_default() } else { "" };
     let title =
         [experiment.as_str(), task].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(": ");
+    let title = options.title.clone().unwrap_or(title);
+    let legend = if options.no_legend { Vec::new() } else { legend };
     let caption = caption(&panels, options.band, options.smooth);
-    Figure { title, caption, x_label: String::new(), legend, panels }
+    Ok(Figure { title, caption, x_label: String::new(), legend, panels })
+}
+
+/// Names of the curves, some of them given by folder.
+fn named(keys: &[(Option<&str>, &Path)], given: &[(PathBuf, String)]) -> Result<Vec<String>, AnalysisError> {
+    let mut names = labels(keys);
+    let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    for (folder, name) in given {
+        let wanted = [whole(folder), whole(&variant_folder(folder))];
+        let fits: Vec<usize> = (0..keys.len()).filter(|index| wanted.contains(&whole(keys[*index].1))).collect();
+        if fits.is_empty() {
+            let folders: BTreeSet<String> = keys.iter().map(|key| key.1.display().to_string()).collect();
+            let folders = suggestions(&folder.to_string_lossy(), folders.iter().map(String::as_str));
+            let problem = format!("no curve is that of {}; there are {folders}", folder.display());
+            return Err(AnalysisError::Request(problem));
+        }
+        fits.into_iter().for_each(|index| names[index].clone_from(name));
+    }
+    let mut seen = BTreeSet::new();
+    match keys.iter().zip(&names).find(|(key, name)| !seen.insert((key.0, *name))) {
+        Some((_, twice)) => Err(AnalysisError::Request(format!("two curves of one task would be called `{twice}`"))),
+        None => Ok(names),
+    }
 }
 
 fn csv(figure: &Figure) -> String {
@@ -230,6 +270,35 @@ mod tests {
             assert!((first[0] - 130.0 / 3.0).abs() < 1e-9);
             assert!((first[2] - first[0] - (6100.0_f64 / 3.0).sqrt()).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn curves_titles_and_axes_are_named() {
+        let root = tempfile::tempdir().unwrap();
+        for run in ["e/scale=1/seed-0", "e/scale=2/seed-0"] {
+            write_run(root.path(), run, 0.0);
+        }
+        let out = root.path().join("x.svg");
+        let label = |folder: &str, name: &str| (root.path().join(folder), name.to_owned());
+        let options = PlotOptions {
+            paths: vec![root.path().join("e")],
+            title: Some("Two scales".to_owned()),
+            y_label: Some("return".to_owned()),
+            labels: vec![label("e/scale=1", "one"), label("e/scale=2/seed-0", "two")],
+            ..PlotOptions::default()
+        };
+        assert_eq!(plot(&options, &out).unwrap().figure.legend, ["one (n=1)", "two (n=1)"]);
+        let drawn = fs::read_to_string(&out).unwrap();
+        for part in [">Two scales<", ">return<", ">one (n=1)<"] {
+            assert!(drawn.contains(part), "{part}");
+        }
+        plot(&PlotOptions { no_legend: true, ..options.clone() }, &out).unwrap();
+        assert!(!fs::read_to_string(&out).unwrap().contains("one (n=1)"));
+        let twice = PlotOptions { labels: vec![label("e/scale=1", "scale=2")], ..options.clone() };
+        assert!(plot(&twice, &out).unwrap_err().to_string().contains("would be called `scale=2`"));
+        let other = PlotOptions { labels: vec![label("e/scale=3", "three")], ..options };
+        let error = plot(&other, &out).unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("e/scale=2"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::{
 
 use fs_err as fs;
 use liprl_logbook::{
-    CONFIG_FILE, METRICS_FILE, PROVENANCE_FILE, RunFolder, limits, metric_names, read_series, read_text,
+    CONFIG_FILE, METRICS_FILE, PROVENANCE_FILE, RunFolder, Series, limits, metric_names, read_all_series, read_series,
+    read_text,
 };
 use rayon::prelude::*;
 
@@ -77,11 +78,39 @@ impl Run {
         let task = task(folder);
         Ok((Self { folder: folder.to_path_buf(), variant: variant_folder(folder), task, series }, warnings))
     }
+}
 
-    /// Names of all metrics that the runs logged.
-    pub(crate) fn names(runs: &[Self]) -> Result<BTreeSet<String>, AnalysisError> {
-        let each = runs.par_iter().map(|run| metric_names(run.folder.join(METRICS_FILE)));
-        Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+/// Names of all metrics that the runs in some folders logged.
+pub(crate) fn logged_names<'a>(folders: impl IntoIterator<Item = &'a Path>) -> Result<BTreeSet<String>, AnalysisError> {
+    let logs: Vec<PathBuf> = folders.into_iter().map(|folder| folder.join(METRICS_FILE)).collect();
+    let each = logs.par_iter().map(metric_names).collect::<Result<Vec<_>, _>>()?;
+    Ok(each.into_iter().flatten().collect())
+}
+
+/// The last value of a metric of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastValue {
+    /// Name of the metric.
+    pub metric: String,
+    /// Environment step.
+    pub step: u64,
+    /// The last value that is finite.
+    pub value: f64,
+}
+
+impl LastValue {
+    /// Reads those of every metric that the run in `folder` logged, by name.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn read(folder: &Path) -> Result<Vec<Self>, AnalysisError> {
+        let (all, _) = read_all_series(folder.join(METRICS_FILE), |_| true)?;
+        let last = |(metric, series): (String, Series)| {
+            let mut values = series.steps.into_iter().zip(series.values).rev();
+            let (step, value) = values.find(|(_, value)| value.is_finite())?;
+            Some(Self { metric, step, value })
+        };
+        Ok(all.into_iter().filter_map(last).collect())
     }
 }
 
@@ -121,6 +150,9 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, AnalysisError> {
     let (mut found, mut seen) = (BTreeSet::new(), BTreeSet::new());
     let mut todo: Vec<PathBuf> = paths.to_vec();
     let mut links = BTreeSet::new();
+    if let Some(path) = paths.iter().find(|path| fs::symlink_metadata(path).is_err()) {
+        return Err(AnalysisError::NoRuns { paths: vec![path.clone()] });
+    }
     // Links come last, so that a folder keeps its own name.
     while let Some(folder) = todo.pop().or_else(|| links.pop_first()) {
         // Links can lead in circles.
@@ -166,7 +198,12 @@ mod tests {
         assert_eq!(warnings.len(), 1);
         assert!(matches!(warnings[0], Warning::Line { line: 2, .. }));
         assert!(warnings[0].to_string().ends_with("metrics.jsonl:2: a damaged line is skipped"));
-        assert!(Run::names(&[run]).unwrap().into_iter().eq(["eval/return_mean", "train/x"].map(String::from)));
+        assert!(
+            logged_names([run.folder.as_path()])
+                .unwrap()
+                .into_iter()
+                .eq(["eval/return_mean", "train/x"].map(String::from))
+        );
     }
 
     #[test]
@@ -195,7 +232,7 @@ mod tests {
         assert_eq!(find_runs(&[root.path().join("a/seed-1")]).unwrap().len(), 1);
         fs::create_dir(root.path().join("empty")).unwrap();
         let error = find_runs(&[root.path().join("empty")]).unwrap_err();
-        assert!(error.to_string().starts_with("no run folder"), "{error}");
+        assert!(error.to_string().starts_with("there is no run folder"), "{error}");
     }
 
     #[cfg(unix)]

@@ -37,6 +37,33 @@ pub struct PlotArgs {
     /// several tasks: --line Ant-v5:paper=6000
     #[arg(long = "line", value_name = "NAME=VALUE", value_parser = reference)]
     pub lines: Vec<(String, f64)>,
+    /// Title of the figure [default: from the folders]
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Label of the vertical axis [default: the metric]
+    #[arg(long)]
+    pub ylabel: Option<String>,
+    /// Name of a curve, by its folder; repeatable
+    #[arg(long = "label", value_name = "FOLDER=NAME", value_parser = label)]
+    pub labels: Vec<(PathBuf, String)>,
+    /// Place of the legend
+    #[arg(long, value_enum, default_value_t = LegendChoice::Below)]
+    pub legend: LegendChoice,
+}
+
+/// Places of a legend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LegendChoice {
+    /// Below the panels
+    Below,
+    /// No legend
+    None,
+}
+
+/// A folder, whose name may hold `=`, and its curve's name.
+fn label(text: &str) -> Result<(PathBuf, String), String> {
+    let (folder, name) = text.rsplit_once('=').ok_or("expected FOLDER=NAME")?;
+    Ok((folder.into(), name.trim().to_owned()))
 }
 
 /// The line and the band of a curve.

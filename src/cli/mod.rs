@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use curves::{BandChoice, PlotArgs, ReportArgs};
+pub use curves::{BandChoice, LegendChoice, PlotArgs, ReportArgs};
 pub use policies::{
     ActionUnits, CertifyArgs, CertifyMethod, EvalArgs, ExpertKind, ExportArgs, RecordArgs, TradeoffArgs,
 };
@@ -59,9 +59,17 @@ pub enum Command {
         /// Print the schema of sweep files instead
         #[arg(long)]
         sweep: bool,
+        /// Print a page of all settings of configs instead, as Markdown
+        #[arg(long, conflicts_with = "sweep")]
+        markdown: bool,
     },
     /// Check a config file, build its environment and agent, and print it with every default
-    Check(ConfigArgs),
+    Check(CheckArgs),
+    /// List the metrics of a run with their last values, or all that runs may log
+    Metrics {
+        /// A run folder
+        run: Option<PathBuf>,
+    },
 }
 
 /// A config file and the overrides of the command line.
@@ -69,6 +77,29 @@ pub enum Command {
 pub struct ConfigArgs {
     /// A YAML file, or a run folder (its config.yaml)
     pub config: PathBuf,
+    /// Its overrides.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// A YAML file, or a run folder (its config.yaml)
+    #[arg(required_unless_present = "explain")]
+    pub config: Option<PathBuf>,
+    /// Its overrides.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+    /// Explain a setting instead, such as agent.tau: type, range, default and meaning; with a
+    /// config, for its kinds
+    #[arg(long, value_name = "KEY")]
+    pub explain: Option<String>,
+}
+
+/// Overrides of a config.
+#[derive(Clone, Debug, Args)]
+pub struct OverrideArgs {
     /// Replace one value, by the YAML's path: --set agent.gamma=0.98
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     pub sets: Vec<String>,

@@ -44,6 +44,9 @@ pub enum SweepCommand {
     Status {
         /// A sweep's folder
         folder: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Do one run of a Slurm array; called by the array's script
     #[command(hide = true)]

@@ -24,7 +24,7 @@ pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
     if args.closed_loop {
         return super::closed_loop::certify(args);
     }
-    let mut loaded = LoadedPolicy::open(&args.run)?;
+    let mut loaded = super::open_policy(&args.run)?;
     let (takes, network) = network(args, &loaded)?;
     let inputs = visited_inputs(&mut loaded, takes, args.episodes, args.seed)?;
     let construction = if args.network == "policy" { constant_by_construction(&loaded.policy) } else { None };

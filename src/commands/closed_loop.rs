@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use crate::cli::CertifyArgs;
 use crate::closed_loop::{LoopOptions, LoopStudy};
-use crate::load::LoadedPolicy;
 use crate::terminal::print;
 use crate::usage::Usage;
 
 /// Bounds and simulates a policy's closed loop. A run that breaks a proven bound is an error.
 pub(super) fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
-    let mut loaded = LoadedPolicy::open(&args.run)?;
+    let mut loaded = super::open_policy(&args.run)?;
     let Some(model) = loaded.task.env().model().map(|model| model.boxed()) else {
         let id = &loaded.env.id;
         let problem =

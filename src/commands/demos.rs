@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::cli::DemosCommand;
 use crate::terminal::{print, table};
+use crate::usage::Usage;
 
 /// Longest value of the description that is printed whole.
 const LONG: usize = 160;
@@ -16,6 +17,9 @@ const LONG: usize = 160;
 /// Prints a file's description, episodes, lengths and returns.
 pub fn demos(command: &DemosCommand) -> anyhow::Result<ExitCode> {
     let DemosCommand::Inspect { file } = command;
+    if !file.exists() {
+        return Err(Usage(format!("there is no file {}", file.display())).into());
+    }
     let demonstrations = Demonstrations::read(file, None)?;
     let summary = demonstrations.summary();
     let steps: usize = summary.lengths.iter().sum();

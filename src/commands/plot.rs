@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use liprl_analysis::{PlotOptions, plot as draw};
 
-use crate::cli::PlotArgs;
+use crate::cli::{LegendChoice, PlotArgs};
 use crate::references::lines;
 use crate::terminal::{print, warn};
 
@@ -18,6 +18,10 @@ pub fn plot(args: &PlotArgs) -> anyhow::Result<ExitCode> {
         band: args.band.into(),
         smooth: args.smooth as usize,
         references: lines(&args.lines, args.no_lines, &args.runs, &args.metric)?,
+        title: args.title.clone(),
+        y_label: args.ylabel.clone(),
+        labels: args.labels.clone(),
+        no_legend: args.legend == LegendChoice::None,
     };
     let report = draw(&options, &args.out)?;
     report.warnings.iter().for_each(warn);

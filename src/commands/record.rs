@@ -17,8 +17,17 @@ use crate::task::Task;
 use crate::terminal::{print, warn};
 use crate::usage::Usage;
 
+/// Endings of an HDF5 file's name.
+const ENDINGS: [&str; 2] = ["hdf5", "h5"];
+
 /// Records greedy episodes, or an expert's, in Minari's layout.
 pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
+    if !args.out.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known)) {
+        let (out, endings) = (args.out.display(), ENDINGS.join(" or ."));
+        return Err(
+            Usage(format!("{out}: demonstrations are written as HDF5; the name has to end in .{endings}")).into()
+        );
+    }
     if args.out.exists() {
         return Err(Usage(format!("{} exists already; choose another name", args.out.display())).into());
     }
@@ -69,7 +78,7 @@ struct Recorded {
 }
 
 fn by_policy(args: &RecordArgs) -> anyhow::Result<Recorded> {
-    let LoadedPolicy { mut task, mut policy, env, agent, config, origin, step } = LoadedPolicy::open(&args.run)?;
+    let LoadedPolicy { mut task, mut policy, env, agent, config, origin, step } = super::open_policy(&args.run)?;
     let episodes = episodes(args, &mut task, &mut policy, |_| ())?;
     let about = json!({
         "algorithm_name": agent, "checkpoint": relative(&origin), "checkpoint_step": step, "config": config,
@@ -79,7 +88,10 @@ fn by_policy(args: &RecordArgs) -> anyhow::Result<Recorded> {
 
 fn by_expert(args: &RecordArgs, kind: ExpertKind) -> anyhow::Result<Recorded> {
     // The demonstrations that it names may be those to record.
-    let config = Config::load_as_written(&args.run, &[])?;
+    let config = Config::load_as_written(&args.run, &[]).map_err(|error| match super::sweep_instead(&args.run) {
+        Some(usage) => usage.into(),
+        None => anyhow::Error::from(error),
+    })?;
     let (mut task, env) = (Task::new(&config.env)?, config.env);
     let (name, expert) = match kind {
         ExpertKind::Lqr => ("lqr", ExpertConfig::Lqr),

@@ -8,9 +8,14 @@ use liprl_logbook::SweepLock;
 use crate::cli::ReportArgs;
 use crate::references::lines;
 use crate::terminal::{print, warn};
+use crate::usage::Usage;
 
 /// Writes a sweep's report.
 pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
+    if args.out.extension().is_some_and(|ending| ending == "html") {
+        let problem = format!("{}: --out names a folder; the page in it is report.html", args.out.display());
+        return Err(Usage(problem).into());
+    }
     let own = SweepLock::read(&args.sweep)?.map(|lock| lock.report.metric);
     let metric = args.metric.clone().or(own).unwrap_or_else(|| "eval/return_mean".to_owned());
     let options = ReportOptions {

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use crate::cli::{LauncherKind, SweepArgs, SweepCommand};
 use crate::config::Override;
 use crate::sweep::file::{LauncherConfig, LocalConfig, SlurmConfig};
-use crate::sweep::{Plan, PlanError, SweepFolder, dry_run, failures, local, slurm, status};
+use crate::sweep::{Plan, PlanError, SweepFolder, SweepStatus, dry_run, failures, local, report_command, slurm};
 use crate::terminal::{print, tell, warn};
 use crate::usage::Usage;
 
 /// Launches a sweep, or prints its progress.
 pub fn sweep(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     match (&args.command, &args.sweep) {
-        (Some(SweepCommand::Status { folder }), _) => show(folder),
+        (Some(SweepCommand::Status { folder, json }), _) => show(folder, *json),
         (Some(SweepCommand::Task { folder, array }), _) => {
             Ok(ExitCode::from(slurm::task(&SweepFolder::open(folder)?, array)?))
         }
@@ -23,10 +23,11 @@ pub fn sweep(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn show(folder: &Path) -> anyhow::Result<ExitCode> {
-    let (text, failed) = status(&SweepFolder::open(folder)?)?;
-    print(&text)?;
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+fn show(folder: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let folder = SweepFolder::open(folder)?;
+    let status = SweepStatus::read(&folder)?;
+    print(&if json { format!("{:#}\n", status.to_json()) } else { status.to_text() })?;
+    Ok(if status.any_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The error with the sweep file's name, if its message does not have it.
@@ -38,7 +39,10 @@ fn named(file: &Path, error: PlanError) -> anyhow::Error {
 
 fn start(args: &SweepArgs, sweep: &Path) -> anyhow::Result<ExitCode> {
     let sets: Vec<Override> = args.sets.iter().map(|text| Override::set(text)).collect();
-    let plan = Plan::read(sweep, &sets).map_err(|error| named(sweep, error))?;
+    let plan = Plan::read(sweep, &sets).map_err(|error| match super::config_instead(sweep) {
+        Some(usage) => usage.into(),
+        None => named(sweep, error),
+    })?;
     for warning in &plan.warnings {
         warn(warning);
     }
@@ -77,6 +81,9 @@ fn here(folder: &SweepFolder, options: local::LaunchOptions) -> anyhow::Result<E
     let left = if unfinished > 0 { format!(", {unfinished} unfinished") } else { String::new() };
     tell(format_args!("{}: {done} done, {} failed{left}", folder.path().display(), failed.len()));
     tell_failures(folder, &failed, options);
+    if failed.is_empty() && unfinished == 0 {
+        tell(format_args!("{}", report_command(folder)));
+    }
     Ok(match signal {
         Some(code) => ExitCode::from(code),
         None if failed.is_empty() && unfinished == 0 => ExitCode::SUCCESS,

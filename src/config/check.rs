@@ -2,9 +2,10 @@
 //! values out of range and missing keys are reported at their own place, inside tagged enums as
 //! well; serde would report the parent.
 
+use liprl_analysis::nearest;
 use serde_json::{Map, Value as Json};
 
-use super::error::{ConfigError, Sources, nearest};
+use super::error::{ConfigError, Sources};
 use super::messages::{
     constants, describe, expected, fits_type, is_large_count, list, required, show, tag_of, tag_value,
 };

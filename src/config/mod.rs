@@ -13,6 +13,7 @@ mod node;
 mod overrides;
 mod paths;
 mod schema;
+mod settings;
 
 use std::path::Path;
 
@@ -27,11 +28,12 @@ pub use error::ConfigError;
 pub use overrides::Override;
 pub use paths::MissingFile;
 
-pub(crate) use error::{Sources, nearest};
+pub(crate) use error::Sources;
 pub(crate) use flatten::{difference, flatten};
 pub(crate) use node::{Key, Node, Span, Value, parse};
 pub(crate) use overrides::{insert, names};
 pub(crate) use schema::schema_of;
+pub(crate) use settings::{explain, page};
 
 use check::Checker;
 use serde::de::DeserializeOwned;
@@ -193,6 +195,13 @@ impl Config {
     pub fn to_yaml(&self) -> Result<String, serde_saphyr::ser::Error> {
         serde_saphyr::to_string(self)
     }
+}
+
+/// The keys at the top of a YAML file; `None` if it cannot be read as a mapping.
+pub(crate) fn top_keys(path: &Path) -> Option<Vec<String>> {
+    let tree = parse(&read_text(path, limits::CONFIG).ok()?, 0).ok()?;
+    let Value::Map(entries) = tree.value else { return None };
+    Some(entries.into_iter().map(|(key, _)| key.name).collect())
 }
 
 /// Reads a text and applies the command line's overrides.

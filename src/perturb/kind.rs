@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use liprl_analysis::nearest;
+
 /// A kind of perturbation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,10 +58,13 @@ impl FromStr for Perturbations {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let names = || PerturbationKind::ALL.map(|(_, name)| name).join(", ");
+        let names = PerturbationKind::ALL.map(|(_, name)| name);
         let (name, sizes) = text.split_once(':').ok_or("expected KIND:EPS[,EPS…], such as pgd:0.05,0.1")?;
         let kind = PerturbationKind::ALL.iter().find(|(_, known)| *known == name.trim()).map(|(kind, _)| *kind);
-        let kind = kind.ok_or_else(|| format!("there is no disturbance `{name}`; there are {}", names()))?;
+        let kind = kind.ok_or_else(|| match nearest(name, names) {
+            Some(near) => format!("there is no disturbance `{name}`; did you mean `{near}`?"),
+            None => format!("there is no disturbance `{name}`; there are {}", names.join(", ")),
+        })?;
         let size = |text: &str| match text.trim().parse::<f64>() {
             Ok(size) if size.is_finite() && size > 0.0 => Ok(size),
             Ok(size) => {
@@ -85,6 +90,7 @@ mod tests {
         for (text, problem) in [
             ("pgd", "expected KIND:EPS"),
             ("noise:0.1", "there is no disturbance `noise`; there are uniform, bias, pgd, critic, trajectory"),
+            ("unifrm:0.1", "did you mean `uniform`?"),
             ("bias:0", "above 0, found 0"),
             ("bias:-0.1", "above 0, found -0.1"),
             ("bias:nan", "above 0"),

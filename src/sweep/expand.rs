@@ -18,6 +18,8 @@ pub(super) struct Setting {
     pub at: Span,
     /// The value.
     pub value: Node,
+    /// The value's name in the variant's; `None` for one made from the value.
+    pub name: Option<String>,
 }
 
 /// A part of a variant's name; the order of the kinds is that in the name.
@@ -53,7 +55,8 @@ pub(super) fn expand(
     let labels = name::labels(&listed);
     let part = |setting: &Setting| {
         let label = labels.get(setting.path.as_str()).cloned().unwrap_or_default();
-        NamePart::Setting(format!("{label}={}", name::value(&setting.value.to_json())))
+        let value = setting.name.clone().unwrap_or_else(|| name::value(&setting.value.to_json()));
+        NamePart::Setting(format!("{label}={value}"))
     };
     let points = |rows: Vec<Vec<Setting>>| -> Vec<Combination> {
         rows.into_iter().map(|row| Combination { parts: row.iter().map(part).collect(), settings: row }).collect()
@@ -106,21 +109,26 @@ impl Reader<'_> {
     fn variants(&self) -> Result<Vec<Combination>, ConfigError> {
         let entries = self.entries("variants");
         let variant = |(key, node): &(Key, Node)| {
-            if !name::is_plain(&key.name) || key.name.contains(['=', ',']) {
-                let problem = format!("`{}` cannot name a variant", key.name);
-                let help = "letters, digits and . _ + -, beginning with a letter or digit";
-                return Err(self.sources.error(key.span, problem, Some(help.to_owned())));
-            }
+            self.check_name(key, "variant")?;
             Ok(Combination { parts: vec![NamePart::Variant(key.name.clone())], settings: settings(node) })
         };
         entries.iter().map(variant).collect()
     }
 
+    /// Rejects a name that cannot be a part of a variant's.
+    fn check_name(&self, key: &Key, named: &str) -> Result<(), ConfigError> {
+        if name::is_plain(&key.name) && !key.name.contains(['=', ',']) {
+            return Ok(());
+        }
+        let problem = format!("`{}` cannot name a {named}", key.name);
+        let help = "letters, digits and . _ + -, beginning with a letter or digit";
+        Err(self.sources.error(key.span, problem, Some(help.to_owned())))
+    }
+
     /// The settings of each axis.
     fn axes(&self) -> Result<Vec<Vec<Vec<Setting>>>, ConfigError> {
-        let axis = |(key, node): &(Key, Node)| {
-            Ok(self.values(key, node)?.iter().map(|value| vec![setting(key, value)]).collect())
-        };
+        let axis =
+            |(key, node): &(Key, Node)| Ok(self.values(key, node)?.into_iter().map(|setting| vec![setting]).collect());
         self.entries("axes").iter().map(axis).collect()
     }
 
@@ -129,17 +137,16 @@ impl Reader<'_> {
         let entries = self.entries("zip");
         let Some((first, node)) = entries.first() else { return Ok(Vec::new()) };
         let count = self.values(first, node)?.len();
+        let mut columns = Vec::new();
         for (key, node) in entries {
             let values = self.values(key, node)?;
             if values.len() != count {
                 let problem = format!("`{}` has {} values, `{}` has {count}", key.name, values.len(), first.name);
                 return Err(self.sources.error(key.span, problem, Some("zipped lists have one length".to_owned())));
             }
+            columns.push(values);
         }
-        let row = |index: usize| {
-            entries.iter().filter_map(|(key, node)| Some(setting(key, list(node).get(index)?))).collect()
-        };
-        Ok((0..count).map(row).collect())
+        Ok((0..count).map(|row| columns.iter().map(|values| values[row].clone()).collect()).collect())
     }
 
     fn random(&self, file: &SweepFile) -> Result<Vec<Combination>, ConfigError> {
@@ -163,9 +170,13 @@ impl Reader<'_> {
         Ok(points)
     }
 
-    /// The values of an axis, which must not be empty.
-    fn values<'n>(&self, key: &Key, node: &'n Node) -> Result<&'n [Node], ConfigError> {
-        let values = list(node);
+    /// The values of an axis, which must not be empty: a list, or a mapping that names them.
+    fn values(&self, key: &Key, node: &Node) -> Result<Vec<Setting>, ConfigError> {
+        let mut values: Vec<Setting> = list(node).iter().map(|value| setting(key, value)).collect();
+        for (name, value) in entries(node) {
+            self.check_name(name, "value")?;
+            values.push(Setting { name: Some(name.name.clone()), ..setting(key, value) });
+        }
         if values.is_empty() {
             return Err(self.sources.error(node.span, format!("`{}` has no values", key.name), None));
         }
@@ -206,7 +217,7 @@ pub(super) fn settings(node: &Node) -> Vec<Setting> {
 }
 
 fn setting(key: &Key, value: &Node) -> Setting {
-    Setting { path: key.name.clone(), at: key.span, value: value.clone() }
+    Setting { path: key.name.clone(), at: key.span, value: value.clone(), name: None }
 }
 
 /// Puts settings into a config tree.

@@ -36,10 +36,10 @@ pub struct SweepFile {
     pub set: Map<String, Value>,
     /// Full grid: dotted path → values.
     #[serde(default)]
-    pub axes: BTreeMap<String, Vec<Value>>,
+    pub axes: BTreeMap<String, AxisValues>,
     /// Lists of one length that vary together: dotted path → values.
     #[serde(default)]
-    pub zip: BTreeMap<String, Vec<Value>>,
+    pub zip: BTreeMap<String, AxisValues>,
     /// Settings drawn at random.
     #[serde(default)]
     #[garde(dive)]
@@ -56,6 +56,16 @@ pub struct SweepFile {
     #[serde(default)]
     #[garde(dive)]
     pub launcher: LauncherConfig,
+}
+
+/// The values of a setting.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum AxisValues {
+    /// A list of values, which name their variants themselves, or a mapping of names to values.
+    List(Vec<Value>),
+    /// Names, each a part of its variants' names, with their values.
+    Named(Map<String, Value>),
 }
 
 fn default_seeds() -> Vec<u64> {

@@ -21,6 +21,7 @@ mod process;
 mod progress;
 mod screen;
 pub mod slurm;
+mod status;
 mod variants;
 mod view;
 
@@ -28,5 +29,6 @@ pub use distribution::Distribution;
 pub use error::PlanError;
 pub use folder::{RunFailure, RunState, SweepFolder};
 pub use plan::{Plan, PlannedRun};
+pub use status::{SweepStatus, report_command};
 pub use variants::Variant;
-pub use view::{dry_run, failures, status};
+pub use view::{dry_run, failures};

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use liprl_analysis::nearest;
 use liprl_logbook::{limits, read_text};
 
 use super::error::PlanError;
@@ -13,8 +14,9 @@ use super::hash::id;
 use super::name;
 use super::variants::{Resolver, Variant, rules};
 use crate::agent::build_agent;
-use crate::config::{self, Config, ConfigError, Node, Override, Sources, nearest, parse};
+use crate::config::{self, Config, ConfigError, Node, Override, Sources, parse};
 use crate::memory::MemoryEstimate;
+use crate::metric_names;
 use crate::task::Task;
 
 /// The runs of a sweep file.
@@ -90,7 +92,11 @@ impl Plan {
         let experiment = experiment(&file, path, &tree, &sources)?;
         let mut resolver = Resolver::new(&tree, &sources, root);
         let mut variants = resolver.variants(combinations, &base)?;
-        let warnings = resolver.warnings()?;
+        let mut warnings = resolver.warnings()?;
+        if let Some(problem) = metric_names::problem(&file.report.metric) {
+            let metric = tree.get("report").unwrap_or(&tree);
+            warnings.push(at(metric, "metric", &sources, problem, None).to_string());
+        }
         check_baseline(&file, &variants, &tree, &sources)?;
         let mut runs = runs(&file.seeds, &variants, &tree, &sources)?;
         // Names and ids come from paths as they are written, so that a sweep's folder can be moved.

@@ -182,6 +182,6 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// The first line of a reason.
-pub(super) fn first_line(reason: &str) -> &str {
+fn first_line(reason: &str) -> &str {
     reason.lines().next().unwrap_or_default()
 }

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use liprl_analysis::nearest;
 use serde_json::{Map, Value};
 
 use super::error::PlanError;
 use super::expand::{Combination, Setting, put, settings};
 use super::hash::id;
 use super::name;
-use crate::config::{self, Config, ConfigError, Node, Sources, Span, flatten, nearest};
+use crate::config::{self, Config, ConfigError, Node, Sources, Span, flatten};
 
 /// One variant of the sweep.
 #[derive(Clone, Debug)]

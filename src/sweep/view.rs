@@ -1,4 +1,4 @@
-//! A plan and the progress of a sweep as text.
+//! A plan as text, names of states, and lists of failed runs.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,7 +8,6 @@ use liprl_logbook::SweepRun;
 use super::folder::{RunState, SweepFolder, read_summary};
 use super::plan::Plan;
 use super::progress::RunProgress;
-use super::screen::{duration, first_line};
 use crate::terminal::table;
 
 /// Lists the runs of a plan with their states, total steps and estimated hours.
@@ -69,64 +68,18 @@ fn speed(plan: &Plan, folder: &Path, variant: &str) -> Option<f64> {
     })
 }
 
-/// The speeds of the runs in a variant's folder.
+/// The speeds of the runs in a variant's folder, once they learn.
 fn rates(variant: &Path) -> Vec<f64> {
     let entries = std::fs::read_dir(variant).into_iter().flatten().flatten();
-    let summaries = entries.filter_map(|entry| read_summary(&entry.path()).ok().flatten());
-    summaries.map(|summary| summary.steps_per_second).filter(|rate| *rate > 0.0).collect()
+    let rate = |run: &Path| {
+        let summary = read_summary(run).ok().flatten()?;
+        RunProgress::read(run).rate.or(Some(summary.steps_per_second))
+    };
+    entries.filter_map(|entry| rate(&entry.path())).filter(|rate| *rate > 0.0).collect()
 }
 
-/// Lists every run of a sweep with its progress; the flag is true if a run failed.
-///
-/// # Errors
-/// If the claims cannot be read.
-pub fn status(folder: &SweepFolder) -> std::io::Result<(String, bool)> {
-    let (mut rows, mut counts) = (Vec::new(), [0; 6]);
-    for run in folder.runs() {
-        let state = folder.state(run)?;
-        counts[match &state {
-            RunState::Done => 0,
-            RunState::Failed(_) => 1,
-            RunState::Running(_) => 2,
-            RunState::Stopped => 3,
-            RunState::Killed => 4,
-            RunState::Waiting => 5,
-        }] += 1;
-        let now = RunProgress::read(&folder.run_folder(run));
-        let steps = folder.summary(run).map_or(now.step, |summary| summary.steps.max(now.step));
-        let last = now.last_return.map_or("–".to_owned(), |value| format!("{value:.1}"));
-        let (seed, step) = (run.seed.to_string(), format!("{steps}/{}", run.steps));
-        rows.push([run.variant.clone(), seed, step, last, detail(&state, run, &now)]);
-    }
-    let mut text = table(["variant", "seed", "step", "return", "state"], 1..4, rows);
-    let [done, failed, running, stopped, killed, waiting] = counts;
-    let killed = if killed > 0 { format!(" {killed} killed,") } else { String::new() };
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "\n{} runs: {done} done, {failed} failed, {running} running, {stopped} stopped,{killed} {waiting} waiting",
-        folder.runs().count()
-    );
-    Ok((text, failed > 0))
-}
-
-fn detail(state: &RunState, run: &SweepRun, now: &RunProgress) -> String {
-    match state {
-        RunState::Running(Some(holder)) => {
-            let rate = now.rate.filter(|rate| *rate > 0.0);
-            let left = rate.map(|rate| duration(run.steps.saturating_sub(now.step) as f64 / rate));
-            let left = left.map(|left| format!(", {left} left")).unwrap_or_default();
-            format!("running on {} (process {}){left}", holder.host, holder.launcher.pid)
-        }
-        RunState::Failed(failure) if failure.times > 1 => {
-            format!("failed {} times: {}", failure.times, first_line(&failure.reason))
-        }
-        RunState::Failed(failure) => format!("failed: {}", first_line(&failure.reason)),
-        other => word(other).to_owned(),
-    }
-}
-
-fn word(state: &RunState) -> &'static str {
+/// The name of a state.
+pub(super) fn word(state: &RunState) -> &'static str {
     match state {
         RunState::Waiting => "waiting",
         RunState::Running(_) => "running",

@@ -1,4 +1,13 @@
 //! `liprl train`: the loop and its run folder.
+//!
+//! | metric | meaning |
+//! | --- | --- |
+//! | `eval/return_mean`, `…/return_std` | mean and standard deviation of the return over an evaluation's greedy episodes |
+//! | `eval/length_mean` | their mean number of steps |
+//! | `train/return_mean`, `…/length_mean` | return and steps of the training episodes that ended since the last event |
+//! | `train/episodes` | training episodes that ended, since the start |
+//! | `train/simulator_restarts` | times that the simulator started over, since the start; left out while 0 |
+//! | `perf/steps_per_s`, `…/updates_per_s` | environment steps and updates per second since the last event |
 
 mod certificate;
 mod checkpoint;

@@ -85,6 +85,9 @@ fn eval_takes_a_checkpoint_and_refuses_other_folders() {
         "a policy file runs by itself: {stderr}"
     );
     let (code, _, stderr) = finish(liprl(["eval", text(folder.path())]));
+    assert!(code == 2 && stderr.contains("is a folder of runs; name one of them"), "{stderr}");
+    let empty = tempfile::tempdir().expect("a folder");
+    let (code, _, stderr) = finish(liprl(["eval", text(empty.path())]));
     assert!(code == 2 && stderr.contains("neither a run folder"), "{stderr}");
 }
 

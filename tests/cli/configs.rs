@@ -231,13 +231,16 @@ fn anchors_and_merge_keys_work() {
     assert!(resolved.contains("lr: 0.001\n") && resolved.contains("lr: 0.002\n"), "{resolved}");
 }
 
-/// Editors read the committed files. Regenerate them with `liprl schema > docs/config.schema.json`
-/// and `liprl schema --sweep > docs/sweep.schema.json`.
+/// Editors read the committed schemas. Regenerate them with `liprl schema >
+/// docs/config.schema.json` and `liprl schema --sweep > docs/sweep.schema.json`, and the page with
+/// `liprl schema --markdown > docs/settings.md`.
 #[test]
 fn the_committed_schemas_are_the_programs() {
-    for (words, file) in
-        [(&["schema"][..], "docs/config.schema.json"), (&["schema", "--sweep"], "docs/sweep.schema.json")]
-    {
+    for (words, file) in [
+        (&["schema"][..], "docs/config.schema.json"),
+        (&["schema", "--sweep"], "docs/sweep.schema.json"),
+        (&["schema", "--markdown"], "docs/settings.md"),
+    ] {
         let (code, schema, _) = finish(liprl(words));
         assert_eq!(code, 0);
         let committed = std::fs::read_to_string(root().join(file)).expect("the schema");

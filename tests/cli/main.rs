@@ -15,6 +15,8 @@ mod disturb;
 mod experts;
 mod export;
 mod inputs;
+mod metrics;
+mod mistakes;
 mod report;
 mod resume;
 mod runs;

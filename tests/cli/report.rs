@@ -39,7 +39,7 @@ fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
     assert_eq!(finish(liprl(["report", text(&experiment), "--out", text(&out), "--reach", "inf"])).0, 2);
 
     let (code, _, stderr) = finish(liprl(["report", text(&experiment), "--out", text(&out), "--baseline", "ppo"]));
-    assert!(code == 1 && stderr.contains("the variants are sac, td3"), "{stderr}");
+    assert!(code == 2 && stderr.contains("the variants are sac, td3"), "{stderr}");
 
     let peer = folder.path().join("progress.csv");
     std::fs::write(&peer, "time/total_timesteps,rollout/ep_rew_mean\n400,-1200\n800,-1100\n").expect("written");

@@ -183,11 +183,29 @@ fn a_failing_run_does_not_stop_others_and_is_retried_so_often() {
     }
     let words = sweep.launch(&["--resume"], 1);
     assert!(!words.contains("begun"), "{words}");
-    assert!(sweep.status().1.contains("failed 3 times: "));
+    let json = ["sweep".as_ref(), "status".as_ref(), sweep.out().as_os_str(), "--json".as_ref()].map(ToOwned::to_owned);
+    let (code, words, _) = finish(liprl(&json));
+    let found: Value = serde_json::from_str(&words).expect("JSON");
+    assert_eq!((code, &found["counts"]["done"], &found["counts"]["failed"]), (1, &json!(1), &json!(1)), "{found}");
+    let failed =
+        found["runs"].as_array().expect("runs").iter().find(|run| run["state"] == "failed").expect("a failed run");
+    assert_eq!(
+        (&failed["seed"], &failed["failures"], &failed["steps"]),
+        (&json!(0), &json!(3), &json!(450)),
+        "{found}"
+    );
+    assert!(failed["reason"].as_str().expect("a text").contains("no checkpoint can be used"), "{found}");
+    let (_, status) = sweep.status();
+    assert!(!status.contains("liprl report"), "the sweep is not done: {status}");
+    assert!(status.contains("failed 3 times\n") && status.contains("\nfailed:\nsmall/seed-"), "{status}");
 
     std::fs::remove_dir_all(&broken).expect("removed");
     let words = sweep.launch(&["--resume", "--retries", "3"], 0);
     assert!(words.contains("2 done, 0 failed"), "{words}");
+    let (_, status) = sweep.status();
+    for words in [words, status] {
+        assert!(words.contains(&format!("liprl report {} --out ", text(&sweep.out()))), "{words}");
+    }
 }
 
 #[test]
@@ -229,7 +247,7 @@ fn a_folder_of_another_run_or_format_is_refused() {
     assert!(!sweep.run("sweep.lock.json").exists());
 
     let (code, _, stderr) = finish(liprl(["sweep", "status", text(sweep.folder.path())]));
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(stderr.contains("no sweep.lock.json"), "{stderr}");
 }
 

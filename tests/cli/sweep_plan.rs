@@ -51,6 +51,23 @@ fn a_grid_has_every_combination_once_and_zip_pairs() {
 }
 
 #[test]
+fn named_values_name_variants_and_change_no_id() {
+    let sweep = SweepFixture::new("axes: {agent.actor: [{hidden: [16]}, {hidden: [8, 8]}, {}], agent.gamma: [0.9]}\n");
+    let plain: BTreeSet<String> = sweep.plan().into_values().collect();
+    sweep
+        .write("axes: {agent.actor: {small: {hidden: [16]}, deep: {hidden: [8, 8]}, usual: {}}, agent.gamma: [0.9]}\n");
+    let variants = ["actor=deep,gamma=0.9", "actor=small,gamma=0.9", "actor=usual,gamma=0.9"];
+    assert_eq!(sweep.variants(), variants);
+    assert_eq!(sweep.plan().into_values().collect::<BTreeSet<String>>(), plain);
+    sweep.write("zip: {agent.actor: {small: {hidden: [16]}, usual: {}}, agent.tau: [0.1, 0.2]}\n");
+    assert_eq!(sweep.variants(), ["actor=small,tau=0.1", "actor=usual,tau=0.2"]);
+    // A metric that nothing logs is told before the runs.
+    sweep.write("report: {metric: eval/retrun_mean}\n");
+    let (code, _, stderr) = finish(sweep.command(&["--dry-run"]));
+    assert!(code == 0 && stderr.contains("did you mean `eval/return_mean`?"), "{stderr}");
+}
+
+#[test]
 fn random_points_come_back_and_more_of_them_keep_the_first() {
     let random = |points: u32, seed: u32| {
         format!(

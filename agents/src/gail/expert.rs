@@ -71,13 +71,14 @@ impl ExpertRows {
         }
         let (rows, batch) = (expert.len(), config.discriminator.batch_size);
         if rows == 0 && config.reward.imitates() {
-            let problem = format!("no transition is left of {wanted} episodes with keep_every {keep}; keep more");
+            let problem =
+                format!("no transition is left of {wanted} episodes with keep_every {keep}; lower keep_every");
             return Err(bad("demonstrations", problem));
         }
         if rows < batch && config.reward.from_logits() {
             let problem = format!(
                 "{rows} transitions are left of {wanted} episodes with keep_every {keep}, \
-                 a batch of the discriminator takes {batch}; keep more, or lower discriminator.batch_size"
+                 a batch of the discriminator takes {batch}; lower keep_every or discriminator.batch_size"
             );
             return Err(bad("demonstrations", problem));
         }

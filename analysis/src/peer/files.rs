@@ -11,6 +11,9 @@ use crate::error::AnalysisError;
 /// Log files of each run at or below `path`, by folder. A single file is a run of its own. Links
 /// are followed; hidden files and folders are not read.
 pub(super) fn of(path: &Path) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>, AnalysisError> {
+    if !path.exists() {
+        return Err(AnalysisError::Request(format!("{}: there is no such file or folder", path.display())));
+    }
     if !fs::metadata(path)?.is_dir() {
         return Ok(BTreeMap::from([(path.to_path_buf(), vec![path.to_path_buf()])]));
     }

@@ -11,7 +11,7 @@ use super::plan::SweepPlan;
 use super::run_record::{RunRecord, Window};
 use crate::error::AnalysisError;
 use crate::labels::labels;
-use crate::run::{Warning, find_runs};
+use crate::run::{LastValue, Warning, find_runs};
 
 /// A sweep with its runs.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Experiment {
     /// Target whose time is listed.
     pub(super) reach: Option<f64>,
     pub(super) runs: Vec<RunRecord>,
+    /// Last value of each metric, if there is a single run.
+    pub(super) metrics: Vec<LastValue>,
     /// Number of runs that were begun and that the sweep file no longer names; `runs` lacks them.
     pub(super) set_aside: usize,
     pub(super) warnings: Vec<Warning>,
@@ -58,6 +60,10 @@ impl Experiment {
         let missing = plan.active().filter(|(run, _)| !folders.contains(run));
         runs.extend(missing.map(|(run, planned)| RunRecord::missing(run, Some(planned))));
         name_variants(&mut runs);
+        let metrics = match &runs[..] {
+            [only] => LastValue::read(&only.folder)?,
+            _ => Vec::new(),
+        };
         let name = fs::canonicalize(folder)?.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -71,6 +77,7 @@ impl Experiment {
             // The sweep's target is a value of its own metric.
             reach: options.reach.or_else(|| plan.value("reach").as_f64().filter(|_| options.metric.is_none())),
             runs,
+            metrics,
             set_aside: set_aside.len(),
             warnings: warnings.concat(),
         })

@@ -1,7 +1,8 @@
 //! Findings about a sweep's runs: returns, comparisons with the baseline, effects of the axes, and
 //! the time to a target.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::compare::{Comparison, compare};
 use super::effects::{Effect, effects};
@@ -11,6 +12,8 @@ use super::outcomes::{FinishedRuns, Outcomes, interquartile_mean, outcomes, scor
 use super::reach::{Reach, reach};
 use crate::bootstrap::{Bootstrap, ConfidenceInterval};
 use crate::error::AnalysisError;
+use crate::names::nearest;
+use crate::run::logged_names;
 use crate::scores::Scores;
 use crate::stats;
 
@@ -55,7 +58,9 @@ impl Findings {
         let variants = experiment.variants();
         let baseline = named.clone().unwrap_or_else(|| variants[0].to_owned());
         if !variants.contains(&baseline.as_str()) {
-            let problem = format!("baseline `{baseline}`: the variants are {}", variants.join(", "));
+            let near = nearest(&baseline, variants.iter().copied());
+            let near = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+            let problem = format!("baseline `{baseline}`{near}: the variants are {}", variants.join(", "));
             return Err(AnalysisError::Request(problem));
         }
         let outcomes = outcomes(experiment);
@@ -79,6 +84,10 @@ impl Findings {
 
     /// The answer in plain words, a sentence a line.
     pub(super) fn answer(&self) -> String {
+        if self.returns.iter().map(|row| row.runs.1).sum::<usize>() == 1 {
+            return "There is one run and nothing to compare it with. `liprl plot` draws any of its metrics."
+                .to_owned();
+        }
         if self.comparisons.is_empty() {
             let reason = if self.scores.len() < 2 {
                 "fewer than two variants have finished runs".to_owned()
@@ -100,12 +109,13 @@ fn check_metric(experiment: &Experiment) -> Result<(), AnalysisError> {
     let (metric, window) = (&experiment.metric, experiment.window);
     let series = || experiment.runs.iter().filter_map(|run| run.series.get(metric));
     if series().next().is_none() {
-        let known: BTreeSet<String> = experiment.runs.iter().flat_map(|run| run.series.keys().cloned()).collect();
-        if known.is_empty() {
-            let paths = experiment.runs.iter().map(|run| run.folder.clone()).collect();
-            return Err(AnalysisError::NothingLogged { paths });
+        // A run that is only planned has no log.
+        let begun = || experiment.runs.iter().map(|run| run.folder.as_path()).filter(|folder| folder.exists());
+        let known: Vec<String> = logged_names(begun())?.into_iter().collect();
+        if known.is_empty() && begun().next().is_some() {
+            return Err(AnalysisError::NothingLogged { paths: begun().map(Path::to_path_buf).collect() });
         }
-        return Err(AnalysisError::NoSuchMetric { metric: metric.clone(), known: known.into_iter().collect() });
+        return Err(AnalysisError::NoSuchMetric { metric: metric.clone(), known });
     }
     if experiment.runs.iter().all(|run| run.scored(metric, window).next().is_none()) {
         let first = series().filter_map(|series| Some(*series.first_key_value()?.0)).min().unwrap_or(0);

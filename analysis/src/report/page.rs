@@ -23,6 +23,7 @@ pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &Repor
         ("reach", "How soon", figures::reach(experiment, findings)),
         ("curves", "Curves", figures::curves(experiment, options)),
         ("profile", "Performance profile", figures::profile(experiment, findings, options)),
+        ("metrics", "Metrics", facts::metrics(experiment)),
         ("lipschitz", "Lipschitz diagnostics", figures::lipschitz(experiment)),
         ("cost", "Cost", facts::cost(experiment)),
         ("runs", "Runs that are not compared", facts::unfinished(experiment)),
@@ -63,8 +64,13 @@ fn overview(experiment: &Experiment) -> Markup {
     let tasks: Vec<&str> = experiment.tasks().into_iter().filter(|task| !task.is_empty()).collect();
     let tasks = if tasks.is_empty() { "an unnamed task".to_owned() } else { tasks.join(", ") };
     html! {
-        (experiment.variants().len()) " variants on " (tasks) ", " (experiment.runs.len()) " runs of which " (done)
-        " are done. Compared by the " (experiment.score.name()) " " code { (experiment.metric) }
+        @if experiment.runs.len() == 1 {
+            "One run on " (tasks) ", " (if done == 1 { "done" } else { "not done" }) ". Scored by the "
+        } @else {
+            (experiment.variants().len()) " variants on " (tasks) ", " (experiment.runs.len()) " runs of which " (done)
+            " are done. Compared by the "
+        }
+        (experiment.score.name()) " " code { (experiment.metric) }
         (experiment.window.to_string()) "."
     }
 }

@@ -10,6 +10,7 @@ use super::super::run_record::{RunRecord, RunState};
 use super::super::settings::{Settings, differing};
 use super::super::wording::short;
 use super::elements::{Cell, table};
+use crate::run::LastValue;
 use crate::stats;
 
 pub(super) fn cost(experiment: &Experiment) -> Markup {
@@ -39,6 +40,19 @@ pub(super) fn cost(experiment: &Experiment) -> Markup {
             "Wall-clock time as the runs measured it; it depends on how many ran side by side. Hours of all runs \
              include unfinished ones. Memory: the peak of a run's process. Parameters: the numbers that its agent \
              learns. “–”: not logged by an older program."
+        }
+    }
+}
+
+/// Last value of each metric of a single run; empty for several runs.
+pub(super) fn metrics(experiment: &Experiment) -> Markup {
+    let row = |last: &LastValue| -> [Cell; 3] {
+        [Cell::words(html! { code { (last.metric) } }), short(last.value).into(), last.step.to_string().into()]
+    };
+    let rows: Vec<_> = experiment.metrics.iter().map(row).collect();
+    html! {
+        @if !rows.is_empty() {
+            (table(html! { "All that the run logged" }, &["metric", "last value", "step"], &rows))
         }
     }
 }
