@@ -207,7 +207,7 @@ fn a_killed_run_is_reported_and_retried_with_resume() {
     let run = fixture.run(ONE);
     fixture.wait_for_checkpoint(&run);
     kill_holder(&run);
-    fixture.wait_for("failed: killed by signal 9", &job);
+    fixture.wait_for("killed by signal 9", &job);
     fixture.wait("the task is gone", || squeue(&job).is_empty());
     let words = fixture.launch(&[], 1);
     assert!(words.contains("nothing to submit to Slurm") && words.contains("killed by signal 9"), "{words}");
