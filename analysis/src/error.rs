@@ -24,10 +24,12 @@ pub enum AnalysisError {
         paths: Vec<PathBuf>,
     },
     /// No run logged the metric.
-    #[error("no run logged `{metric}`; {}", logged(metric, known))]
+    #[error("no run logged `{metric}` in {}; {}", list(paths), logged(metric, known))]
     NoSuchMetric {
         /// The metric.
         metric: String,
+        /// Folders that were searched.
+        paths: Vec<PathBuf>,
         /// Metrics that the runs logged.
         known: Vec<String>,
     },

@@ -94,7 +94,8 @@ pub fn plot(options: &PlotOptions, out: &Path) -> Result<PlotOutput, AnalysisErr
         if known.is_empty() {
             return Err(AnalysisError::NothingLogged { paths: runs.into_iter().map(|run| run.folder).collect() });
         }
-        return Err(AnalysisError::NoSuchMetric { metric: options.metric.clone(), known });
+        let (metric, paths) = (options.metric.clone(), options.paths.clone());
+        return Err(AnalysisError::NoSuchMetric { metric, paths, known });
     }
     let figure = figure(&variants, options)?;
     let table = out.with_extension("csv");

@@ -115,7 +115,9 @@ fn check_metric(experiment: &Experiment) -> Result<(), AnalysisError> {
         if known.is_empty() && begun().next().is_some() {
             return Err(AnalysisError::NothingLogged { paths: begun().map(Path::to_path_buf).collect() });
         }
-        return Err(AnalysisError::NoSuchMetric { metric: metric.clone(), known });
+        // All runs of an experiment lie below one folder.
+        let paths = begun().take(1).map(Path::to_path_buf).collect();
+        return Err(AnalysisError::NoSuchMetric { metric: metric.clone(), paths, known });
     }
     if experiment.runs.iter().all(|run| run.scored(metric, window).next().is_none()) {
         let first = series().filter_map(|series| Some(*series.first_key_value()?.0)).min().unwrap_or(0);
