@@ -219,23 +219,12 @@ fn parse_tree(label: &str, text: &str, overrides: &[Override]) -> Result<(Node, 
 /// the overrides. `setting` may leave out the keys before it: those of the agent and its policy are
 /// tried. `None` if no part of it is in the text.
 pub fn error_at(path: &Path, overrides: &[Override], setting: &str, problem: &str) -> Option<ConfigError> {
-    let text = fs_err::read_to_string(path).ok()?;
+    let text = read_text(path, limits::CONFIG).ok()?;
     let (tree, sources) = parse_tree(&path.display().to_string(), &text, overrides).ok()?;
     let names = [setting.to_owned(), format!("agent.{setting}"), format!("agent.policy.{setting}")];
-    let places = names.iter().filter_map(|name| Some((found(&tree, name), place(&tree, name)?)));
-    let (_, span) = places.reduce(|best, other| if other.0 > best.0 { other } else { best })?;
-    Some(sources.error(span, format!("`{setting}`: {problem}"), None))
-}
-
-/// Parts of a dotted path that are in the text.
-fn found(tree: &Node, path: &str) -> usize {
-    let mut node = Some(tree);
-    path.split('.')
-        .take_while(|part| {
-            node = node.and_then(|node| node.get(part));
-            node.is_some()
-        })
-        .count()
+    let places = names.iter().map(|name| nearest_parent(&tree, name));
+    let (depth, node) = places.reduce(|best, other| if other.0 > best.0 { other } else { best })?;
+    (depth > 0).then(|| sources.error(node.span, format!("`{setting}`: {problem}"), None))
 }
 
 /// JSON Schema of a config file, with the registered environments and their options.
@@ -273,18 +262,17 @@ pub enum LoadError {
 fn range_error(report: &garde::Report, tree: &Node, sources: &Sources) -> ConfigError {
     let Some((path, error)) = report.iter().next() else { return sources.error(tree.span, "out of range", None) };
     let path = liprl_agents::setting_path(path);
-    let span = place(tree, &path).unwrap_or(tree.span);
-    sources.error(span, format!("`{path}` is {error}"), None)
+    let (_, node) = nearest_parent(tree, &path);
+    sources.error(node.span, format!("`{path}` is {error}"), None)
 }
 
-/// The place of the value under a dotted path, or of its nearest parent in the text.
-fn place(tree: &Node, path: &str) -> Option<Span> {
-    let mut node = tree;
+/// The value under a dotted path, or its nearest parent in the text, and how many parts of the path
+/// lead there.
+fn nearest_parent<'a>(tree: &'a Node, path: &str) -> (usize, &'a Node) {
+    let mut found = (0, tree);
     for part in path.split('.') {
-        match node.get(part) {
-            Some(child) => node = child,
-            None => break,
-        }
+        let Some(child) = found.1.get(part) else { break };
+        found = (found.0 + 1, child);
     }
-    (!std::ptr::eq(node, tree)).then_some(node.span)
+    found
 }
