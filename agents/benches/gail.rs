@@ -25,6 +25,10 @@ mod shared;
 use merge::merge;
 use shared::{Floor, rate, report};
 
+/// A shaping of usual length.
+const POTENTIAL: &str = "-abs(obs[1]) - 0.1*obs[3]^2";
+const BONUS: &str = "0.1 * (next_obs[0] - obs[0]) - 0.001 * norm(action)^2";
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
@@ -35,6 +39,11 @@ fn main() -> Outcome<()> {
         ("gail_steps_per_s", json!({})),
         ("gail_steps_per_s_without_discriminator", json!({"reward": {"kind": "constant", "value": 1.0}})),
         ("gail_steps_per_s_without_penalty", json!({"discriminator": {"gradient_penalty": {"scale": 0.0}}})),
+        ("gail_steps_per_s_constant_shaping", json!({"shaping": {"kind": "constant", "factor": 0.7}})),
+        (
+            "gail_steps_per_s_expression_shaping",
+            json!({"shaping": {"kind": "expression", "potential": POTENTIAL, "bonus": BONUS}}),
+        ),
     ];
     let mut worlds = Vec::new();
     for (what, changes) in parts {

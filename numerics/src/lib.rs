@@ -17,10 +17,12 @@
 //! | `linalg` | dense f64 linear algebra shared by control and certificates |
 //! | `singular` | the top singular pair of small matrices |
 //! | `neighbours` | nearest rows |
+//! | `formula` | formulas over the numbers of transitions |
 
 mod activate;
 mod activation;
 mod error;
+mod formula;
 mod init;
 pub mod kernels;
 pub mod linalg;
@@ -39,6 +41,7 @@ pub mod testing;
 pub use activate::ActivationCache;
 pub use activation::{Activation, Init, SWISH_CONSTANT};
 pub use error::NumericsError;
+pub use formula::{Column, Formula, FormulaError, Variable};
 pub use mlp::{Layer, Mlp, NORM_EPS};
 pub use normaliser::{NormaliserOptions, RunningNormaliser};
 pub use pull_back::PullBack;

@@ -10,7 +10,7 @@ use super::{
     CriticHead, ReturnsConfig,
     value::{CriticSpectralNorm, ValueRegulariser, check_regulariser, check_spectral_norm},
 };
-use crate::replay::PriorityConfig;
+use crate::{replay::PriorityConfig, shaping::ShapingConfig};
 
 /// Settings of replay, of when to learn, and of the critics and the policy, whatever their losses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -65,6 +65,10 @@ pub struct OffPolicyConfig {
     /// Prioritised replay. Default: none, sampling is uniform.
     #[garde(dive(&()))]
     pub priorities: Option<PriorityConfig>,
+    /// Change of the environment's reward before the policy learns from it; with `gail` that is
+    /// `agent.shaping`. Default: none.
+    #[garde(dive(&()))]
+    pub shaping: Option<ShapingConfig>,
 }
 
 impl Default for OffPolicyConfig {
@@ -85,6 +89,7 @@ impl Default for OffPolicyConfig {
             critic_spectral_norm: None,
             value_regulariser: ValueRegulariser::None,
             priorities: None,
+            shaping: None,
         }
     }
 }

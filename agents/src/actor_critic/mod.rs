@@ -27,6 +27,7 @@ mod returns;
 mod rewards;
 mod sac;
 mod sac_config;
+mod shaped_reward;
 mod shares;
 mod td3;
 mod td3_config;

@@ -8,7 +8,8 @@ use rand::RngExt;
 use tch::Tensor;
 
 use super::{
-    Learner, NormaliseConfig, OffPolicyConfig, ProbedPairs, Rewards, batch::DeviceBatch, observations, value_bound,
+    Learner, NormaliseConfig, OffPolicyConfig, ProbedPairs, Rewards, batch::DeviceBatch, observations,
+    shaped_reward::ShapedReward, value_bound,
 };
 use crate::{Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, Transition, Visited, WindowBatch};
 
@@ -52,7 +53,8 @@ impl Drawn {
 }
 
 impl OffPolicy {
-    /// An agent that has seen nothing yet and learns from the environment's rewards, after
+    /// An agent that has seen nothing yet and learns from the environment's rewards, shaped if the
+    /// config says so, after
     /// `learning_starts` steps of uniformly random actions.
     pub fn new(
         learner: Box<dyn Learner>,
@@ -61,6 +63,10 @@ impl OffPolicy {
         setup: &Setup,
     ) -> Result<Self, AgentError> {
         let &OffPolicyConfig { batch_size, n_step, gamma, .. } = config;
+        if let Some(shaping) = &config.shaping {
+            let rewards = Box::new(ShapedReward::new(shaping, gamma, setup)?);
+            return Self::with_rewards(rewards, learner, config, learning_starts, setup);
+        }
         let drawn = Drawn::Stored(Batch::new(batch_size, setup.obs_dim, setup.act_dim, n_step, gamma));
         Self::drawing(drawn, learner, config, learning_starts, setup)
     }
@@ -86,10 +92,14 @@ impl OffPolicy {
         setup: &Setup,
     ) -> Result<Self, AgentError> {
         let (&Setup { obs_dim, act_dim, .. }, &OffPolicyConfig { priorities, .. }) = (setup, config);
+        let mut replay = Replay::new(ReplayConfig { capacity: config.buffer_size, obs_dim, act_dim, priorities })?;
+        if matches!(&drawn, Drawn::Rewarded { rewards, .. } if rewards.reads_t()) {
+            replay.count_t();
+        }
         Ok(Self {
             learner,
             drawn,
-            replay: Replay::new(ReplayConfig { capacity: config.buffer_size, obs_dim, act_dim, priorities })?,
+            replay,
             sampling: setup.streams.rng("replay"),
             warm_up: setup.streams.rng("warm-up"),
             normaliser: config.normalise_observations.map(|config| config.normaliser(obs_dim)),

@@ -21,6 +21,11 @@ pub trait Rewards {
     /// inputs that it has not learnt.
     fn holds_moments(&self) -> bool;
 
+    /// True if it reads [`WindowBatch::t`], which the buffer counts only then.
+    fn reads_t(&self) -> bool {
+        false
+    }
+
     /// Puts a transition into the buffer, marked as `relabel` wants it.
     fn observe(&mut self, transition: &Transition<'_>, replay: &mut Replay) -> Result<(), AgentError>;
 

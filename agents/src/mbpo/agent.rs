@@ -17,6 +17,8 @@ use super::{
 use crate::{
     Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, TaskContext, Transition, Visited,
     actor_critic::{Learner, Sac, SacConfig, observations},
+    replay::f32_slice_mut,
+    shaping::{ShapedRows, Shaping, ShapingConfig, Steps},
 };
 
 /// Gradient steps of a fit in one `update`: checkpoints can fall between updates. The last ones come
@@ -38,6 +40,8 @@ pub struct Mbpo {
     /// A batch of real rows alone, for the ports' first updates.
     real_batch: Option<Batch>,
     normaliser: Option<RunningNormaliser>,
+    /// Of the rewards that the policy learns from, real and imagined.
+    shaping: Option<Box<dyn Shaping>>,
     sampling: StreamRng,
     rollouts: StreamRng,
     warm_up: StreamRng,
@@ -71,6 +75,7 @@ impl Mbpo {
             batch: batch(policy.shared.batch_size),
             real_batch: (config.profile == Profile::Ports && real_rows > 0).then(|| batch(real_rows)),
             normaliser: policy.shared.normalise_observations.map(|config| config.normaliser(obs_dim)),
+            shaping: shaping(config.policy.shared.shaping.as_ref(), policy.shared.gamma, setup)?,
             sampling: streams.rng("replay"),
             rollouts: streams.rng("rollouts"),
             warm_up: streams.rng("warm-up"),
@@ -115,6 +120,9 @@ impl Mbpo {
             }
             if split < batch.size() {
                 self.pool.sample_rows(&mut self.sampling, batch, split..batch.size())?;
+            }
+            if let Some(shaping) = &mut self.shaping {
+                shape(&mut **shaping, batch, metrics)?;
             }
             observations::normalise_batch(self.normaliser.as_ref(), batch)?;
             self.learner.update(batch, metrics)?;
@@ -178,6 +186,33 @@ impl Mbpo {
     fn look(&mut self, obs: &[f32]) {
         observations::normalise_obs(self.normaliser.as_ref(), obs, &mut self.seen);
     }
+}
+
+/// The shaping of a config's policy, if there is one.
+fn shaping(config: Option<&ShapingConfig>, gamma: f64, setup: &Setup) -> Result<Option<Box<dyn Shaping>>, AgentError> {
+    let Some(config) = config else { return Ok(None) };
+    let within_policy = |error| match error {
+        AgentError::BadConfig { setting, problem } => {
+            AgentError::BadConfig { setting: setting.replacen("agent", "agent.policy", 1), problem }
+        }
+        error => error,
+    };
+    let shaping = config.build_for_environment(setup, gamma).map_err(within_policy)?;
+    if shaping.reads_t() {
+        let problem = "reads `t`, which imagined transitions do not have; leave it out".to_owned();
+        return Err(AgentError::BadConfig { setting: "agent.policy.shaping".into(), problem });
+    }
+    Ok(Some(shaping))
+}
+
+/// Shapes a batch's rewards and lets the shaping learn from its transitions.
+fn shape(shaping: &mut dyn Shaping, batch: &mut Batch, metrics: &mut Metrics) -> Result<(), AgentError> {
+    let Batch { obs, action, next_obs, reward, flags, .. } = batch;
+    let steps = Steps { obs, action, next_obs, flags, t: &[] };
+    let mut no_gradient = || Err(ShapingConfig::no_gradient());
+    let mut rows = ShapedRows { steps, window: 1, mask: None, reward_gradient: &mut no_gradient };
+    shaping.shape(&mut rows, f32_slice_mut(reward)?, metrics)?;
+    shaping.learn(&steps, metrics)
 }
 
 impl Agent for Mbpo {
@@ -290,6 +325,9 @@ impl Agent for Mbpo {
         }
         if let Some(termination) = &mut self.termination {
             termination.state(&mut io.scope("termination"))?;
+        }
+        if let Some(shaping) = &mut self.shaping {
+            shaping.state(&mut io.scope("shaping"))?;
         }
         if let Some(normaliser) = &mut self.normaliser {
             normaliser.state(&mut io.scope("normaliser"))?;

@@ -79,6 +79,8 @@ pub struct WindowBatch {
     pub mask: Tensor,
     /// Flags of every row, `B · n` of them, row-major.
     pub flags: Vec<Flags>,
+    /// Steps of the episode before every row, `B · n`; empty unless the buffer counts them.
+    pub t: Vec<u32>,
 }
 
 /// Return of a window under rewards other than the stored ones.
@@ -104,6 +106,7 @@ impl WindowBatch {
             next_obs: zeros(&[size, n, obs_dim]),
             mask: zeros(&[size, n]),
             flags: vec![Flags::NONE; size * n],
+            t: Vec::new(),
         }
     }
 

@@ -32,8 +32,8 @@ impl Replay {
         self.versions[..self.len.div_ceil(CHUNK_ROWS)].iter().copied().enumerate().collect()
     }
 
-    /// The transitions of a chunk that `chunks` lists: all rows, then all rewards, then all flags,
-    /// little-endian.
+    /// The transitions of a chunk that `chunks` lists: all rows, then all rewards, the steps before
+    /// them if they are counted, then all flags, little-endian.
     pub fn chunk_bytes(&self, chunk: usize) -> Vec<u8> {
         let range = self.chunk_range(chunk);
         let mut bytes = Vec::with_capacity(self.chunk_len(chunk));
@@ -42,6 +42,9 @@ impl Replay {
         }
         for number in &self.reward[range.clone()] {
             bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        for t in self.t.get(range.clone()).unwrap_or_default() {
+            bytes.extend_from_slice(&t.to_le_bytes());
         }
         bytes.extend(self.flags[range].iter().map(|flags| flags.0));
         bytes
@@ -54,13 +57,17 @@ impl Replay {
             return Err(bad(&format!("chunk {chunk} has {} bytes, expected {expected}", bytes.len())));
         }
         let (numbers, flags) = bytes.split_at(expected - range.len());
-        let mut numbers = numbers.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+        let mut words = numbers.as_chunks::<4>().0.iter();
+        let mut numbers = words.by_ref().map(|&bytes| f32::from_le_bytes(bytes));
         let width = self.width();
         for number in &mut self.rows[range.start * width..range.end * width] {
             *number = numbers.next().unwrap_or_default();
         }
         for number in &mut self.reward[range.clone()] {
             *number = numbers.next().unwrap_or_default();
+        }
+        for (t, &bytes) in self.t.get_mut(range.clone()).unwrap_or_default().iter_mut().zip(words) {
+            *t = u32::from_le_bytes(bytes);
         }
         for (flag, &byte) in self.flags[range].iter_mut().zip(flags) {
             *flag = Flags(byte);
@@ -99,6 +106,9 @@ impl Replay {
                 priorities.restore(&leaves, largest);
             }
         }
+        if !self.t.is_empty() {
+            io.value("replay/t", &mut self.next_t)?;
+        }
         (self.head, self.len, self.writes, self.versions) = (meta.head, meta.len, meta.writes, meta.versions);
         Ok(())
     }
@@ -109,7 +119,7 @@ impl Replay {
     }
 
     fn chunk_len(&self, chunk: usize) -> usize {
-        self.chunk_range(chunk).len() * (4 * (self.width() + 1) + 1)
+        self.chunk_range(chunk).len() * (4 * (self.width() + 1 + usize::from(!self.t.is_empty())) + 1)
     }
 }
 

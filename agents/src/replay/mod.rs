@@ -45,6 +45,10 @@ pub struct Replay {
     reward: Vec<f32>,
     flags: Vec<Flags>,
     priorities: Option<Priorities>,
+    /// Steps of the episode before each transition; empty unless they are counted.
+    t: Vec<u32>,
+    /// That of the next transition.
+    next_t: u32,
     /// The row the next push writes.
     head: usize,
     len: usize,
@@ -83,11 +87,18 @@ impl Replay {
             reward: zeros(Some(capacity), capacity)?,
             flags: vec![Flags::NONE; capacity],
             priorities: priorities.map(|priorities| Priorities::new(capacity, priorities)),
+            t: Vec::new(),
+            next_t: 0,
             head: 0,
             len: 0,
             writes: 0,
             versions: vec![0; capacity.div_ceil(CHUNK_ROWS)],
         })
+    }
+
+    /// Counts from now on, for each transition, the steps of its episode before it. They go into [`WindowBatch::t`].
+    pub fn count_t(&mut self) {
+        self.t = vec![0; self.config.capacity];
     }
 
     /// Size and shape.
@@ -143,6 +154,7 @@ impl Replay {
 
     /// Marks the transition stored last [`Flags::CUT`]: the next one will not follow it in time.
     pub fn cut(&mut self) {
+        self.next_t += 1;
         if let Some(index) = self.newest() {
             self.flags[index as usize] = self.flags[index as usize] | Flags::CUT;
             self.writes += 1;
@@ -217,6 +229,11 @@ impl Replay {
         next_obs.copy_from_slice(row.next_obs);
         self.reward[index] = row.reward;
         self.flags[index] = row.flags;
+        if let Some(t) = self.t.get_mut(index) {
+            *t = self.next_t;
+            let ended = row.flags.contains(Flags::TERMINATED) || row.flags.contains(Flags::TRUNCATED);
+            self.next_t = if ended { 0 } else { self.next_t + 1 };
+        }
         if let Some(priorities) = &mut self.priorities {
             priorities.set_new(index);
         }

@@ -38,6 +38,7 @@ impl Replay {
         let (obs, action) = (f32_slice_mut(&mut window.obs)?, f32_slice_mut(&mut window.action)?);
         let (reward, next_obs) = (f32_slice_mut(&mut window.reward)?, f32_slice_mut(&mut window.next_obs)?);
         let mask = f32_slice_mut(&mut window.mask)?;
+        window.t.resize(if self.t.is_empty() { 0 } else { window.flags.len() }, 0);
         for (b, &first) in window.batch.index.iter().enumerate() {
             let (mut at, mut valid) = (first as usize, 1.0);
             for slot in b * n..(b + 1) * n {
@@ -48,6 +49,9 @@ impl Replay {
                 reward[slot] = row.reward;
                 window.flags[slot] = row.flags;
                 mask[slot] = valid;
+                if let Some(t) = window.t.get_mut(slot) {
+                    *t = self.t[at];
+                }
                 match self.successor(at) {
                     Some(next) => at = next,
                     None => valid = 0.0,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     constant::{Constant, ConstantConfig},
+    expression::{Expression, ExpressionConfig},
     gradient::{Gradient, GradientConfig},
-    potential::{Potential, PotentialConfig},
     purple::{Purple, PurpleConfig},
     rows::Shaping,
 };
@@ -23,8 +23,8 @@ pub enum ShapingConfig {
     Gradient(#[garde(dive)] GradientConfig),
     /// κ r with a fixed κ.
     Constant(#[garde(dive)] ConstantConfig),
-    /// r + γ Φ(s') − Φ(s).
-    Potential(#[garde(dive)] PotentialConfig),
+    /// r + γ Φ(s') − Φ(s) + bonus, by formulas.
+    Expression(#[garde(dive)] ExpressionConfig),
 }
 
 impl ShapingConfig {
@@ -34,6 +34,24 @@ impl ShapingConfig {
         matches!(self, Self::Gradient(_))
     }
 
+    /// The shaping of the environment's reward.
+    ///
+    /// # Errors
+    /// Those of [`ShapingConfig::build`], and a shaping that needs a learnt reward.
+    pub fn build_for_environment(&self, setup: &Setup, gamma: f64) -> Result<Box<dyn Shaping>, AgentError> {
+        if self.needs_reward_gradient() {
+            return Err(Self::no_gradient());
+        }
+        self.build(setup, gamma, false)
+    }
+
+    /// The error of shaping the environment's reward by its gradient.
+    pub(crate) fn no_gradient() -> AgentError {
+        let problem =
+            "the environment's reward has no gradient to shape by; choose another shaping or a learned reward";
+        AgentError::BadConfig { setting: "agent.shaping".into(), problem: problem.into() }
+    }
+
     /// The shaping of this config, for an agent that discounts by `gamma`. With `absorbing`,
     /// episodes go on in the absorbing state after terminations.
     pub fn build(&self, setup: &Setup, gamma: f64, absorbing: bool) -> Result<Box<dyn Shaping>, AgentError> {
@@ -41,7 +59,7 @@ impl ShapingConfig {
             Self::Purple(config) => Box::new(Purple::new(config, setup, absorbing)?),
             Self::Gradient(config) => Box::new(Gradient::new(config)),
             Self::Constant(config) => Box::new(Constant::new(*config)),
-            Self::Potential(config) => Box::new(Potential::new(config, setup.obs_dim, gamma)?),
+            Self::Expression(config) => Box::new(Expression::new(config, (setup.obs_dim, setup.act_dim), gamma)?),
         })
     }
 }
@@ -67,16 +85,25 @@ mod tests {
             json!({"kind": "purple", "target": 7.0, "per_call": true, "forward_model": {"lr": 1e-3}}),
             json!({"kind": "gradient"}),
             json!({"kind": "constant", "factor": 0.5}),
-            json!({"kind": "potential", "function": {"linear": [{"coordinate": 0, "weight": 1.0}]}}),
-            json!({"kind": "potential", "function": {"quadratic": [{"coordinate": 2, "weight": 1.0, "centre": 0.5}]}}),
+            json!({"kind": "expression", "potential": "-(obs[2] - 0.5)^2", "bonus": null}),
+            json!({"kind": "expression", "potential": null, "bonus": "0.1 * norm(action) + next_obs[0] * reward - t"}),
         ] {
             let config = read(value).unwrap();
             assert_eq!(read(serde_json::to_value(&config).unwrap()).unwrap(), config);
             config.build(&setup, 0.99, true).unwrap();
         }
-        let beyond = json!({"kind": "potential", "function": {"linear": [{"coordinate": 3, "weight": 1.0}]}});
-        let error = read(beyond).unwrap().build(&setup, 0.99, false).err().unwrap();
-        assert!(error.to_string().contains("3 numbers"), "{error}");
+        for (value, words) in [
+            (
+                json!({"kind": "expression", "potential": "1 + obs[3]"}),
+                "agent.shaping.potential: column 5: no `obs[3]`",
+            ),
+            (json!({"kind": "expression", "potential": "action[0]"}), "no `action`; there are obs"),
+            (json!({"kind": "expression", "bonus": "action[2]"}), "agent.shaping.bonus: column 1: no `action[2]`"),
+            (json!({"kind": "expression"}), "give `potential`, `bonus` or both"),
+        ] {
+            let error = read(value).unwrap().build(&setup, 0.99, false).err().unwrap();
+            assert!(error.to_string().contains(words), "{error}");
+        }
     }
 
     #[test]
@@ -86,7 +113,7 @@ mod tests {
             (json!({"kind": "purple", "floor": 1.5}), "floor"),
             (json!({"kind": "constant", "factor": 0.0}), "factor"),
             (json!({"kind": "constant"}), "factor"),
-            (json!({"kind": "potential", "function": {"linear": []}}), "function"),
+            (json!({"kind": "expression", "potential": "obs[0] +"}), "column 9: the formula ends"),
             (json!({"kind": "green"}), "green"),
         ] {
             let error = read(value).unwrap_err();

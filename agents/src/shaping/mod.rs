@@ -7,7 +7,7 @@
 //! | `purple` | r̃ = κ r with κ from the forward model's gradient (arXiv 2006.16785's pessimistic preconditioning) |
 //! | `gradient` | r̃ = κ r with κ from the reward's own gradient |
 //! | `constant` | r̃ = κ r with a fixed κ |
-//! | `potential` | r̃ = r + γ Φ(s') − Φ(s) (Ng et al. 1999) |
+//! | `expression` | r̃ = r + γ Φ(s') − Φ(s) + bonus, by formulas of the config (Ng et al. 1999) |
 //! | `kappa` | from penalties to κ, for `purple` and `gradient` |
 //! | `running_std` | the running deviation that scales κ's penalties |
 //! | `forward` | the forward model f̂(s, a) ≈ s' and the norm of its gradient |
@@ -24,10 +24,10 @@
 
 mod config;
 mod constant;
+mod expression;
 mod forward;
 mod gradient;
 mod kappa;
-mod potential;
 mod purple;
 mod rows;
 mod running_std;
@@ -36,10 +36,11 @@ mod testing;
 
 pub use config::ShapingConfig;
 pub use constant::{Constant, ConstantConfig};
+pub use expression::{Expression, ExpressionConfig};
 pub use forward::{ForwardModel, ForwardModelConfig};
 pub use gradient::{Gradient, GradientConfig};
 pub use kappa::KappaOptions;
-pub use potential::{LinearTerm, Potential, PotentialConfig, PotentialFunction, QuadraticTerm};
 pub use purple::{Purple, PurpleConfig};
+pub(crate) use rows::WindowRows;
 pub use rows::{ShapedRows, Shaping, Steps};
 pub(crate) use running_std::RunningStd;

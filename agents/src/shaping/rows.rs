@@ -1,9 +1,11 @@
 //! The interface of a shaping, and the rows that it works on.
 
+use std::borrow::Cow;
+
 use liprl_numerics::StateIo;
 use tch::Tensor;
 
-use crate::{AgentError, Flags, Metrics};
+use crate::{AgentError, Flags, Metrics, WindowBatch};
 
 /// Single steps (s, a, s'), `R` of them, contiguous f32 on the CPU. Observations are the
 /// environment's own, not normalised; those that the flags call absorbing may hold anything finite.
@@ -17,6 +19,39 @@ pub struct Steps<'a> {
     pub next_obs: &'a Tensor,
     /// Ends of episodes and absorbing states, `R`.
     pub flags: &'a [Flags],
+    /// Steps of the episode before each, `R`; empty unless a shaping reads them.
+    pub t: &'a [u32],
+}
+
+/// The rows of windows as single steps.
+pub(crate) struct WindowRows<'a> {
+    obs: Tensor,
+    action: Tensor,
+    next_obs: Tensor,
+    flags: Cow<'a, [Flags]>,
+    t: &'a [u32],
+}
+
+impl<'a> WindowRows<'a> {
+    /// Every row, `B · n`.
+    pub(crate) fn all(window: &'a WindowBatch) -> Result<Self, AgentError> {
+        let flat = |tensor: &Tensor| tensor.f_view([window.flags.len() as i64, -1]);
+        let (obs, action, next_obs) = (flat(&window.obs)?, flat(&window.action)?, flat(&window.next_obs)?);
+        Ok(Self { obs, action, next_obs, flags: Cow::Borrowed(&window.flags), t: &window.t })
+    }
+
+    /// Each window's first row, `B`.
+    pub(crate) fn first(window: &'a WindowBatch) -> Result<Self, AgentError> {
+        let first = |tensor: &Tensor| tensor.f_select(1, 0)?.f_contiguous();
+        let (obs, action, next_obs) = (first(&window.obs)?, first(&window.action)?, first(&window.next_obs)?);
+        let flags = window.flags.iter().step_by(window.batch.n_step()).copied().collect();
+        Ok(Self { obs, action, next_obs, flags: Cow::Owned(flags), t: &[] })
+    }
+
+    /// The steps.
+    pub(crate) fn steps(&self) -> Steps<'_> {
+        Steps { obs: &self.obs, action: &self.action, next_obs: &self.next_obs, flags: &self.flags, t: self.t }
+    }
 }
 
 /// The steps whose rewards are shaped: `B · n` of them for n-step windows, row-major.
@@ -52,6 +87,11 @@ pub trait Shaping {
 
     /// Learning due once per gradient update of the agent, from replayed single steps.
     fn learn(&mut self, steps: &Steps<'_>, metrics: &mut Metrics) -> Result<(), AgentError>;
+
+    /// True if it reads [`Steps::t`], which the replay counts only then.
+    fn reads_t(&self) -> bool {
+        false
+    }
 
     /// Everything that changes; nothing by default.
     fn state(&mut self, _: &mut StateIo<'_>) -> Result<(), AgentError> {

@@ -12,6 +12,7 @@ pub(super) struct Sample {
     pub(super) action: Tensor,
     pub(super) next_obs: Tensor,
     pub(super) flags: Vec<Flags>,
+    pub(super) t: Vec<u32>,
     pub(super) mask: Option<Vec<f32>>,
     pub(super) reward_gradient: Option<Vec<f32>>,
 }
@@ -29,13 +30,14 @@ impl Sample {
             action: normal("steps' actions", act_dim).tanh(),
             next_obs: normal("steps' next observations", obs_dim),
             flags: vec![Flags::NONE; rows],
+            t: Vec::new(),
             mask: None,
             reward_gradient: None,
         }
     }
 
     pub(super) fn steps(&self) -> Steps<'_> {
-        Steps { obs: &self.obs, action: &self.action, next_obs: &self.next_obs, flags: &self.flags }
+        Steps { obs: &self.obs, action: &self.action, next_obs: &self.next_obs, flags: &self.flags, t: &self.t }
     }
 
     /// Shapes `reward` in place; returns the metrics by name.

@@ -87,7 +87,7 @@ impl LearnedReward {
         let view = |numbers: &[f32]| Tensor::f_from_slice(numbers)?.f_view([flags.len() as i64, -1]);
         let (obs, action) = (view(&visited.pairs.obs)?, view(&visited.pairs.action)?);
         let next_obs = view(&visited.pairs.next_obs)?;
-        let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags };
+        let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags, t: &[] };
         let Some(model) = &mut self.monitor else { return Ok(()) };
         let model = model.jacobian_norms(&steps)?;
         summarise("model_jacobian", "visited", &model.spectral, metrics);

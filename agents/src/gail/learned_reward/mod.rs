@@ -36,11 +36,11 @@ use crate::{
     AgentError, Flags, Metrics, Replay, Setup, TaskContext, Transition, Visited, WindowBatch,
     actor_critic::{Learner, ProbedPairs, Rewards},
     replay::{WindowReturn, f32_slice_mut},
-    shaping::{ForwardModel, Shaping, ShapingConfig, Steps},
+    shaping::{ForwardModel, Shaping, ShapingConfig, WindowRows},
 };
 use liprl_control::certify::{Certifiable, Network, OutputMap};
 use liprl_numerics::{NormaliserOptions, RunningNormaliser, StateIo, StreamRng};
-use source::{Source, no_gradient};
+use source::Source;
 
 /// Names of the parts' states.
 const SHAPING: &str = "shaping";
@@ -95,6 +95,10 @@ impl LearnedReward {
     /// [`AgentError::BadConfig`] for settings that do not fit each other or the task.
     pub fn new(config: &GailConfig, gamma: f64, context: &TaskContext, setup: &Setup) -> Result<Self, AgentError> {
         config.discriminator.check()?;
+        if config.policy_settings().0.shaping.is_some() {
+            let problem = "shapes no reward here: that is `agent.shaping`; move it there".to_owned();
+            return Err(AgentError::BadConfig { setting: "agent.policy.shaping".into(), problem });
+        }
         let absorbing = config.absorbing(gamma, context)?;
         let quirks = config.reference.quirks();
         let mut rng = setup.streams.rng("imitation");
@@ -122,7 +126,7 @@ impl LearnedReward {
         if matches!(config.reward.source(), RewardSource::Environment)
             && config.shaping.as_ref().is_some_and(ShapingConfig::needs_reward_gradient)
         {
-            return Err(no_gradient());
+            return Err(ShapingConfig::no_gradient());
         }
         let mut expert_rows = vec![0.0; expert.len() * encoder.width()];
         for (i, row) in expert_rows.chunks_exact_mut(encoder.width()).enumerate() {
@@ -173,6 +177,10 @@ impl Rewards for LearnedReward {
 
     fn holds_moments(&self) -> bool {
         self.config.warm_start.is_some()
+    }
+
+    fn reads_t(&self) -> bool {
+        self.shaping.as_ref().is_some_and(|shaping| shaping.reads_t())
     }
 
     fn observe(&mut self, transition: &Transition<'_>, replay: &mut Replay) -> Result<(), AgentError> {
@@ -226,10 +234,8 @@ impl Rewards for LearnedReward {
         if self.shaping.is_none() && self.monitor.is_none() {
             return Ok(());
         }
-        let first = |tensor: &Tensor| tensor.f_select(1, 0)?.f_contiguous();
-        let (obs, action, next_obs) = (first(&window.obs)?, first(&window.action)?, first(&window.next_obs)?);
-        let flags: Vec<Flags> = window.flags.iter().step_by(window.batch.n_step()).copied().collect();
-        let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags };
+        let first = WindowRows::first(window)?;
+        let steps = first.steps();
         if let Some(model) = &mut self.monitor {
             metrics.add("train/monitor_model_loss", model.learn(&steps)?);
         }

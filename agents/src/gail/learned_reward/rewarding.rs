@@ -10,7 +10,7 @@ use crate::{
     AgentError, Flags, Metrics, WindowBatch,
     gail::config::Absorbing,
     replay::f32_slice_mut,
-    shaping::{self, Steps},
+    shaping::{self, Steps, WindowRows},
 };
 
 impl LearnedReward {
@@ -67,20 +67,19 @@ impl LearnedReward {
         let (rows, absorbing_rows) = rows.split_at(split.min(rows.len()));
         let (raw, absorbing_raw) = raw.split_at(split.min(raw.len()));
         let mut reward_gradient = || source.gradient_norms(encoder, normaliser, (rows, raw, slopes), count);
-        let flat = |tensor: &Tensor| tensor.f_view([count as i64, -1]);
-        let (obs, action, next_obs) = (flat(&window.obs)?, flat(&window.action)?, flat(&window.next_obs)?);
-        let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &window.flags };
+        let steps = WindowRows::all(window)?;
         let mask = Vec::<f32>::try_from(window.mask.f_flatten(0, -1)?)?;
         let (window, mask) = (window.batch.n_step(), Some(&mask[..]));
-        let mut all = shaping::ShapedRows { steps, window, mask, reward_gradient: &mut reward_gradient };
+        let (steps, reward_gradient) = (steps.steps(), &mut reward_gradient);
+        let mut all = shaping::ShapedRows { steps, window, mask, reward_gradient };
         shaping.shape(&mut all, rewards, metrics)?;
         if self.absorbing != Absorbing::Value {
             return Ok(absorbing);
         }
         let zeros = |like: &Tensor| Tensor::f_zeros([1, like.size()[1]], (like.kind(), like.device()));
-        let (obs, action, next_obs) = (zeros(&obs)?, zeros(&action)?, zeros(&next_obs)?);
+        let (obs, action, next_obs) = (zeros(steps.obs)?, zeros(steps.action)?, zeros(steps.next_obs)?);
         let flags = [Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING];
-        let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags };
+        let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags, t: &[] };
         let of = (absorbing_rows, absorbing_raw, slopes);
         let mut reward_gradient = || source.gradient_norms(encoder, normaliser, (of.0, of.1, of.2), 1);
         let mut one = shaping::ShapedRows { steps, window: 1, mask: None, reward_gradient: &mut reward_gradient };

@@ -13,6 +13,7 @@ use crate::{
         red::Red,
         reward::{LogitReward, RewardSource},
     },
+    shaping::ShapingConfig,
 };
 
 /// The part that gives the rewards, with its networks.
@@ -71,18 +72,9 @@ impl Source {
             // RED's rows are clipped but never standardised. Its gradient is with respect to clipped
             // rows.
             Self::Red(red) => red.gradient_norms(&tensor(rows, encoder.width())?),
-            Self::Environment => Err(no_gradient()),
+            Self::Environment => Err(ShapingConfig::no_gradient()),
             Self::Constant(_) => Ok(vec![0.0; count]),
         }
-    }
-}
-
-/// The error of shaping the environment's reward by its gradient.
-pub(super) fn no_gradient() -> AgentError {
-    AgentError::BadConfig {
-        setting: "agent.shaping".into(),
-        problem: "the environment's reward has no gradient to shape by; choose another shaping or a learned reward"
-            .into(),
     }
 }
 
