@@ -26,5 +26,6 @@ mod sweep;
 mod sweep_plan;
 mod sweep_safety;
 mod sweeps;
+mod trackers;
 mod train;
 mod unstable;
