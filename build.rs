@@ -11,4 +11,10 @@ fn main() {
     if let Ok(dir) = std::env::var("MUJOCO_DYNAMIC_LINK_DIR") {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{dir}");
     }
+    // The program installed from a wheel finds both beside itself, in the packages of the same Python.
+    for (python, packages) in (10..=15).flat_map(|minor| [(minor, "site-packages"), (minor, "dist-packages")]) {
+        for folder in ["torch/lib", "mujoco"] {
+            println!("cargo:rustc-link-arg-bins=-Wl,-rpath,$ORIGIN/../lib/python3.{python}/{packages}/{folder}");
+        }
+    }
 }

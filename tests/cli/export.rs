@@ -124,7 +124,7 @@ impl Cases {
         assert_eq!(found.len(), self.list.len());
         for (found, case) in found.iter().zip(&self.list) {
             let differences = found["differences"].as_object().expect("differences");
-            assert_eq!(differences.len(), 4);
+            assert_eq!(differences.len(), 5);
             for (how, difference) in differences {
                 assert!(difference.as_f64() <= case["close"].as_f64(), "{}, {how}: {difference}", case["name"]);
             }

@@ -12,6 +12,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
+sys.path.insert(0, "python")
+from liprl import load as load_installed  # the wheel's numpy policies
+
 exec(pathlib.Path(sys.argv[1]).read_text())
 folder = pathlib.Path(sys.argv[2])
 
@@ -61,6 +64,7 @@ for case in json.loads((folder / "cases.json").read_text()):
     centre, scale = (np.array(case["centre"]), np.array(case["half_width"])) if case["units"] == "env" else (0, 1)
     differences = {
         "loader": load(file("policy.safetensors"))(obs) - unit,
+        "package": load_installed(file("policy.safetensors")).predict(obs) - unit,
         "npz": (npz(file("npz"), obs) - centre) / scale - unit,
     }
     for batch in (1, 64):

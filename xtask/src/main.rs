@@ -13,6 +13,7 @@ mod suite;
 mod tools;
 mod torture;
 mod venv;
+mod wheel;
 mod wheels;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ Usage: cargo xtask <command>
   bench                    time liprl and other libraries on the same work; the first time fetches those (7 GB)
   bench --side-by-side     what two runs of a sweep do on two cores, against one alone; two minutes
   test                     setup --test, then formatting, lints and every test
+  wheel [--test]           a binary wheel of the program and its Python functions, in target/wheels; --test uses it
+                           in an empty environment outside the repository
   torture                  kill runs and damage files some 1,400 times; writes docs/results/reliability.md; 20 minutes
   slurm-test [--if-available]
                            test the Slurm launcher against a real Slurm of one node, which is installed if
@@ -52,6 +55,8 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(&root),
         ["bench", "--side-by-side"] => bench::side_by_side::run(&root),
         ["test"] => suite::run(&root),
+        ["wheel"] => wheel::build(&root).map(|_| ()),
+        ["wheel", "--test"] => wheel::check(&root),
         ["torture"] => torture::run(&root),
         ["slurm-test"] => slurm::run(&root, false),
         ["slurm-test", "--if-available"] => slurm::run(&root, true),

@@ -13,8 +13,22 @@ pub(crate) const MUJOCO: &str = "3.17.0";
 /// The Python packages the tests compare with, and all that they need, each with its hashes.
 pub(crate) const TEST_REQUIREMENTS: &str = include_str!("../requirements/test.txt");
 /// Names by which the tests' packages are imported.
-pub(crate) const TEST_MODULES: &[&str] =
-    &["gymnasium", "mujoco", "tensorboard", "minari", "h5py", "cvxpy", "clarabel", "rliable", "onnx", "onnxruntime"];
+pub(crate) const TEST_MODULES: &[&str] = &[
+    "gymnasium",
+    "mujoco",
+    "tensorboard",
+    "minari",
+    "h5py",
+    "cvxpy",
+    "clarabel",
+    "rliable",
+    "onnx",
+    "onnxruntime",
+    "trackio",
+];
+
+/// The builder of the Python wheel.
+pub(crate) const WHEEL_REQUIREMENTS: &str = include_str!("../requirements/wheel.txt");
 
 /// The libraries `cargo xtask bench` races, on the same libtorch, and all that they need.
 pub(crate) const PEER_REQUIREMENTS: &str = include_str!("../requirements/peers.txt");

@@ -20,6 +20,12 @@ pub(crate) fn own_installation(root: &Path, part: &Part) -> Option<std::ffi::OsS
 pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(arguments);
+    clear_defaults(root, &mut command);
+    command
+}
+
+/// Removes the variables that this program has from `.cargo/config.toml`.
+pub(crate) fn clear_defaults<'a>(root: &Path, command: &'a mut Command) -> &'a mut Command {
     for part in [LIBTORCH_CPU, LIBMUJOCO, ASSETS] {
         if own_installation(root, &part).is_none() {
             command.env_remove(part.variable);

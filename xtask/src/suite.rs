@@ -14,6 +14,7 @@ const STEPS: &[&[&str]] = &[
     &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"],
     &["test", "--release", "--workspace"],
     &["test", "--release", "--package", "liprl-envs", "--features", "gymnasium-rs", "--test", "gymnasium_rs"],
+    &["run", "--quiet", "--package", "xtask", "--", "wheel", "--test"],
 ];
 
 /// The test of the report in a real browser, if one is installed.

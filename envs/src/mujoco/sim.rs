@@ -227,8 +227,10 @@ fn model_path(xml_file: &str) -> Result<PathBuf, String> {
     } else if let Some(below) = xml_file.strip_prefix("~/") {
         std::env::home_dir().unwrap_or_default().join(below)
     } else {
+        let given = std::env::var_os("LIPRL_MUJOCO_ASSETS").map(PathBuf::from);
         let baked = option_env!("LIPRL_MUJOCO_ASSETS").map(PathBuf::from);
-        std::env::var_os("LIPRL_MUJOCO_ASSETS").map(PathBuf::from).or(baked).unwrap_or_default().join(xml_file)
+        let beside = || baked.filter(|baked| baked.is_dir()).or_else(assets_of_python).unwrap_or_default();
+        given.unwrap_or_else(beside).join(xml_file)
     };
     if path.is_file() {
         return Ok(path);
@@ -238,6 +240,14 @@ fn model_path(xml_file: &str) -> Result<PathBuf, String> {
          run `cargo xtask setup`, or set LIPRL_MUJOCO_ASSETS to the folder of Gymnasium's models",
         path.display()
     ))
+}
+
+/// Models of the `gymnasium` package in the Python that this program was installed into.
+fn assets_of_python() -> Option<PathBuf> {
+    let prefix = std::env::current_exe().ok()?.parent()?.parent()?.join("lib");
+    let pythons = std::fs::read_dir(prefix).ok()?.filter_map(Result::ok);
+    let packages = pythons.flat_map(|python| ["site-packages", "dist-packages"].map(|name| python.path().join(name)));
+    packages.map(|packages| packages.join("gymnasium/envs/mujoco/assets")).find(|assets| assets.is_dir())
 }
 
 /// Models in use, so that a thousand environments of one task hold one model.
