@@ -5,6 +5,7 @@ use std::path::Path;
 
 use liprl_agents::{Agent, AgentError, Setup, TaskContext};
 use liprl_control::{Policy, certify::Certifiable};
+use liprl_envs::EnvSpec;
 use liprl_nets::device::parse_device;
 use liprl_numerics::Streams;
 
@@ -59,13 +60,16 @@ pub fn networks(path: &Path) -> anyhow::Result<Vec<Certifiable>> {
 }
 
 /// Returns the agent's policy, with all that is needed to run it without its run folder: task, kind
-/// of agent, seed and steps.
-pub fn export_policy(agent: &dyn Agent, config: &Config, step: u64) -> Result<Policy, AgentError> {
+/// of agent, seed and steps, and the parts of an observation of several.
+pub fn export_policy(agent: &dyn Agent, config: &Config, spec: &EnvSpec, step: u64) -> Result<Policy, AgentError> {
     let mut policy = agent.policy()?;
     let config = serde_json::to_value(config).unwrap_or_default();
     let facts = [("env", &config["env"]), ("agent", &config["agent"]["kind"]), ("seed", &config["seed"])];
     for (name, value) in facts.into_iter().chain([("step", &step.into())]) {
         policy.about_mut().insert(name.to_owned(), value.clone());
+    }
+    if let Some(python) = spec.python.as_ref().filter(|python| python.observation.len() > 1) {
+        policy.about_mut().insert("observation".to_owned(), python.to_json()["observation"].clone());
     }
     Ok(policy)
 }

@@ -1,6 +1,8 @@
 //! An environment in an agent's coordinates. Only here are actions scaled and numbers converted
 //! between f64 and f32.
 
+use std::path::Path;
+
 use liprl_agents::{
     AgentError,
     demos::{DemoSpec, Demonstrations, DemonstrationsConfig},
@@ -197,6 +199,11 @@ impl Task {
     /// Restores a state from `save`.
     pub fn restore(&mut self, state: &[u8]) -> Result<(), EnvError> {
         self.env.restore(state)
+    }
+
+    /// Keeps files that the environment writes in this folder.
+    pub fn work_in(&mut self, folder: &Path) -> Result<(), EnvError> {
+        self.env.work_in(folder)
     }
 
     fn observe(&self, obs: &mut [f32]) -> Result<(), TaskError> {

@@ -56,6 +56,7 @@ fn unbounded_spaces_options_and_numbers_beyond_f32_survive() {
         id: "Hopper-v5".into(),
         max_episode_steps: Some(77),
         options: [("ctrl_cost_weight".to_owned(), json!(0.5)), ("max_episode_steps".to_owned(), json!(77))].into(),
+        python: None,
     });
     odd.meta.observation_space = Some(BoxSpace {
         low: vec![f64::NEG_INFINITY, 1.0 / 3.0 - 9.0, f64::NEG_INFINITY],
@@ -252,7 +253,7 @@ fn another_task_and_other_options_are_told_apart() {
     let path = folder.path().join("pendulum.hdf5");
     pendulum(1).write(&path).unwrap();
     let read = |id: &str, obs_dim| {
-        let env = EnvSpec { id: id.to_owned(), max_episode_steps: None, options: Options::new() };
+        let env = EnvSpec { id: id.to_owned(), max_episode_steps: None, options: Options::new(), python: None };
         let observation_space = match obs_dim {
             3 => BoxSpace { low: vec![-1.0, -1.0, -8.0], high: vec![1.0, 1.0, 8.0] },
             _ => BoxSpace::uniform(obs_dim, -1.0, 1.0),

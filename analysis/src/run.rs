@@ -128,10 +128,11 @@ fn task(folder: &Path) -> Option<String> {
     env_id(&serde_saphyr::from_str(&text).ok()?)
 }
 
-/// Environment of a config: `env` itself, or its `id`.
+/// Environment of a config: `env` itself, its `id`, or the id or class of an environment in Python.
 pub(crate) fn env_id(config: &serde_json::Value) -> Option<String> {
     let env = &config["env"];
-    env.as_str().or_else(|| env["id"].as_str()).map(str::to_owned)
+    let named = || ["id", "python", "entry"].iter().find_map(|key| env[key].as_str());
+    env.as_str().or_else(named).map(str::to_owned)
 }
 
 /// Folder of the variant that a run belongs to: the one around `seed-<n>`. A run of another name is

@@ -1,9 +1,12 @@
 //! The environment trait: Gymnasium's `reset` and `step`, in f64, without allocation per step.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::EnvError;
 use crate::model::Model;
+use crate::python::PythonSpec;
 use crate::space::BoxSpace;
 
 /// Options of a task's constructor or of one reset, by Gymnasium's names.
@@ -36,6 +39,8 @@ pub struct EnvSpec {
     pub max_episode_steps: Option<u32>,
     /// The options this instance was made with (those given, not the defaults).
     pub options: Options,
+    /// Origin of an environment in Python; `None` for a native one.
+    pub python: Option<Arc<PythonSpec>>,
 }
 
 /// One environment. Observations and actions are f64 slices of the spaces' lengths; a step
@@ -87,7 +92,8 @@ pub trait Env: Send {
     /// The complete state: a restored environment continues exactly as the saved one would have.
     fn save(&self) -> Vec<u8>;
 
-    /// Takes back a state that `save` of an equal environment wrote.
+    /// Takes back a state that `save` of an equal environment wrote. After
+    /// [`EnvError::Unrepeatable`] the environment can be reset.
     fn restore(&mut self, state: &[u8]) -> Result<(), EnvError>;
 
     /// The equations behind the steps, for planning and for attacks along a trajectory. `None` if
@@ -100,6 +106,11 @@ pub trait Env: Send {
     /// itself.
     fn render(&mut self) -> Result<Frame, EnvError> {
         Err(EnvError::CannotRender { id: self.spec().id.clone() })
+    }
+
+    /// Keeps files that the environment writes, such as logs, in this folder from now on.
+    fn work_in(&mut self, _folder: &Path) -> Result<(), EnvError> {
+        Ok(())
     }
 
     /// Releases resources outside memory (windows, child processes).

@@ -78,6 +78,27 @@ pub enum EnvError {
         /// The environment.
         id: String,
     },
+    /// An environment in Python, or its process, failed.
+    #[error("{id}: {problem}")]
+    Python {
+        /// The environment.
+        id: String,
+        /// The setting that is to blame, if one is.
+        setting: Option<&'static str>,
+        /// The last line of the traceback, its place and the remedy.
+        problem: String,
+    },
+    /// A saved episode that does not repeat when it is played again.
+    #[error(
+        "{id}: the same seed and the same {steps} actions have led to other numbers: the environment depends on something \
+         that outlives its episodes, or on random numbers that the seed does not decide"
+    )]
+    Unrepeatable {
+        /// The environment.
+        id: String,
+        /// Steps of the episode.
+        steps: usize,
+    },
     /// The simulator or one of its files failed.
     #[error("{id}: {problem}")]
     Simulator {

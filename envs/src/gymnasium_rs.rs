@@ -131,7 +131,7 @@ impl GymnasiumRs {
             .name(id.to_owned())
             .spawn(move || host(Session { requests: inbox, answers: outbox, decode }))
             .map_err(|e| EnvError::Simulator { id: id.to_owned(), problem: e.to_string() })?;
-        let spec = EnvSpec { id: id.to_owned(), max_episode_steps: None, options: Options::new() };
+        let spec = EnvSpec { id: id.to_owned(), max_episode_steps: None, options: Options::new(), python: None };
         let empty = BoxSpace::uniform(0, 0.0, 0.0);
         let core = Core::new(spec, empty.clone(), empty);
         let mut env = Self { core, requests, answers, thread: Some(thread), episode: Episode::default() };

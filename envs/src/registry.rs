@@ -7,7 +7,7 @@ use crate::env::{Env, EnvSpec, Options};
 use crate::error::EnvError;
 use crate::given::{Given, nearest, refuse_unknown};
 use crate::wrappers::TimeLimit;
-use crate::{classic, mujoco, systems};
+use crate::{classic, mujoco, python, systems};
 
 static REGISTERED: RwLock<Vec<EnvEntry>> = RwLock::new(Vec::new());
 
@@ -46,8 +46,24 @@ pub fn make(id: &str, options: &Options) -> Result<Box<dyn Env>, EnvError> {
     refuse_unknown(id, options, entry.options.iter().map(|doc| doc.name).chain([TIME_LIMIT]))?;
     let (limit, own): (Options, Options) = options.clone().into_iter().partition(|(name, _)| name == TIME_LIMIT);
     let limited = entry.max_episode_steps.is_some() || !limit.is_empty();
-    let spec = |options| EnvSpec { id: id.to_owned(), max_episode_steps: None, options };
+    let spec = |options| EnvSpec { id: id.to_owned(), max_episode_steps: None, options, python: None };
     let steps = Given::new(spec(limit), &[entry.time_limit_option()])?.count(TIME_LIMIT)?;
     let env = (entry.build)(&Given::new(spec(own), entry.options)?)?;
     Ok(if limited { Box::new(TimeLimit::new(env, steps)) } else { env })
+}
+
+/// Makes another environment of the same kind: native or in Python, with the same options and time
+/// limit.
+///
+/// # Errors
+/// As of [`make`] and [`python::make`].
+pub fn make_again(spec: &EnvSpec) -> Result<Box<dyn Env>, EnvError> {
+    if let Some(python) = &spec.python {
+        return python::make(&spec.id, &spec.options, &python.config);
+    }
+    let mut options = spec.options.clone();
+    if let Some(steps) = spec.max_episode_steps {
+        options.insert(TIME_LIMIT.to_owned(), steps.into());
+    }
+    make(&spec.id, &options)
 }

@@ -18,7 +18,7 @@ struct Counter {
 }
 
 fn counter(last: u32) -> Box<dyn Env> {
-    let spec = EnvSpec { id: "Counter-v0".to_owned(), max_episode_steps: None, options: Options::new() };
+    let spec = EnvSpec { id: "Counter-v0".to_owned(), max_episode_steps: None, options: Options::new(), python: None };
     let (observations, actions) = (BoxSpace::uniform(1, 1.0, 9.0), BoxSpace::uniform(1, -1.0, 1.0));
     Box::new(Counter { spec, observations, actions, last, count: last })
 }

@@ -46,6 +46,9 @@ pub struct Provenance {
     /// expert's policy, a task's model.
     #[serde(default)]
     pub inputs: BTreeMap<String, String>,
+    /// Of an environment in Python: interpreter, version, Gymnasium's description of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<serde_json::Value>,
     /// Start of the run, UTC.
     pub started: String,
     /// Later origins: one for each resumption with another program.
@@ -97,6 +100,7 @@ impl Provenance {
             threads,
             command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
             inputs: BTreeMap::new(),
+            python: None,
             started: clock::utc(clock::unix_seconds()),
             changes: Vec::new(),
         }

@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
+use liprl_envs::python::{Repetition, Verdict, repetition};
+
 use crate::agent::build_agent;
 use crate::cli::{CheckArgs, ConfigArgs};
 use crate::config::{Config, explain};
 use crate::memory::MemoryEstimate;
-use crate::task::Task;
-use crate::terminal::print;
+use crate::task::{Task, TaskError};
+use crate::terminal::{print, tell};
 use crate::usage::Usage;
 
 /// Reads a config as `train` would, builds what it names and prints it with every default, below a
@@ -31,5 +33,56 @@ fn check_config(args: &ConfigArgs, config: Config) -> anyhow::Result<ExitCode> {
     let memory = MemoryEstimate::of(&config, &task);
     memory.check()?;
     build_agent(&config, &task).map_err(|error| super::at_its_setting(args, error.into()))?;
-    print(&format!("# {memory}\n{}", config.to_yaml()?))
+    let python = config.env.python.as_ref().map(|python| {
+        repetition(&config.env.id, &config.env.options, python)
+            .map_err(|error| super::at_its_setting(args, TaskError::from(error).into()))
+    });
+    let python = python.transpose()?;
+    if let Some(found) = python.as_ref().filter(|found| !found.printed.trim().is_empty()) {
+        tell(format_args!("the environment and Gymnasium's checker print:\n{}", found.printed.trim_end()));
+    }
+    let python = python.as_ref().map(describe).unwrap_or_default();
+    print(&format!("# {memory}\n{python}{}", config.to_yaml()?))
 }
+
+/// Origin, spaces and repeatability of an environment in Python, as comments.
+fn describe(found: &Repetition) -> String {
+    let Some(python) = &found.spec.python else { return String::new() };
+    let versions = python.libraries.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>();
+    let parts = python.observation.iter().filter(|part| !part.name.is_empty());
+    let parts = parts.map(|part| format!("{} ({})", part.name, part.len())).collect::<Vec<_>>();
+    let limit = match found.spec.max_episode_steps {
+        Some(steps) => format!("time limit {steps}"),
+        None => "no time limit known; if the task does not end by itself, set max_episode_steps".to_owned(),
+    };
+    let (steps, id) = (found.steps, &found.spec.id);
+    let state = if found.saves_state { "; its own get_state and set_state hold" } else { "" };
+    let verdict = match found.verdict {
+        Verdict::Repeats => {
+            format!("it repeats: two processes agree to the bit for {steps} steps{state}; a resumed run is exact")
+        }
+        Verdict::ProcessesDiffer(step) => format!(
+            "it does NOT repeat: under one seed and the same actions, two processes differ at step {step} ({OWN_NUMBERS})"
+        ),
+        Verdict::HistoryMatters(step) => format!(
+            "it does NOT repeat: after other episodes, the same seed and actions differ at step {step} (state outlives \
+             episodes)"
+        ),
+        Verdict::StateDiffers(step) => {
+            format!("its get_state and set_state do NOT hold: after them, the steps differ at step {step}")
+        }
+    };
+    let advice = match found.verdict {
+        Verdict::Repeats => String::new(),
+        _ => "#   a resumed run is not exact: its episode is cut off as truncated; get_state() -> bytes and set_state(bytes) \
+              that hold all state would make it so\n"
+            .to_owned(),
+    };
+    let mut text = format!("# {id} in {} ({})\n# {limit}\n", python.interpreter, versions.join(", "));
+    if !parts.is_empty() {
+        text.push_str(&format!("# observation: {}\n", parts.join(", ")));
+    }
+    format!("{text}# {verdict}\n{advice}")
+}
+
+const OWN_NUMBERS: &str = "random numbers that the seed does not decide";

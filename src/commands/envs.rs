@@ -26,6 +26,7 @@ pub fn envs(as_json: bool) -> anyhow::Result<ExitCode> {
             writeln!(text, "    {}: {}  {}", option.name, option.default.to_json(), option.doc)?;
         }
     }
+    writeln!(text, "Environments in Python: `env: {{python: ID, import: [MODULE]}}`, docs/environments.md")?;
     print(&text)
 }
 

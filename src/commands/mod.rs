@@ -117,6 +117,9 @@ fn at_its_setting(args: &ConfigArgs, error: anyhow::Error) -> anyhow::Error {
     let task = |error: &TaskError| match error {
         TaskError::Agent(error) => agent(error),
         TaskError::Env(EnvError::BadOption { option, problem, .. }) => Some((format!("env.{option}"), problem.clone())),
+        TaskError::Env(EnvError::Python { setting: Some(setting), .. }) => {
+            Some((format!("env.{setting}"), error.to_string()))
+        }
         TaskError::Env(_) | TaskError::Unbounded { .. } | TaskError::Flat { .. } => {
             Some(("env".to_owned(), error.to_string()))
         }

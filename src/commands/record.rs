@@ -7,6 +7,7 @@ use liprl_agents::AgentError;
 use liprl_agents::demos::{DemoMeta, Demonstrations, Episode};
 use liprl_agents::feedback::{ExpertPolicy, QueriedExpert};
 use liprl_control::{ExpertConfig, MpcConfig};
+use liprl_envs::EnvSpec;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{ExpertKind, RecordArgs};
@@ -45,6 +46,7 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     let mut demonstrations = Demonstrations {
         meta: DemoMeta {
             env: Some(env.spec().clone()),
+            wrappers: wrappers(env.spec()),
             observation_space: Some(env.observation_space().clone()),
             action_space: Some(env.action_space().clone()),
             ..DemoMeta::default()
@@ -67,6 +69,17 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         summary.return_mean,
         summary.return_std
     ))
+}
+
+/// Wrappers around an environment in Python, as Gymnasium describes them.
+fn wrappers(spec: &EnvSpec) -> Vec<Value> {
+    let all = spec.python.iter().flat_map(|python| &python.config.wrappers);
+    all.map(|wrapper| {
+        let class = &wrapper.class;
+        let entry = if class.contains(':') { class.clone() } else { format!("gymnasium.wrappers:{class}") };
+        json!({ "name": wrapper.name(), "entry_point": entry, "kwargs": wrapper.kwargs })
+    })
+    .collect()
 }
 
 /// Recorded episodes with their task and origin.

@@ -29,7 +29,10 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             tell(format_args!("{line}"));
         }
     };
-    let start = train::open(&options).map_err(|error| super::at_its_setting(&args.config, error))?;
+    let spec = task.env().spec().clone();
+    // Its process, if it has one, ends before those of the run begin.
+    drop(task);
+    let start = train::open(&options, &spec).map_err(|error| super::at_its_setting(&args.config, error))?;
     match &start {
         Start::Finished(steps) => {
             say(&format!("{}: done already, at step {steps}; more --steps would extend it", options.out.display()));

@@ -77,14 +77,19 @@ impl Checker<'_> {
         schema: &Map<String, Json>,
     ) -> CheckResult {
         let Some(tag) = tag_of(variants) else {
-            // Externally tagged: each variant is a mapping of one key.
+            // Each variant has a key of its own; of externally tagged ones it is the only key.
             let known: Vec<&str> = variants.iter().filter_map(|variant| required(variant).next()).collect();
             let Value::Map(entries) = &node.value else { return Ok(()) };
+            let keys =
+                |variant: &Map<String, Json>| variant.get("properties").and_then(Json::as_object).map_or(0, Map::len);
+            let lone = variants.iter().all(|variant| keys(variant) == 1);
             let chosen = variants.iter().find(|variant| required(variant).any(|key| node.get(key).is_some()));
             return match (chosen, entries.first()) {
                 (Some(variant), _) => self.check(node, &Json::Object((*variant).clone()), path),
-                (None, Some((key, _))) => Err(self.unknown_key(key.span, &key.name, &known, path)),
-                (None, None) => Err(self.missing_key(node.span, &known.join("` or `"), schema, path)),
+                (None, Some((key, _))) if lone || nearest(&key.name, known.iter().copied()).is_some() => {
+                    Err(self.unknown_key(key.span, &key.name, &known, path))
+                }
+                (None, _) => Err(self.missing_key(node.span, &known.join("` or `"), schema, path)),
             };
         };
         let allowed: Vec<&str> = variants.iter().filter_map(|variant| tag_value(variant, tag)).collect();

@@ -12,6 +12,7 @@ mod messages;
 mod node;
 mod overrides;
 mod paths;
+mod python;
 mod schema;
 mod settings;
 
@@ -43,7 +44,8 @@ use serde::de::DeserializeOwned;
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct Config {
-    /// The task: an id such as `Hopper-v5`, or `{id: …}` with the task's options beside it.
+    /// The task: an id such as `Hopper-v5`, `{id: …}` with the task's options beside it, or an
+    /// environment in Python, `{python: …}`.
     pub env: EnvConfig,
     /// Environment steps of training.
     #[garde(range(min = 1))]

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use liprl_envs::python::PythonConfig;
+
 use super::Config;
 
 /// The option of MuJoCo tasks that is a path if it begins with one of these.
@@ -49,8 +51,26 @@ impl Config {
                 }
             }
         }
-        missing.map_or(Ok(()), Err)
+        let python = self.env.python.as_mut().map(|python| resolve_python(python, folders)).transpose();
+        missing.map_or(python.map(|_| ()), Err)
     }
+}
+
+/// Makes the paths of an environment in Python absolute. Its folder, unless it is given, is the last
+/// of `folders`, the config's own.
+fn resolve_python(python: &mut PythonConfig, folders: &[&Path]) -> Result<(), MissingFile> {
+    let missing = |setting: &str, tried| MissingFile { setting: setting.to_owned(), tried };
+    // A bare name is a program's, looked for on the search path.
+    if let Some(interpreter) = python.interpreter.as_mut().filter(|path| path.components().count() > 1) {
+        *interpreter = look_up(interpreter, folders).map_err(|tried| missing("env.interpreter", tried))?;
+    }
+    for folder in &mut python.path {
+        *folder = look_up(folder, folders).map_err(|tried| missing("env.path", tried))?;
+    }
+    let own = folders.last().copied().unwrap_or(Path::new(""));
+    let folder = python.folder.clone().unwrap_or_else(|| Path::new(".").to_owned());
+    python.folder = Some(look_up(&folder, &[own]).map_err(|tried| missing("env.folder", tried))?);
+    Ok(())
 }
 
 /// The absolute path of a file, or the places where it was looked for.

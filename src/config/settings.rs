@@ -104,6 +104,7 @@ fn grouped<'a>(settings: impl Iterator<Item = &'a Setting>) -> Vec<(&'a Setting,
         let conditions = setting.under.iter().map(|(path, value)| format!("{path}: {value}")).collect::<Vec<_>>();
         let conditions = conditions.join(", ");
         match groups.iter_mut().find(|(first, _)| first.is_like(setting)) {
+            Some((_, under)) if under.contains(&conditions) => {}
             Some((_, under)) => under.push(conditions),
             None => groups.push((setting, vec![conditions])),
         }
@@ -133,6 +134,11 @@ pub(crate) fn page() -> String {
     let of_agents = |setting: &Setting| setting.path.starts_with("agent.");
     let shared = |setting: &&Setting| !of_agents(setting) && !setting.path.starts_with("env.");
     section("All kinds", all.iter().filter(shared).cloned().collect());
+    let in_python = |setting: &&Setting| setting.path.starts_with("env.") && setting.under.is_empty();
+    section(
+        "Environments in Python",
+        all.iter().filter(in_python).filter(|one| one.path != "env.id").cloned().collect(),
+    );
     let kinds = all.iter().find(|setting| setting.path == "agent.kind").map(|kind| kind.choices.clone());
     for (kind, _) in kinds.unwrap_or_default() {
         let condition = ("agent.kind".to_owned(), kind.clone());
@@ -190,10 +196,13 @@ impl Walk<'_> {
         });
         let mappings: Vec<&Map<String, Json>> =
             variants.iter().copied().filter(|variant| variant.contains_key("properties")).collect();
-        let tag = if mappings.len() > 1 { tag_of(&mappings) } else { None };
+        // Beside variants with a tag there may be others without one.
+        let is_tagged = |variant: &&Map<String, Json>| tag_of(&[*variant]).is_some();
+        let tagged: Vec<&Map<String, Json>> = mappings.iter().copied().filter(is_tagged).collect();
+        let tag = if tagged.len() > 1 { tag_of(&tagged) } else { None };
         if let Some(tag) = tag {
             let named = |variant: &&Map<String, Json>| Some((tag_value(variant, tag)?.to_owned(), sentence(variant)));
-            let choices: Vec<(String, String)> = mappings.iter().filter_map(named).collect();
+            let choices: Vec<(String, String)> = tagged.iter().filter_map(named).collect();
             let names: Vec<&str> = choices.iter().map(|(name, _)| name.as_str()).collect();
             self.found.push(Setting {
                 path: format!("{path}.{tag}"),

@@ -14,7 +14,7 @@ use super::hash::id;
 use super::name;
 use super::variants::{Resolver, Variant, rules};
 use crate::agent::build_agent;
-use crate::config::{self, Config, ConfigError, Node, Override, Sources, parse};
+use crate::config::{self, Config, ConfigError, EnvConfig, Node, Override, Sources, parse};
 use crate::memory::MemoryEstimate;
 use crate::metric_names;
 use crate::task::Task;
@@ -121,12 +121,20 @@ impl Plan {
     pub fn build(&self, skip: impl Fn(&str) -> bool) -> Result<usize, PlanError> {
         let wanted: Vec<&Variant> = self.variants.iter().filter(|variant| !skip(&variant.name)).collect();
         let stride = wanted.len().div_ceil(MOST_BUILT).max(1);
+        // Variants in a row that have the task in common share it: one in Python takes a process.
+        let mut last: Option<(&EnvConfig, Task)> = None;
         for variant in wanted.iter().step_by(stride) {
-            let built = Task::new(&variant.config.env).map_err(anyhow::Error::from).and_then(|task| {
-                MemoryEstimate::of(&variant.config, &task).check()?;
-                build_agent(&variant.config, &task)?;
-                Ok(())
-            });
+            let mut build = || {
+                let env = &variant.config.env;
+                if last.as_ref().is_none_or(|(of, _)| *of != env) {
+                    last = Some((env, Task::new(env)?));
+                }
+                let Some((_, task)) = &last else { return Ok(()) };
+                MemoryEstimate::of(&variant.config, task).check()?;
+                build_agent(&variant.config, task)?;
+                anyhow::Ok(())
+            };
+            let built = build();
             built.map_err(|error| PlanError::Build { variant: variant.name.clone(), reason: format!("{error:#}") })?;
         }
         Ok(wanted.len() - wanted.len().div_ceil(stride))

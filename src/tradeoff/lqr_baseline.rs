@@ -83,7 +83,7 @@ mod tests {
 
     fn task(id: &str, options: serde_json::Value) -> Task {
         let options = serde_json::from_value(options).unwrap();
-        Task::new(&EnvConfig { id: id.to_owned(), options }).unwrap()
+        Task::new(&EnvConfig { id: id.to_owned(), options, python: None }).unwrap()
     }
 
     /// A policy whose first observation is off by `delta`.

@@ -62,7 +62,8 @@ pub(super) fn save(
     let agent = session.agent.save()?;
     refuse_non_finite(&agent, session.agent.updates())?;
     writer.put(AGENT, &agent.to_bytes().map_err(AgentError::from)?)?;
-    let policy = export_policy(&*session.agent, &session.config, session.counters.step)?;
+    let spec = session.task.env().spec();
+    let policy = export_policy(&*session.agent, &session.config, spec, session.counters.step)?;
     writer.put(POLICY, &policy.to_bytes().map_err(AgentError::from)?)?;
     writer.put(ENV, &session.task.save())?;
     let config = Some(session.config.to_yaml()?);
@@ -78,13 +79,25 @@ pub(super) fn save(
     Ok(())
 }
 
-/// Restores the session, the positions of its logs and its seconds of work.
-pub(super) fn load(config: Config, checkpoint: &Checkpoint) -> Result<(Session, LogPosition, f64), SaveError> {
+/// A session as a checkpoint has it.
+pub(super) struct Restored {
+    pub(super) session: Session,
+    /// The positions of its logs.
+    pub(super) log: LogPosition,
+    /// Its seconds of work.
+    pub(super) wall_s: f64,
+    /// The reason why its episode could not be restored.
+    pub(super) broken_off: Option<String>,
+}
+
+/// Restores the session.
+pub(super) fn load(config: Config, checkpoint: &Checkpoint) -> Result<Restored, SaveError> {
     let agent = agent_state(checkpoint)?;
     let saved: SessionState = json(checkpoint, SESSION)?;
     let mut session = Session::new(config)?;
     session.agent.load(&agent).map_err(|error| PartError::of(checkpoint, AGENT, error))?;
-    session.task.restore(&checkpoint.get(ENV)?).map_err(|error| PartError::of(checkpoint, ENV, error))?;
+    let restored = session.restore_task(&checkpoint.get(ENV)?);
+    let broken_off = restored.map_err(|error| PartError::of(checkpoint, ENV, error))?;
     for (name, replay) in session.agent.replays() {
         let part = format!("{name}.safetensors");
         let rows = state(checkpoint, &part)?;
@@ -96,7 +109,7 @@ pub(super) fn load(config: Config, checkpoint: &Checkpoint) -> Result<(Session, 
         }
     }
     session.counters = saved.counters;
-    Ok((session, saved.log, saved.wall_s))
+    Ok(Restored { session, log: saved.log, wall_s: saved.wall_s, broken_off })
 }
 
 /// The config that a checkpoint was written with; `None` in those of older programs.

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use liprl_envs::EnvSpec;
+use liprl_envs::python::PythonSpec;
 use liprl_logbook::{Checkpoint, Checkpoints, LogbookError, Provenance, Recovered, RunFolder, RunSummary, Status};
 
 use super::checkpoint;
@@ -36,14 +38,14 @@ pub struct Resumption {
     pub warnings: Vec<String>,
 }
 
-/// Makes or opens a run folder.
-pub fn open(options: &TrainOptions) -> anyhow::Result<Start> {
+/// Makes or opens a run folder, for this environment.
+pub fn open(options: &TrainOptions, env: &EnvSpec) -> anyhow::Result<Start> {
     if options.resume && options.out.exists() {
-        return reopen(options);
+        return reopen(options, env);
     }
     // Built first, so that a config that cannot be built leaves no folder behind.
     let session = Box::new(Session::new(options.config.clone())?);
-    let origin = Provenance { inputs: inputs::digests(&options.config)?, ..provenance(&options.config) };
+    let origin = Provenance { inputs: inputs::digests(&options.config)?, ..provenance(&options.config, env) };
     match RunFolder::create(&options.out, &options.config.to_yaml()?, &origin) {
         Ok(folder) => Ok(Start::New(folder, session)),
         Err(LogbookError::NotEmpty { path }) => Err(refusal(&path).into()),
@@ -57,11 +59,19 @@ const TORCH_VERSION: &str = "2.11.0";
 const MUJOCO_VERSION: &str = "3.17.0";
 
 /// The origin of a run that begins or goes on now.
-fn provenance(config: &Config) -> Provenance {
+fn provenance(config: &Config, env: &EnvSpec) -> Provenance {
     let gpu = config.device.starts_with("cuda").then(|| config.device.clone());
-    let libraries = [("libtorch", TORCH_VERSION), ("tch", "0.24"), ("mujoco", MUJOCO_VERSION)];
+    let mut libraries = vec![("libtorch", TORCH_VERSION), ("tch", "0.24"), ("mujoco", MUJOCO_VERSION)];
+    let python = env.python.as_deref();
+    // An environment in Python has its own MuJoCo, if it has one.
+    let others = python.iter().flat_map(|python| &python.libraries).map(|(name, version)| (&**name, &**version));
+    if python.is_some() {
+        libraries.retain(|(name, _)| *name != "mujoco");
+    }
+    libraries.extend(others);
     let source = env!("CARGO_MANIFEST_DIR");
-    Provenance::collect(env!("CARGO_PKG_VERSION"), source, &libraries, config.threads, gpu)
+    let collected = Provenance::collect(env!("CARGO_PKG_VERSION"), source, &libraries, config.threads, gpu);
+    Provenance { python: python.map(PythonSpec::to_json), ..collected }
 }
 
 fn refusal(path: &Path) -> Usage {
@@ -69,7 +79,7 @@ fn refusal(path: &Path) -> Usage {
     Usage(format!("{path} is not empty; add --resume to resume its run, or choose another folder with --out"))
 }
 
-fn reopen(options: &TrainOptions) -> anyhow::Result<Start> {
+fn reopen(options: &TrainOptions, env: &EnvSpec) -> anyhow::Result<Start> {
     let folder = RunFolder::open_for_writing(&options.out)?;
     let mut stored = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
     // Of earlier versions, which kept paths as they were written.
@@ -108,7 +118,7 @@ fn reopen(options: &TrainOptions) -> anyhow::Result<Start> {
     }
     let step = recovered.as_ref().map_or(0, |recovered| recovered.checkpoint.step());
     let mut origin = folder.provenance()?;
-    let changes = origin.resume(&provenance(&options.config), step);
+    let changes = origin.resume(&provenance(&options.config, env), step);
     if !changes.is_empty() {
         folder.write_provenance(&origin)?;
         warnings

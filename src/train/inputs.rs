@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use liprl_agents::demos::DemonstrationsConfig;
+use liprl_envs::python::PythonConfig;
 use liprl_logbook::{RunFolder, limits, open_file, read_file};
 use sha2::{Digest, Sha256};
 
@@ -65,14 +66,29 @@ pub(super) fn compare(folder: &RunFolder, stored: &mut Config, given: &Config) -
             _ => {}
         }
     }
-    Ok(!began.is_empty() && take_places(stored, given))
+    Ok(if began.is_empty() { take_python_places(stored, given) } else { take_places(stored, given) })
+}
+
+/// Gives an environment in Python the interpreter and the folders that `given` has for it: they may
+/// have moved. Returns true if one is another.
+fn take_python_places(config: &mut Config, given: &Config) -> bool {
+    let (Some(stored), Some(given)) = (&mut config.env.python, &given.env.python) else { return false };
+    let moved = PythonConfig {
+        interpreter: given.interpreter.clone(),
+        folder: given.folder.clone(),
+        path: given.path.clone(),
+        ..stored.clone()
+    };
+    let other = *stored != moved;
+    *stored = moved;
+    other
 }
 
 /// Gives the files that `config` names the places that `given` has for them. Returns true if one is
 /// another.
 pub(super) fn take_places(config: &mut Config, given: &Config) -> bool {
+    let mut moved = take_python_places(config, given);
     let mut given = given.clone();
-    let mut moved = false;
     for (setting, path) in config.agent.paths_mut() {
         let other = given.agent.paths_mut().into_iter().find(|(name, _)| *name == setting);
         if let Some((_, other)) = other.filter(|(_, other)| **other != *path) {

@@ -11,7 +11,7 @@ use liprl_logbook::{
 use serde_json::Value;
 
 use super::TrainOptions;
-use super::checkpoint::{self, SaveError};
+use super::checkpoint::{self, Restored, SaveError};
 use super::folder::{Resumption, Start};
 use super::progress::ProgressDisplay;
 use super::session::{Evaluation, Session};
@@ -86,7 +86,8 @@ struct Run {
 }
 
 impl Run {
-    fn new(folder: RunFolder, session: Session, quiet: bool) -> anyhow::Result<Self> {
+    fn new(folder: RunFolder, mut session: Session, quiet: bool) -> anyhow::Result<Self> {
+        session.work_in(folder.path())?;
         let checkpoints = Checkpoints::open(&folder);
         // Logs of a run that was killed before its first checkpoint are dropped.
         let mut logger = Logger::resume(&folder, &LogPosition::default(), logs(&session.config));
@@ -105,12 +106,20 @@ impl Run {
                 run
             }
             Some(recovered) => {
-                let (session, log, wall_s) = checkpoint::load(config, &recovered.checkpoint)?;
+                let Restored { mut session, log, wall_s, broken_off } =
+                    checkpoint::load(config, &recovered.checkpoint)?;
+                session.work_in(folder.path())?;
                 let logger = Logger::resume(&folder, &log, logs(&session.config));
                 let mut run = Self::at(folder, session, logger, checkpoints, quiet);
                 run.earlier_s = wall_s;
                 recovered.warnings.iter().for_each(|warning| run.say(&format!("warning: {warning}")));
                 run.say(&format!("resumed at step {}", run.session.counters.step));
+                if let Some(reason) = broken_off {
+                    run.say(&format!(
+                        "warning: {reason}; so the run does not go on exactly as it would have: the episode is cut off as \
+                         truncated, and a new one begins"
+                    ));
+                }
                 run
             }
         };

@@ -1,7 +1,9 @@
 //! One run in memory: environment, agent, counters. `advance` is one environment step.
 
+use std::path::Path;
+
 use liprl_agents::{Agent, AgentError, Metrics, Transition, Visited};
-use liprl_envs::Step;
+use liprl_envs::{EnvError, Step};
 use liprl_numerics::Streams;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,8 @@ pub struct Session {
     eval_task: Task,
     next_obs: Vec<f32>,
     action: Vec<f32>,
+    /// True after a checkpoint whose episode does not repeat.
+    broken_off: bool,
 }
 
 /// The result of an evaluation.
@@ -86,12 +90,44 @@ impl Session {
             best_eval: None,
         };
         let (next_obs, action) = (vec![0.0; task.obs_dim()], vec![0.0; task.act_dim()]);
-        Ok(Self { config, task, agent, counters, streams, eval_task, next_obs, action })
+        Ok(Self { config, task, agent, counters, streams, eval_task, next_obs, action, broken_off: false })
+    }
+
+    /// Keeps files that the environments write in the run folder.
+    pub fn work_in(&mut self, folder: &Path) -> Result<(), TaskError> {
+        self.task.work_in(folder)?;
+        Ok(self.eval_task.work_in(folder)?)
+    }
+
+    /// Brings the environment of training to a saved state. Returns the reason if its episode does
+    /// not repeat: then the next step is left out, and a new episode begins.
+    pub(super) fn restore_task(&mut self, state: &[u8]) -> Result<Option<String>, EnvError> {
+        match self.task.restore(state) {
+            Err(error @ EnvError::Unrepeatable { .. }) => {
+                self.broken_off = true;
+                Ok(Some(error.to_string()))
+            }
+            restored => restored.map(|()| None),
+        }
+    }
+
+    /// Takes the place of a step after which the episode is truncated: no window of steps crosses it, and
+    /// values are bootstrapped there.
+    fn break_off(&mut self) -> Result<(), TaskError> {
+        let now = &mut self.counters;
+        self.agent.skip();
+        self.agent.update(&mut now.metrics)?;
+        now.step += 1;
+        (now.episode_return, now.episode_length) = (0.0, 0);
+        self.task.reset(None, &mut now.obs)
     }
 
     /// Takes one environment step and makes the updates due after it. Long updates come in parts:
     /// then only the first is made, and `busy` is true.
     pub fn advance(&mut self) -> Result<(), TaskError> {
+        if std::mem::take(&mut self.broken_off) {
+            return self.break_off();
+        }
         let now = &mut self.counters;
         self.agent.act(&now.obs, &mut self.action)?;
         let step = self.task.step(&self.action, &mut self.next_obs)?;

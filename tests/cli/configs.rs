@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::runs::train_through;
+use crate::runs::{python, train_through};
 use crate::support::{finish, liprl, root, text, yaml_files};
 
 #[test]
@@ -16,7 +16,10 @@ fn every_shipped_config_builds() {
         let demonstrations = demonstrations_of(&file, folder.path());
         let sets = demonstrations.iter().flat_map(|set| ["--set", set]);
         let path = text(&file);
-        let (code, _, stderr) = finish(liprl(["check", path].into_iter().chain(sets)));
+        let mut check = liprl(["check", path].into_iter().chain(sets));
+        // Of those in Python.
+        check.env("VIRTUAL_ENV", python().parent().and_then(Path::parent).expect("a virtual environment"));
+        let (code, _, stderr) = finish(check);
         assert_eq!(code, 0, "{path}:\n{stderr}");
     }
 }

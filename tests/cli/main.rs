@@ -17,6 +17,7 @@ mod export;
 mod inputs;
 mod metrics;
 mod mistakes;
+mod python;
 mod report;
 mod resume;
 mod runs;

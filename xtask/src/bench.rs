@@ -33,6 +33,9 @@ const REGULARISERS: &[&str] = &["--", "--regularisers", "1", "--updates", "100",
 /// SAC alone.
 const MODEL_BASED: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "mbpo"];
 
+/// Steps of an environment in Python, against Gymnasium's vector environments of one.
+const PYTHON_ENVS: &[&str] = &["bench", "--package", "liprl-envs", "--bench", "python"];
+
 /// The whole program on the same work; its speed is read from the metrics it logs.
 const END_TO_END: &[&str] = &["run", "--release", "--quiet", "--", "train", "configs/sac/half_cheetah.yaml"];
 const END_TO_END_RUN: &str = "target/bench-run";
@@ -69,6 +72,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
             }
         }
     }
+    let mut python = cargo(root, PYTHON_ENVS);
+    samples.extend(measure(python.env("LIPRL_PYTHON", root.join(".deps/venv-peers/bin/python")))?);
     let criterion = root.join("target/criterion-page");
     crate::cache::remove(&criterion)?;
     for part in PARTS {

@@ -20,6 +20,9 @@ const STEPS: &[&[&str]] = &[
 /// The test of the report in a real browser, if one is installed.
 const BROWSER: &[&str] = &["test", "--release", "--package", "liprl-analysis", "--test", "browser", "--", "--ignored"];
 
+/// The test of Gymnasium-Robotics, if LIPRL_ROBOTICS_PYTHON names a Python that has it.
+const ROBOTICS: &[&str] = &["test", "--release", "--package", "liprl-envs", "--test", "python_env", "--", "--ignored"];
+
 /// Licences and sources of the dependencies, if cargo-deny is installed. Advisories are left to those
 /// who can fetch their database: `cargo deny check advisories`.
 const DENY: &[&str] = &["deny", "check", "bans", "licenses", "sources"];
@@ -42,7 +45,9 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let mut rows = Vec::new();
     let mut failed = 0;
     let (with_browser, with_deny) = (browser(), installed("cargo-deny"));
-    for step in STEPS.iter().chain(with_deny.then_some(&DENY)).chain(with_browser.then_some(&BROWSER)) {
+    let with_robotics = std::env::var_os("LIPRL_ROBOTICS_PYTHON").is_some();
+    let others = [(with_deny, &DENY), (with_browser, &BROWSER), (with_robotics, &ROBOTICS)];
+    for step in STEPS.iter().chain(others.into_iter().filter_map(|(there, step)| there.then_some(step))) {
         let mut command = cargo(root, step);
         // A failing test program does not keep the following ones from being run.
         if step[0] == "test" && !step.contains(&"--") {
@@ -60,6 +65,13 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     if !with_browser {
         rows.push(
             "not run        the report in a browser: no Chromium (apt-get install chromium-headless-shell)".to_owned(),
+        );
+    }
+    if !with_robotics {
+        rows.push(
+            "not run        an environment of Gymnasium-Robotics: LIPRL_ROBOTICS_PYTHON names no Python with gymnasium 1.4.0, \
+             gymnasium-robotics 1.4.2 and mujoco 3.3.0"
+                .to_owned(),
         );
     }
     if !with_deny {

@@ -1,6 +1,6 @@
 //! Demonstrations held against a task: all that the file says about its environment.
 
-use liprl_envs::{BoxSpace, OptionDoc, Options, registry};
+use liprl_envs::{BoxSpace, EnvSpec, OptionDoc, Options, registry};
 use serde_json::Value;
 
 use super::{
@@ -62,20 +62,11 @@ impl Demonstrations {
                 task.env.id
             ));
         }
-        let wrappers = self.meta.wrapper_names();
-        // Without the action space it made, a rescaling is unknown.
-        let unknown = |name: &str| name == "RescaleAction" && self.meta.action_space.is_none();
-        let wrapper = wrappers.iter().find(|name| !HARMLESS_WRAPPERS.contains(name) || unknown(name));
+        let wrappers = self.other_wrappers(task.env);
         let option = self.meta.env.as_ref().and_then(|env| other_option(&env.options, &task.env.options, &env.id));
         // Wrappers and options that are accepted may have changed the spaces too.
         let mut spaces = config.accepts(Accept::Spaces);
-        let differences = [
-            (
-                Accept::Wrappers,
-                wrapper.map(|name| format!("was recorded behind the wrapper {name}, the task has none")),
-            ),
-            (Accept::Options, option),
-        ];
+        let differences = [(Accept::Wrappers, wrappers), (Accept::Options, option)];
         for (kind, difference) in differences {
             let Some(difference) = difference else { continue };
             if !config.accepts(kind) {
@@ -90,6 +81,28 @@ impl Demonstrations {
             return Err(format!("{difference}; {}", Accept::Spaces.remedy()));
         }
         self.fit_actions(task.action_space, spaces)
+    }
+
+    /// The difference between the wrappers of the file and those of the task, which only a task in
+    /// Python has. A file that names no environment may have any.
+    fn other_wrappers(&self, task: &EnvSpec) -> Option<String> {
+        // Without the action space it made, a rescaling is unknown.
+        let unknown = |name: &str| name == "RescaleAction" && self.meta.action_space.is_none();
+        let mut theirs = self.meta.wrapper_names();
+        theirs.retain(|name| !HARMLESS_WRAPPERS.contains(name) || unknown(name));
+        let ours = task.python.iter().flat_map(|python| &python.config.wrappers).map(|wrapper| wrapper.name());
+        let ours: Vec<&str> = ours.filter(|name| !HARMLESS_WRAPPERS.contains(name)).collect();
+        match (theirs.as_slice(), ours.as_slice()) {
+            (theirs, ours) if theirs == ours => None,
+            ([], _) if self.meta.env.is_none() => None,
+            ([], ours) => Some(format!("was recorded without wrappers, the task has {}", ours.join(", "))),
+            ([first, ..], []) => Some(format!("was recorded behind the wrapper {first}, the task has none")),
+            (theirs, ours) => Some(format!(
+                "was recorded behind the wrappers {}, the task has {}",
+                theirs.join(", "),
+                ours.join(", ")
+            )),
+        }
     }
 
     /// Maps actions from the file's box to the task's, if both are bounded.

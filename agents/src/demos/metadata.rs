@@ -111,7 +111,7 @@ fn print_env(env: &EnvSpec, wrappers: &[Value]) -> String {
         given.map(|(key, value)| format!("{}: {}", json!(key), print_option(env, key, value))).collect();
     let entries = [
         ("id", json!(env.id).to_string()),
-        ("entry_point", json!(entry_point(&env.id)).to_string()),
+        ("entry_point", json!(entry_point(env)).to_string()),
         ("reward_threshold", "null".into()),
         ("nondeterministic", "false".into()),
         ("max_episode_steps", json!(env.max_episode_steps).to_string()),
@@ -144,13 +144,16 @@ fn parse_env(spec: &Value) -> Result<Option<EnvSpec>, String> {
     let id = spec["id"].as_str().ok_or("has no id")?.to_owned();
     let max_episode_steps = spec["max_episode_steps"].as_u64().and_then(|n| u32::try_from(n).ok());
     let kwargs = spec["kwargs"].as_object().cloned().unwrap_or_default();
-    Ok(Some(EnvSpec { id, max_episode_steps, options: kwargs.into_iter().collect() }))
+    Ok(Some(EnvSpec { id, max_episode_steps, options: kwargs.into_iter().collect(), python: None }))
 }
 
 /// Gymnasium's path to the class of a task, by which Minari makes the environment; `None` for a
 /// user's own.
-fn entry_point(id: &str) -> Option<String> {
-    let (module, class) = match id {
+fn entry_point(env: &EnvSpec) -> Option<String> {
+    if let Some(python) = &env.python {
+        return python.entry_point.clone();
+    }
+    let (module, class) = match &*env.id {
         "Pendulum-v1" => ("classic_control.pendulum", "Pendulum"),
         "MountainCarContinuous-v0" => ("classic_control.continuous_mountain_car", "Continuous_MountainCar"),
         "InvertedPendulum-v5" => ("mujoco.inverted_pendulum_v5", "InvertedPendulum"),

@@ -4,6 +4,7 @@ use liprl_control::{Expert, ExpertConfig as EquationExpert, Policy, Scaled};
 use liprl_envs::{Env, EnvSpec, Options};
 use liprl_numerics::Streams;
 use rand_distr::{Distribution, StandardNormal};
+use serde_json::Value;
 
 use super::{expert_config::ExpertConfig, pairs::bad};
 use crate::{
@@ -91,7 +92,8 @@ pub(super) fn build_expert(
 
 /// Checks that the policy is for this task.
 fn check(policy: &Policy, task: Option<&EnvSpec>, (obs_dim, act_dim): (usize, usize)) -> Result<(), String> {
-    let trained = policy.about().get("env").and_then(|env| env.as_str().or_else(|| env.get("id")?.as_str()));
+    let id = |env: &Value| ["id", "python", "entry"].iter().find_map(|key| env.get(key)?.as_str().map(str::to_owned));
+    let trained = policy.about().get("env").and_then(|env| env.as_str().map(str::to_owned).or_else(|| id(env)));
     if let (Some(trained), Some(task)) = (trained, task)
         && trained != task.id
     {
@@ -110,11 +112,7 @@ fn check(policy: &Policy, task: Option<&EnvSpec>, (obs_dim, act_dim): (usize, us
 fn task(context: &TaskContext) -> Result<Box<dyn Env>, AgentError> {
     let spec = context.task.as_ref();
     let spec = spec.ok_or_else(|| bad("expert", "cannot be made: the task is not known".to_owned()))?;
-    let mut options: Options = spec.options.clone();
-    if let Some(steps) = spec.max_episode_steps {
-        options.insert("max_episode_steps".to_owned(), steps.into());
-    }
-    liprl_envs::make(&spec.id, &options).map_err(|error| bad("expert", error.to_string()))
+    liprl_envs::make_again(spec).map_err(|error| bad("expert", error.to_string()))
 }
 
 /// Episodes of the expert, its actions under Gaussian noise of mean square `noise` a step (actions in

@@ -158,6 +158,10 @@ impl Rule {
 
 /// The rule of a task with these options, if this program has it and the observation shows it.
 fn known(task: &EnvSpec) -> Result<Option<Rule>, AgentError> {
+    // Wrappers may change what an observation shows.
+    if task.python.as_ref().is_some_and(|python| !python.config.wrappers.is_empty()) {
+        return Ok(None);
+    }
     let Some(entry) = registry().into_iter().find(|entry| entry.id == task.id) else { return Ok(None) };
     let mut own = task.clone();
     own.options.retain(|name, _| entry.options.iter().any(|doc| doc.name == name));

@@ -83,7 +83,10 @@ impl SweepPlan {
 /// Name of a variant, and the environment that its settings name.
 fn task(variant: &Value) -> Option<(&str, String)> {
     let settings = &variant["settings"];
-    let task = env_id(settings).or_else(|| settings["env.id"].as_str().map(str::to_owned))?;
+    let task = env_id(settings).or_else(|| {
+        let named = ["env.id", "env.python", "env.entry"].iter().find_map(|key| settings[key].as_str());
+        named.map(str::to_owned)
+    })?;
     Some((variant["name"].as_str()?, task))
 }
 

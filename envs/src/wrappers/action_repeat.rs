@@ -24,7 +24,7 @@ impl ActionRepeat {
 }
 
 impl Env for ActionRepeat {
-    forward!(spec observation_space action_space can_terminate info render close);
+    forward!(spec observation_space action_space can_terminate info render work_in close);
 
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
         self.inner.reset(seed, options, obs)

@@ -48,6 +48,11 @@ macro_rules! forward {
             self.inner.render()
         }
     };
+    (@ work_in) => {
+        fn work_in(&mut self, folder: &std::path::Path) -> Result<(), $crate::error::EnvError> {
+            self.inner.work_in(folder)
+        }
+    };
     (@ close) => {
         fn close(&mut self) {
             self.inner.close();
