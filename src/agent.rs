@@ -5,13 +5,12 @@ use std::path::Path;
 
 use liprl_agents::{Agent, AgentError, Setup, TaskContext};
 use liprl_control::{Policy, certify::Certifiable};
-use liprl_envs::EnvSpec;
 use liprl_nets::device::parse_device;
 use liprl_numerics::Streams;
 
 use crate::checkpoint_parts::{AGENT, PartError, agent_state};
 use crate::config::Config;
-use crate::load::{load_policy, locate};
+use crate::load::{SPACES, load_policy, locate};
 use crate::task::Task;
 use crate::terminal::warn;
 use crate::usage::Usage;
@@ -53,7 +52,7 @@ pub fn networks(path: &Path) -> anyhow::Result<Vec<Certifiable>> {
     }
     let (folder, checkpoint) = locate(path)?;
     let config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
-    let mut agent = build_agent(&config, &Task::new(&config.env)?)?;
+    let mut agent = build_agent(&config, &Task::of(&config)?)?;
     let state = agent_state(&checkpoint)?;
     agent.load(&state).map_err(|error| PartError::of(&checkpoint, AGENT, error))?;
     Ok(agent.networks()?)
@@ -61,15 +60,18 @@ pub fn networks(path: &Path) -> anyhow::Result<Vec<Certifiable>> {
 
 /// Returns the agent's policy, with all that is needed to run it without its run folder: task, kind
 /// of agent, seed and steps, and the parts of an observation of several.
-pub fn export_policy(agent: &dyn Agent, config: &Config, spec: &EnvSpec, step: u64) -> Result<Policy, AgentError> {
+pub fn export_policy(agent: &dyn Agent, config: &Config, task: &Task, step: u64) -> Result<Policy, AgentError> {
     let mut policy = agent.policy()?;
     let config = serde_json::to_value(config).unwrap_or_default();
     let facts = [("env", &config["env"]), ("agent", &config["agent"]["kind"]), ("seed", &config["seed"])];
     for (name, value) in facts.into_iter().chain([("step", &step.into())]) {
         policy.about_mut().insert(name.to_owned(), value.clone());
     }
-    if let Some(python) = spec.python.as_ref().filter(|python| python.observation.len() > 1) {
+    if let Some(python) = task.env().spec().python.as_ref().filter(|python| python.observation.len() > 1) {
         policy.about_mut().insert("observation".to_owned(), python.to_json()["observation"].clone());
+    }
+    if let Some(recorded) = task.spaces_alone() {
+        policy.about_mut().insert(SPACES.to_owned(), serde_json::to_value(recorded).unwrap_or_default());
     }
     Ok(policy)
 }

@@ -13,6 +13,7 @@ mod memory;
 mod metric_names;
 pub mod panics;
 pub mod perturb;
+pub mod recorded;
 mod references;
 pub mod rollout;
 mod signals;

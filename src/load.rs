@@ -13,6 +13,9 @@ use crate::terminal::warn;
 use crate::threads::set_threads;
 use crate::usage::Usage;
 
+/// The entry of a policy file with the spaces of demonstrations that stand for an environment.
+pub(crate) const SPACES: &str = "spaces";
+
 /// A policy and the task it was trained on.
 pub struct LoadedPolicy {
     /// The task.
@@ -44,7 +47,29 @@ impl LoadedPolicy {
             serde_json::from_value(env).with_context(|| format!("{} does not name its task", origin.display()))?;
         let agent = about.get("agent").and_then(|kind| kind.as_str()).unwrap_or("unknown").to_owned();
         let step = about.get("step").and_then(serde_json::Value::as_u64).unwrap_or_default();
-        Ok(Self { task: Task::new(&env)?, policy, env, agent, config, origin, step })
+        let task = match about.get(SPACES).filter(|_| env.is_recorded()) {
+            Some(spaces) => {
+                let spaces = serde_json::from_value(spaces.clone());
+                Task::recorded(spaces.with_context(|| format!("{}: its {SPACES}", origin.display()))?)?
+            }
+            None => Task::new(&env)?,
+        };
+        Ok(Self { task, policy, env, agent, config, origin, step })
+    }
+
+    /// This policy, if there is an environment to run it in.
+    ///
+    /// # Errors
+    /// [`Usage`] for a policy learned with `env: demonstrations`.
+    pub fn runnable(self) -> anyhow::Result<Self> {
+        let Some(recorded) = self.task.spaces_alone() else { return Ok(self) };
+        let (origin, of) =
+            (self.origin.display(), recorded.id.as_ref().map(|id| format!(" of {id}")).unwrap_or_default());
+        Err(Usage(format!(
+            "{origin} was learned from demonstrations{of} alone (`env: demonstrations`), so there is no environment to \
+             run it in; `liprl export` writes it for a program that has one"
+        ))
+        .into())
     }
 }
 

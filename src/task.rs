@@ -4,12 +4,13 @@
 use std::path::Path;
 
 use liprl_agents::{
-    AgentError,
+    AgentConfig, AgentError,
     demos::{DemoSpec, Demonstrations, DemonstrationsConfig},
 };
-use liprl_envs::{Env, EnvError, Options, Step};
+use liprl_envs::{BoxSpace, Env, EnvError, Options, Step};
 
-use crate::config::EnvConfig;
+use crate::config::{Config, EnvConfig};
+use crate::recorded::RecordedTask;
 
 /// A failure of the environment or the agent.
 #[derive(Debug, thiserror::Error)]
@@ -74,29 +75,73 @@ pub struct Task {
     action: Vec<f64>,
     /// Steps in which the simulator started over.
     restarts: u64,
+    /// The spaces of demonstrations, if they stand for an environment.
+    recorded: Option<RecordedTask>,
 }
 
 impl Task {
     /// Makes the environment of a config.
     pub fn new(config: &EnvConfig) -> Result<Self, TaskError> {
-        let env = config.make()?;
-        let space = env.action_space();
+        Self::around(config.make()?, None)
+    }
+
+    /// Makes the environment of a run, or reads its demonstrations for their spaces.
+    pub fn of(config: &Config) -> Result<Self, TaskError> {
+        if !config.env.is_recorded() {
+            return Self::new(&config.env);
+        }
+        let bad =
+            |setting: &str, problem: &str| AgentError::BadConfig { setting: setting.into(), problem: problem.into() };
+        let named = match &config.agent {
+            AgentConfig::Feedback(agent) if agent.expert.is_some() => {
+                return Err(bad("agent.expert", "cannot act: `env: demonstrations` has no environment").into());
+            }
+            AgentConfig::Feedback(agent) => agent.demonstrations.as_ref(),
+            _ => None,
+        };
+        let named = named.ok_or_else(|| {
+            bad(
+                "env",
+                "`demonstrations` is for the agent `feedback` with `demonstrations`; others act in an environment",
+            )
+        })?;
+        if config.stop_at_return.is_some() {
+            return Err(bad("stop_at_return", "is never reached: `env: demonstrations` has no evaluation").into());
+        }
+        if config.eval.simulator_jacobian > 0 {
+            return Err(bad("eval.simulator_jacobian", "has no simulator: `env: demonstrations` runs nothing").into());
+        }
+        Self::recorded(RecordedTask::of(&named.read(None)?))
+    }
+
+    /// A task of these spaces, in which nothing can be run.
+    pub fn recorded(recorded: RecordedTask) -> Result<Self, TaskError> {
+        Self::around(Box::new(recorded.to_env()), Some(recorded))
+    }
+
+    /// Another one of the same task, of the run's `config`.
+    pub fn another(&self, config: &EnvConfig) -> Result<Self, TaskError> {
+        self.recorded.clone().map_or_else(|| Self::new(config), Self::recorded)
+    }
+
+    fn around(env: Box<dyn Env>, recorded: Option<RecordedTask>) -> Result<Self, TaskError> {
+        let (space, id) = (env.action_space(), &env.spec().id);
         let bounds = || space.low.iter().zip(&space.high);
         if let Some(index) = bounds().position(|(low, high)| !(low.is_finite() && high.is_finite())) {
-            return Err(TaskError::Unbounded { id: config.id.clone(), index });
+            return Err(TaskError::Unbounded { id: id.clone(), index });
         }
         let centre: Vec<f64> = bounds().map(|(low, high)| 0.5 * low + 0.5 * high).collect();
         let half_width: Vec<f64> = bounds().map(|(low, high)| 0.5 * high - 0.5 * low).collect();
         if let Some(index) = half_width.iter().position(|half_width| *half_width <= 0.0) {
-            return Err(TaskError::Flat {
-                id: config.id.clone(),
-                index,
-                low: space.low[index],
-                high: space.high[index],
-            });
+            return Err(TaskError::Flat { id: id.clone(), index, low: space.low[index], high: space.high[index] });
         }
         let (obs, action) = (vec![0.0; env.observation_space().dim()], vec![0.0; centre.len()]);
-        Ok(Self { env, centre, half_width, obs, action, restarts: 0 })
+        Ok(Self { env, centre, half_width, obs, action, restarts: 0, recorded })
+    }
+
+    /// The spaces of demonstrations, if they stand for an environment: nothing can then be run.
+    pub fn spaces_alone(&self) -> Option<&RecordedTask> {
+        self.recorded.as_ref()
     }
 
     /// Dimension of an observation.
@@ -169,7 +214,16 @@ impl Task {
     pub fn demonstrations(&self, config: &DemonstrationsConfig) -> Result<Demonstrations, AgentError> {
         let (observation_space, action_space) = (self.env.observation_space(), self.env.action_space());
         let spec = DemoSpec { env: self.env.spec(), observation_space, action_space };
-        let mut demonstrations = config.read(Some(&spec))?;
+        let mut demonstrations = config.read(self.recorded.is_none().then_some(&spec))?;
+        if self.recorded.is_some() {
+            let given = demonstrations.meta.action_space.as_ref();
+            let bounded = |space: &BoxSpace| space.low.iter().chain(&space.high).all(|bound| bound.is_finite());
+            if !given.is_some_and(bounded) {
+                let note =
+                    "not all actions have bounds there: the least and the largest of each coordinate stand for them";
+                demonstrations.notes.push(note.to_owned());
+            }
+        }
         for episode in &mut demonstrations.episodes {
             for action in episode.actions.chunks_exact_mut(self.centre.len()) {
                 for ((x, centre), half_width) in action.iter_mut().zip(&self.centre).zip(&self.half_width) {

@@ -41,14 +41,23 @@ impl AgentConfig {
         }
     }
 
-    /// The files and folders that it names, by their settings.
+    /// The demonstrations that it names, to be replaced.
+    pub fn demonstrations_mut(&mut self) -> Option<&mut DemonstrationsConfig> {
+        match self {
+            Self::Gail(config) => config.demonstrations.as_mut(),
+            Self::Feedback(config) => config.demonstrations.as_mut(),
+            Self::Sac(_) | Self::Td3(_) | Self::Mbpo(_) => None,
+        }
+    }
+
+    /// The files and folders that it names, by their settings. A dataset's id is not a path.
     pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         let (demonstrations, expert) = match self {
             Self::Gail(config) => (config.demonstrations.as_mut(), None),
             Self::Feedback(config) => (config.demonstrations.as_mut(), config.expert.as_mut()),
             Self::Sac(_) | Self::Td3(_) | Self::Mbpo(_) => (None, None),
         };
-        let demonstrations = demonstrations.map(|file| ("agent.demonstrations", file.file_mut()));
+        let demonstrations = demonstrations.and_then(|named| Some(("agent.demonstrations", named.file_mut()?)));
         let expert = match expert {
             Some(ExpertConfig::Run { path }) => Some(("agent.expert.path", path)),
             _ => None,

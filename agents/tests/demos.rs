@@ -4,7 +4,7 @@
 
 mod demos_support;
 
-use demos_support::{pendulum, python};
+use demos_support::{floats, pendulum, python};
 use hdf5_pure::{AttrValue, FileBuilder, GroupBuilder};
 use liprl_agents::demos::{DemoSpec, Demonstrations};
 use liprl_envs::{BoxSpace, EnvSpec, Options, make};
@@ -12,10 +12,6 @@ use liprl_numerics::Streams;
 use proptest::prelude::*;
 use rand::RngExt;
 use serde_json::{Value, json};
-
-fn floats(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
-}
 
 fn booleans(value: &Value) -> Vec<bool> {
     value.as_array().unwrap().iter().map(|x| x.as_bool().unwrap()).collect()

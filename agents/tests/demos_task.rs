@@ -8,17 +8,18 @@ use std::path::Path;
 
 use demos_support::{pendulum, python};
 use hdf5_pure::{AttrValue, FileBuilder};
-use liprl_agents::demos::{Accept, DemoSpec, Demonstrations, DemonstrationsConfig, DemonstrationsExceptions};
+use liprl_agents::demos::{Accept, DemoSpec, Demonstrations, DemonstrationsConfig, DemonstrationsFile};
 use liprl_envs::{BoxSpace, Options, make};
 use serde_json::{Value, json};
 
 /// Reads for Pendulum-v1 with exceptions.
 fn read(path: &Path, accept: &[Accept], skip_bad_episodes: bool) -> Result<Demonstrations, String> {
     let task = make("Pendulum-v1", &Options::new()).unwrap();
-    let exceptions = DemonstrationsExceptions { file: path.to_owned(), accept: accept.to_vec(), skip_bad_episodes };
+    let (file, accept) = (path.to_owned(), accept.to_vec());
+    let settings = DemonstrationsFile { file, accept, skip_bad_episodes, ..DemonstrationsFile::default() };
     let (observation_space, action_space) = (task.observation_space(), task.action_space());
     let spec = DemoSpec { env: task.spec(), observation_space, action_space };
-    DemonstrationsConfig::Exceptions(exceptions).read(Some(&spec)).map_err(|error| error.to_string())
+    DemonstrationsConfig::Settings(settings).read(Some(&spec)).map_err(|error| error.to_string())
 }
 
 /// Two episodes of Pendulum, changed and written.
@@ -276,8 +277,8 @@ fn a_terminal_from_which_a_flat_file_goes_on_makes_the_episode_bad() {
     flat(&path, &rows, &[1, 0, 1, 1, 1, 0], &[0; 6]);
     let refusal = Demonstrations::read(&path, None).unwrap_err().to_string();
     assert!(refusal.contains("episode 1: terminals: is true at row 2, step 1, but row 3 goes on"), "{refusal}");
-    let exceptions = DemonstrationsExceptions { file: path, accept: Vec::new(), skip_bad_episodes: true };
-    let read = DemonstrationsConfig::Exceptions(exceptions).read(None).unwrap();
+    let settings = DemonstrationsFile { file: path, skip_bad_episodes: true, ..DemonstrationsFile::default() };
+    let read = DemonstrationsConfig::Settings(settings).read(None).unwrap();
     // Where nothing moves, a reset cannot be told from going on: the mark holds.
     assert_eq!(read.episodes.iter().map(|episode| episode.observations[0]).collect::<Vec<_>>(), [0.0, 7.0, 7.0]);
 }

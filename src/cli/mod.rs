@@ -1,6 +1,7 @@
 //! The command line: arguments and help.
 
 mod curves;
+mod demos;
 mod policies;
 mod sweep;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use curves::{BandChoice, LegendChoice, PlotArgs, ReportArgs};
+pub use demos::{ConvertArgs, DemosCommand, DemosLayout, ReadingArgs};
 pub use policies::{
     ActionUnits, CertifyArgs, CertifyMethod, EvalArgs, ExpertKind, ExportArgs, RecordArgs, TradeoffArgs,
 };
@@ -41,7 +43,7 @@ pub enum Command {
     Export(ExportArgs),
     /// Prove Lipschitz bounds of a trained network, everywhere and around visited states
     Certify(CertifyArgs),
-    /// Inspect recorded demonstrations
+    /// Inspect and convert recorded demonstrations
     #[command(subcommand)]
     Demos(DemosCommand),
     /// Draw learning curves of run folders
@@ -135,16 +137,6 @@ pub struct TrainArgs {
     /// Stop after a checkpoint when standard input ends; how `liprl sweep` stops its runs
     #[arg(long, hide = true)]
     pub stop_at_eof: bool,
-}
-
-/// Subcommands of `demos`.
-#[derive(Debug, Subcommand)]
-pub enum DemosCommand {
-    /// Print a file's episodes, lengths and returns
-    Inspect {
-        /// An HDF5 file in Minari's layout
-        file: PathBuf,
-    },
 }
 
 fn number(text: &str) -> Result<f64, String> {

@@ -130,6 +130,9 @@ pub struct CertifyArgs {
     /// Greedy episodes that collect the visited states
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub episodes: u32,
+    /// Demonstrations whose observations stand for the visited states, so that no episode is run
+    #[arg(long, value_name = "FILE", conflicts_with = "closed_loop")]
+    pub data: Option<PathBuf>,
     /// Seed of the episodes and of the search for lower bounds
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -5,16 +5,18 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use liprl_agents::demos::DemonstrationsConfig;
 use liprl_control::PolicyHead;
 use liprl_control::certify::{Ended, LocalOptions, Network, Takes};
 use serde_json::{Value, json};
 
 use crate::agent::networks;
 use crate::certify::{
-    BoundOptions, BoundRow, BoxChoice, LeastBound, MethodKind, bound_rows, constant_by_construction, least_bounds,
-    visited_inputs,
+    BoundOptions, BoundRow, BoxChoice, LeastBound, MethodKind, bound_rows, constant_by_construction,
+    demonstrated_inputs, least_bounds, visited_inputs,
 };
 use crate::cli::{CertifyArgs, CertifyMethod};
+use crate::config::Config;
 use crate::load::LoadedPolicy;
 use crate::terminal::{self, print, rounded_down, rounded_up};
 use crate::usage::Usage;
@@ -26,7 +28,10 @@ pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
     }
     let mut loaded = super::open_policy(&args.run)?;
     let (takes, network) = network(args, &loaded)?;
-    let inputs = visited_inputs(&mut loaded, takes, args.episodes, args.seed)?;
+    let inputs = match data(args, &loaded)? {
+        Some(named) => demonstrated_inputs(&loaded.task.demonstrations(&named)?, takes),
+        None => visited_inputs(&mut loaded, takes, args.episodes, args.seed)?,
+    };
     let construction = if args.network == "policy" { constant_by_construction(&loaded.policy) } else { None };
     let rows = bound_rows(&network, &inputs, &options(args, construction))?;
     let clamped = args.network == "policy" && loaded.policy.head() == PolicyHead::Clamp;
@@ -47,6 +52,7 @@ pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
                 "to": output_label(network.name()),
             },
             "episodes": args.episodes,
+            "data": args.data,
             "seed": args.seed,
             "points": inputs.len() / network.inputs(),
             "bounds": rows.iter().map(to_json).collect::<Vec<Value>>(),
@@ -55,6 +61,23 @@ pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
         return print(&format!("{report:#}\n"));
     }
     print(&report(&loaded, takes, (&network, clamped), &rows)?)
+}
+
+/// The demonstrations that stand for visited states: those of the command line, or without an
+/// environment those that the policy was learned from.
+fn data(args: &CertifyArgs, loaded: &LoadedPolicy) -> anyhow::Result<Option<DemonstrationsConfig>> {
+    if args.data.is_some() || loaded.task.spaces_alone().is_none() {
+        return Ok(args.data.as_deref().map(DemonstrationsConfig::from));
+    }
+    let config = loaded.config.as_ref().map(|text| Config::parse("config.yaml", text, &[])).transpose()?;
+    match config.as_ref().and_then(|config| config.agent.demonstrations()) {
+        Some(named) => Ok(Some(named.clone())),
+        None => Err(Usage(format!(
+            "{} was learned without an environment, so no states can be visited; name demonstrations by --data FILE",
+            loaded.origin.display()
+        ))
+        .into()),
+    }
 }
 
 fn options(args: &CertifyArgs, construction: Option<f64>) -> BoundOptions {

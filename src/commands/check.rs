@@ -29,7 +29,7 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn check_config(args: &ConfigArgs, config: Config) -> anyhow::Result<ExitCode> {
-    let task = Task::new(&config.env).map_err(|error| super::at_its_setting(args, error.into()))?;
+    let task = Task::of(&config).map_err(|error| super::at_its_setting(args, error.into()))?;
     let memory = MemoryEstimate::of(&config, &task);
     memory.check()?;
     build_agent(&config, &task).map_err(|error| super::at_its_setting(args, error.into()))?;

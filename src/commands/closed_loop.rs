@@ -10,7 +10,7 @@ use crate::usage::Usage;
 
 /// Bounds and simulates a policy's closed loop. A run that breaks a proven bound is an error.
 pub(super) fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
-    let mut loaded = super::open_policy(&args.run)?;
+    let mut loaded = super::open_policy(&args.run)?.runnable()?;
     let Some(model) = loaded.task.env().model().map(|model| model.boxed()) else {
         let id = &loaded.env.id;
         let problem =

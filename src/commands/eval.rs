@@ -27,7 +27,7 @@ struct EvalRow {
 /// Runs a policy greedily and reports its returns, undisturbed and under each perturbation of the
 /// arguments.
 pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
-    let mut loaded = super::open_policy(&args.run)?;
+    let mut loaded = super::open_policy(&args.run)?.runnable()?;
     // All checks come before the first episode.
     let needs_critic = args.disturb.iter().any(|one| one.kind == PerturbationKind::Critic);
     let critic = if needs_critic { critic(&args.run)? } else { None };

@@ -18,20 +18,9 @@ use crate::task::Task;
 use crate::terminal::{print, warn};
 use crate::usage::Usage;
 
-/// Endings of an HDF5 file's name.
-const ENDINGS: [&str; 2] = ["hdf5", "h5"];
-
 /// Records greedy episodes, or an expert's, in Minari's layout.
 pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
-    if !args.out.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known)) {
-        let (out, endings) = (args.out.display(), ENDINGS.join(" or ."));
-        return Err(
-            Usage(format!("{out}: demonstrations are written as HDF5; the name has to end in .{endings}")).into()
-        );
-    }
-    if args.out.exists() {
-        return Err(Usage(format!("{} exists already; choose another name", args.out.display())).into());
-    }
+    super::demos::check_new_file(&args.out)?;
     let Recorded { task, env: env_config, episodes, about } = match args.expert {
         Some(kind) => by_expert(args, kind)?,
         None => by_policy(args)?,
@@ -91,7 +80,8 @@ struct Recorded {
 }
 
 fn by_policy(args: &RecordArgs) -> anyhow::Result<Recorded> {
-    let LoadedPolicy { mut task, mut policy, env, agent, config, origin, step } = super::open_policy(&args.run)?;
+    let LoadedPolicy { mut task, mut policy, env, agent, config, origin, step } =
+        super::open_policy(&args.run)?.runnable()?;
     let episodes = episodes(args, &mut task, &mut policy, |_| ())?;
     let about = json!({
         "algorithm_name": agent, "checkpoint": relative(&origin), "checkpoint_step": step, "config": config,

@@ -20,7 +20,8 @@ pub fn tradeoff(args: &TradeoffArgs) -> anyhow::Result<ExitCode> {
     let perturbations = args.disturb.iter().flat_map(Perturbations::each).collect();
     let plan = TestPlan { perturbations, episodes: args.episodes, seed: args.seed };
     let folders = find_runs(&args.runs)?;
-    let mut opened = folders.iter().map(|folder| LoadedPolicy::open(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut opened =
+        folders.iter().map(|folder| LoadedPolicy::open(folder)?.runnable()).collect::<anyhow::Result<Vec<_>>>()?;
     // All checks come before the first episode.
     let task = opened[0].env.clone();
     for (folder, loaded) in folders.iter().zip(&opened) {

@@ -21,7 +21,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         None => train::default_folder(&args.config.config, config.seed),
     };
     let options = TrainOptions { config, out, resume: args.resume, quiet: args.quiet, stop_at_eof: args.stop_at_eof };
-    let task = Task::new(&options.config.env).map_err(|error| super::at_its_setting(&args.config, error.into()))?;
+    let task = Task::of(&options.config).map_err(|error| super::at_its_setting(&args.config, error.into()))?;
     MemoryEstimate::of(&options.config, &task).check()?;
     set_threads(options.config.threads);
     let say = |line: &str| {

@@ -21,9 +21,21 @@ pub struct EnvConfig {
     pub python: Option<PythonConfig>,
 }
 
+/// The id of a task that is known by demonstrations alone.
+pub(crate) const RECORDED: &str = "demonstrations";
+
 impl EnvConfig {
+    /// True for `demonstrations`: the spaces are those of the demonstrations, and nothing is run.
+    pub fn is_recorded(&self) -> bool {
+        self.id == RECORDED
+    }
+
     /// Makes the environment, with its time limit.
     pub fn make(&self) -> Result<Box<dyn Env>, EnvError> {
+        if self.is_recorded() {
+            let problem = "stands for the spaces of demonstrations; nothing can be run in it".to_owned();
+            return Err(EnvError::Simulator { id: self.id.clone(), problem });
+        }
         match &self.python {
             Some(config) => python::make(&self.id, &self.options, config),
             None => liprl_envs::make(&self.id, &self.options),
@@ -92,7 +104,7 @@ impl JsonSchema for EnvConfig {
     /// environments in Python.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let entries = registry();
-        let ids: Vec<&str> = entries.iter().map(|entry| entry.id).collect();
+        let ids: Vec<&str> = entries.iter().map(|entry| entry.id).chain([RECORDED]).collect();
         let mut natives = Vec::new();
         for entry in &entries {
             let mut properties = Map::new();

@@ -29,6 +29,7 @@ pub use error::ConfigError;
 pub use overrides::Override;
 pub use paths::MissingFile;
 
+pub(crate) use env::RECORDED;
 pub(crate) use error::Sources;
 pub(crate) use flatten::{difference, flatten};
 pub(crate) use node::{Key, Node, Span, Value, parse};
@@ -45,7 +46,8 @@ use serde::de::DeserializeOwned;
 #[garde(allow_unvalidated)]
 pub struct Config {
     /// The task: an id such as `Hopper-v5`, `{id: …}` with the task's options beside it, or an
-    /// environment in Python, `{python: …}`.
+    /// environment in Python, `{python: …}`. For `feedback` also `demonstrations`: the spaces of
+    /// `agent.demonstrations`, without evaluation.
     pub env: EnvConfig,
     /// Environment steps of training.
     #[garde(range(min = 1))]

@@ -10,18 +10,24 @@ use super::Config;
 /// The option of MuJoCo tasks that is a path if it begins with one of these.
 const MODEL: (&str, [char; 3]) = ("xml_file", ['.', '/', '~']);
 
+/// The setting that may name a dataset of Minari's.
+const DEMONSTRATIONS: &str = "agent.demonstrations";
+
 /// A file that is not there.
 #[derive(Debug, thiserror::Error)]
-#[error("`{setting}`: there is no file or folder {}", places(.tried))]
+#[error("`{setting}`: {problem}")]
 pub struct MissingFile {
     /// The setting that names it.
     setting: String,
-    /// The places that were tried.
-    tried: Vec<PathBuf>,
+    /// The problem, with the places that were tried.
+    problem: String,
 }
 
-fn places(tried: &[PathBuf]) -> String {
-    tried.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", nor ")
+impl MissingFile {
+    fn new(setting: &str, tried: &[PathBuf]) -> Self {
+        let places: Vec<String> = tried.iter().map(|path| path.display().to_string()).collect();
+        Self { setting: setting.to_owned(), problem: format!("there is no file or folder {}", places.join(", nor ")) }
+    }
 }
 
 impl Config {
@@ -32,11 +38,19 @@ impl Config {
     /// The first file that is not there, with the places.
     pub(crate) fn resolve_paths(&mut self, folders: &[&Path]) -> Result<(), MissingFile> {
         let mut missing = None;
+        if let Some(named) = self.agent.demonstrations_mut() {
+            match named.located() {
+                Ok(located) => *named = located,
+                Err(error) => {
+                    missing = Some(MissingFile { setting: DEMONSTRATIONS.to_owned(), problem: error.to_string() });
+                }
+            }
+        }
         for (setting, path) in self.agent.paths_mut() {
             match look_up(path, folders) {
                 Ok(found) => *path = found,
                 Err(tried) => {
-                    missing.get_or_insert(MissingFile { setting: setting.to_owned(), tried });
+                    missing.get_or_insert(MissingFile::new(setting, &tried));
                 }
             }
         }
@@ -47,7 +61,7 @@ impl Config {
             match look_up(Path::new(&text), folders) {
                 Ok(found) => *value = found.to_string_lossy().into(),
                 Err(tried) => {
-                    missing.get_or_insert(MissingFile { setting: format!("env.{}", MODEL.0), tried });
+                    missing.get_or_insert(MissingFile::new(&format!("env.{}", MODEL.0), &tried));
                 }
             }
         }
@@ -59,7 +73,7 @@ impl Config {
 /// Makes the paths of an environment in Python absolute. Its folder, unless it is given, is the last
 /// of `folders`, the config's own.
 fn resolve_python(python: &mut PythonConfig, folders: &[&Path]) -> Result<(), MissingFile> {
-    let missing = |setting: &str, tried| MissingFile { setting: setting.to_owned(), tried };
+    let missing = |setting: &str, tried: Vec<PathBuf>| MissingFile::new(setting, &tried);
     // A bare name is a program's, looked for on the search path.
     if let Some(interpreter) = python.interpreter.as_mut().filter(|path| path.components().count() > 1) {
         *interpreter = look_up(interpreter, folders).map_err(|tried| missing("env.interpreter", tried))?;

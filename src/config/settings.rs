@@ -109,7 +109,9 @@ fn grouped<'a>(settings: impl Iterator<Item = &'a Setting>) -> Vec<(&'a Setting,
             None => groups.push((setting, vec![conditions])),
         }
     }
-    groups.into_iter().map(|(setting, under)| (setting, under.join("; "))).collect()
+    // Without conditions in one place, it has none.
+    let joined = |under: Vec<String>| if under.iter().any(String::is_empty) { String::new() } else { under.join("; ") };
+    groups.into_iter().map(|(setting, under)| (setting, joined(under))).collect()
 }
 
 /// The page of all settings, a section for each kind of agent.

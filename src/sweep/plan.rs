@@ -126,8 +126,9 @@ impl Plan {
         for variant in wanted.iter().step_by(stride) {
             let mut build = || {
                 let env = &variant.config.env;
-                if last.as_ref().is_none_or(|(of, _)| *of != env) {
-                    last = Some((env, Task::new(env)?));
+                // Demonstrations that stand for a task are not of the environment alone.
+                if env.is_recorded() || last.as_ref().is_none_or(|(of, _)| *of != env) {
+                    last = Some((env, Task::of(&variant.config)?));
                 }
                 let Some((_, task)) = &last else { return Ok(()) };
                 MemoryEstimate::of(&variant.config, task).check()?;

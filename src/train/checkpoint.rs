@@ -62,8 +62,7 @@ pub(super) fn save(
     let agent = session.agent.save()?;
     refuse_non_finite(&agent, session.agent.updates())?;
     writer.put(AGENT, &agent.to_bytes().map_err(AgentError::from)?)?;
-    let spec = session.task.env().spec();
-    let policy = export_policy(&*session.agent, &session.config, spec, session.counters.step)?;
+    let policy = export_policy(&*session.agent, &session.config, &session.task, session.counters.step)?;
     writer.put(POLICY, &policy.to_bytes().map_err(AgentError::from)?)?;
     writer.put(ENV, &session.task.save())?;
     let config = Some(session.config.to_yaml()?);

@@ -17,6 +17,7 @@ use super::progress::ProgressDisplay;
 use super::session::{Evaluation, Session};
 use crate::config::{Config, flatten};
 use crate::panics;
+use crate::rollout::EvalSummary;
 use crate::signals::Signals;
 
 /// The end of a run that did not fail.
@@ -232,20 +233,32 @@ impl Run {
     fn evaluate(&mut self) -> anyhow::Result<bool> {
         let Evaluation { summary, best, diagnostics } = self.session.evaluate()?;
         let step = self.session.counters.step;
-        let scalars = [
-            ("eval/return_mean", summary.return_mean),
-            ("eval/return_std", summary.return_std),
-            ("eval/length_mean", summary.length_mean),
-        ];
-        let scalars = scalars.into_iter().chain(diagnostics.iter().map(|(name, value)| (&**name, *value)));
-        self.logger.scalars(step, self.wall_s(), &scalars.collect::<Vec<_>>());
+        let mut scalars: Vec<(&str, f64)> = match &summary {
+            Some(summary) => vec![
+                ("eval/return_mean", summary.return_mean),
+                ("eval/return_std", summary.return_std),
+                ("eval/length_mean", summary.length_mean),
+            ],
+            None => Vec::new(),
+        };
+        scalars.extend(diagnostics.iter().map(|(name, value)| (&**name, *value)));
+        self.logger.scalars(step, self.wall_s(), &scalars);
         for (name, values) in self.session.agent.histograms()? {
             self.logger.histogram(step, &name, &values);
         }
         self.logger.flush();
-        let (mean, std, length) = (summary.return_mean, summary.return_std, summary.length_mean);
         let mark = if best { ", the best so far" } else { "" };
-        self.say(&format!("step {step}: evaluation return {mean:.1} ± {std:.1} over {length:.0} steps{mark}"));
+        let line = match summary {
+            Some(EvalSummary { return_mean, return_std, length_mean }) => {
+                format!("evaluation return {return_mean:.1} ± {return_std:.1} over {length_mean:.0} steps{mark}")
+            }
+            None => {
+                let error = diagnostics.iter().find(|(name, _)| name == "lipschitz/demonstration_mse");
+                let error = error.map_or(f64::NAN, |(_, error)| *error);
+                format!("mean squared error {error:.3e} at the demonstrations, no evaluation without an environment")
+            }
+        };
+        self.say(&format!("step {step}: {line}"));
         self.write_summary(Status::Running)?;
         Ok(best)
     }

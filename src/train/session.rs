@@ -35,8 +35,8 @@ pub struct Session {
 /// The result of an evaluation.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// Returns and lengths.
-    pub summary: EvalSummary,
+    /// Returns and lengths; `None` without an environment.
+    pub summary: Option<EvalSummary>,
     /// True for the best evaluation so far.
     pub best: bool,
     /// Diagnostics at the visited pairs, by metric name.
@@ -73,10 +73,13 @@ impl Session {
     /// Builds environment and agent and starts the first episode.
     pub fn new(config: Config) -> Result<Self, TaskError> {
         let streams = Streams::new(config.seed);
-        let (mut task, eval_task) = (Task::new(&config.env)?, Task::new(&config.env)?);
+        let mut task = Task::of(&config)?;
+        let eval_task = task.another(&config.env)?;
         let agent = build_agent(&config, &task)?;
         let mut obs = vec![0.0; task.obs_dim()];
-        task.reset(Some(streams.seed("env")), &mut obs)?;
+        if task.spaces_alone().is_none() {
+            task.reset(Some(streams.seed("env")), &mut obs)?;
+        }
         let counters = Counters {
             step: 0,
             episodes: 0,
@@ -123,12 +126,18 @@ impl Session {
     }
 
     /// Takes one environment step and makes the updates due after it. Long updates come in parts:
-    /// then only the first is made, and `busy` is true.
+    /// then only the first is made, and `busy` is true. Without an environment it makes the updates
+    /// alone.
     pub fn advance(&mut self) -> Result<(), TaskError> {
         if std::mem::take(&mut self.broken_off) {
             return self.break_off();
         }
         let now = &mut self.counters;
+        if self.task.spaces_alone().is_some() {
+            self.agent.update(&mut now.metrics)?;
+            now.step += 1;
+            return Ok(());
+        }
         self.agent.act(&now.obs, &mut self.action)?;
         let step = self.task.step(&self.action, &mut self.next_obs)?;
         if self.task.env().started_over() {
@@ -178,8 +187,13 @@ impl Session {
     }
 
     /// Runs greedy episodes on a separate environment. Their seeds depend on the run's seed and the
-    /// step alone, so an evaluation does not change the run.
+    /// step alone, so an evaluation does not change the run. Without an environment there are
+    /// diagnostics alone.
     pub fn evaluate(&mut self) -> Result<Evaluation, TaskError> {
+        if self.task.spaces_alone().is_some() {
+            let diagnostics = self.diagnostics(&Visited::default())?;
+            return Ok(Evaluation { summary: None, best: false, diagnostics });
+        }
         let first_seed = self.streams.seed(&format!("eval/{}", self.counters.step));
         let mut recorder = Recorder { agent: &mut *self.agent, visited: Visited::default(), calls: 0 };
         let (mut next_obs, mut terminated, mut steps) = (Vec::new(), Vec::new(), 0_usize);
@@ -199,11 +213,7 @@ impl Session {
             .map(|seed| rollout::run_episode(&mut self.eval_task, &mut recorder, seed, &mut watch))
             .collect::<Result<Vec<_>, _>>()?;
         let visited = Visited { next_obs, terminated, ..recorder.visited };
-        let mut diagnostics = self.agent.diagnose(&visited)?;
-        if let Some(config) = self.config.eval.certificate {
-            let half_width = self.eval_task.action_range().1;
-            diagnostics.extend(certificate::measure(&*self.agent, config, half_width, &visited)?);
-        }
+        let mut diagnostics = self.diagnostics(&visited)?;
         if let Some(samples) = &samples {
             diagnostics.extend(samples.measure(&mut self.eval_task, count)?);
         }
@@ -214,7 +224,17 @@ impl Session {
         if best {
             now.best_eval = now.last_eval;
         }
-        Ok(Evaluation { summary, best, diagnostics })
+        Ok(Evaluation { summary: Some(summary), best, diagnostics })
+    }
+
+    /// The agent's own diagnostics, and certificates if the config asks for them.
+    fn diagnostics(&mut self, visited: &Visited) -> Result<Vec<(String, f64)>, TaskError> {
+        let mut diagnostics = self.agent.diagnose(visited)?;
+        if let Some(config) = self.config.eval.certificate {
+            let half_width = self.eval_task.action_range().1;
+            diagnostics.extend(certificate::measure(&*self.agent, config, half_width, visited)?);
+        }
+        Ok(diagnostics)
     }
 }
 

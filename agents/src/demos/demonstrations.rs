@@ -1,9 +1,11 @@
 //! Episodes of one environment with their origin.
 
+use std::collections::BTreeSet;
+
 use liprl_envs::{BoxSpace, EnvSpec};
 use serde_json::{Map, Value};
 
-use super::episode::Episode;
+use super::{episode::Episode, fit::other_bounds};
 
 /// Episodes of one environment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +23,8 @@ pub struct Demonstrations {
 pub struct DemoMeta {
     /// The environment.
     pub env: Option<EnvSpec>,
+    /// Python's path to the class of that environment, if it is not one of Gymnasium's.
+    pub entry_point: Option<String>,
     /// The wrappers around it, as Gymnasium describes them.
     pub wrappers: Vec<Value>,
     /// Its observations.
@@ -82,6 +86,52 @@ impl Demonstrations {
             returns,
             return_mean,
         }
+    }
+
+    /// Appends the episodes of another set, whose remarks and origin are dropped.
+    ///
+    /// # Errors
+    /// A sentence without its subject if the other is of another task: environment, widths or bounds.
+    pub fn append(&mut self, other: Self) -> Result<(), String> {
+        let id = |one: &Self| one.meta.env.as_ref().map(|env| env.id.clone());
+        if let (Some(ours), Some(theirs)) = (id(self), id(&other))
+            && ours != theirs
+        {
+            return Err(format!("holds demonstrations of {theirs}, not of {ours}"));
+        }
+        let options = |one: &Self| one.meta.env.as_ref().map(|env| env.options.clone());
+        if let (Some(ours), Some(theirs)) = (options(self), options(&other))
+            && ours != theirs
+        {
+            return Err(format!("was recorded with the options {theirs:?}, not {ours:?}"));
+        }
+        let dims = |one: &Self| (one.obs_dim(), one.act_dim());
+        if dims(self) != dims(&other) {
+            let ((o, a), (ours, actions)) = (dims(&other), dims(self));
+            return Err(format!("has observations of {o} and actions of {a} numbers, not {ours} and {actions}"));
+        }
+        for (what, ours, theirs) in [
+            ("observations", &self.meta.observation_space, &other.meta.observation_space),
+            ("actions", &self.meta.action_space, &other.meta.action_space),
+        ] {
+            if let (Some(ours), Some(theirs)) = (ours, theirs)
+                && let Some(difference) = other_bounds(what, theirs, ours)
+            {
+                return Err(difference);
+            }
+        }
+        self.episodes.extend(other.episodes);
+        Ok(())
+    }
+
+    /// Keeps the `count` episodes of the largest returns, in their order.
+    pub fn keep_best(&mut self, count: usize) {
+        let returns = self.summary().returns;
+        let mut order: Vec<usize> = (0..returns.len()).collect();
+        order.sort_by(|&a, &b| returns[b].total_cmp(&returns[a]));
+        let kept: BTreeSet<usize> = order.into_iter().take(count).collect();
+        let mut index = 0..;
+        self.episodes.retain(|_| index.next().is_some_and(|index| kept.contains(&index)));
     }
 
     /// Checks that must hold of every file, made after reading and before writing.

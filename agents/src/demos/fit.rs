@@ -9,9 +9,10 @@ use super::{
 };
 
 /// Gymnasium's wrappers that change no observation, action or reward. `RescaleAction` changes the
-/// action space, which is compared by itself.
-const HARMLESS_WRAPPERS: [&str; 9] = [
+/// action space, which is compared by itself. `FlattenObservation` does as the reader does.
+const HARMLESS_WRAPPERS: [&str; 10] = [
     "DataCollector",
+    "FlattenObservation",
     "HumanRendering",
     "OrderEnforcing",
     "PassiveEnvChecker",
@@ -154,7 +155,7 @@ fn value(given: &Options, name: &str, table: &[OptionDoc]) -> Value {
 }
 
 /// The first coordinate whose bounds differ, with both intervals.
-fn other_bounds(what: &str, file: &BoxSpace, task: &BoxSpace) -> Option<String> {
+pub(super) fn other_bounds(what: &str, file: &BoxSpace, task: &BoxSpace) -> Option<String> {
     let same = |a: f64, b: f64| a == b || (a - b).abs() <= ROUNDING * a.abs().min(b.abs());
     let sides = |space: &BoxSpace, i: usize| (space.low[i], space.high[i]);
     (0..task.dim()).find_map(|i| {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     demonstrations::{DemoMeta, Demonstrations},
     python_json,
+    space::FlatSpace,
 };
 
 /// The version of the layout; every Minari from 0.5.0 on accepts it.
@@ -45,7 +46,7 @@ pub(super) fn print(demonstrations: &Demonstrations, id: &str, types: &Types) ->
     all.insert("observation_space".into(), json!(print_space(&observation_space, types.observations)));
     all.insert("action_space".into(), json!(print_space(&action_space, types.actions)));
     if let Some(env) = &meta.env {
-        all.insert("env_spec".into(), json!(print_env(env, &meta.wrappers)));
+        all.insert("env_spec".into(), json!(print_env(env, meta)));
     }
     all.insert("dataset_id".into(), json!(id));
     all.insert("minari_version".into(), json!(MINARI_VERSION));
@@ -53,11 +54,19 @@ pub(super) fn print(demonstrations: &Demonstrations, id: &str, types: &Types) ->
     Value::Object(all).to_string()
 }
 
-/// A file's metadata, and the numbers of episodes and steps that it states.
+/// A file's metadata, and what it states about its arrays.
 pub(super) struct Metadata {
     pub(super) meta: DemoMeta,
+    /// Episodes and steps.
     pub(super) totals: (Option<u64>, Option<u64>),
+    /// Parts of the observations.
+    pub(super) observations: Option<FlatSpace>,
+    /// Parts of the actions.
+    pub(super) actions: Option<FlatSpace>,
 }
+
+/// The wrapper by which Gymnasium makes the observations that are read from parts.
+const FLATTENED: &str = "FlattenObservation";
 
 /// Reads metadata of any origin; missing entries stay unknown. An error names the entry.
 pub(super) fn parse(mut all: Map<String, Value>) -> Result<Metadata, String> {
@@ -70,13 +79,32 @@ pub(super) fn parse(mut all: Map<String, Value>) -> Result<Metadata, String> {
         Some(Value::String(text)) => python_json::parse(text).map_err(|error| format!("metadata: {key}: {error}")),
         other => Ok(other.cloned().unwrap_or_default()),
     };
-    let space = |key: &str| parse_space(&nested(key)?).map_err(|problem| format!("metadata: {key}: {problem}"));
-    let (observation_space, action_space) = (space("observation_space")?, space("action_space")?);
+    let space = |key: &str| FlatSpace::parse(&nested(key)?).map_err(|problem| format!("metadata: {key}: {problem}"));
+    let (observations, actions) = (space("observation_space")?, space("action_space")?);
+    if actions.as_ref().is_some_and(FlatSpace::has_choices) {
+        return Err(
+            "metadata: action_space: has actions to choose from; agents here have actions of real numbers".into()
+        );
+    }
     let spec = nested("env_spec")?;
     let env = parse_env(&spec).map_err(|problem| format!("metadata: env_spec: {problem}"))?;
-    let wrappers = spec["additional_wrappers"].as_array().cloned().unwrap_or_default();
+    let known = env.as_ref().is_none_or(|env| entry_point(env).is_some());
+    let other_entry_point = spec["entry_point"].as_str().filter(|_| !known).map(str::to_owned);
+    let mut wrappers = spec["additional_wrappers"].as_array().cloned().unwrap_or_default();
+    if observations.as_ref().is_some_and(|space| !space.is_row()) {
+        let entry_point = format!("gymnasium.wrappers:{FLATTENED}");
+        wrappers.push(json!({"name": FLATTENED, "entry_point": entry_point, "kwargs": {}}));
+    }
     all.retain(|key, _| !DERIVED.contains(&key.as_str()));
-    Ok(Metadata { meta: DemoMeta { env, wrappers, observation_space, action_space, extra: all }, totals })
+    let meta = DemoMeta {
+        env,
+        entry_point: other_entry_point,
+        wrappers,
+        observation_space: observations.as_ref().map(FlatSpace::bounds),
+        action_space: actions.as_ref().map(FlatSpace::bounds),
+        extra: all,
+    };
+    Ok(Metadata { meta, totals, observations, actions })
 }
 
 fn print_space(space: &BoxSpace, dtype: &str) -> String {
@@ -85,40 +113,20 @@ fn print_space(space: &BoxSpace, dtype: &str) -> String {
     format!(r#"{{"type": "Box", "dtype": "{dtype}", "shape": [{}], "low": [{low}], "high": [{high}]}}"#, space.dim())
 }
 
-fn parse_space(space: &Value) -> Result<Option<BoxSpace>, String> {
-    if space.is_null() {
-        return Ok(None);
-    }
-    let kind = space["type"].as_str().unwrap_or("of no type");
-    if kind != "Box" {
-        return Err(format!("is {kind}; only spaces of one box are read"));
-    }
-    let side = |key: &str| {
-        let bound = |bound: &Value| bound.as_f64().or_else(|| bound.as_str()?.parse().ok());
-        let bounds: Option<Vec<f64>> = space[key].as_array().and_then(|list| list.iter().map(bound).collect());
-        bounds.ok_or_else(|| format!("`{key}` is not a list of numbers"))
-    };
-    let (low, high) = (side("low")?, side("high")?);
-    if low.len() != high.len() {
-        return Err(format!("has {} lower and {} upper bounds", low.len(), high.len()));
-    }
-    Ok(Some(BoxSpace { low, high }))
-}
-
-fn print_env(env: &EnvSpec, wrappers: &[Value]) -> String {
+fn print_env(env: &EnvSpec, meta: &DemoMeta) -> String {
     let given = env.options.iter().filter(|(key, _)| *key != "max_episode_steps");
     let kwargs: Vec<String> =
         given.map(|(key, value)| format!("{}: {}", json!(key), print_option(env, key, value))).collect();
     let entries = [
         ("id", json!(env.id).to_string()),
-        ("entry_point", json!(entry_point(env)).to_string()),
+        ("entry_point", json!(entry_point(env).or_else(|| meta.entry_point.clone())).to_string()),
         ("reward_threshold", "null".into()),
         ("nondeterministic", "false".into()),
         ("max_episode_steps", json!(env.max_episode_steps).to_string()),
         ("order_enforce", "true".into()),
         ("disable_env_checker", "false".into()),
         ("kwargs", format!("{{{}}}", kwargs.join(", "))),
-        ("additional_wrappers", json!(wrappers).to_string()),
+        ("additional_wrappers", json!(meta.wrappers).to_string()),
         ("vector_entry_point", "null".into()),
     ];
     let entries: Vec<String> = entries.into_iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();

@@ -16,18 +16,19 @@
 //! A path that is already called `…/<name>-v0/data/main_data.hdf5` is written there, with its
 //! `metadata.json`.
 //!
-//! [`Demonstrations::read`] takes such a file or such a folder, also one made by Minari, and D4RL's
-//! flat files if they have `next_observations`. All that a file says about its environment is held
-//! against the task.
+//! [`Demonstrations::read`] takes such a file or such a folder, also one made by Minari, D4RL's flat
+//! files, and robomimic's. Observations in parts (Gymnasium's Dict and Tuple) become one row of
+//! numbers. All that a file says about its environment is held against the task.
 //!
 //! | file | content |
 //! | --- | --- |
 //! | `demonstrations`, `episode` | the data, their summary and checks |
-//! | `config` | the setting that names a file, with its exceptions |
+//! | `config`, `local` | the setting that names a file or a dataset, with its exceptions; Minari's ids |
 //! | `read`, `write` | from and to a file |
+//! | `minari`, `d4rl`, `robomimic` | the layouts that are read |
+//! | `table`, `space` | rows of numbers, of one array or of parts; spaces |
 //! | `fit` | the file's description against the task |
 //! | `metadata`, `python_json` | Minari's `metadata.json`, JSON with Python's infinities |
-//! | `d4rl` | D4RL's flat files |
 //! | `file`, `links` | typed arrays of an HDF5 file, links in it |
 
 mod config;
@@ -37,11 +38,16 @@ mod episode;
 mod file;
 mod fit;
 mod links;
+mod local;
 mod metadata;
+mod minari;
 mod python_json;
 mod read;
+mod robomimic;
+mod space;
+mod table;
 mod write;
 
-pub use config::{Accept, DemonstrationsConfig, DemonstrationsExceptions};
+pub use config::{Accept, DemonstrationsConfig, DemonstrationsDataset, DemonstrationsFile, DemonstrationsFormat};
 pub use demonstrations::{DemoMeta, DemoSpec, DemoSummary, Demonstrations};
 pub use episode::Episode;

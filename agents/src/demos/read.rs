@@ -5,18 +5,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hdf5_pure::{AttrValue, DType, File, Group};
+use hdf5_pure::{AttrValue, File, Group};
 use serde_json::{Map, Value, json};
 
 use super::{
-    config::{Accept, DemonstrationsConfig},
+    config::{Accept, DemonstrationsConfig, DemonstrationsFile, DemonstrationsFormat},
     d4rl,
     demonstrations::{DemoSpec, Demonstrations},
     episode::Episode,
-    file::{Source, booleans, numbers},
-    links::{EPISODE, linked_episodes},
+    file::Source,
+    links::EPISODE,
     metadata::{self, Metadata},
-    python_json,
+    minari, python_json,
+    robomimic::{self, is_robomimic},
+    table::has_array,
 };
 use crate::AgentError;
 
@@ -50,7 +52,8 @@ impl DemonstrationsConfig {
     /// # Errors
     /// Those of [`Demonstrations::read`].
     pub fn read(&self, expected: Option<&DemoSpec<'_>>) -> Result<Demonstrations, AgentError> {
-        read(self, expected).map_err(|problem| bad_demonstrations(self.file(), problem))
+        let located = self.located()?;
+        read(&located, expected).map_err(|problem| bad_demonstrations(located.file(), problem))
     }
 
     /// The files that reading opens: the HDF5 file, and `metadata.json` beside Minari's.
@@ -58,7 +61,8 @@ impl DemonstrationsConfig {
     /// # Errors
     /// [`AgentError::BadDemonstrations`] if there is no such file.
     pub fn files(&self) -> Result<Vec<PathBuf>, AgentError> {
-        let data = data_file(self.file()).map_err(|problem| bad_demonstrations(self.file(), problem))?;
+        let located = self.located()?;
+        let data = data_file(located.file()).map_err(|problem| bad_demonstrations(located.file(), problem))?;
         let beside = metadata_beside(&data);
         Ok([data].into_iter().chain(beside).collect())
     }
@@ -81,8 +85,11 @@ fn read(config: &DemonstrationsConfig, expected: Option<&DemoSpec<'_>>) -> Resul
     }
     let source = Source::new(file);
     let root = source.file.root();
-    let Metadata { meta, totals } = metadata::parse(metadata_entries(&path, &root)?)?;
-    let mut parts = parts(&source, &root, totals.0)?;
+    let stated = metadata::parse(metadata_entries(&path, &root)?)?;
+    let env = expected.map(|expected| expected.env).or(stated.meta.env.as_ref());
+    let limit = env.and_then(|env| env.max_episode_steps);
+    let mut parts = parts(&source, &root, &stated, &config.settings(), limit)?;
+    let Metadata { meta, totals, .. } = stated;
     let count = parts.episodes.len();
     let (sound, bad): (Vec<_>, Vec<_>) = parts.episodes.into_iter().partition(Result::is_ok);
     let episodes: Vec<Episode> = sound.into_iter().flatten().collect();
@@ -122,9 +129,42 @@ fn data_file(path: &Path) -> Result<PathBuf, String> {
     let mut file = path.to_owned();
     if kind(path)?.is_dir() {
         let places = [path.join("data/main_data.hdf5"), path.join("main_data.hdf5")];
-        file = places.into_iter().find(|file| file.exists()).ok_or("is a folder without data/main_data.hdf5")?;
+        file = places.into_iter().find(|file| file.exists()).ok_or_else(|| no_data(path))?;
     }
     if kind(&file)?.is_file() { Ok(file) } else { Err("is not a regular file".into()) }
+}
+
+/// The error of a folder without an HDF5 file: it may be a Minari dataset in another format.
+fn no_data(folder: &Path) -> String {
+    let texts = ["data/metadata.json", "metadata.json"].map(|place| folder.join(place));
+    let metadata = texts.iter().find_map(|file| python_json::parse(&fs_err::read_to_string(file).ok()?).ok());
+    let format = metadata.as_ref().and_then(|metadata| metadata["data_format"].as_str()).unwrap_or("hdf5");
+    if format == "hdf5" {
+        return "is a folder without data/main_data.hdf5".to_owned();
+    }
+    let id = metadata.as_ref().and_then(|metadata| metadata["dataset_id"].as_str()).unwrap_or("ID");
+    let (from, to) = (python_text(id), python_text(&other_version(id)));
+    format!(
+        "is a Minari dataset in the format {format}, which is not read; HDF5 is, which Minari makes of it: \
+         python -c \"import minari; from minari.data_collector import EpisodeBuffer; d = minari.load_dataset({from}); \
+         keys = ('observations', 'actions', 'rewards', 'terminations', 'truncations'); \
+         minari.create_dataset_from_buffers({to}, [EpisodeBuffer(**{{k: getattr(e, k) for k in keys}}) for e in d], \
+         env=d.env_spec, observation_space=d.observation_space, action_space=d.action_space, data_format='hdf5')\""
+    )
+}
+
+/// A text in Python's quotes; other characters than those of Minari's ids are dropped.
+fn python_text(id: &str) -> String {
+    let kept: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || "/-_.".contains(*c)).collect();
+    format!("'{kept}'")
+}
+
+/// The id with `-hdf5` before its version.
+fn other_version(id: &str) -> String {
+    match id.rsplit_once("-v") {
+        Some((name, version)) => format!("{name}-hdf5-v{version}"),
+        None => format!("{id}-hdf5-v0"),
+    }
 }
 
 /// Minari's `metadata.json` beside an HDF5 file of its name.
@@ -149,7 +189,13 @@ fn metadata_entries(path: &Path, root: &Group) -> Result<Map<String, Value>, Str
             let text = fs_err::read_to_string(beside).map_err(|error| error.to_string())?;
             ("metadata.json".to_owned(), text)
         }
-        (None, None) => return Ok(all),
+        (None, None) => {
+            // Groups that cannot be listed are told when the layout is looked for.
+            if is_robomimic(root).unwrap_or(false) {
+                all.extend(robomimic::metadata(root)?);
+            }
+            return Ok(all);
+        }
     };
     match python_json::parse(&text) {
         Ok(Value::Object(entries)) => all.extend(entries),
@@ -168,87 +214,47 @@ fn json_of(value: &AttrValue) -> Option<Value> {
     integer.or_else(|| value.as_f64().map(|x| json!(x)))
 }
 
-/// The episodes of a Minari file, which states a number of them perhaps, or of a flat one.
-fn parts(source: &Source, root: &Group, stated: Option<u64>) -> Result<Parts, String> {
+/// The episodes in the layout that the file's groups show.
+fn parts(
+    source: &Source,
+    root: &Group,
+    stated: &Metadata,
+    settings: &DemonstrationsFile,
+    limit: Option<u32>,
+) -> Result<Parts, String> {
+    let format = format(root)?;
+    if let Some((wanted, format)) = settings.format.zip(format).filter(|(wanted, format)| wanted != format) {
+        return Err(format!("has the layout {}, its `format` is set to {}", format.name(), wanted.name()));
+    }
+    if format != Some(DemonstrationsFormat::Robomimic) {
+        let set = [("obs_keys", settings.obs_keys.is_some()), ("filter", settings.filter.is_some())];
+        if let Some((name, _)) = set.into_iter().find(|(_, set)| *set) {
+            return Err(format!("is not a file of robomimic, with data/demo_0, which `{name}` is for"));
+        }
+    }
+    match format {
+        Some(DemonstrationsFormat::D4rl) => d4rl::episodes(source, limit),
+        Some(DemonstrationsFormat::Robomimic) => robomimic::episodes(source, settings),
+        Some(DemonstrationsFormat::Minari) | None => {
+            let parts = minari::episodes(source, root, stated)?;
+            let nothing = "has neither a group episode_0, as Minari's files have, nor observations at its root, as D4RL's, \
+                           nor data/demo_0, as robomimic's";
+            if parts.episodes.is_empty() { Err(nothing.into()) } else { Ok(parts) }
+        }
+    }
+}
+
+/// The layout; `None` if there is neither a group nor an array that tells it. A link to an episode
+/// is not a group.
+fn format(root: &Group) -> Result<Option<DemonstrationsFormat>, String> {
     let groups = root.groups().map_err(|error| format!("the list of its groups: {error}; are some of them links?"))?;
-    let mut ids: BTreeMap<u64, Option<String>> =
-        groups.into_iter().filter_map(|name| Some((name.strip_prefix(EPISODE)?.parse().ok()?, Some(name)))).collect();
-    if stated != Some(ids.len() as u64) {
-        for id in linked_episodes(source.file.as_bytes()) {
-            ids.entry(id).or_default();
-        }
-    }
-    if ids.is_empty() {
-        let flat = root.datasets().is_ok_and(|names| names.iter().any(|name| name == "observations"));
-        return if flat {
-            d4rl::episodes(source)
-        } else {
-            Err("has no group episode_0; is it a Minari dataset?".into())
-        };
-    }
-    let mut parts = Parts::default();
-    for (expected, (id, name)) in (0..).zip(&ids) {
-        if *id != expected && parts.episodes.len() as u64 == expected {
-            parts.episodes.push(Err(format!("{EPISODE}{expected}: is missing, and {EPISODE}{id} is there")));
-        }
-        parts.episodes.push(match name {
-            Some(name) => episode(source, root, name),
-            None => Err(format!(
-                "{EPISODE}{id}: is a link to another file or place, which is not followed; copy its data into this file"
-            )),
-        });
-    }
-    Ok(parts)
-}
-
-fn episode(source: &Source, root: &Group, name: &str) -> Result<Episode, String> {
-    let group = root.group(name).map_err(|error| format!("{name}: {error}"))?;
-    let place = |array: &str| format!("{name}/{array}");
-    let rewards = numbers(source, &group, "rewards", &place("rewards"), true)?;
-    let n = rewards.len_of(&place("rewards"))?;
-    let actions = numbers(source, &group, "actions", &place("actions"), false)?;
-    let (rows, act_dim) = actions.rows_of(&place("actions"))?;
-    if rows != n {
-        return Err(format!("{}: has {rows} rows for {n} rewards", place("actions")));
-    }
-    let observations = numbers(source, &group, "observations", &place("observations"), false)?;
-    let (rows, obs_dim) = observations.rows_of(&place("observations"))?;
-    if rows != n + 1 {
-        return Err(format!("{}: has {rows} rows for {n} steps; one more is needed, {}", place("observations"), n + 1));
-    }
-    let attributes = group.attrs().map_err(|error| format!("{name}: {error}"))?;
-    if let Some(stated) = attributes.get("total_steps").and_then(AttrValue::as_u64).filter(|stated| *stated != n as u64)
-    {
-        return Err(format!("{name}: its attribute total_steps is {stated}, it has {n} steps"));
-    }
-    let mut episode = Episode {
-        seed: attributes.get("seed").and_then(|seed| seed.as_u64()),
-        observations: observations.data,
-        actions: actions.data,
-        rewards: rewards.data,
-        terminations: booleans(source, &group, "terminations", &place("terminations"))?,
-        truncations: booleans(source, &group, "truncations", &place("truncations"))?,
-        infos: infos(source, &group, n).map_err(|problem| format!("{name}/infos: {problem}"))?,
-    };
-    episode.check(obs_dim, act_dim).map_err(|problem| format!("{name}/{problem}"))?;
-    episode.close();
-    Ok(episode)
-}
-
-/// The infos that are one number a step; others (vectors, texts, nested groups) are left out.
-fn infos(source: &Source, episode: &Group, n: usize) -> Result<BTreeMap<String, Vec<f64>>, String> {
-    let mut infos = BTreeMap::new();
-    if !episode.groups().map_err(|error| error.to_string())?.iter().any(|name| name == "infos") {
-        return Ok(infos);
-    }
-    let group = episode.group("infos").map_err(|error| error.to_string())?;
-    for name in group.datasets().map_err(|error| error.to_string())? {
-        let dataset = group.dataset(&name).map_err(|error| error.to_string())?;
-        let shape = dataset.shape().map_err(|error| error.to_string())?;
-        let rows = matches!(shape[..], [rows] if rows == n as u64 || rows == n as u64 + 1);
-        if rows && matches!(dataset.dtype(), Ok(DType::F32 | DType::F64)) {
-            infos.insert(name.clone(), numbers(source, &group, &name, &name, false)?.data);
-        }
-    }
-    Ok(infos)
+    Ok(if groups.iter().any(|name| name.strip_prefix(EPISODE).is_some_and(|id| id.parse::<u64>().is_ok())) {
+        Some(DemonstrationsFormat::Minari)
+    } else if has_array(root, "observations")? {
+        Some(DemonstrationsFormat::D4rl)
+    } else if is_robomimic(root)? {
+        Some(DemonstrationsFormat::Robomimic)
+    } else {
+        None
+    })
 }

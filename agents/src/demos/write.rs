@@ -6,7 +6,7 @@ use std::{
 };
 
 use fs_err as fs;
-use hdf5_pure::{AttrValue, Datatype, EnumTypeBuilder, FileBuilder, GroupBuilder, make_i8_type};
+use hdf5_pure::{AttrValue, DatasetBuilder, Datatype, EnumTypeBuilder, FileBuilder, GroupBuilder, make_i8_type};
 
 use super::{
     demonstrations::Demonstrations,
@@ -33,14 +33,27 @@ impl Demonstrations {
     }
 }
 
+impl Demonstrations {
+    /// Writes all episodes end to end, as D4RL's files have them, whole or not at all. Seeds and infos are
+    /// left out.
+    ///
+    /// # Errors
+    /// Those of [`Demonstrations::write`].
+    pub fn write_d4rl(&self, path: impl AsRef<Path>) -> Result<(), AgentError> {
+        let path = path.as_ref();
+        let written = self.check().and_then(|()| {
+            let bytes = flat(self).map_err(|error| error.to_string())?;
+            write_whole(path, &bytes).map_err(|error| error.to_string())
+        });
+        written.map_err(|problem| bad_demonstrations(path, problem))
+    }
+}
+
 fn write(demonstrations: &Demonstrations, path: &Path) -> Result<(), String> {
     demonstrations.check()?;
     let layout = Layout::of(path)?;
     layout.refuse_another(path)?;
-    let types = Types {
-        observations: smallest_type(demonstrations, |episode| &episode.observations),
-        actions: smallest_type(demonstrations, |episode| &episode.actions),
-    };
+    let types = Types::of(demonstrations);
     let text = metadata::print(demonstrations, &layout.id, &types);
     let bytes = encode(demonstrations, &types, &text).map_err(|error| error.to_string())?;
     let io = |error: std::io::Error| error.to_string();
@@ -110,6 +123,15 @@ fn versioned(name: &str) -> String {
     if has_version { name } else { format!("{name}-v0") }
 }
 
+impl Types {
+    fn of(demonstrations: &Demonstrations) -> Self {
+        Self {
+            observations: smallest_type(demonstrations, |episode| &episode.observations),
+            actions: smallest_type(demonstrations, |episode| &episode.actions),
+        }
+    }
+}
+
 /// f32 if that loses nothing in any episode.
 fn smallest_type(demonstrations: &Demonstrations, array: fn(&Episode) -> &[f64]) -> &'static str {
     let exact = |x: &f64| f64::from(*x as f32) == *x;
@@ -117,8 +139,7 @@ fn smallest_type(demonstrations: &Demonstrations, array: fn(&Episode) -> &[f64])
 }
 
 fn encode(demonstrations: &Demonstrations, types: &Types, text: &str) -> Result<Vec<u8>, hdf5_pure::Error> {
-    // The type by which h5py knows NumPy's bool.
-    let boolean = EnumTypeBuilder::with_base(make_i8_type()).value("FALSE", 0).value("TRUE", 1).build()?;
+    let boolean = boolean()?;
     let mut builder = FileBuilder::new();
     builder.set_attr(METADATA_ATTRIBUTE, AttrValue::String(text.to_owned()));
     for (i, episode) in demonstrations.episodes.iter().enumerate() {
@@ -145,13 +166,49 @@ fn encode(demonstrations: &Demonstrations, types: &Types, text: &str) -> Result<
     builder.finish()
 }
 
+/// D4RL's arrays at the root.
+fn flat(demonstrations: &Demonstrations) -> Result<Vec<u8>, hdf5_pure::Error> {
+    let (o, a) = (demonstrations.obs_dim(), demonstrations.act_dim());
+    let types = Types::of(demonstrations);
+    let (mut observations, mut next, mut actions, mut rewards) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut terminals, mut timeouts) = (Vec::new(), Vec::new());
+    for episode in &demonstrations.episodes {
+        observations.extend_from_slice(&episode.observations[..episode.len() * o]);
+        next.extend_from_slice(&episode.observations[o..]);
+        actions.extend_from_slice(&episode.actions);
+        rewards.extend_from_slice(&episode.rewards);
+        terminals.extend_from_slice(&episode.terminations);
+        let cut = episode.truncations.iter().zip(&episode.terminations);
+        timeouts.extend(cut.map(|(&truncated, &terminated)| truncated && !terminated));
+    }
+    let mut builder = FileBuilder::new();
+    let text = metadata::print(demonstrations, "demonstrations-v0", &types);
+    builder.set_attr(METADATA_ATTRIBUTE, AttrValue::String(text));
+    let boolean = boolean()?;
+    fill(builder.create_dataset("observations"), &observations, Some(o), types.observations);
+    fill(builder.create_dataset("next_observations"), &next, Some(o), types.observations);
+    fill(builder.create_dataset("actions"), &actions, Some(a), types.actions);
+    fill(builder.create_dataset("rewards"), &rewards, None, "float64");
+    fill_booleans(builder.create_dataset("terminals"), &terminals, &boolean);
+    fill_booleans(builder.create_dataset("timeouts"), &timeouts, &boolean);
+    builder.finish()
+}
+
+/// The type by which h5py knows NumPy's bool.
+fn boolean() -> Result<Datatype, hdf5_pure::Error> {
+    Ok(EnumTypeBuilder::with_base(make_i8_type()).value("FALSE", 0).value("TRUE", 1).build()?)
+}
+
 /// Adds a dataset of rows of `dim` numbers, or of numbers without it.
 fn put(group: &mut GroupBuilder, name: &str, data: &[f64], dim: Option<usize>, dtype: &str) {
+    fill(group.create_dataset(name), data, dim, dtype);
+}
+
+fn fill(dataset: &mut DatasetBuilder, data: &[f64], dim: Option<usize>, dtype: &str) {
     let mut shape = vec![(data.len() / dim.unwrap_or(1)) as u64];
     shape.extend(dim.map(|dim| dim as u64));
     let mut chunk = shape.clone();
     chunk[0] = chunk[0].clamp(1, CHUNK_ROWS);
-    let dataset = group.create_dataset(name);
     if dtype == "float32" {
         dataset.with_f32_data(&data.iter().map(|&x| x as f32).collect::<Vec<_>>());
     } else {
@@ -161,8 +218,12 @@ fn put(group: &mut GroupBuilder, name: &str, data: &[f64], dim: Option<usize>, d
 }
 
 fn put_booleans(group: &mut GroupBuilder, name: &str, data: &[bool], boolean: &Datatype) {
+    fill_booleans(group.create_dataset(name), data, boolean);
+}
+
+fn fill_booleans(dataset: &mut DatasetBuilder, data: &[bool], boolean: &Datatype) {
     let bytes = data.iter().map(|&value| u8::from(value)).collect();
-    let dataset = group.create_dataset(name).with_raw_data(boolean.clone(), bytes, data.len() as u64);
+    let dataset = dataset.with_raw_data(boolean.clone(), bytes, data.len() as u64);
     dataset.with_chunks(&[(data.len() as u64).clamp(1, CHUNK_ROWS)]).with_deflate(LEVEL);
 }
 

@@ -1,6 +1,11 @@
 //! Helpers of the tests of demonstrations.
 
-use std::{path::Path, process::Command};
+#![allow(dead_code, reason = "each test uses some of them")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use liprl_agents::demos::{DemoMeta, Demonstrations, Episode};
 use liprl_envs::{Options, make};
@@ -8,18 +13,32 @@ use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::{Value, json};
 
+/// The Python of the test environment.
+pub(crate) fn program() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    std::env::var_os("LIPRL_PYTHON").map_or(root.join(".deps/venv/bin/python"), Into::into)
+}
+
 /// Runs demos.py with Minari's datasets in `folder`.
 pub(crate) fn python(folder: &Path, request: &Value) -> Value {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let program = std::env::var_os("LIPRL_PYTHON").map_or(root.join(".deps/venv/bin/python"), Into::into);
+    python_of("demos.py", folder, request)
+}
+
+/// Runs a script beside the tests with Minari's datasets in `folder`.
+pub(crate) fn python_of(script: &str, folder: &Path, request: &Value) -> Value {
+    let program = program();
     let output = Command::new(&program)
-        .arg(root.join("agents/tests/demos.py"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script))
         .arg(request.to_string())
         .env("MINARI_DATASETS_PATH", folder)
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask setup --test`", program.display()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+pub(crate) fn floats(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
 /// Pendulum under random torques that are exact in f32, as those of a policy are.
