@@ -24,6 +24,7 @@ mod threads;
 pub mod tradeoff;
 pub mod train;
 mod usage;
+pub mod video;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ use usage::Usage;
 /// Runs one command. Exit codes: 0 done, 1 failed, 2 bad usage or config, 128 + n stopped by
 /// signal n.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // This program, also if its file has been replaced since it was started.
+    liprl_envs::set_render_worker("/proc/self/exe", &["render-worker"]);
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(help) => {
@@ -68,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Report(args) => commands::report(&args),
         Command::Envs { json } => commands::envs(json),
         Command::Schema { sweep, markdown } => commands::schema(sweep, markdown),
+        Command::RenderWorker => commands::render_worker(),
         Command::Check(args) => commands::check(&args),
         Command::Metrics { run } => commands::metrics(run.as_deref()),
     }

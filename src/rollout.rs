@@ -45,16 +45,29 @@ pub fn run_episode<A: Actor + ?Sized>(
     seed: u64,
     mut watch: impl FnMut(&Task, Option<&Step>),
 ) -> Result<EpisodeStats, TaskError> {
+    watch_episode(task, actor, seed, |task, step| {
+        watch(task, step);
+        Ok(())
+    })
+}
+
+/// Does the same with a `watch` that may draw the task, and whose error ends the episode.
+pub fn watch_episode<A: Actor + ?Sized, E: From<TaskError>>(
+    task: &mut Task,
+    actor: &mut A,
+    seed: u64,
+    mut watch: impl FnMut(&mut Task, Option<&Step>) -> Result<(), E>,
+) -> Result<EpisodeStats, E> {
     let (mut obs, mut action) = (vec![0.0; task.obs_dim()], vec![0.0; task.act_dim()]);
     let mut episode = EpisodeStats { total: 0.0, length: 0 };
     task.reset(Some(seed), &mut obs)?;
-    watch(task, None);
+    watch(task, None)?;
     loop {
-        actor.act_greedy(&obs, &mut action)?;
+        actor.act_greedy(&obs, &mut action).map_err(TaskError::from)?;
         let step = task.step(&action, &mut obs)?;
         episode.total += step.reward;
         episode.length += 1;
-        watch(task, Some(&step));
+        watch(task, Some(&step))?;
         if step.done() {
             return Ok(episode);
         }

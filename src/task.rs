@@ -7,7 +7,7 @@ use liprl_agents::{
     AgentConfig, AgentError,
     demos::{DemoSpec, Demonstrations, DemonstrationsConfig},
 };
-use liprl_envs::{BoxSpace, Env, EnvError, Options, Step};
+use liprl_envs::{BoxSpace, Env, EnvError, Frame, Options, Step};
 
 use crate::config::{Config, EnvConfig};
 use crate::recorded::RecordedTask;
@@ -203,6 +203,11 @@ impl Task {
         }
         self.observe(obs)?;
         Ok(step)
+    }
+
+    /// A picture of the current state.
+    pub fn render(&mut self) -> Result<Frame, EnvError> {
+        self.env.render()
     }
 
     /// Reads demonstrations of this task and scales their actions to `[-1, 1]`. Actions out of the

@@ -12,6 +12,9 @@ use crate::space::BoxSpace;
 /// Options of a task's constructor or of one reset, by Gymnasium's names.
 pub type Options = BTreeMap<String, serde_json::Value>;
 
+/// Steps a second of tasks without a clock, in films.
+pub(crate) const FPS: f64 = 30.0;
+
 /// Reward and flags of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
@@ -100,6 +103,12 @@ pub trait Env: Send {
     /// the environment has no differentiable form of them.
     fn model(&self) -> Option<&dyn Model> {
         None
+    }
+
+    /// Steps a second of a film in real time: Gymnasium's metadata `render_fps`. 30 for tasks
+    /// without a clock.
+    fn render_fps(&self) -> f64 {
+        FPS
     }
 
     /// A picture of the current state, or [`EnvError::CannotRender`] if the task cannot draw

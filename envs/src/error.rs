@@ -99,6 +99,14 @@ pub enum EnvError {
         /// Steps of the episode.
         steps: usize,
     },
+    /// This task can draw itself, but not here and now.
+    #[error("{id}: there is no picture: {problem}")]
+    NoPicture {
+        /// The environment.
+        id: String,
+        /// The problem and the remedy.
+        problem: String,
+    },
     /// The simulator or one of its files failed.
     #[error("{id}: {problem}")]
     Simulator {

@@ -9,6 +9,7 @@
 mod batched;
 mod classic;
 mod differences;
+mod drawing;
 mod entry;
 mod env;
 mod error;
@@ -34,6 +35,7 @@ pub use entry::EnvEntry;
 pub use env::{Env, EnvSpec, Frame, Options, Step};
 pub use error::EnvError;
 pub use given::Given;
+pub use mujoco::{serve_render_worker, set_render_worker};
 pub use numpy_rng::NumpyRng;
 pub use options::{MatrixOption, OptionDoc, OptionValue};
 pub use registry::{make, make_again, register, registry};

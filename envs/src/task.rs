@@ -3,7 +3,7 @@
 //! The classic, system and MuJoCo tasks implement [`Task`], and [`TaskEnv`] makes an environment of
 //! each. [`Core`] is the part that does not depend on the task.
 
-use crate::env::{Env, EnvSpec, Options, Step};
+use crate::env::{Env, EnvSpec, FPS, Frame, Options, Step};
 use crate::error::EnvError;
 use crate::given::Given;
 use crate::model::Model;
@@ -50,6 +50,17 @@ pub(crate) trait Task: Send {
     fn model(&self) -> Option<&dyn Model> {
         None
     }
+
+    /// As [`Env::render_fps`].
+    fn render_fps(&self) -> f64 {
+        FPS
+    }
+
+    /// As [`Env::render`]. An error says why there is no picture.
+    fn render(&mut self) -> Result<Frame, String>;
+
+    /// As [`Env::close`].
+    fn close(&mut self) {}
 
     /// The numbers on which later steps depend, always equally many.
     fn state(&self) -> Vec<f64>;
@@ -193,6 +204,18 @@ impl<T: Task> Env for TaskEnv<T> {
 
     fn model(&self) -> Option<&dyn Model> {
         self.task.model()
+    }
+
+    fn render_fps(&self) -> f64 {
+        self.task.render_fps()
+    }
+
+    fn render(&mut self) -> Result<Frame, EnvError> {
+        self.task.render().map_err(|problem| EnvError::NoPicture { id: self.core.spec.id.clone(), problem })
+    }
+
+    fn close(&mut self) {
+        self.task.close();
     }
 
     fn save(&self) -> Vec<u8> {

@@ -149,6 +149,12 @@ impl Logger {
         }
     }
 
+    /// Logs a moving picture for TensorBoard, which plays it in the Images tab: the bytes of a GIF of
+    /// the size given, width and height in pixels.
+    pub fn gif(&mut self, step: u64, tag: &str, size: (u32, u32), gif: Vec<u8>) {
+        self.event(|now| tensorboard::image(now, step, tag, size, gif));
+    }
+
     /// Logs the hyperparameters for TensorBoard's HPARAMS tab: once, before the first scalars. Runs
     /// of one `group` need equal hyperparameters. The tab shows them as one row, with the mean of
     /// their metrics.

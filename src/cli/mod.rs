@@ -65,6 +65,9 @@ pub enum Command {
         #[arg(long, conflicts_with = "sweep")]
         markdown: bool,
     },
+    /// Draw MuJoCo tasks for another process, which starts this one
+    #[command(hide = true)]
+    RenderWorker,
     /// Check a config file, build its environment and agent, and print it with every default
     Check(CheckArgs),
     /// List the metrics of a run with their last values, or all that runs may log

@@ -24,6 +24,9 @@ pub struct EvalArgs {
     /// bias, pgd, critic or trajectory, such as --disturb pgd:0.05,0.1; repeatable
     #[arg(long = "disturb", value_name = "KIND:EPS[,EPS…]")]
     pub disturb: Vec<Perturbations>,
+    /// Film the first episode, undisturbed: .mp4 (by `ffmpeg`) or .gif
+    #[arg(long, value_name = "FILE.{mp4,gif}")]
+    pub video: Option<PathBuf>,
     /// With --disturb, draw the return against EPS: .png or .svg
     #[arg(long, value_name = "FILE.{png,svg}", requires = "disturb")]
     pub figure: Option<PathBuf>,
@@ -69,6 +72,9 @@ pub struct RecordArgs {
     /// The HDF5 file to write, in Minari's layout
     #[arg(long, value_name = "FILE.hdf5")]
     pub out: PathBuf,
+    /// Film the first episode: .mp4 (by `ffmpeg`) or .gif
+    #[arg(long, value_name = "FILE.{mp4,gif}")]
+    pub video: Option<PathBuf>,
     /// Seed of the episodes
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

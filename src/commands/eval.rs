@@ -13,9 +13,10 @@ use crate::agent::networks;
 use crate::cli::EvalArgs;
 use crate::load::LoadedPolicy;
 use crate::perturb::{PerturbationKind, Perturbations, PerturbedPolicy, run_episodes};
-use crate::rollout::{EpisodeStats, EvalSummary, seeds};
+use crate::rollout::{EpisodeStats, EvalSummary, seeds, watch_episode};
 use crate::terminal::{self, print};
 use crate::usage::Usage;
+use crate::video::{Clip, VideoFile};
 
 /// The episodes under one perturbation; `None` for the undisturbed ones.
 struct EvalRow {
@@ -40,6 +41,8 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
         PictureFormat::of(figure).map_err(|error| Usage(error.to_string()))?;
         check_output(figure)?;
     }
+    let video = args.video.as_deref().map(VideoFile::check).transpose()?;
+    let clip = video.map(|video| film(&mut loaded, args.seed, video)).transpose()?;
     let seeds = seeds(args.seed, args.episodes);
     let all = run_episodes(&mut loaded.task, &mut loaded.policy, &mut perturbed, seeds)?;
     let perturbations = std::iter::once(None).chain(perturbations.into_iter().map(Some));
@@ -47,7 +50,22 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     if let Some(figure) = &args.figure {
         chart(&loaded, args.episodes, &rows).write(figure)?;
     }
-    print(&if args.json { report(&loaded, args, &rows) } else { table(&loaded, args.episodes, &rows) })
+    let told = clip.iter().map(|(video, clip)| video.tell(clip) + "\n").collect::<String>();
+    print(&if args.json {
+        report(&loaded, args, &rows, clip.as_ref())
+    } else {
+        table(&loaded, args.episodes, &rows) + &told
+    })
+}
+
+/// Films the episode of this seed, which the evaluation begins with.
+fn film(loaded: &mut LoadedPolicy, seed: u64, video: VideoFile) -> anyhow::Result<(VideoFile, Clip)> {
+    let (task, policy) = (&mut loaded.task, &mut loaded.policy);
+    let fps = task.env().render_fps();
+    let (_, clip) = video.film(fps, |film| {
+        watch_episode(task, policy, seed, |task, _| -> anyhow::Result<()> { Ok(film.watch(task)?) })
+    })?;
+    Ok((video, clip))
 }
 
 /// Loads the first critic of a run; `None` if the agent has none.
@@ -86,7 +104,7 @@ impl EvalRow {
     }
 }
 
-fn report(loaded: &LoadedPolicy, args: &EvalArgs, rows: &[EvalRow]) -> String {
+fn report(loaded: &LoadedPolicy, args: &EvalArgs, rows: &[EvalRow], clip: Option<&(VideoFile, Clip)>) -> String {
     let mut report = json!({ "env": loaded.env, "policy": loaded.origin, "step": loaded.step, "seed": args.seed });
     let merge = |into: &mut Value, from: Value| {
         if let (Some(into), Value::Object(from)) = (into.as_object_mut(), from) {
@@ -102,6 +120,10 @@ fn report(loaded: &LoadedPolicy, args: &EvalArgs, rows: &[EvalRow]) -> String {
             Some(one)
         });
         report["disturbances"] = disturbed.collect();
+    }
+    if let Some((video, clip)) = clip {
+        report["video"] =
+            json!({ "file": video.path(), "frames": clip.frames, "fps": clip.fps, "seconds": clip.seconds() });
     }
     format!("{report:#}\n")
 }

@@ -13,17 +13,19 @@ use serde_json::{Map, Value, json};
 use crate::cli::{ExpertKind, RecordArgs};
 use crate::config::{Config, EnvConfig};
 use crate::load::LoadedPolicy;
-use crate::rollout::{Actor, run_episode, seeds};
+use crate::rollout::{Actor, seeds, watch_episode};
 use crate::task::Task;
 use crate::terminal::{print, warn};
 use crate::usage::Usage;
+use crate::video::{Film, VideoFile};
 
 /// Records greedy episodes, or an expert's, in Minari's layout.
 pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     super::demos::check_new_file(&args.out)?;
-    let Recorded { task, env: env_config, episodes, about } = match args.expert {
-        Some(kind) => by_expert(args, kind)?,
-        None => by_policy(args)?,
+    let video = args.video.as_deref().map(VideoFile::check).transpose()?;
+    let Recorded { task, env: env_config, episodes, about, told } = match args.expert {
+        Some(kind) => by_expert(args, kind, video)?,
+        None => by_policy(args, video)?,
     };
     if task.restarts() > 0 {
         let (times, out) = (task.restarts(), args.out.display());
@@ -51,7 +53,7 @@ pub fn record(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     extra.insert("return_std".to_owned(), json!(summary.return_std));
     demonstrations.write(&args.out)?;
     print(&format!(
-        "{}: {} episodes of {}, return {:.1} ± {:.1}\n",
+        "{}: {} episodes of {}, return {:.1} ± {:.1}\n{told}",
         args.out.display(),
         args.episodes,
         env_config.id,
@@ -77,19 +79,21 @@ struct Recorded {
     env: EnvConfig,
     episodes: Vec<Episode>,
     about: Map<String, Value>,
+    /// The line about the video.
+    told: String,
 }
 
-fn by_policy(args: &RecordArgs) -> anyhow::Result<Recorded> {
+fn by_policy(args: &RecordArgs, video: Option<VideoFile>) -> anyhow::Result<Recorded> {
     let LoadedPolicy { mut task, mut policy, env, agent, config, origin, step } =
         super::open_policy(&args.run)?.runnable()?;
-    let episodes = episodes(args, &mut task, &mut policy, |_| ())?;
+    let (episodes, told) = filmed(args, video, &mut task, &mut policy, |_| ())?;
     let about = json!({
         "algorithm_name": agent, "checkpoint": relative(&origin), "checkpoint_step": step, "config": config,
     });
-    Ok(Recorded { task, env, episodes, about: object(about) })
+    Ok(Recorded { task, env, episodes, about: object(about), told })
 }
 
-fn by_expert(args: &RecordArgs, kind: ExpertKind) -> anyhow::Result<Recorded> {
+fn by_expert(args: &RecordArgs, kind: ExpertKind, video: Option<VideoFile>) -> anyhow::Result<Recorded> {
     // The demonstrations that it names may be those to record.
     let config = Config::load_as_written(&args.run, &[]).map_err(|error| match super::sweep_instead(&args.run) {
         Some(usage) => usage.into(),
@@ -103,25 +107,44 @@ fn by_expert(args: &RecordArgs, kind: ExpertKind) -> anyhow::Result<Recorded> {
     let unknown = || Usage(format!("{} has no equations that an expert could be made from", env.id));
     let expert = expert.build(task.env().model().ok_or_else(unknown)?)?;
     let mut actor = ExpertPolicy::new(expert, task.env())?;
-    let episodes = episodes(args, &mut task, &mut actor, ExpertPolicy::begin)?;
-    Ok(Recorded { task, env, episodes, about: object(json!({ "algorithm_name": name })) })
+    let (episodes, told) = filmed(args, video, &mut task, &mut actor, ExpertPolicy::begin)?;
+    Ok(Recorded { task, env, episodes, about: object(json!({ "algorithm_name": name })), told })
 }
 
-/// Runs and records the episodes; `begin` is called before each.
+/// Runs and records the episodes, and films the first if a video is wanted; returns the line about it.
+fn filmed<A: Actor>(
+    args: &RecordArgs,
+    video: Option<VideoFile>,
+    task: &mut Task,
+    actor: &mut A,
+    begin: impl FnMut(&mut A),
+) -> anyhow::Result<(Vec<Episode>, String)> {
+    let Some(video) = video else { return Ok((episodes(args, task, actor, begin, None)?, String::new())) };
+    let fps = task.env().render_fps();
+    let (episodes, clip) = video.film(fps, |film| episodes(args, task, actor, begin, Some(film)))?;
+    Ok((episodes, video.tell(&clip) + "\n"))
+}
+
+/// Runs and records the episodes; `begin` is called before each. `film` sees the first.
 fn episodes<A: Actor>(
     args: &RecordArgs,
     task: &mut Task,
     actor: &mut A,
     mut begin: impl FnMut(&mut A),
+    mut film: Option<&mut Film>,
 ) -> anyhow::Result<Vec<Episode>> {
     let mut episodes = Vec::new();
     for seed in seeds(args.seed, args.episodes) {
         let mut recorded = Episode::default();
         begin(actor);
-        run_episode(task, actor, seed, |task, step| match step {
-            None => recorded = Episode::begin(Some(seed), task.raw_obs(), task.env().info()),
-            Some(step) => recorded.push(task.raw_action(), step, task.raw_obs(), task.env().info()),
+        watch_episode(task, actor, seed, |task, step| -> anyhow::Result<()> {
+            match step {
+                None => recorded = Episode::begin(Some(seed), task.raw_obs(), task.env().info()),
+                Some(step) => recorded.push(task.raw_action(), step, task.raw_obs(), task.env().info()),
+            }
+            Ok(film.iter_mut().try_for_each(|film| film.watch(task))?)
         })?;
+        film = None;
         episodes.push(recorded);
     }
     Ok(episodes)

@@ -115,6 +115,11 @@ pub struct EvalConfig {
     /// + A) environment steps. Default `0`.
     #[garde(skip)]
     pub simulator_jacobian: usize,
+    /// Films of evaluations, in TensorBoard's Images tab: the first episode of every n-th one, as a
+    /// GIF of up to a megabyte. 0: none. A machine that cannot draw is told once, and the run goes
+    /// on. Default `0`.
+    #[garde(skip)]
+    pub video_every: u64,
     /// Proven bounds on the policy's Lipschitz constant at each evaluation; `perf/certificate_s` is
     /// their time. Default: none.
     #[garde(dive)]
@@ -123,7 +128,7 @@ pub struct EvalConfig {
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self { every: 10_000, episodes: 10, certificate: None, simulator_jacobian: 0 }
+        Self { every: 10_000, episodes: 10, certificate: None, simulator_jacobian: 0, video_every: 0 }
     }
 }
 

@@ -17,6 +17,7 @@ mod progress;
 mod run;
 mod session;
 mod simulator;
+mod video;
 
 use std::path::{Path, PathBuf};
 

@@ -15,6 +15,7 @@ use super::checkpoint::{self, Restored, SaveError};
 use super::folder::{Resumption, Start};
 use super::progress::ProgressDisplay;
 use super::session::{Evaluation, Session};
+use super::video;
 use crate::config::{Config, flatten};
 use crate::panics;
 use crate::rollout::EvalSummary;
@@ -84,6 +85,8 @@ struct Run {
     parameters: Option<u64>,
     /// True once the log says that the simulation is unstable.
     told_unstable: bool,
+    /// True once a video has failed; no further one is tried.
+    without_video: bool,
 }
 
 impl Run {
@@ -133,8 +136,19 @@ impl Run {
         let progress = ProgressDisplay::new(quiet, step, session.config.steps);
         let mark = (now, step, session.agent.updates());
         let parameters = parameters(&mut session);
-        let (started, earlier_s, told_unstable) = (now, 0.0, false);
-        Self { folder, session, logger, checkpoints, progress, started, earlier_s, mark, parameters, told_unstable }
+        Self {
+            folder,
+            session,
+            logger,
+            checkpoints,
+            progress,
+            started: now,
+            earlier_s: 0.0,
+            mark,
+            parameters,
+            told_unstable: false,
+            without_video: false,
+        }
     }
 
     fn go(&mut self, signals: &Signals) -> anyhow::Result<TrainEnd> {
@@ -246,6 +260,9 @@ impl Run {
         for (name, values) in self.session.agent.histograms()? {
             self.logger.histogram(step, &name, &values);
         }
+        if !self.without_video && video::due(&self.session) {
+            self.film();
+        }
         self.logger.flush();
         let mark = if best { ", the best so far" } else { "" };
         let line = match summary {
@@ -261,6 +278,20 @@ impl Run {
         self.say(&format!("step {step}: {line}"));
         self.write_summary(Status::Running)?;
         Ok(best)
+    }
+
+    /// Films and logs the evaluation's first episode. A failure must not stop the run.
+    fn film(&mut self) {
+        match panics::caught(|| video::film(&mut self.session)) {
+            Ok(Ok((clip, gif))) => self.logger.gif(self.session.counters.step, "eval/video", clip.size, gif),
+            Ok(Err(error)) => self.give_up_videos(&error),
+            Err(panic) => self.give_up_videos(&panic),
+        }
+    }
+
+    fn give_up_videos(&mut self, problem: &dyn std::error::Error) {
+        self.without_video = true;
+        self.say(&format!("warning: no videos are made from here on: {problem}"));
     }
 
     fn save(&mut self) -> Result<(), SaveError> {

@@ -186,6 +186,11 @@ impl Session {
         Ok(self.agent.update(&mut self.counters.metrics)?)
     }
 
+    /// The seed of the first episode of an evaluation at this step.
+    pub(super) fn eval_seed(&self) -> u64 {
+        self.streams.seed(&format!("eval/{}", self.counters.step))
+    }
+
     /// Runs greedy episodes on a separate environment. Their seeds depend on the run's seed and the
     /// step alone, so an evaluation does not change the run. Without an environment there are
     /// diagnostics alone.
@@ -194,7 +199,7 @@ impl Session {
             let diagnostics = self.diagnostics(&Visited::default())?;
             return Ok(Evaluation { summary: None, best: false, diagnostics });
         }
-        let first_seed = self.streams.seed(&format!("eval/{}", self.counters.step));
+        let first_seed = self.eval_seed();
         let mut recorder = Recorder { agent: &mut *self.agent, visited: Visited::default(), calls: 0 };
         let (mut next_obs, mut terminated, mut steps) = (Vec::new(), Vec::new(), 0_usize);
         let count = self.config.eval.simulator_jacobian;

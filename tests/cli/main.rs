@@ -32,3 +32,4 @@ mod sweeps;
 mod trackers;
 mod train;
 mod unstable;
+mod video;

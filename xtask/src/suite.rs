@@ -39,6 +39,12 @@ fn browser() -> bool {
     std::env::var_os("LIPRL_BROWSER").is_some() || names.iter().any(|name| installed(name))
 }
 
+/// True if the system has EGL, without which MuJoCo tasks cannot be drawn.
+fn egl() -> bool {
+    let list = std::process::Command::new("ldconfig").arg("-p").output();
+    list.is_ok_and(|list| String::from_utf8_lossy(&list.stdout).contains("libEGL.so.1"))
+}
+
 /// Runs every step, also after one has failed, and prints a summary.
 pub(crate) fn run(root: &Path) -> Result<()> {
     setup::run(root, setup::Options { cuda: false, test: true, peers: false })?;
@@ -77,6 +83,12 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     if !with_deny {
         rows.push(
             "not run        the dependencies' licences and sources: no cargo-deny (cargo install cargo-deny --locked)"
+                .to_owned(),
+        );
+    }
+    if !egl() {
+        rows.push(
+            "not run        pictures of MuJoCo tasks: no EGL (apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri)"
                 .to_owned(),
         );
     }

@@ -3,7 +3,9 @@
 //! The dynamics are those of Gymnasium's CartPole-v1 (Barto, Sutton & Anderson 1983; Euler's
 //! method). The force is 10 times the action.
 
+use crate::drawing;
 use crate::entry::EnvEntry;
+use crate::env::Frame;
 use crate::error::EnvError;
 use crate::given::Given;
 use crate::numpy_rng::NumpyRng;
@@ -86,6 +88,14 @@ impl Task for CartPoleTask {
 
     fn can_terminate(&self) -> bool {
         true
+    }
+
+    fn render_fps(&self) -> f64 {
+        1.0 / DT
+    }
+
+    fn render(&mut self) -> Result<Frame, String> {
+        drawing::cart_pole(self.state[0], self.state[2], 2.0 * LENGTH)
     }
 
     fn state(&self) -> Vec<f64> {

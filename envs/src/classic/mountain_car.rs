@@ -4,7 +4,9 @@
 //! NumPy's promotion rules. A trajectory is only equal if every addition and comparison happens in
 //! the same precision.
 
+use crate::drawing::{BLACK, Canvas, GREY};
 use crate::entry::EnvEntry;
+use crate::env::Frame;
 use crate::error::EnvError;
 use crate::given::Given;
 use crate::numpy_rng::NumpyRng;
@@ -96,6 +98,10 @@ impl Task for MountainCar {
         true
     }
 
+    fn render(&mut self) -> Result<Frame, String> {
+        draw(self.state[0])
+    }
+
     fn state(&self) -> Vec<f64> {
         vec![self.state[0], self.state[1], f64::from(self.stored)]
     }
@@ -104,4 +110,36 @@ impl Task for MountainCar {
         (self.state, self.stored) = ([state[0], state[1]], state[2] == 1.0);
         Ok(())
     }
+}
+
+/// Height of the track.
+fn height(x: f64) -> f64 {
+    0.45 * (3.0 * x).sin() + 0.55
+}
+
+/// The track, the flag at the goal and the car.
+fn draw(position: f64) -> Result<Frame, String> {
+    const SCALE: f64 = 600.0 / (MAX_POSITION - MIN_POSITION);
+    /// Length of a pixel.
+    const PIXEL: f64 = 1.0 / SCALE;
+    let mut canvas = Canvas::new([600, 400], SCALE, [-MIN_POSITION * SCALE, 400.0])?;
+    let track: Vec<[f64; 2]> = (0..=100)
+        .map(|i| MIN_POSITION + (MAX_POSITION - MIN_POSITION) * f64::from(i) / 100.0)
+        .map(|x| [x, height(x)])
+        .collect();
+    canvas.line(&track, PIXEL, BLACK);
+    let (foot, top) = ([GOAL_POSITION, height(GOAL_POSITION)], height(GOAL_POSITION) + 50.0 * PIXEL);
+    canvas.line(&[foot, [GOAL_POSITION, top]], PIXEL, BLACK);
+    let tip = [GOAL_POSITION + 25.0 * PIXEL, top - 5.0 * PIXEL];
+    canvas.polygon(&[[GOAL_POSITION, top], [GOAL_POSITION, top - 10.0 * PIXEL], tip], [204, 204, 0]);
+    // The car leans as Gymnasium's does, by cos 3x.
+    let (sin, cos) = (3.0 * position).cos().sin_cos();
+    let at = |x: f64, y: f64| {
+        [position + PIXEL * (cos * x - sin * y), height(position) + PIXEL * (10.0 + sin * x + cos * y)]
+    };
+    canvas.polygon(&[at(-20.0, 0.0), at(-20.0, 20.0), at(20.0, 20.0), at(20.0, 0.0)], BLACK);
+    for x in [-10.0, 10.0] {
+        canvas.disc(at(x, 0.0), 8.0 * PIXEL, GREY);
+    }
+    Ok(canvas.finish())
 }

@@ -2,7 +2,9 @@
 
 use std::f64::consts::PI;
 
+use crate::drawing;
 use crate::entry::EnvEntry;
+use crate::env::Frame;
 use crate::error::EnvError;
 use crate::given::Given;
 use crate::model::{Model, wrap};
@@ -76,6 +78,14 @@ impl Task for PendulumTask {
 
     fn model(&self) -> Option<&dyn Model> {
         Some(&self.equations)
+    }
+
+    fn render_fps(&self) -> f64 {
+        1.0 / DT
+    }
+
+    fn render(&mut self) -> Result<Frame, String> {
+        drawing::pendulum(self.state[0])
     }
 
     fn state(&self) -> Vec<f64> {

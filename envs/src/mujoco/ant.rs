@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_normal, add_uniform, observe_state, plane_position, sum_of_squares};
 use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
@@ -81,6 +82,10 @@ impl MujocoTask for Ant {
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
         let [x, y, _] = sim.xpos()[self.main_body];
         [x, y]
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::at(4.0).following()
     }
 
     fn can_terminate(&self) -> bool {

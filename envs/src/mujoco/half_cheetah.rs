@@ -1,6 +1,7 @@
 //! HalfCheetah-v5: a two-legged planar robot runs forwards.
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_normal, add_uniform, sum_of_squares};
 use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
@@ -42,6 +43,10 @@ impl MujocoTask for HalfCheetah {
 
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
         [sim.qpos()[0], 0.0]
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::at(4.0).following()
     }
 
     fn can_terminate(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Hopper-v5: a one-legged planar robot hops forwards.
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_uniform, inside, observe_clipped, planar_position, sum_of_squares};
 use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
@@ -61,6 +62,10 @@ impl MujocoTask for Hopper {
 
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
         [sim.qpos()[0], 0.0]
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::level(3.0, 1.15).following()
     }
 
     fn can_terminate(&self) -> bool {

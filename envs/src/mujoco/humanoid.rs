@@ -3,6 +3,7 @@
 //! contact cost.
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_uniform, inside, observe_state, plane_position, sum_of_squares};
 use crate::mujoco::options::options;
 use crate::mujoco::sim::{Needs, Sim};
@@ -101,6 +102,10 @@ impl MujocoTask for Humanoid {
             let moment: f64 = masses.iter().zip(sim.xipos()).map(|(mass, position)| mass * position[axis]).sum();
             moment / total
         })
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::level(4.0, 2.0).following()
     }
 
     fn can_terminate(&self) -> bool {

@@ -1,6 +1,7 @@
 //! HumanoidStandup-v5: a humanoid that lies on its back stands up.
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_uniform, sum_of_squares};
 use crate::mujoco::humanoid::{NEEDS, contact_cost, observe_humanoid, tendons};
 use crate::mujoco::options::options;
@@ -65,6 +66,10 @@ impl MujocoTask for HumanoidStandup {
             self.include_cfrc_ext_in_observation,
         ];
         observe_humanoid(sim, 2 * usize::from(self.exclude_current_positions_from_observation), parts, obs);
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::level(4.0, 0.8925)
     }
 
     fn can_terminate(&self) -> bool {

@@ -1,6 +1,7 @@
 //! InvertedDoublePendulum-v5: balance two poles, one on the other, on a cart.
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_normal, add_uniform};
 use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
@@ -41,6 +42,10 @@ impl MujocoTask for InvertedDoublePendulum {
         obs.extend(angles.iter().map(|angle| angle.cos()));
         obs.extend(sim.qvel().iter().map(|v| v.clamp(-10.0, 10.0)));
         obs.push(sim.qfrc_constraint()[0].clamp(-10.0, 10.0));
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::default()
     }
 
     fn can_terminate(&self) -> bool {

@@ -1,6 +1,7 @@
 //! InvertedPendulum-v5: balance a pole on a cart.
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_uniform};
 use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
@@ -35,6 +36,10 @@ impl MujocoTask for InvertedPendulum {
 
     fn hidden_positions(&self) -> Option<usize> {
         Some(0)
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::at(2.04)
     }
 
     fn can_terminate(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Gymnasium's MuJoCo tasks, version 5: one short file per task over one shared simulation.
 
 mod ant;
+mod camera;
 mod common;
 mod half_cheetah;
 mod hopper;
@@ -11,10 +12,13 @@ mod inverted_pendulum;
 mod options;
 mod pusher;
 mod reacher;
+mod renderer;
 mod sim;
 mod simulation;
 mod swimmer;
 mod walker2d;
+
+pub use renderer::{serve_render_worker, set_render_worker};
 
 use crate::entry::EnvEntry;
 

@@ -1,6 +1,7 @@
 //! Pusher-v5: an arm of seven joints pushes a cylinder to a goal.
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_uniform, difference, sum_of_squares};
 use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
@@ -65,6 +66,10 @@ impl MujocoTask for Pusher {
         for body in [self.tip, self.object, self.goal] {
             obs.extend_from_slice(&sim.xpos()[body]);
         }
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::at(4.0)
     }
 
     fn can_terminate(&self) -> bool {

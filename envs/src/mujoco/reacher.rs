@@ -1,6 +1,7 @@
 //! Reacher-v5: a two-joint arm reaches a random target.
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_uniform, difference, sum_of_squares};
 use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
@@ -59,6 +60,10 @@ impl MujocoTask for Reacher {
         obs.extend_from_slice(target);
         obs.extend_from_slice(&sim.qvel()[..2]);
         obs.extend_from_slice(&difference(sim.xpos()[self.fingertip], sim.xpos()[self.target]).0[..2]);
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::default()
     }
 
     fn can_terminate(&self) -> bool {

@@ -1,4 +1,5 @@
-//! The simulator: every call of the `mujoco-rs` crate is in this file.
+//! The simulator: every call of the `mujoco-rs` crate is in this file, but for those that draw
+//! (`renderer/worker.rs`).
 
 use std::cmp::Ordering;
 use std::io::Write;
@@ -13,7 +14,7 @@ use crate::given::Given;
 use crate::space::BoxSpace;
 
 /// The part of MuJoCo's state that the next step depends on: all of it.
-const STATE: u32 = MjtState::mjSTATE_INTEGRATION as u32;
+pub(super) const STATE: u32 = MjtState::mjSTATE_INTEGRATION as u32;
 
 /// A model and its data. Environments of the same file share one model.
 pub(super) struct Sim {
@@ -209,6 +210,14 @@ impl Sim {
         (self.data.ten_length(), self.data.ten_velocity())
     }
 
+    /// The model in MuJoCo's binary form.
+    pub(super) fn binary_model(&self) -> Result<Vec<u8>, String> {
+        let model = self.data.model();
+        let mut bytes = vec![0; model.size()];
+        model.save_to_buffer(&mut bytes).map_err(|e| e.to_string())?;
+        Ok(bytes)
+    }
+
     /// The state that the next step depends on.
     pub(super) fn state(&self) -> Box<[f64]> {
         self.data.state(STATE)
@@ -255,10 +264,7 @@ static MODELS: Mutex<Vec<(PathBuf, Weak<MjModel>)>> = Mutex::new(Vec::new());
 
 fn shared_model(path: &Path) -> Result<Arc<MjModel>, String> {
     let mut models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
-    static LOG: Once = Once::new();
-    // SAFETY: no MuJoCo code runs yet, because every use begins with a model, and this is the
-    // first.
-    LOG.call_once(|| unsafe { set_log_handler(report) });
+    listen();
     models.retain(|(_, model)| model.strong_count() > 0);
     if let Some(model) = models.iter().find(|(known, _)| known == path).and_then(|(_, model)| model.upgrade()) {
         return Ok(model);
@@ -267,6 +273,14 @@ fn shared_model(path: &Path) -> Result<Arc<MjModel>, String> {
     let model = Arc::new(model);
     models.push((path.to_owned(), Arc::downgrade(&model)));
     Ok(model)
+}
+
+/// Has MuJoCo's warnings reported. The first use of MuJoCo in a process calls this.
+pub(super) fn listen() {
+    static LOG: Once = Once::new();
+    // SAFETY: no MuJoCo code runs yet, because every use begins with a model, and this is the
+    // first.
+    LOG.call_once(|| unsafe { set_log_handler(report) });
 }
 
 /// Prints MuJoCo's warnings, which it would otherwise also append to a file in the current folder.

@@ -1,10 +1,12 @@
 //! The part that all MuJoCo tasks share: reset, step, saved state. A task adds observation, reward
 //! and initial noise.
 
-use crate::env::Env;
+use crate::env::{Env, Frame};
 use crate::error::EnvError;
 use crate::given::Given;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, observe_state};
+use crate::mujoco::renderer::Renderer;
 use crate::mujoco::sim::Sim;
 use crate::numpy_rng::NumpyRng;
 use crate::space::BoxSpace;
@@ -40,6 +42,9 @@ pub(super) trait MujocoTask: Send {
 
     /// Appends the named quantities of a reset.
     fn reset_info(&self, _sim: &Sim, _info: &mut Info) {}
+
+    /// The view of the task in pictures.
+    fn camera(&self) -> Camera;
 }
 
 /// A MuJoCo task with its simulator.
@@ -55,6 +60,8 @@ pub(super) struct Simulation {
     /// saved state.
     tracked: [f64; 2],
     info: Info,
+    /// The process that draws the pictures, from the first one on.
+    renderer: Option<Renderer>,
 }
 
 impl Simulation {
@@ -66,8 +73,9 @@ impl Simulation {
         task.observe(&sim, &mut observation);
         let observations = BoxSpace::uniform(observation.len(), f64::NEG_INFINITY, f64::INFINITY);
         let actions = sim.action_space();
-        let (task, tracked, info) = (Box::new(task), [0.0; 2], Info::new());
-        TaskEnv::boxed(given, observations, actions, Self { sim, task, qpos, qvel, observation, tracked, info })
+        let (task, tracked, info, renderer) = (Box::new(task), [0.0; 2], Info::new(), None);
+        let simulation = Self { sim, task, qpos, qvel, observation, tracked, info, renderer };
+        TaskEnv::boxed(given, observations, actions, simulation)
     }
 }
 
@@ -113,6 +121,25 @@ impl Task for Simulation {
 
     fn info(&self) -> &[(&'static str, f64)] {
         &self.info
+    }
+
+    fn render_fps(&self) -> f64 {
+        1.0 / self.sim.dt()
+    }
+
+    fn render(&mut self) -> Result<Frame, String> {
+        let mut renderer = match self.renderer.take() {
+            Some(running) => running,
+            None => Renderer::start(self.task.camera(), &self.sim.binary_model()?)?,
+        };
+        let picture = renderer.picture(&self.sim.state())?;
+        // After a failure the next picture begins with a new process.
+        self.renderer = Some(renderer);
+        Ok(picture)
+    }
+
+    fn close(&mut self) {
+        self.renderer = None;
     }
 
     fn state(&self) -> Vec<f64> {

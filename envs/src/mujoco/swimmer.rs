@@ -1,6 +1,7 @@
 //! Swimmer-v5: a planar chain of three links swims forwards.
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_uniform, plane_position, sum_of_squares};
 use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
@@ -42,6 +43,10 @@ impl MujocoTask for Swimmer {
 
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
         [sim.qpos()[0], sim.qpos()[1]]
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::default().following()
     }
 
     fn can_terminate(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Walker2d-v5: a two-legged planar robot walks forwards.
 
 use crate::entry::EnvEntry;
+use crate::mujoco::camera::Camera;
 use crate::mujoco::common::{Info, add_uniform, inside, observe_clipped, planar_position, sum_of_squares};
 use crate::mujoco::options::options;
 use crate::mujoco::sim::Sim;
@@ -50,6 +51,10 @@ impl MujocoTask for Walker2d {
 
     fn tracked(&self, sim: &Sim) -> [f64; 2] {
         [sim.qpos()[0], 0.0]
+    }
+
+    fn camera(&self) -> Camera {
+        Camera::level(4.0, 1.15).following()
     }
 
     fn can_terminate(&self) -> bool {

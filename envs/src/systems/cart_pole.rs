@@ -9,6 +9,7 @@ use crate::options::{OptionDoc, OptionValue};
 use crate::space::BoxSpace;
 use crate::systems::angle::AngleObservation;
 use crate::systems::options::{self, START, START_MEAN, number, positive, scalar, start_width};
+use crate::systems::picture::Picture;
 use crate::systems::system::System;
 
 /// Bounds beyond which Gymnasium's task is lost: 2.4 m off the centre, 12° off upright.
@@ -59,7 +60,8 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
         }
         let limit = cart_pole.max_force;
         let bounds = given.flag("terminate_when_lost")?.then(|| LOST.to_vec());
-        System::env(given, cart_pole, limit, space, bounds)
+        let picture = Picture::CartPole(2.0 * cart_pole.half_length);
+        System::env(given, cart_pole, picture, limit, space, bounds)
     },
 };
 

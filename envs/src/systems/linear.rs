@@ -11,6 +11,7 @@ use crate::model::{Model, Quadratic};
 use crate::options::{MatrixOption, OptionDoc, OptionValue};
 use crate::space::BoxSpace;
 use crate::systems::options::{self, START, START_MEAN, diagonal, number, positive, scalar, start_width};
+use crate::systems::picture::Picture;
 use crate::systems::system::System;
 
 /// Steps of an episode of the linear systems.
@@ -57,7 +58,7 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
             _ => options::rows(given, "b")?,
         };
         let (linear, dt) = (linear(given, a, b)?, given.number("dt")?);
-        environment(given, if dt > 0.0 { linear.held(dt) } else { linear })
+        environment(given, if dt > 0.0 { linear.held(dt) } else { linear }, Picture::Slides)
     },
 };
 
@@ -115,7 +116,7 @@ pub(super) const UPRIGHT_PENDULUM: EnvEntry = EnvEntry {
         let a = [1.0 + pull * dt * dt, dt, pull * dt, 1.0];
         let a = Matrix { rows: 2, columns: 2, values: a.to_vec() };
         let linear = linear(given, a, Matrix::column(&[3.0 * dt * dt, 3.0 * dt]))?;
-        environment(given, Linear { dt, ..linear })
+        environment(given, Linear { dt, ..linear }, Picture::Pendulum)
     },
 };
 
@@ -123,7 +124,7 @@ pub(super) const UPRIGHT_PENDULUM: EnvEntry = EnvEntry {
 fn second_order(given: &Given, stiffness: f64, damping: f64) -> Result<Box<dyn Env>, EnvError> {
     let a = Matrix { rows: 2, columns: 2, values: vec![0.0, 1.0, -stiffness, -damping] };
     let linear = linear(given, a, Matrix::column(&[0.0, 1.0]))?;
-    environment(given, linear.held(positive(given, "dt")?))
+    environment(given, linear.held(positive(given, "dt")?), Picture::Slides)
 }
 
 /// The system of A and B with the weights given.
@@ -132,9 +133,9 @@ fn linear(given: &Given, a: Matrix, b: Matrix) -> Result<Linear, EnvError> {
     Linear::new(a, b, weights).map_err(|(option, problem)| given.bad(option, problem))
 }
 
-fn environment(given: &Given, linear: Linear) -> Result<Box<dyn Env>, EnvError> {
+fn environment(given: &Given, linear: Linear, picture: Picture) -> Result<Box<dyn Env>, EnvError> {
     let space = BoxSpace::uniform(linear.state_dim(), f64::NEG_INFINITY, f64::INFINITY);
-    System::env(given, linear, positive(given, "action_limit")?, space, None)
+    System::env(given, linear, picture, positive(given, "action_limit")?, space, None)
 }
 
 /// x⁺ = A x + B u.

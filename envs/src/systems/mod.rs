@@ -7,6 +7,7 @@
 //! | `pendulum` | Gymnasium's torque-limited pendulum |
 //! | `cart_pole` | Gymnasium's cart-pole under a continuous force |
 //! | `system` | a model as an environment: start, reward, observation, saved state |
+//! | `picture` | drawings of states |
 //! | `angle` | the observation of a state with an angle |
 //! | `options` | matrices, weights and initial distributions from a config |
 //!
@@ -19,6 +20,7 @@ mod cart_pole;
 mod linear;
 mod options;
 mod pendulum;
+mod picture;
 mod system;
 #[cfg(test)]
 mod testing;

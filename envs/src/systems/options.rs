@@ -81,6 +81,11 @@ impl Start {
         Ok(Self { gaussian, mean, width })
     }
 
+    /// The size of each coordinate that an episode hardly begins beyond: the mean and three widths.
+    pub(super) fn reach(&self) -> Vec<f64> {
+        self.mean.iter().zip(&self.width).map(|(mean, width)| mean.abs() + 3.0 * width).collect()
+    }
+
     /// Draws an initial state.
     pub(super) fn draw(&self, rng: &mut NumpyRng, x: &mut [f64]) {
         for ((x, mean), width) in x.iter_mut().zip(&self.mean).zip(&self.width) {

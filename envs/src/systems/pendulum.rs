@@ -9,6 +9,7 @@ use crate::options::{OptionDoc, OptionValue};
 use crate::space::BoxSpace;
 use crate::systems::angle::AngleObservation;
 use crate::systems::options::{self, START, START_MEAN, diagonal, number, positive, scalar, start_width};
+use crate::systems::picture::Picture;
 use crate::systems::system::System;
 
 pub(super) const ENTRY: EnvEntry = EnvEntry {
@@ -49,7 +50,7 @@ pub(super) const ENTRY: EnvEntry = EnvEntry {
             AngleObservation::Angle => &[f64::INFINITY, pendulum.max_speed],
         };
         let (space, limit) = (BoxSpace::symmetric(high), pendulum.max_torque);
-        System::env(given, pendulum, limit, space, None)
+        System::env(given, pendulum, Picture::Pendulum, limit, space, None)
     },
 };
 

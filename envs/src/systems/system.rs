@@ -1,6 +1,6 @@
 //! A model as an environment.
 
-use crate::env::Env;
+use crate::env::{Env, FPS, Frame};
 use crate::error::EnvError;
 use crate::given::Given;
 use crate::model::Model;
@@ -8,11 +8,13 @@ use crate::numpy_rng::NumpyRng;
 use crate::options::{OptionDoc, OptionValue};
 use crate::space::BoxSpace;
 use crate::systems::options::Start;
+use crate::systems::picture::Picture;
 use crate::task::{Task, TaskEnv};
 
 /// The task of a model: reward −c(x, u), no termination unless `bounds` are given.
 pub(super) struct System {
     model: Box<dyn Model>,
+    picture: Picture,
     start: Start,
     /// Largest size of each coordinate; beyond it the episode ends.
     bounds: Option<Vec<f64>>,
@@ -31,6 +33,7 @@ impl System {
     pub(super) fn env(
         given: &Given,
         model: impl Model + 'static,
+        picture: Picture,
         action_limit: f64,
         observation_space: BoxSpace,
         bounds: Option<Vec<f64>>,
@@ -38,7 +41,7 @@ impl System {
         let n = model.state_dim();
         let action_space = BoxSpace::uniform(model.input_dim(), -action_limit, action_limit);
         let start = Start::read(given, n)?;
-        let system = Self { model: Box::new(model), start, bounds, state: vec![0.0; n], next: vec![0.0; n] };
+        let system = Self { model: Box::new(model), picture, start, bounds, state: vec![0.0; n], next: vec![0.0; n] };
         Ok(TaskEnv::boxed(given, observation_space, action_space, system))
     }
 }
@@ -78,6 +81,15 @@ impl Task for System {
 
     fn model(&self) -> Option<&dyn Model> {
         Some(&*self.model)
+    }
+
+    fn render_fps(&self) -> f64 {
+        let dt = self.model.dt();
+        if dt > 0.0 { 1.0 / dt } else { FPS }
+    }
+
+    fn render(&mut self) -> Result<Frame, String> {
+        self.picture.draw(&self.state, &self.start.reach())
     }
 
     fn state(&self) -> Vec<f64> {

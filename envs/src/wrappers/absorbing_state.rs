@@ -52,7 +52,7 @@ impl AbsorbingState {
 }
 
 impl Env for AbsorbingState {
-    forward!(spec action_space started_over info render work_in close);
+    forward!(spec action_space started_over info render_fps render work_in close);
 
     fn observation_space(&self) -> &BoxSpace {
         &self.observation_space

@@ -44,6 +44,10 @@ impl Env for ActionRepeat {
         Ok(total)
     }
 
+    fn render_fps(&self) -> f64 {
+        self.inner.render_fps() / f64::from(self.repeats.get())
+    }
+
     fn started_over(&self) -> bool {
         self.started_over
     }

@@ -43,6 +43,11 @@ macro_rules! forward {
             self.inner.model()
         }
     };
+    (@ render_fps) => {
+        fn render_fps(&self) -> f64 {
+            self.inner.render_fps()
+        }
+    };
     (@ render) => {
         fn render(&mut self) -> Result<$crate::env::Frame, $crate::error::EnvError> {
             self.inner.render()

@@ -34,7 +34,7 @@ impl ObservationNoise {
 }
 
 impl Env for ObservationNoise {
-    forward!(spec observation_space action_space can_terminate nudge started_over info render work_in close);
+    forward!(spec observation_space action_space can_terminate nudge started_over info render_fps render work_in close);
 
     fn reset(&mut self, seed: Option<u64>, options: &Options, obs: &mut [f64]) -> Result<(), EnvError> {
         self.inner.reset(seed, options, obs)?;

@@ -60,9 +60,9 @@ pub(crate) fn text(wall_time: f64, step: u64, tag: &str, text: &str) -> Vec<u8> 
     )
 }
 
-/// RGB picture, encoded as PNG.
-pub(crate) fn image(wall_time: f64, step: u64, tag: &str, (width, height): (u32, u32), png: Vec<u8>) -> Vec<u8> {
-    let image = Image { height: height as i32, width: width as i32, colorspace: 3, encoded: png };
+/// RGB picture, encoded as PNG or GIF.
+pub(crate) fn image(wall_time: f64, step: u64, tag: &str, (width, height): (u32, u32), encoded: Vec<u8>) -> Vec<u8> {
+    let image = Image { height: height as i32, width: width as i32, colorspace: 3, encoded };
     summary(wall_time, step, vec![Value { tag: tag.to_owned(), image: Some(image), ..Value::default() }])
 }
 
