@@ -8,6 +8,7 @@ mod closed_loop;
 pub mod commands;
 pub mod config;
 mod export;
+pub mod import;
 pub mod load;
 mod memory;
 mod metric_names;
@@ -65,6 +66,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tradeoff(args) => commands::tradeoff(&args),
         Command::Record(args) => commands::record(&args),
         Command::Export(args) => commands::export(&args),
+        Command::Import(args) => commands::import(&args),
         Command::Certify(args) => commands::certify(&args),
         Command::Demos(args) => commands::demos(&args),
         Command::Plot(args) => commands::plot(&args),

@@ -58,6 +58,10 @@ fn activation(kind: Activation, z: &Tensor) -> [Tensor; 3] {
             let spread = &s * (1.0 - &s);
             [z * &s, &s + z * &spread, &spread * (2.0 + z * (1.0 - 2.0 * &s))]
         }
+        Activation::Elu => {
+            let (below, e) = (z.le(0.0).to_kind(Kind::Double), z.clamp_max(0.0).exp());
+            [z.clamp_min(0.0) + &e - 1.0, e.shallow_clone(), below * e]
+        }
     }
 }
 
@@ -108,7 +112,7 @@ fn penalty_gradient(mlp: &Mlp, params: &Tensor, x: &Tensor) -> Tensor {
 
 #[test]
 fn a_penalty_s_gradient_is_backward_vectors_times_tangents() {
-    for kind in [Activation::LeakyRelu(0.1), Activation::Relu, Activation::Tanh, Activation::Swish] {
+    for kind in [Activation::LeakyRelu(0.1), Activation::Relu, Activation::Tanh, Activation::Swish, Activation::Elu] {
         for hidden in [&[][..], &[7], &[7, 5], &[6, 5, 4]] {
             let (mlp, params) = network(3, hidden, 1, kind, "penalised");
             let (leaf, x) =

@@ -31,6 +31,7 @@ mod sink;
 mod summary;
 mod sweep;
 pub mod tensorboard;
+mod zip;
 
 pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Keep, Recovered};
 pub use disk::{check_output, open_own, own_folder, remove_leftovers, write_atomic, write_output, write_output_by};
@@ -42,3 +43,4 @@ pub use provenance::{FORMAT_VERSION, Provenance, ProvenanceChange};
 pub use read::{limits, open_file, read_file, read_text};
 pub use summary::{RunSummary, Status, peak_memory_bytes};
 pub use sweep::{SWEEP_FORMAT_VERSION, SweepLock, SweepReport, SweepRun, SweepVariant, stays_below};
+pub use zip::{ZipArchive, ZipFile};

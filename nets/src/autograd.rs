@@ -32,6 +32,7 @@ impl Autograd for Mlp {
                     Activation::LeakyRelu(slope) => x.maximum(&(&x * slope)),
                     Activation::Tanh => x.tanh(),
                     Activation::Swish => &x * x.sigmoid(),
+                    Activation::Elu => x.elu(),
                 };
                 if self.dense {
                     x = Tensor::cat(&[given, x], -1);

@@ -25,17 +25,19 @@ pub enum Activation {
     Tanh,
     /// x · sigmoid(x).
     Swish,
+    /// x if positive, else eˣ − 1.
+    Elu,
 }
 
 impl Activation {
     /// The gain that keeps a layer's output variance, as in PyTorch's `calculate_gain` (1 for
-    /// swish).
+    /// swish and ELU, which it does not have).
     pub fn gain(self) -> f64 {
         match self {
             Self::Relu => 2f64.sqrt(),
             Self::LeakyRelu(slope) => (2.0 / (1.0 + slope * slope)).sqrt(),
             Self::Tanh => 5.0 / 3.0,
-            Self::Swish => 1.0,
+            Self::Swish | Self::Elu => 1.0,
         }
     }
 
@@ -46,6 +48,13 @@ impl Activation {
             Self::LeakyRelu(slope) => z.max(slope * z),
             Self::Tanh => z.tanh(),
             Self::Swish => z / (1.0 + (-z).exp()),
+            Self::Elu => {
+                if z > 0.0 {
+                    z
+                } else {
+                    z.exp_m1()
+                }
+            }
         }
     }
 
@@ -67,6 +76,7 @@ impl Activation {
                 let sigmoid = 1.0 / (1.0 + (-z).exp());
                 sigmoid + z * sigmoid * (1.0 - sigmoid)
             }
+            Self::Elu => z.min(0.0).exp(),
         }
     }
 }

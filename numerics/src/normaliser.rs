@@ -42,6 +42,14 @@ impl RunningNormaliser {
         Self { count: 0, mean: vec![0.0; dim], m2: vec![0.0; dim], options, scale: vec![1.0; dim] }
     }
 
+    /// A normaliser with these moments, which count as one row's. Both have one number for each
+    /// coordinate.
+    pub fn of_moments(mean: Vec<f64>, variance: Vec<f64>, options: NormaliserOptions) -> Self {
+        let mut normaliser = Self { count: 1, scale: vec![1.0; mean.len()], mean, m2: variance, options };
+        normaliser.rescale();
+        normaliser
+    }
+
     /// Numbers in a row.
     pub fn dim(&self) -> usize {
         self.mean.len()
@@ -207,6 +215,15 @@ mod tests {
         let mut rows = [3.0, 7.0, 0.0, 7.25, 100.0, -100.0];
         normaliser.apply(&mut rows);
         assert_eq!(rows, [0.5, 0.0, -1.0, 0.5, 1.5, -1.5]);
+    }
+
+    #[test]
+    fn given_moments_standardise_by_their_definition() {
+        let options = NormaliserOptions { clip: 4.0, variance_floor: 0.0 };
+        let normaliser = RunningNormaliser::of_moments(vec![1.0, -2.0], vec![4.0, 0.25], options);
+        let mut rows = [3.0, -1.5, -100.0, -1.75];
+        normaliser.apply(&mut rows);
+        assert_eq!(rows, [1.0, 1.0, -4.0, 0.5]);
     }
 
     #[test]

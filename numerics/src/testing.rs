@@ -16,7 +16,9 @@ pub fn numbers(count: usize, name: &str) -> Vec<f32> {
 /// Every activation with and without LayerNorm and with two initialisations.
 pub fn networks() -> Vec<(Activation, bool, Init)> {
     let mut all = Vec::new();
-    for activation in [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh, Activation::Swish] {
+    for activation in
+        [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh, Activation::Swish, Activation::Elu]
+    {
         let orthogonal = Init::Orthogonal { output_gain: 1.0 };
         all.extend(
             [(false, Init::Uniform), (true, orthogonal), (true, Init::Uniform)].map(|(n, i)| (activation, n, i)),

@@ -4,7 +4,7 @@
 //! | file | content |
 //! | --- | --- |
 //! | `method` | one upper bound by one method |
-//! | `boxes` | the boxes around the inputs that episodes visit |
+//! | `boxes` | the boxes around the inputs that episodes visit, and given ones |
 //! | `construction` | the constant of policies that have one by construction |
 //! | `least` | the least proven bound of each norm and region |
 //! | `rows` | the methods and boxes of a report, in its order |

@@ -45,6 +45,8 @@ impl MethodKind {
 /// The choices of a report.
 #[derive(Clone, Debug)]
 pub(crate) struct BoundOptions {
+    /// Norms, in their order.
+    pub norms: Vec<Norm>,
     /// Methods for upper bounds.
     pub methods: Vec<MethodKind>,
     /// Boxes of the local bounds.
@@ -89,8 +91,7 @@ impl BoundRow {
     }
 }
 
-/// Finds all bounds, in the Euclidean norm first; `inputs` are visited inputs, `[R,
-/// network.inputs()]`.
+/// Finds all bounds; `inputs` are visited inputs, `[R, network.inputs()]`.
 ///
 /// # Errors
 /// If a decomposition fails, if a bound exceeds the range of f64, or if the constant by construction
@@ -98,12 +99,12 @@ impl BoundRow {
 pub(crate) fn bound_rows(network: &Network, inputs: &[f64], options: &BoundOptions) -> anyhow::Result<Vec<BoundRow>> {
     let search = RowSearch::begin(network, inputs, options)?;
     let mut rows = Vec::new();
-    for norm in [Norm::L2, Norm::Linf] {
+    for &norm in &options.norms {
         let mut everywhere = search.everywhere(norm)?;
         let smallest = everywhere.iter().map(|row| row.bound.upper).fold(f64::INFINITY, f64::min);
         let mut local = Vec::new();
         for choice in &options.boxes {
-            local.extend(search.over(*choice, norm, smallest)?);
+            local.extend(search.over(choice, norm, smallest)?);
         }
         // A Jacobian norm observed in a box is a lower bound everywhere too.
         let observed = local.iter().map(|row: &BoundRow| row.lower).fold(0.0, f64::max);
@@ -139,7 +140,7 @@ impl<'a> RowSearch<'a> {
         let deadline = Instant::now() + options.time_limit;
         let search = Self { network, inputs, options, deadline, left: Cell::new(0) };
         let mut left = 0;
-        for norm in [Norm::L2, Norm::Linf] {
+        for &norm in &options.norms {
             let everywhere = search.wanted([MethodKind::Product, MethodKind::Lipsdp], norm).len();
             left += everywhere + usize::from(everywhere > 0);
             let over = search.wanted([MethodKind::Local, MethodKind::Lipsdp], norm).len();
@@ -180,7 +181,7 @@ impl<'a> RowSearch<'a> {
     }
 
     /// Rows over the boxes of one choice. `everywhere` is a bound that holds on all of them.
-    fn over(&self, choice: BoxChoice, norm: Norm, everywhere: f64) -> Result<Vec<BoundRow>, CertifyError> {
+    fn over(&self, choice: &BoxChoice, norm: Norm, everywhere: f64) -> Result<Vec<BoundRow>, CertifyError> {
         let methods = self.wanted([MethodKind::Local, MethodKind::Lipsdp], norm);
         if methods.is_empty() {
             return Ok(Vec::new());
@@ -189,7 +190,7 @@ impl<'a> RowSearch<'a> {
         let mut lowers =
             regions.iter().map(|region| self.lower(norm, Some(region))).collect::<Result<Vec<f64>, _>>()?;
         let name = match choice {
-            BoxChoice::Data => choice.to_string(),
+            BoxChoice::Data | BoxChoice::Given(_) => choice.to_string(),
             BoxChoice::Around { .. } => format!("{choice} ×{}", regions.len()),
         };
         let mut rows = Vec::new();

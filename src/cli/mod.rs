@@ -12,7 +12,8 @@ use clap::{Args, Parser, Subcommand};
 pub use curves::{BandChoice, LegendChoice, PlotArgs, ReportArgs};
 pub use demos::{ConvertArgs, DemosCommand, DemosLayout, ReadingArgs};
 pub use policies::{
-    ActionUnits, CertifyArgs, CertifyMethod, EvalArgs, ExpertKind, ExportArgs, RecordArgs, TradeoffArgs,
+    ActionUnits, CertifyArgs, CertifyMethod, EvalArgs, ExpertKind, ExportArgs, ForeignArgs, ImportArgs, RecordArgs,
+    TradeoffArgs,
 };
 pub use sweep::{LauncherKind, SweepArgs, SweepCommand};
 
@@ -41,6 +42,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Write a trained policy as ONNX, TorchScript or numpy arrays, for programs that run it
     Export(ExportArgs),
+    /// Take over a policy of Stable-Baselines3, CleanRL, rsl_rl, PyTorch or ONNX
+    Import(ImportArgs),
     /// Prove Lipschitz bounds of a trained network, everywhere and around visited states
     Certify(CertifyArgs),
     /// Inspect and convert recorded demonstrations

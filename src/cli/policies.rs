@@ -4,9 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use liprl_control::certify::Norm;
+use liprl_numerics::Activation;
+
 use super::number;
 use crate::certify::BoxChoice;
+use crate::config::EnvConfig;
 use crate::export::ExportFormat;
+use crate::import::{ImportOptions, Squash, activations};
 use crate::perturb::Perturbations;
 
 /// Arguments of `eval`.
@@ -105,6 +110,65 @@ pub struct ExportArgs {
     pub actions: ActionUnits,
 }
 
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A policy of another program: an archive of Stable-Baselines3, a checkpoint of CleanRL or
+    /// rsl_rl, a state dict (torch.save), safetensors or ONNX
+    pub file: PathBuf,
+    /// The environment it acts in; with options as in a config: --env '{id: Ant-v5, …}'
+    #[arg(long, value_name = "ID", value_parser = env)]
+    pub env: EnvConfig,
+    /// Facts that the file does not say.
+    #[command(flatten)]
+    pub foreign: ForeignArgs,
+    /// The policy file to write; one that is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Facts about another program's file.
+#[derive(Debug, Args)]
+pub struct ForeignArgs {
+    /// Take the arrays whose names begin with this: --prefix actor.
+    #[arg(long, value_name = "NAME")]
+    pub prefix: Option<String>,
+    /// Activation of the hidden layers, if the file does not say it: relu, tanh, elu, swish or
+    /// leaky_relu:SLOPE
+    #[arg(long, value_parser = activations::by_argument)]
+    pub activation: Option<Activation>,
+    /// Map from outputs to actions, if the file does not say it
+    #[arg(long, value_enum)]
+    pub squash: Option<Squash>,
+    /// Standardisation of observations: what VecNormalize of Stable-Baselines3 saved
+    #[arg(long, value_name = "FILE.pkl")]
+    pub normaliser: Option<PathBuf>,
+}
+
+impl ForeignArgs {
+    /// The choices.
+    pub(crate) fn options(&self) -> ImportOptions {
+        let Self { prefix, activation, squash, normaliser } = self;
+        ImportOptions {
+            prefix: prefix.clone(),
+            activation: *activation,
+            squash: *squash,
+            normaliser: normaliser.clone(),
+        }
+    }
+
+    /// True if something is given.
+    pub(crate) fn any(&self) -> bool {
+        self.prefix.is_some() || self.activation.is_some() || self.squash.is_some() || self.normaliser.is_some()
+    }
+}
+
+/// A task as in a config: its id, or a mapping of the id and options.
+fn env(text: &str) -> Result<EnvConfig, String> {
+    serde_saphyr::from_str(text)
+        .map_err(|_| format!("`{text}` is neither an id nor a mapping such as {{id: Ant-v5, …}}"))
+}
+
 /// Units of an exported policy's actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ActionUnits {
@@ -118,7 +182,17 @@ pub enum ActionUnits {
 #[derive(Debug, Args)]
 pub struct CertifyArgs {
     /// A run folder (its best checkpoint), a checkpoint folder or an exported policy file
-    pub run: PathBuf,
+    pub run: Option<PathBuf>,
+    /// Certify the network of this file by itself, without an environment: a policy file, or any
+    /// file that `import` reads; in the file's own units
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "network", "states", "episodes", "closed_loop"])]
+    pub net: Option<PathBuf>,
+    /// With --net, facts that the file does not say.
+    #[command(flatten)]
+    pub foreign: ForeignArgs,
+    /// Norm of both sides [default: both]
+    #[arg(long, value_parser = norm)]
+    pub norm: Option<Norm>,
     /// Method for upper bounds
     #[arg(long, value_enum, default_value_t = CertifyMethod::All)]
     pub method: CertifyMethod,
@@ -127,8 +201,9 @@ pub struct CertifyArgs {
     pub network: String,
     /// A region for local bounds: `data` (the smallest box around the visited states) or `state±R`
     /// (boxes of radius R around some of them; `state±Rstd`: R times each coordinate's standard
-    /// deviation; +- reads as ±). Repeatable [default: data, state±0.1std]
-    #[arg(long = "box", value_name = "data|state±R[std]")]
+    /// deviation), or one box in numbers, `LOW:HIGH` or `CENTRE±R`, each a number for all inputs or a
+    /// list with commas; +- reads as ±. Repeatable [default: data, state±0.1std; with --net none]
+    #[arg(long = "box", value_name = "data|state±R[std]|LOW:HIGH|CENTRE±R", allow_hyphen_values = true)]
     pub boxes: Vec<BoxChoice>,
     /// Boxes of one `state±R`
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -177,6 +252,10 @@ pub enum CertifyMethod {
     Lipsdp,
     /// Bounds on the Jacobian over the boxes, refined by branch and bound
     Local,
+}
+
+fn norm(text: &str) -> Result<Norm, String> {
+    [Norm::L2, Norm::Linf].into_iter().find(|norm| norm.name() == text).ok_or_else(|| "expected l2 or linf".to_owned())
 }
 
 /// A size of measurement errors.

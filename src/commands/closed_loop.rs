@@ -1,5 +1,6 @@
 //! `liprl certify --closed-loop`.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use crate::terminal::print;
 use crate::usage::Usage;
 
 /// Bounds and simulates a policy's closed loop. A run that breaks a proven bound is an error.
-pub(super) fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
-    let mut loaded = super::open_policy(&args.run)?.runnable()?;
+pub(super) fn certify(args: &CertifyArgs, run: &Path) -> anyhow::Result<ExitCode> {
+    let mut loaded = super::open_policy(run)?.runnable()?;
     let Some(model) = loaded.task.env().model().map(|model| model.boxed()) else {
         let id = &loaded.env.id;
         let problem =

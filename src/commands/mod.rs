@@ -1,12 +1,15 @@
 //! The commands, one file each.
 
 mod certify;
+mod certify_net;
+mod certify_report;
 mod check;
 mod closed_loop;
 mod demos;
 mod envs;
 mod eval;
 mod export;
+mod import;
 mod metrics;
 mod plot;
 mod record;
@@ -23,6 +26,7 @@ pub use demos::demos;
 pub use envs::envs;
 pub use eval::eval;
 pub use export::export;
+pub use import::import;
 pub use metrics::metrics;
 pub use plot::plot;
 pub use record::record;

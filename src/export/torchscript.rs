@@ -114,6 +114,7 @@ fn activate(activation: Activation, z: &Tensor) -> Result<Tensor, TchError> {
         Activation::LeakyRelu(slope) => z.f_maximum(&z.f_mul_scalar(slope)?),
         Activation::Tanh => z.f_tanh(),
         Activation::Swish => z.f_silu(),
+        Activation::Elu => z.f_elu(),
     }
 }
 

@@ -116,7 +116,7 @@ fn what_cannot_be_certified_is_refused_with_its_reason() {
     let policy = "demos/inverted_pendulum.policy.safetensors";
     for (args, wanted) in [
         (vec![policy, "--network", "critic_0"], "holds a policy alone"),
-        (vec![policy, "--box", "everything"], "expected data, state±R or state±Rstd"),
+        (vec![policy, "--box", "everything"], "expected data, state±R, state±Rstd, LOW:HIGH or CENTRE±R"),
         (vec![policy, "--box", "state±-1"], "`-1` is not a valid radius"),
         (vec![policy, "--time-limit=-1"], "is not between"),
         (vec![policy, "--method", "smoothing"], "possible values: all, product, lipsdp, local"),

@@ -5,6 +5,7 @@
 
 mod bad_configs;
 mod certify;
+mod certify_net;
 mod closed_loop;
 mod commands;
 mod configs;
@@ -15,6 +16,7 @@ mod disk;
 mod disturb;
 mod experts;
 mod export;
+mod import;
 mod inputs;
 mod metrics;
 mod mistakes;

@@ -257,6 +257,19 @@ pub(crate) fn python() -> PathBuf {
     python
 }
 
+/// Policies that other libraries write (foreign.py), in a folder of this name in target/tmp.
+pub(crate) fn foreign_files(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // It may be left from an earlier run.
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let mut command = Command::new(python());
+    command.arg(root().join("tests/cli/foreign.py")).arg(&folder);
+    let (code, _, stderr) = finish(command);
+    assert_eq!(code, 0, "{stderr}");
+    folder
+}
+
 /// Scalars and histograms as TensorBoard itself reads them.
 fn tensorboard(run: &Path) -> Vec<u8> {
     let script = root().join("tests/cli/read_events.py");

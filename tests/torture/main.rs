@@ -6,6 +6,7 @@
 // Test code fails by panicking, and the shared helpers serve other tests too.
 #![allow(clippy::expect_used, clippy::panic, dead_code)]
 
+mod damage;
 mod faults;
 mod fuzz;
 mod kills;

@@ -25,6 +25,10 @@ pub(crate) const TEST_MODULES: &[&str] = &[
     "onnx",
     "onnxruntime",
     "trackio",
+    "torch",
+    "stable_baselines3",
+    "sb3_contrib",
+    "safetensors",
 ];
 
 /// The builder of the Python wheel.

@@ -34,7 +34,8 @@ pub(crate) fn batch(size: usize, obs_dim: usize, act_dim: usize) -> Batch {
 
 /// Every activation with and without LayerNorm, each with a loss and a number of critics.
 pub(crate) fn networks() -> Vec<(NetworkConfig, CriticLoss, usize)> {
-    let activations = [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh, Activation::Swish];
+    let activations =
+        [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh, Activation::Swish, Activation::Elu];
     let mut all = Vec::new();
     for activation in activations {
         for (layer_norm, loss, count) in

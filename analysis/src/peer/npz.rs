@@ -2,12 +2,14 @@
 //! `timesteps` [n], `results` and `ep_lengths` [n, episodes] in NumPy's format, in a ZIP archive.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
-use flate2::read::DeflateDecoder;
+use liprl_logbook::ZipArchive;
 
 use super::log::{Cell, Columns};
 use crate::stats;
+
+/// Most bytes of one array.
+const LIMIT: usize = 256 << 20;
 
 /// An array's numbers and shape.
 #[derive(Debug, PartialEq)]
@@ -20,10 +22,10 @@ struct Array {
 /// Columns of the archive: `timesteps`, `eval/mean_reward` and `eval/mean_ep_length`, which are the
 /// callback's own names in other logs.
 pub(super) fn read(bytes: &[u8]) -> Result<Columns, String> {
-    let entries = entries(bytes).ok_or("it is not a whole .npz archive")?;
+    let archive = ZipArchive::read(bytes).map_err(|problem| format!("it {problem}"))?;
     let array = |name: &str| {
-        let entry = entries.get(&format!("{name}.npy"));
-        entry.map(|entry| entry.unpacked().and_then(|bytes| parse(&bytes)).map_err(|why| format!("`{name}`: {why}")))
+        let file = archive.get(&format!("{name}.npy"));
+        file.map(|file| file.unpack(LIMIT).and_then(|bytes| parse(&bytes)).map_err(|why| format!("`{name}`: {why}")))
     };
     let steps = array("timesteps").ok_or("it has no array `timesteps`")??;
     let rows = steps.numbers.len();
@@ -38,48 +40,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<Columns, String> {
         cells.insert(column.to_owned(), numbers(array.numbers.chunks(episodes).map(stats::mean).collect()));
     }
     Ok(Columns { cells, lines: (1..=rows).collect() })
-}
-
-/// A file in the archive.
-struct Entry<'b> {
-    method: u16,
-    packed: &'b [u8],
-}
-
-impl Entry<'_> {
-    fn unpacked(&self) -> Result<Vec<u8>, String> {
-        match self.method {
-            0 => Ok(self.packed.to_vec()),
-            8 => {
-                let mut bytes = Vec::new();
-                DeflateDecoder::new(self.packed).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-                Ok(bytes)
-            }
-            method => Err(format!("it is packed by method {method}, expected 0 (stored) or 8 (deflate)")),
-        }
-    }
-}
-
-/// Files of a ZIP archive by name, from the directory at its end; `None` if it is cut off.
-fn entries(bytes: &[u8]) -> Option<BTreeMap<String, Entry<'_>>> {
-    /// Bytes of the record that ends an archive.
-    const END: usize = 22;
-    let end = (0..=bytes.len().checked_sub(END)?).rev().find(|&at| bytes[at..].starts_with(b"PK\x05\x06"))?;
-    let mut at = long(bytes, end + 16)?;
-    let mut found = BTreeMap::new();
-    for _ in 0..short(bytes, end + 10)? {
-        if !bytes.get(at..)?.starts_with(b"PK\x01\x02") {
-            return None;
-        }
-        let (size, name) = (long(bytes, at + 20)?, short(bytes, at + 28)?);
-        let local = long(bytes, at + 42)?;
-        // The local header may have other extra fields than the directory.
-        let data = local + 30 + short(bytes, local + 26)? + short(bytes, local + 28)?;
-        let entry = Entry { method: short(bytes, at + 10)? as u16, packed: bytes.get(data..data.checked_add(size)?)? };
-        found.insert(String::from_utf8_lossy(bytes.get(at + 46..at + 46 + name)?).into_owned(), entry);
-        at += 46 + name + short(bytes, at + 30)? + short(bytes, at + 32)?;
-    }
-    Some(found)
 }
 
 fn short(bytes: &[u8], at: usize) -> Option<usize> {

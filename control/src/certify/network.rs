@@ -295,8 +295,8 @@ pub(super) mod testing {
     }
 
     /// Every activation.
-    pub(crate) const ACTIVATIONS: [Activation; 4] =
-        [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh, Activation::Swish];
+    pub(crate) const ACTIVATIONS: [Activation; 5] =
+        [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh, Activation::Swish, Activation::Elu];
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub(super) fn slope(activation: Activation, z: f64) -> f64 {
 /// Range of the slope everywhere: [α, β].
 pub(super) fn sector(activation: Activation) -> (f64, f64) {
     match activation {
-        Activation::Relu | Activation::Tanh => (0.0, 1.0),
+        Activation::Relu | Activation::Tanh | Activation::Elu => (0.0, 1.0),
         Activation::LeakyRelu(a) => (a.min(1.0), a.max(1.0)),
         Activation::Swish => (1.0 - SWISH_CONSTANT - ROUNDING, SWISH_CONSTANT),
     }
@@ -61,7 +61,8 @@ pub(super) fn slopes_between(activation: Activation, low: f64, high: f64) -> (f6
         Activation::Relu | Activation::LeakyRelu(_) if low <= 0.0 && high >= 0.0 => return sector(activation),
         Activation::Relu | Activation::LeakyRelu(_) => return (least, most),
         Activation::Tanh if low <= 0.0 && high >= 0.0 => most = 1.0,
-        Activation::Tanh => (),
+        // ELU's slope rises.
+        Activation::Tanh | Activation::Elu => (),
         Activation::Swish => {
             if low <= SWISH_STEEPEST && high >= SWISH_STEEPEST {
                 most = sector(activation).1;
@@ -80,6 +81,8 @@ pub(super) fn slopes_between(activation: Activation, low: f64, high: f64) -> (f6
 
 /// Range of φ'' between `low` and `high`; for ReLU and LeakyReLU on one side of the kink.
 ///
+/// ELU'' is eᶻ below 0, 0 above, and need not exist at 0, where the slope has no jump.
+///
 /// tanh'' = −2 t (1 − t²), t = tanh z, has its extremes ± 4/√27 at t = ∓ 1/√3 and is monotone
 /// between. swish'' = s(1 − s) · (2 − z tanh(z/2)), s = sigmoid(z); both factors fall as |z| grows.
 pub(super) fn curvature_between(activation: Activation, low: f64, high: f64) -> (f64, f64) {
@@ -92,6 +95,9 @@ pub(super) fn curvature_between(activation: Activation, low: f64, high: f64) -> 
             let within = |z: f64| low <= z + 1e-9 && z - 1e-9 <= high;
             let least = if within(turn) { -extreme } else { a.min(b) };
             (least, if within(-turn) { extreme } else { a.max(b) })
+        }
+        Activation::Elu => {
+            (if high >= 0.0 { 0.0 } else { low.exp() }, if low > 0.0 { 0.0 } else { high.min(0.0).exp() })
         }
         Activation::Swish => {
             let near = if low <= 0.0 && high >= 0.0 { 0.0 } else { low.abs().min(high.abs()) };
@@ -120,7 +126,7 @@ pub(super) fn values_between(activation: Activation, low: f64, high: f64) -> (f6
     let spare = ROUNDING * (1.0 + a.abs().max(b.abs()));
     match activation {
         Activation::Relu | Activation::LeakyRelu(_) => (if turns { least } else { a.min(b) }, a.max(b)),
-        Activation::Tanh | Activation::Swish => (least.min(a.min(b)) - spare, a.max(b) + spare),
+        Activation::Tanh | Activation::Swish | Activation::Elu => (least.min(a.min(b)) - spare, a.max(b) + spare),
     }
 }
 
@@ -149,7 +155,7 @@ pub(super) fn lines(activation: Activation, low: f64, high: f64) -> LinePair {
             };
             LinePair { lower: line, upper: line }
         }
-        Activation::Tanh | Activation::Swish => {
+        Activation::Tanh | Activation::Swish | Activation::Elu => {
             let rising = (at(low, least), at(high, least), least);
             let falling = (at(high, most), at(low, most), most);
             let (below, above, slope) = if rising.1 - rising.0 <= falling.1 - falling.0 { rising } else { falling };
@@ -213,9 +219,9 @@ mod tests {
     proptest! {
         #[test]
         fn curvatures_enclose_differences_of_slopes(
-            a in -6.0..6.0f64, b in -6.0..6.0f64, smooth in 0..2usize, share in prop::collection::vec(0.0..=1.0f64, 20)
+            a in -6.0..6.0f64, b in -6.0..6.0f64, smooth in 0..3usize, share in prop::collection::vec(0.0..=1.0f64, 20)
         ) {
-            let activation = [Activation::Tanh, Activation::Swish][smooth];
+            let activation = [Activation::Tanh, Activation::Swish, Activation::Elu][smooth];
             let (low, high) = (a.min(b), a.max(b));
             let (least, most) = curvature_between(activation, low, high);
             for share in share.into_iter().chain([0.0, 1.0]) {
@@ -227,7 +233,7 @@ mod tests {
 
         #[test]
         fn slopes_and_lines_enclose_the_activation(
-            a in -6.0..6.0f64, b in -6.0..6.0f64, which in 0..5usize, share in prop::collection::vec(0.0..=1.0f64, 20)
+            a in -6.0..6.0f64, b in -6.0..6.0f64, which in 0..6usize, share in prop::collection::vec(0.0..=1.0f64, 20)
         ) {
             let activation = ACTIVATIONS.into_iter().chain([Activation::LeakyRelu(3.0)]).nth(which).unwrap();
             let (low, high) = (a.min(b), a.max(b));

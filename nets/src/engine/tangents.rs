@@ -43,13 +43,13 @@ struct Kept {
 }
 
 impl Tangents {
-    /// Allocates for `rows` rows. `None` for a network of another kind: dense, LayerNorm, swish, or
-    /// a LeakyReLU whose slope is outside [0, 1], so that its output does not tell its slope.
+    /// Allocates for `rows` rows. `None` for a network of another kind: dense, LayerNorm, swish,
+    /// ELU, or a LeakyReLU whose slope is outside [0, 1], so that its output does not tell its slope.
     pub fn new(mlp: &Mlp, rows: usize) -> Result<Option<Self>, NetsError> {
         let told_by_output = match mlp.activation {
             Activation::Relu | Activation::Tanh => true,
             Activation::LeakyRelu(slope) => (0.0..=1.0).contains(&slope),
-            Activation::Swish => false,
+            Activation::Swish | Activation::Elu => false,
         };
         if mlp.dense || mlp.layer_norm || !told_by_output {
             return Ok(None);

@@ -26,7 +26,7 @@ impl InputGradient {
         let linear_pieces = match mlp.activation {
             Activation::Relu => true,
             Activation::LeakyRelu(slope) => slope < 1.0,
-            Activation::Tanh | Activation::Swish => false,
+            Activation::Tanh | Activation::Swish | Activation::Elu => false,
         };
         if !linear_pieces || mlp.outputs() != 1 || mlp.layers.len() < 2 {
             return Ok(None);
@@ -170,6 +170,7 @@ mod tests {
         for (activation, norm, outputs) in [
             (Activation::Tanh, false, 1),
             (Activation::Swish, false, 1),
+            (Activation::Elu, false, 1),
             (Activation::LeakyRelu(1.0), false, 1),
             (Activation::LeakyRelu(2.0), false, 1),
             (Activation::LeakyRelu(-0.5), false, 1),

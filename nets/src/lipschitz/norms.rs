@@ -68,7 +68,7 @@ pub fn layer_bounds(mlp: &Mlp, params: &Tensor) -> Result<Vec<LayerBound>, NetsE
 /// The Lipschitz constant of an activation: sup |φ'|.
 pub fn activation_constant(activation: Activation) -> f64 {
     match activation {
-        Activation::Relu | Activation::Tanh => 1.0,
+        Activation::Relu | Activation::Tanh | Activation::Elu => 1.0,
         Activation::LeakyRelu(slope) => slope.abs().max(1.0),
         Activation::Swish => SWISH_CONSTANT,
     }
@@ -182,6 +182,7 @@ mod tests {
             }
             Activation::Tanh => 1.0 - x.tanh().powi(2),
             Activation::Swish => sigmoid(x) + x * sigmoid(x) * (1.0 - sigmoid(x)),
+            Activation::Elu => x.min(0.0).exp(),
         };
         for activation in [
             Activation::Relu,
@@ -189,6 +190,7 @@ mod tests {
             Activation::LeakyRelu(3.0),
             Activation::Tanh,
             Activation::Swish,
+            Activation::Elu,
         ] {
             let constant = activation_constant(activation);
             let steepest =

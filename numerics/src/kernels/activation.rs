@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 
 use super::{
-    smooth::{sigmoid, tanh},
+    smooth::{exp_m1, sigmoid, tanh},
     vectors::{add_bias, add_rows},
 };
 use crate::activation::Activation;
@@ -19,7 +19,17 @@ pub fn bias_activate(z: &mut [f32], bias: &[f32], activation: Activation, kept: 
             add_bias(z, bias);
             swish(z, kept);
         }
+        Activation::Elu => {
+            add_bias(z, bias);
+            elu(z);
+        }
     }
+}
+
+/// z ← z if positive, else eᶻ − 1.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub(super) fn elu(z: &mut [f32]) {
+    z.iter_mut().for_each(|z| *z = if *z > 0.0 { *z } else { exp_m1(*z) });
 }
 
 /// z ← z · sigmoid(z). `kept` takes the inputs, unless it is empty.
@@ -71,7 +81,7 @@ pub fn activation_backward(
         Activation::Relu => leaky_backward(delta, out, 0.0, bias_grad),
         Activation::LeakyRelu(slope) => leaky_backward(delta, out, slope as f32, bias_grad),
         Activation::Tanh => tanh_backward(delta, out, bias_grad),
-        Activation::Swish => {
+        Activation::Swish | Activation::Elu => {
             slope_backward(delta, out, kept, activation);
             add_rows(delta, bias_grad);
         }
@@ -115,6 +125,8 @@ pub fn slope_backward(delta: &mut [f32], out: &[f32], kept: &[f32], activation: 
             let s = sigmoid(*x);
             *d *= s * (1.0 + x * (1.0 - s));
         }),
+        // eᶻ is the output plus 1.
+        Activation::Elu => delta.iter_mut().zip(out).for_each(|(d, y)| *d *= if *y > 0.0 { 1.0 } else { 1.0 + y }),
     }
 }
 

@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 
 use super::{
-    activation::{slope_backward, swish, tanh_all},
+    activation::{elu, slope_backward, swish, tanh_all},
     vectors::{product, sum},
 };
 use crate::{activation::Activation, mlp::NORM_EPS};
@@ -33,13 +33,14 @@ pub fn norm_activate(
     let slope = match activation {
         Activation::Relu => 0.0,
         Activation::LeakyRelu(slope) => slope as f32,
-        Activation::Tanh | Activation::Swish => 1.0,
+        Activation::Tanh | Activation::Swish | Activation::Elu => 1.0,
     };
     standardise(z, norm, slope, hat, rstd);
     match activation {
         Activation::Relu | Activation::LeakyRelu(_) => {}
         Activation::Tanh => tanh_all(z),
         Activation::Swish => swish(z, kept),
+        Activation::Elu => elu(z),
     }
 }
 

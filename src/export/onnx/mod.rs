@@ -115,6 +115,7 @@ impl Graph {
                 let sigmoid = self.node("Sigmoid", [z.clone()], []);
                 self.node("Mul", [z, sigmoid], [])
             }
+            Activation::Elu => self.node("Elu", [z], [float("alpha", 1.0)]),
         }
     }
 

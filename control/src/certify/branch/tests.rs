@@ -101,7 +101,13 @@ fn a_gap_that_no_cut_closes_is_told() {
 #[test]
 fn smooth_networks_are_bounded_by_the_middle_and_the_curvature() {
     let mut rng = rng("smooth");
-    for (activation, squashed) in [(Activation::Tanh, false), (Activation::Swish, true), (Activation::Tanh, true)] {
+    // ELU's second derivative jumps at 0, so its bounds are a little wider.
+    for (activation, squashed, at_once, later) in [
+        (Activation::Tanh, false, 1.06, 1.01),
+        (Activation::Swish, true, 1.06, 1.01),
+        (Activation::Tanh, true, 1.06, 1.01),
+        (Activation::Elu, false, 1.1, 1.03),
+    ] {
         let network = gaussian(&[4, 32, 32, 2], activation, squashed, &mut rng);
         for radius in [0.01, 0.1] {
             let region = Region::around(&[0.1, -0.2, 0.3, 0.0], &[radius; 4]).unwrap();
@@ -124,8 +130,8 @@ fn smooth_networks_are_bounded_by_the_middle_and_the_curvature() {
                 };
                 assert!(root.upper <= apart * MARGIN, "{activation:?} ±{radius} {norm:?}: {root:?} {apart}");
                 if radius < 0.05 {
-                    assert!(root.upper < apart && root.upper < refined.lower * 1.06, "{root:?} {refined:?}");
-                    assert!(refined.upper < refined.lower * 1.01, "{refined:?}");
+                    assert!(root.upper < apart && root.upper < refined.lower * at_once, "{root:?} {refined:?}");
+                    assert!(refined.upper < refined.lower * later, "{refined:?}");
                 }
             }
         }
