@@ -66,7 +66,7 @@ fn parts_of_observations_are_joined_as_gymnasium_does() {
 #[test]
 fn flat_files_without_columns_are_read_as_by_d4rl() {
     const LIMIT: u32 = 8;
-    let env = EnvSpec { id: "Any-v0".into(), max_episode_steps: Some(LIMIT), options: Options::new() };
+    let env = EnvSpec { id: "Any-v0".into(), max_episode_steps: Some(LIMIT), options: Options::new(), python: None };
     let (observation_space, action_space) = (BoxSpace::uniform(3, -9.0, 9.0), BoxSpace::uniform(2, -9.0, 9.0));
     let task = DemoSpec { env: &env, observation_space: &observation_space, action_space: &action_space };
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::EnvError;
 use crate::model::Model;
-use crate::python::PythonSpec;
+use crate::python_spec::PythonSpec;
 use crate::space::BoxSpace;
 
 /// Options of a task's constructor or of one reset, by Gymnasium's names.

@@ -22,6 +22,7 @@ mod mujoco;
 mod numpy_rng;
 mod options;
 pub mod python;
+mod python_spec;
 mod registry;
 mod space;
 mod state;

@@ -1,6 +1,6 @@
 //! Environments in Python: against native ones, against Gymnasium itself, and those that misbehave.
 
-#![allow(clippy::unwrap_used)] // a test that cannot go on should say so
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on should say so
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

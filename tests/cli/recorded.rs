@@ -33,7 +33,12 @@ fn demonstrations(space: Option<BoxSpace>) -> Demonstrations {
         }
         episodes.push(episode);
     }
-    let env = EnvSpec { id: "AdroitHandPen-v1".to_owned(), max_episode_steps: Some(20), options: Options::new(), python: None };
+    let env = EnvSpec {
+        id: "AdroitHandPen-v1".to_owned(),
+        max_episode_steps: Some(20),
+        options: Options::new(),
+        python: None,
+    };
     let meta = DemoMeta { env: Some(env), action_space: space, ..DemoMeta::default() };
     Demonstrations { meta, episodes, ..Demonstrations::default() }
 }

@@ -41,7 +41,7 @@ fn ask(script: &str, arguments: &[&str]) -> Output {
     output
 }
 
-/// What a reader of another program finds in a video, or in a run's event files.
+/// Contents of a video, or of a run's event files, as a reader of another program finds them.
 fn read(path: &Path) -> Value {
     serde_json::from_slice(&ask("read_video.py", &[text(path)]).stdout).expect("JSON")
 }

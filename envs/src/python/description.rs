@@ -1,79 +1,12 @@
 //! A worker's description of its environment: spaces, versions and origin.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
-use super::config::PythonConfig;
+use crate::python_spec::{ObservationPart, PythonConfig, PythonSpec};
 use crate::space::BoxSpace;
 
-/// Origin of an environment in Python.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PythonSpec {
-    /// The settings that it was made with.
-    pub config: PythonConfig,
-    /// The interpreter, as it names itself.
-    pub interpreter: String,
-    /// `sys.version`.
-    pub version: String,
-    /// Name → version of Python, gymnasium, numpy, MuJoCo and the modules imported.
-    pub libraries: BTreeMap<String, String>,
-    /// Gymnasium's own description, `env.spec.to_json()`; `None` if it has none in JSON.
-    pub spec_json: Option<String>,
-    /// `module:Class` of the environment; `None` if Gymnasium does not say.
-    pub entry_point: Option<String>,
-    /// The parts of an observation in their order.
-    pub observation: Vec<ObservationPart>,
-}
-
-/// One Box of an observation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ObservationPart {
-    /// Its keys and indices, joined by dots; empty if the space is a single Box.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// NumPy's name of its type.
-    pub dtype: String,
-}
-
-impl ObservationPart {
-    /// Numbers in it.
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// True if there are no numbers in it.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl PythonSpec {
-    /// The part that a coordinate of the observation belongs to, and the coordinate's index in it.
-    pub fn part_at(&self, index: usize) -> Option<(&ObservationPart, usize)> {
-        let mut before = 0;
-        self.observation.iter().find_map(|part| {
-            let found = (index - before < part.len()).then_some((part, index - before));
-            before += part.len();
-            found
-        })
-    }
-
-    /// The origin as JSON, for a run folder, which has the libraries apart.
-    pub fn to_json(&self) -> Value {
-        let parts = self.observation.iter();
-        let parts = parts.map(|part| serde_json::json!({"name": part.name, "shape": part.shape, "dtype": part.dtype}));
-        let spec = self.spec_json.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-        serde_json::json!({
-            "interpreter": self.interpreter,
-            "version": self.version,
-            "entry_point": self.entry_point,
-            "observation": parts.collect::<Vec<_>>(),
-            "spec": spec,
-        })
-    }
-}
+/// The rate of a task whose metadata have none.
+const UNKNOWN_FPS: f64 = 30.0;
 
 /// All that a worker says about its environment.
 pub(super) struct Description {
@@ -85,6 +18,8 @@ pub(super) struct Description {
     pub(super) saves_state: bool,
     /// True if it was made to draw pictures.
     pub(super) renders: bool,
+    /// Steps a second of a film in real time.
+    pub(super) render_fps: f64,
 }
 
 impl Description {
@@ -110,6 +45,7 @@ impl Description {
             action_space: space(&all["action"])?,
             saves_state: all["saves_state"].as_bool()?,
             renders: all["renders"].as_bool()?,
+            render_fps: all["render_fps"].as_f64().filter(|fps| *fps > 0.0).unwrap_or(UNKNOWN_FPS),
         })
     }
 }

@@ -1,10 +1,12 @@
 //! Faults of workers as errors: what happened, where, and what to do.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
 
 use serde_json::Value;
 
-use super::process::{Fault, FaultKind, words};
+use super::process::{Fault, FaultKind};
 use crate::error::EnvError;
 
 /// The place of a fault.
@@ -13,7 +15,7 @@ pub(super) struct Place<'a> {
     pub(super) id: &'a str,
     /// The interpreter.
     pub(super) interpreter: &'a Path,
-    /// What the worker was doing, such as `in step 3 of the episode of seed 7`.
+    /// The work at that time, such as `after 3 steps of the episode of seed 7`.
     pub(super) doing: String,
     /// The log, if it has a name.
     pub(super) log: Option<&'a Path>,
@@ -98,4 +100,15 @@ fn shown(lines: &[String]) -> String {
         return String::new();
     }
     format!("\nThe last that it printed:\n  {}", lines.join("\n  "))
+}
+
+/// Words for the end of a process.
+fn words(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(9), _) => "was killed (signal 9), perhaps because memory ran out".to_owned(),
+        (Some(11), _) => "crashed in native code (signal 11, SIGSEGV)".to_owned(),
+        (Some(6), _) => "was aborted by native code (signal 6, SIGABRT)".to_owned(),
+        (Some(signal), _) => format!("was ended by signal {signal}"),
+        (None, code) => format!("ended by itself with exit code {}", code.unwrap_or_default()),
+    }
 }

@@ -1,18 +1,16 @@
 //! The worker process: its start, requests and replies within a time limit, and its end.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
-use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::log::Log;
+use super::spawn::{readable, spawn};
 use super::wire::{ERROR, MAGIC, Operation, PAYLOAD, WORD, request, word};
 
 /// The worker's program.
@@ -27,6 +25,8 @@ const LOADER: &str = "import os,sys\n\
 const MOST_CHATTER: usize = 1 << 16;
 /// Time that a worker has to close its environment.
 const CLOSING: Duration = Duration::from_secs(3);
+/// Time beyond the limit that a worker has after both were suspended and go on.
+const GRACE: Duration = Duration::from_secs(1);
 /// Time that a worker has to write the place where it hangs.
 const DUMPING: Duration = Duration::from_millis(300);
 /// Lines of the log that a message may show.
@@ -222,6 +222,8 @@ impl Worker {
         }
         match readable(&self.replies, self.limit) {
             Ok(true) => {}
+            // Both processes may have been suspended for longer.
+            Ok(false) if matches!(readable(&self.replies, GRACE), Ok(true)) => {}
             Ok(false) => return Err(self.late()),
             Err(error) => return Err(self.fault(FaultKind::NotStarted(error))),
         }
@@ -293,48 +295,4 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// Waits until the pipe can be read or has closed; false if the time passes first.
-fn readable(pipe: &ChildStdout, limit: Duration) -> io::Result<bool> {
-    let time = Timespec::try_from(limit).ok();
-    loop {
-        match poll(&mut [PollFd::new(pipe, PollFlags::IN)], time.as_ref()) {
-            Ok(count) => return Ok(count > 0),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Words for the end of a process.
-pub(super) fn words(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(9), _) => "was killed (signal 9), perhaps because memory ran out".to_owned(),
-        (Some(11), _) => "crashed in native code (signal 11, SIGSEGV)".to_owned(),
-        (Some(6), _) => "was aborted by native code (signal 6, SIGABRT)".to_owned(),
-        (Some(signal), _) => format!("was ended by signal {signal}"),
-        (None, code) => format!("ended by itself with exit code {}", code.unwrap_or_default()),
-    }
-}
-
-type Job = (Command, Sender<io::Result<Child>>);
-
-/// Starts a process from a thread that lives as long as the program: a worker is told to end with its
-/// parent, which for the kernel is the thread that started it.
-fn spawn(command: Command) -> io::Result<Child> {
-    static SPAWNER: OnceLock<Option<Sender<Job>>> = OnceLock::new();
-    let spawner = SPAWNER.get_or_init(|| {
-        let (jobs, inbox) = channel::<Job>();
-        let serve = move || {
-            for (mut command, answer) in inbox {
-                let _ = answer.send(command.spawn());
-            }
-        };
-        thread::Builder::new().name("python-workers".to_owned()).spawn(serve).ok().map(|_| jobs)
-    });
-    let gone = || io::Error::other("the thread that starts workers cannot be started");
-    let (answer, reply) = channel();
-    spawner.as_ref().ok_or_else(gone)?.send((command, answer)).map_err(|_| gone())?;
-    reply.recv().map_err(|_| gone())?
 }

@@ -1,12 +1,13 @@
 //! An environment held against itself: it repeats if it is a function of the reset's seed and the
 //! actions. Only then is a resumed run exact.
 
-use super::config::PythonConfig;
+use super::adapter::PythonEnv;
+use super::order::Purpose;
 use super::replay::Episode;
-use super::{Purpose, PythonEnv};
 use crate::env::{Env, EnvSpec, Options};
 use crate::error::EnvError;
 use crate::numpy_rng::NumpyRng;
+use crate::python_spec::PythonConfig;
 
 /// Steps that are compared.
 const STEPS: usize = 50;

@@ -295,6 +295,7 @@ class Server:
             "parts": [{"name": name, "shape": list(space.shape), "type": str(space.dtype)} for name, space in self.parts],
             "observation": [low, high], "action": [side(box.low.ravel()), side(box.high.ravel())],
             "saves_state": self.hooks is not None, "renders": self.env.render_mode == "rgb_array",
+            "render_fps": self.env.metadata.get("render_fps"),
         }
 
     def source(self):
