@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 
 _TYPES = {"F32": "<f4", "F64": "<f8"}
-_ACTIVATIONS = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "swish": lambda z: z / (1 + np.exp(-z))}
+_ACTIVATIONS = {
+    "relu": lambda z: np.maximum(z, 0),
+    "tanh": np.tanh,
+    "swish": lambda z: z / (1 + np.exp(-z)),
+    "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+}
 _NORM_EPS = 1e-5
 
 

@@ -7,6 +7,7 @@ mod bad_configs;
 mod certify;
 mod certify_net;
 mod closed_loop;
+mod coming_from;
 mod commands;
 mod configs;
 mod damage;

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use fs_err as fs;
 
 use crate::cache::{Cache, remove};
-use crate::parts::{MUJOCO, TEST_REQUIREMENTS, WHEEL_REQUIREMENTS, requirement};
-use crate::process::{clear_defaults, show};
+use crate::parts::{LIBTORCH_CPU, MUJOCO, TEST_REQUIREMENTS, WHEEL_REQUIREMENTS, requirement};
+use crate::process::{clear_defaults, own_installation, show};
 use crate::setup;
 use crate::tools::Tools;
 use crate::venv::Venv;
@@ -57,8 +57,8 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let packages = Command::new(&python).args(["-c", place]).output()?;
     let packages = PathBuf::from(String::from_utf8(packages.stdout)?.trim());
     fs::create_dir_all(packages.join("torch"))?;
-    let libtorch = fs::canonicalize(root.join(".deps/libtorch/lib"))?;
-    fs::os::unix::fs::symlink(libtorch, packages.join("torch/lib"))?;
+    let libtorch = own_installation(root, &LIBTORCH_CPU).map_or_else(|| root.join(".deps/libtorch"), PathBuf::from);
+    fs::os::unix::fs::symlink(fs::canonicalize(libtorch.join("lib"))?, packages.join("torch/lib"))?;
     let script = folder.path().join("check.py");
     fs::write(&script, CHECK)?;
     let mut check = Command::new(&python);

@@ -216,7 +216,7 @@ mod tests {
             (dict(json!({"type": "Box", "low": [0], "high": [1, 2]})), "its part a has 1 lower and 2 upper bounds"),
             (json!({"type": "Box", "shape": [3], "low": [0, 0], "high": [1, 1]}), "its shape [3] needs 3"),
             (json!({"type": "Box", "low": "x", "high": 1}), "`low` is not a list of numbers"),
-            (json!({"type": "Box", "shape": [1 << 40, 1 << 40], "low": 0, "high": 1}), "has the shape"),
+            (json!({"type": "Box", "shape": [1_u64 << 40, 1_u64 << 40], "low": 0, "high": 1}), "has the shape"),
             (json!({"type": "Discrete", "n": 1_u64 << 40}), "has more than"),
             (json!({"type": "Dict"}), "has no `subspaces`"),
             (json!(3), "is of no type"),
