@@ -42,5 +42,8 @@ pub use metrics::{Series, metric_names, read_all_series, read_series};
 pub use provenance::{FORMAT_VERSION, Provenance, ProvenanceChange};
 pub use read::{limits, open_file, read_file, read_text};
 pub use summary::{RunSummary, Status, peak_memory_bytes};
-pub use sweep::{SWEEP_FORMAT_VERSION, SweepLock, SweepReport, SweepRun, SweepVariant, stays_below};
+pub use sweep::{
+    BestPoint, SWEEP_FORMAT_VERSION, SweepLock, SweepReport, SweepRun, SweepSearch, SweepVariant, ToldResult,
+    stays_below,
+};
 pub use zip::{ZipArchive, ZipFile};

@@ -38,6 +38,9 @@ pub struct SweepLock {
     pub variants: Vec<SweepVariant>,
     /// Every variant with every seed, in the order of their start.
     pub runs: Vec<SweepRun>,
+    /// Search that the variants are points of. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SweepSearch>,
 }
 
 /// Question of a sweep, and the way to answer it.
@@ -61,6 +64,54 @@ pub struct SweepReport {
     /// Target whose time is listed.
     #[serde(default)]
     pub reach: Option<f64>,
+}
+
+/// Search of a sweep: its settings, and the results by which it has chosen points.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepSearch {
+    /// Method that chooses points: `tpe` or `random`.
+    pub method: String,
+    /// Better side of the score: `maximise` or `minimise`.
+    pub goal: String,
+    /// Score that results are, in words: two results compare only if theirs are equal.
+    pub objective: String,
+    /// Number of points that it will have asked for.
+    pub points: usize,
+    /// Seeds of each point.
+    pub seeds: Vec<u64>,
+    /// Dotted path → distribution.
+    pub draw: Map<String, Value>,
+    /// Rule that stops runs.
+    pub prune: Option<Value>,
+    /// Results that points were chosen by, in the order in which they were told. A later one of a
+    /// point takes the place of an earlier one.
+    pub told: Vec<ToldResult>,
+    /// Best point, once all points have their results.
+    pub best: Option<BestPoint>,
+}
+
+/// Result of a point that a search was told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToldResult {
+    /// First batch of points that was chosen by it, from 0.
+    pub batch: usize,
+    /// Number of the point.
+    pub point: usize,
+    /// Mean score of its runs; `None` if one failed.
+    pub value: Option<f64>,
+    /// `done`, `pruned` or `failed`.
+    pub state: String,
+}
+
+/// Best point of a search, which is run again with fresh seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BestPoint {
+    /// Its variant.
+    pub variant: String,
+    /// Variant of the runs with fresh seeds; `None` if the search makes none.
+    pub confirmation: Option<String>,
+    /// Number of points that it is the best of.
+    pub points: usize,
 }
 
 /// One variant of a sweep.
@@ -185,6 +236,17 @@ mod tests {
                 threads: 1,
                 active: true,
             }],
+            search: Some(SweepSearch {
+                method: "tpe".to_owned(),
+                goal: "maximise".to_owned(),
+                objective: "last eval/return_mean".to_owned(),
+                points: 4,
+                seeds: vec![3],
+                draw: Map::new(),
+                prune: None,
+                told: vec![ToldResult { batch: 1, point: 0, value: None, state: "failed".to_owned() }],
+                best: Some(BestPoint { variant: "s001".to_owned(), confirmation: None, points: 4 }),
+            }),
         };
         lock.write(folder.path()).unwrap();
         assert_eq!(SweepLock::read(folder.path()).unwrap(), Some(lock.clone()));

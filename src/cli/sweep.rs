@@ -35,6 +35,9 @@ pub struct SweepArgs {
     /// Replace one value of the base config, by the YAML's path: --set steps=1e5
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     pub sets: Vec<String>,
+    /// Only go on with a search whose last batch is over; called by the jobs that wait for a batch
+    #[arg(long, hide = true)]
+    pub next: bool,
 }
 
 /// Sweep subcommands.

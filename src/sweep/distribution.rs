@@ -1,4 +1,4 @@
-//! Distributions of the settings of random combinations.
+//! Distributions of the settings of random combinations and searches.
 
 use liprl_numerics::{StreamRng, Streams};
 use rand_distr::{Distribution as _, Normal, Uniform};
@@ -68,7 +68,11 @@ impl Distribution {
         (0..count).map(|_| self.draw(rng)).collect()
     }
 
-    fn draw(&self, rng: &mut StreamRng) -> Result<Value, String> {
+    /// Draws one value.
+    ///
+    /// # Errors
+    /// Those of [`draws`](Self::draws).
+    pub(super) fn draw(&self, rng: &mut StreamRng) -> Result<Value, String> {
         Ok(match self {
             Self::Uniform(of) => uniform(of.low, of.high, rng)?.into(),
             Self::LogUniform(of) if of.low > 0.0 => {

@@ -55,6 +55,17 @@ pub enum PlanError {
         /// One line for each changed run.
         differences: Vec<String>,
     },
+    /// The search was told results of another kind.
+    #[error(
+        "the search was told results to {was} and is now to {now}; choose another `experiment` or --out for the \
+         changed search"
+    )]
+    OtherObjective {
+        /// The goal and score of the results.
+        was: String,
+        /// Those of the sweep file.
+        now: String,
+    },
     /// A run folder or the lock file cannot be used.
     #[error(transparent)]
     Logbook(#[from] LogbookError),

@@ -185,9 +185,9 @@ impl Reader<'_> {
 
     /// Rejects a path that two parts set.
     fn refuse_twice_set(&self, set_before: &[String]) -> Result<(), ConfigError> {
-        let of_random = self.tree.get("random").and_then(|part| part.get("draw")).map_or(&[][..], entries);
+        let drawn = |part: &str| self.tree.get(part).and_then(|part| part.get("draw")).map_or(&[][..], entries);
         let variants = self.entries("variants").iter().flat_map(|(_, node)| entries(node));
-        let listed = [self.entries("axes"), self.entries("zip"), of_random];
+        let listed = [self.entries("axes"), self.entries("zip"), drawn("random"), drawn("search")];
         let mut seen: Vec<&str> = set_before.iter().map(String::as_str).collect();
         for part in listed.into_iter().map(|part| part.iter().collect()).chain([variants.collect::<Vec<_>>()]) {
             for (key, _) in &part {
@@ -216,7 +216,8 @@ pub(super) fn settings(node: &Node) -> Vec<Setting> {
     entries(node).iter().map(|(key, value)| setting(key, value)).collect()
 }
 
-fn setting(key: &Key, value: &Node) -> Setting {
+/// A setting with its places.
+pub(super) fn setting(key: &Key, value: &Node) -> Setting {
     Setting { path: key.name.clone(), at: key.span, value: value.clone(), name: None }
 }
 
@@ -228,7 +229,8 @@ pub(super) fn put(tree: &mut Node, settings: &[Setting], sources: &Sources) -> R
     Ok(())
 }
 
-fn entries(node: &Node) -> &[(Key, Node)] {
+/// The entries of a mapping.
+pub(super) fn entries(node: &Node) -> &[(Key, Node)] {
     match &node.value {
         Value::Map(entries) => entries,
         _ => &[],
@@ -243,7 +245,7 @@ fn list(node: &Node) -> &[Node] {
 }
 
 /// Converts whole floats to integers, as the YAML reader does.
-fn whole(value: &Json) -> Json {
+pub(super) fn whole(value: &Json) -> Json {
     match value.as_f64() {
         Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
         _ => value.clone(),

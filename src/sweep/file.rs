@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::distribution::Distribution;
+use super::search::SearchConfig;
 use crate::config::schema_of;
 
 /// A sweep: one base config, the settings that vary, and the launcher of its runs.
@@ -48,6 +49,10 @@ pub struct SweepFile {
     /// the other parts.
     #[serde(default)]
     pub variants: BTreeMap<String, Map<String, Value>>,
+    /// Settings searched for, in place of `axes`, `zip`, `random` and `variants`.
+    #[serde(default)]
+    #[garde(dive)]
+    pub search: Option<SearchConfig>,
     /// Consequences of some settings, applied in this order.
     #[serde(default)]
     #[garde(dive)]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use liprl_logbook::{
-    LogbookError, RunFolder, RunSummary, SUMMARY_FILE, Status, SweepLock, SweepRun, limits, own_folder, read_file,
-    remove_leftovers, write_atomic,
+    LogbookError, RunFolder, RunSummary, SUMMARY_FILE, Status, SweepLock, SweepRun, limits, open_own, own_folder,
+    read_file, remove_leftovers, write_atomic,
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use super::claim::{Claims, Holder};
 use super::error::PlanError;
 use super::merge::{merged, stored_config};
 use super::plan::Plan;
+use super::search::PrunedRun;
 
 /// A sweep on disk.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub enum RunState {
     Done,
     /// Stopped by a signal, after a checkpoint.
     Stopped,
+    /// Stopped by a rule, after a checkpoint.
+    Pruned(PrunedRun),
     /// Its process is gone without a word; its last checkpoint is there.
     Killed,
     /// Failed.
@@ -86,7 +89,7 @@ impl SweepFolder {
         fs::create_dir_all(&path)?;
         remove_leftovers(&path, |name| name == "sweep.lock.json");
         own_folder(&path.join(OWN))?;
-        for folder in ["claims", "configs", "failures", "logs", "slurm"] {
+        for folder in ["claims", "configs", "failures", "logs", "pruned", "slurm"] {
             let folder = path.join(OWN).join(folder);
             own_folder(&folder)?;
             remove_leftovers(&folder, |_| true);
@@ -153,6 +156,45 @@ impl SweepFolder {
         let _ = std::fs::remove_file(self.failure_file(run));
     }
 
+    fn pruned_file(&self, run: &SweepRun) -> PathBuf {
+        self.path.join(".sweep/pruned").join(format!("{}.json", run.id))
+    }
+
+    /// The record of a run that was stopped by a rule.
+    pub fn pruned(&self, run: &SweepRun) -> Option<PrunedRun> {
+        serde_json::from_slice(&read_file(self.pruned_file(run), limits::RECORD).ok()?).ok()
+    }
+
+    /// Records that a rule stops a run.
+    pub fn note_pruned(&self, run: &SweepRun, pruned: &PrunedRun) -> std::io::Result<()> {
+        write_atomic(self.pruned_file(run), &serde_json::to_vec_pretty(pruned)?)
+    }
+
+    /// Removes the record of a rule, for a run that goes on or is done.
+    pub fn forget_pruned(&self, run: &SweepRun) {
+        // Most often there is none.
+        let _ = std::fs::remove_file(self.pruned_file(run));
+    }
+
+    /// Waits for other launchers that are choosing points of this sweep, and keeps them waiting
+    /// until the result is dropped. `None` on a file system without locks.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn lock_plan(path: &Path) -> std::io::Result<Option<std::fs::File>> {
+        let path = std::path::absolute(path)?;
+        fs::create_dir_all(&path)?;
+        own_folder(&path.join(OWN))?;
+        let options = &mut fs::OpenOptions::new();
+        let options = options.create(true).truncate(false).write(true);
+        let file = open_own(&path.join(OWN).join("plan.lock"), options)?.into_parts().0;
+        match file.lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A run's `summary.json`, once it has one that can be read.
     pub fn summary(&self, run: &SweepRun) -> Option<RunSummary> {
         read_summary(&self.run_folder(run)).ok().flatten()
@@ -183,11 +225,16 @@ impl SweepFolder {
         if let Some(failure) = self.failure(run) {
             return RunState::Failed(failure);
         }
+        let locked =
+            matches!(summary.as_ref().map(|summary| &summary.status), Some(Status::Running)) && self.is_locked(run);
+        if !locked && let Some(pruned) = self.pruned(run) {
+            return RunState::Pruned(pruned);
+        }
         match summary.map(|summary| summary.status) {
             None => RunState::Waiting,
             // Done with fewer steps than it has now.
             Some(Status::Done | Status::Stopped) => RunState::Stopped,
-            Some(Status::Running) if self.is_locked(run) => RunState::Running(None),
+            Some(Status::Running) if locked => RunState::Running(None),
             Some(Status::Running) => RunState::Killed,
             Some(Status::Failed { reason }) => RunState::Failed(RunFailure { times: 1, reason }),
         }

@@ -8,6 +8,7 @@ use liprl_logbook::SweepRun;
 use super::folder::{RunState, SweepFolder};
 use super::process::{BeginResult, RunOutcome, RunProcess};
 use super::screen::{Screen, SweepCounts};
+use super::search::{PrunedRun, Watch};
 use crate::signals::Signals;
 
 /// Interval of checks of the runs' processes.
@@ -42,7 +43,9 @@ pub struct LaunchResult {
     pub done: usize,
     /// Failed runs with their reasons.
     pub failed: Vec<(SweepRun, String)>,
-    /// Runs that are neither done nor failed.
+    /// Runs that a rule stopped.
+    pub pruned: Vec<(SweepRun, PrunedRun)>,
+    /// Runs that are neither done, failed nor pruned.
     pub unfinished: usize,
     /// The exit code of the signal that ended the launch, if any.
     pub signal: Option<u8>,
@@ -63,6 +66,7 @@ pub fn launch(folder: &SweepFolder, options: LaunchOptions) -> io::Result<Launch
         todo: Vec::new(),
         running: Vec::new(),
         result: LaunchResult::default(),
+        watch: Watch::new(folder),
     };
     launcher.sort()?;
     let mut screen = Screen::new(folder);
@@ -86,6 +90,7 @@ struct LocalLauncher<'a> {
     todo: Vec<(SweepRun, u32)>,
     running: Vec<RunProcess>,
     result: LaunchResult,
+    watch: Watch,
 }
 
 impl LocalLauncher<'_> {
@@ -98,6 +103,7 @@ impl LocalLauncher<'_> {
                     self.result.failed.push((run.clone(), failure.reason));
                 }
                 RunState::Failed(failure) => self.todo.push((run.clone(), failure.times)),
+                RunState::Pruned(pruned) => self.result.pruned.push((run.clone(), pruned)),
                 _ => self.todo.push((run.clone(), 0)),
             }
         }
@@ -107,6 +113,8 @@ impl LocalLauncher<'_> {
     fn go(&mut self, signals: &Signals, screen: &mut Screen) -> io::Result<()> {
         let (mut checked, mut renewed) = (None::<Instant>, Instant::now());
         let mut waits_told = false;
+        self.watch.refresh(self.folder);
+        self.promote();
         while !self.running.is_empty() || (self.result.signal.is_none() && !self.todo.is_empty()) {
             let ended = self.reap(screen)?;
             if self.result.signal.is_none()
@@ -117,6 +125,15 @@ impl LocalLauncher<'_> {
                 self.running.iter_mut().for_each(RunProcess::stop);
             }
             let check = checked.is_none_or(|last| last.elapsed() >= CHECK);
+            if check || ended {
+                self.watch.refresh(self.folder);
+                if self.result.signal.is_none() {
+                    for process in &mut self.running {
+                        process.prune(self.folder, &mut self.watch)?;
+                    }
+                }
+                self.promote();
+            }
             if self.result.signal.is_none() && (check || ended) {
                 self.fill(screen)?;
                 if self.running.is_empty() && !self.todo.is_empty() && !waits_told {
@@ -141,6 +158,13 @@ impl LocalLauncher<'_> {
         Ok(())
     }
 
+    /// Puts runs that a rule stopped and that may go on before the missing ones.
+    fn promote(&mut self) {
+        let watch = &self.watch;
+        let promoted = self.result.pruned.extract_if(.., |(run, pruned)| watch.promotes(run, pruned));
+        self.todo.splice(0..0, promoted.map(|(run, _)| (run, 0)).collect::<Vec<_>>());
+    }
+
     /// Begins runs while they fit.
     fn fill(&mut self, screen: &mut Screen) -> io::Result<()> {
         let mut index = 0;
@@ -149,7 +173,7 @@ impl LocalLauncher<'_> {
             if !self.has_room(run.threads) {
                 return Ok(());
             }
-            match RunProcess::begin(self.folder, run, *failures)? {
+            match RunProcess::begin(self.folder, run, *failures, &mut self.watch)? {
                 BeginResult::Taken => {
                     index += 1;
                     continue;
@@ -159,6 +183,7 @@ impl LocalLauncher<'_> {
                     self.running.push(*process);
                 }
                 BeginResult::Over(RunState::Failed(failure)) => self.result.failed.push((run.clone(), failure.reason)),
+                BeginResult::Over(RunState::Pruned(pruned)) => self.result.pruned.push((run.clone(), pruned)),
                 BeginResult::Over(_) => self.result.done += 1,
                 BeginResult::Failed(reason) => {
                     screen.ended(run, &RunOutcome::Failed(reason.clone()));
@@ -193,6 +218,7 @@ impl LocalLauncher<'_> {
             match outcome {
                 RunOutcome::Done => self.result.done += 1,
                 RunOutcome::Failed(reason) => self.result.failed.push((run, reason)),
+                RunOutcome::Pruned(pruned) => self.result.pruned.push((run, pruned)),
                 // This run alone was stopped, by a person: the same launch does not resume it.
                 RunOutcome::Stopped => self.result.unfinished += 1,
             }
@@ -205,6 +231,7 @@ impl LocalLauncher<'_> {
         SweepCounts {
             done: self.result.done,
             failed: self.result.failed.len(),
+            pruned: self.result.pruned.len(),
             waiting: self.todo.len(),
             waiting_steps: left,
         }

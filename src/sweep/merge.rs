@@ -89,6 +89,7 @@ pub(super) fn merged(path: &Path, plan: &Plan) -> Result<SweepLock, PlanError> {
         },
         variants,
         runs,
+        search: plan.search.clone(),
     })
 }
 

@@ -4,7 +4,8 @@
 //! config and an id hashed from it. Everything is checked before anything is started. The plan is
 //! written to the sweep's folder ([`SweepFolder`]), and launchers ([`local`], [`slurm`]) complete
 //! its missing runs: each run is claimed by one of them ([`claim`]) and done by a process of its
-//! own. The progress of a sweep is in its run folders alone.
+//! own. The progress of a sweep is in its run folders alone. A search ([`SearchConfig`]) chooses its
+//! variants by the results of earlier ones, so its plan is made again after each batch.
 
 pub mod claim;
 mod distribution;
@@ -20,6 +21,7 @@ mod plan;
 mod process;
 mod progress;
 mod screen;
+mod search;
 pub mod slurm;
 mod status;
 mod variants;
@@ -29,6 +31,7 @@ pub use distribution::Distribution;
 pub use error::PlanError;
 pub use folder::{RunFailure, RunState, SweepFolder};
 pub use plan::{Plan, PlannedRun};
+pub use search::{PrunedRun, SearchConfig};
 pub use status::{SweepStatus, report_command};
 pub use variants::Variant;
-pub use view::{dry_run, failures};
+pub use view::{dry_run, failures, pruned, search as search_progress};

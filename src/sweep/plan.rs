@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use liprl_analysis::nearest;
-use liprl_logbook::{limits, read_text};
+use liprl_logbook::{SweepSearch, limits, read_text};
 
 use super::error::PlanError;
 use super::expand::{Setting, expand, no_seed, put, settings};
 use super::file::{self, LauncherConfig, ReportConfig, SweepFile};
+use super::folder::SweepFolder;
 use super::hash::id;
-use super::name;
 use super::variants::{Resolver, Variant, rules};
+use super::{name, search};
 use crate::agent::build_agent;
 use crate::config::{self, Config, ConfigError, EnvConfig, Node, Override, Sources, parse};
 use crate::memory::MemoryEstimate;
@@ -39,6 +40,12 @@ pub struct Plan {
     pub runs: Vec<PlannedRun>,
     /// Possible mistakes.
     pub warnings: Vec<String>,
+    /// The sweep's folder.
+    pub out: PathBuf,
+    /// The search that the variants are points of.
+    pub search: Option<SweepSearch>,
+    /// The reason why the search asks for no more points, if it is not that all are there.
+    pub halt: Option<String>,
 }
 
 /// One run of a plan.
@@ -60,11 +67,12 @@ impl PlannedRun {
 }
 
 impl Plan {
-    /// Reads a sweep file and resolves every run. Builds nothing, writes nothing.
+    /// Reads a sweep file and resolves every run. Builds nothing, writes nothing. The sweep's folder
+    /// is `out`, else `runs/<experiment>`; a search chooses its points by the results there.
     ///
     /// # Errors
     /// If the file, its base or a run's config is invalid, with the place.
-    pub fn read(path: &Path, sets: &[Override]) -> Result<Self, PlanError> {
+    pub fn read(path: &Path, sets: &[Override], out: Option<&Path>) -> Result<Self, PlanError> {
         let text = read_text(path, limits::CONFIG)?;
         let mut sources = Sources::default();
         let tree = parsed(&path.display().to_string(), &text, &mut sources)?;
@@ -91,7 +99,18 @@ impl Plan {
         let combinations = expand(&file, &tree, &set_before, &sources)?;
         let experiment = experiment(&file, path, &tree, &sources)?;
         let mut resolver = Resolver::new(&tree, &sources, root);
-        let mut variants = resolver.variants(combinations, &base)?;
+        let out = out.map_or_else(|| Path::new("runs").join(&experiment), Path::to_owned);
+        let found = match &file.search {
+            None => None,
+            Some(config) => {
+                let folder = SweepFolder::open(&out).ok();
+                Some(search::plan(&file, config, (&tree, &sources), &mut resolver, folder.as_ref())?)
+            }
+        };
+        let mut variants = match &found {
+            None => resolver.variants(combinations, &base)?,
+            Some(found) => found.variants.clone(),
+        };
         let mut warnings = resolver.warnings()?;
         if let Some(problem) = metric_names::problem(&file.report.metric) {
             let metric = tree.get("report").unwrap_or(&tree);
@@ -99,6 +118,14 @@ impl Plan {
         }
         check_baseline(&file, &variants, &tree, &sources)?;
         let mut runs = runs(&file.seeds, &variants, &tree, &sources)?;
+        let (mut search, mut halt) = (None, None);
+        if let Some(found) = found {
+            (search, halt) = (Some(found.record), found.halt);
+            if let Some((variant, seeds)) = found.confirmation {
+                runs.extend(seeds.into_iter().map(|seed| planned(&variant, seed)));
+                variants.push(variant);
+            }
+        }
         // Names and ids come from paths as they are written, so that a sweep's folder can be moved.
         let folders = [path, &base].map(|file| file.parent().unwrap_or(Path::new("")));
         for variant in &mut variants {
@@ -109,7 +136,19 @@ impl Plan {
             run.config.resolve_paths(&folders).ok();
         }
         let (report, launcher) = (file.report, file.launcher);
-        Ok(Self { experiment, file: path.to_owned(), base, report, launcher, variants, runs, warnings })
+        Ok(Self {
+            experiment,
+            file: path.to_owned(),
+            base,
+            report,
+            launcher,
+            variants,
+            runs,
+            warnings,
+            out,
+            search,
+            halt,
+        })
     }
 
     /// Builds the environment and agent of each variant that `skip` does not exclude, as some
@@ -193,12 +232,14 @@ fn runs(seeds: &[u64], variants: &[Variant], tree: &Node, sources: &Sources) -> 
         if !listed.insert(seed) {
             return Err(at(tree, "seeds", sources, format!("the seed {seed} is listed twice"), None));
         }
-        runs.extend(variants.iter().map(|variant| {
-            let config = Config { seed, ..variant.config.clone() };
-            PlannedRun { id: id(&config), variant: variant.name.clone(), config }
-        }));
+        runs.extend(variants.iter().map(|variant| planned(variant, seed)));
     }
     Ok(runs)
+}
+
+fn planned(variant: &Variant, seed: u64) -> PlannedRun {
+    let config = Config { seed, ..variant.config.clone() };
+    PlannedRun { id: id(&config), variant: variant.name.clone(), config }
 }
 
 #[cfg(test)]
@@ -225,7 +266,7 @@ mod tests {
         let axes: String = axes.iter().map(|(path, values)| format!("  {path}: [{}]\n", values.join(", "))).collect();
         let text = format!("base: base.yaml\nexperiment: try\nseeds: {seeds:?}\naxes:\n{axes}");
         fs::write(folder.join("sweep.yaml"), text).unwrap();
-        Plan::read(&folder.join("sweep.yaml"), &[]).unwrap()
+        Plan::read(&folder.join("sweep.yaml"), &[], None).unwrap()
     }
 
     /// Folder → id.

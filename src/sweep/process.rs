@@ -14,6 +14,7 @@ use liprl_logbook::{LogbookError, RunFolder, Status, SweepRun, open_own};
 use super::claim::{Claim, Process};
 use super::folder::{RunState, SweepFolder};
 use super::progress::tail;
+use super::search::{PrunedRun, Watch};
 use crate::signals::is_stop;
 
 /// Bytes of a process' last words that are shown.
@@ -33,12 +34,14 @@ pub(super) struct RunProcess {
 }
 
 /// The end of a run's process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum RunOutcome {
     /// All steps are taken.
     Done,
     /// It was stopped, after a checkpoint.
     Stopped,
+    /// A rule stopped it, after a checkpoint.
+    Pruned(PrunedRun),
     /// It failed, with the reason.
     Failed(String),
 }
@@ -57,13 +60,24 @@ pub(super) enum BeginResult {
 
 impl RunProcess {
     /// Claims a run and starts or resumes it. `failures` is the number of earlier failures allowed.
-    pub(super) fn begin(folder: &SweepFolder, run: &SweepRun, failures: u32) -> io::Result<BeginResult> {
+    /// A run that a rule stopped goes on if the rule promotes it.
+    pub(super) fn begin(
+        folder: &SweepFolder,
+        run: &SweepRun,
+        failures: u32,
+        watch: &mut Watch,
+    ) -> io::Result<BeginResult> {
         let Some(claim) = folder.claims.take(&run.id)? else { return Ok(BeginResult::Taken) };
+        let mut promoted = false;
         match folder.state_unclaimed(run) {
             RunState::Done => return Ok(BeginResult::Over(RunState::Done)),
             RunState::Failed(failure) if failure.times > failures => {
                 return Ok(BeginResult::Over(RunState::Failed(failure)));
             }
+            RunState::Pruned(pruned) if !watch.promotes(run, &pruned) => {
+                return Ok(BeginResult::Over(RunState::Pruned(pruned)));
+            }
+            RunState::Pruned(_) => promoted = true,
             _ => {}
         }
         // A run that was started by hand has no claim, but its folder is locked.
@@ -72,7 +86,11 @@ impl RunProcess {
             return Ok(BeginResult::Taken);
         }
         match Self::start(folder, run, claim) {
-            Ok(process) => Ok(BeginResult::Running(Box::new(process))),
+            Ok(process) => {
+                folder.forget_pruned(run);
+                watch.begin(run, promoted);
+                Ok(BeginResult::Running(Box::new(process)))
+            }
             Err(error) => Ok(BeginResult::Failed(recorded(folder, run, format!("could not be started: {error}")))),
         }
     }
@@ -103,6 +121,20 @@ impl RunProcess {
         self.stdin_guard = None;
     }
 
+    /// Stops the run if a rule says so, and records that.
+    ///
+    /// # Errors
+    /// If it cannot be recorded; the run then goes on.
+    pub(super) fn prune(&mut self, folder: &SweepFolder, watch: &mut Watch) -> io::Result<()> {
+        if self.stdin_guard.is_some()
+            && let Some(pruned) = watch.judge(&self.run)
+        {
+            folder.note_pruned(&self.run, &pruned)?;
+            self.stop();
+        }
+        Ok(())
+    }
+
     /// Renews the claim. If another launcher has taken it, stops the run and returns false. A claim
     /// that cannot be written, as on a full disk, does not stop the run.
     pub(super) fn renew(&mut self) -> bool {
@@ -119,11 +151,12 @@ impl RunProcess {
         Ok(Some(match status.code() {
             Some(0) => {
                 folder.forget_failure(&self.run);
+                folder.forget_pruned(&self.run);
                 RunOutcome::Done
             }
             Some(code) if is_stop(code) => {
                 folder.forget_failure(&self.run);
-                RunOutcome::Stopped
+                folder.pruned(&self.run).map_or(RunOutcome::Stopped, RunOutcome::Pruned)
             }
             _ => RunOutcome::Failed(recorded(folder, &self.run, self.reason(folder, status))),
         }))

@@ -21,6 +21,8 @@ pub(super) struct SweepCounts {
     pub done: usize,
     /// Runs that failed.
     pub failed: usize,
+    /// Runs that a rule stopped.
+    pub pruned: usize,
     /// Runs that are waiting or another launcher's.
     pub waiting: usize,
     /// Their steps.
@@ -69,6 +71,7 @@ impl Screen {
         self.say(&match outcome {
             RunOutcome::Done => format!("{folder}: done"),
             RunOutcome::Stopped => format!("{folder}: stopped after a checkpoint"),
+            RunOutcome::Pruned(pruned) => format!("{folder}: pruned after a checkpoint: {}", pruned.reason),
             RunOutcome::Failed(reason) => format!("{folder}: FAILED: {}", first_line(reason)),
         });
     }
@@ -108,8 +111,9 @@ impl Screen {
         let left: u64 = rows.iter().map(|(run, now)| run.steps.saturating_sub(now.step)).sum();
         let (left, running) = (left + counts.waiting_steps, rows.len());
         let eta = if rate > 0.0 { format!("; about {} left", duration(left as f64 / rate)) } else { String::new() };
-        let SweepCounts { done, failed, waiting, .. } = counts;
-        format!("{} runs: {done} done, {failed} failed, {running} running, {waiting} waiting{eta}", self.runs)
+        let SweepCounts { done, failed, pruned, waiting, .. } = counts;
+        let pruned = if pruned > 0 { format!(", {pruned} pruned") } else { String::new() };
+        format!("{} runs: {done} done, {failed} failed{pruned}, {running} running, {waiting} waiting{eta}", self.runs)
     }
 
     /// Removes the table.

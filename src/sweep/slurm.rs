@@ -1,36 +1,28 @@
 //! The Slurm launcher: one array task for each run that is missing.
 //!
-//! A task claims its run as the local launcher does. When a signal stops it, before its time limit
-//! or by a person, it waits for the run's checkpoint and is queued again, unless it was cancelled.
+//! Of a search these are the runs of the last batch, and one more job asks for the next after them.
 
 mod script;
+mod task;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use fs_err as fs;
-use liprl_logbook::{SweepRun, limits, read_file, write_atomic};
+use liprl_logbook::{SweepRun, limits, read_file, read_text, write_atomic};
 use serde::{Deserialize, Serialize};
 
 use super::file::SlurmConfig;
 use super::folder::{RunState, SweepFolder};
 use super::local::LaunchOptions;
-use super::process::{BeginResult, RunOutcome, RunProcess};
-use crate::signals::Signals;
-use crate::terminal::tell;
+use super::search::Watch;
+
+pub use task::task;
 
 /// Slurm's default limit on an array is 1001.
 const LARGEST_ARRAY: usize = 1000;
-/// Interval of checks of a task's run.
-const TICK: Duration = Duration::from_millis(100);
-/// Interval of renewals of the claim.
-const RENEW: Duration = Duration::from_secs(10);
-/// Time that a task waits for another's claim to end; that of a failed node ends within two
-/// minutes.
-const WAIT_FOR_CLAIM: Duration = Duration::from_secs(150);
 
 /// An error of submitting to Slurm.
 #[derive(Debug, thiserror::Error)]
@@ -83,15 +75,33 @@ pub struct Submitted {
     pub queued: usize,
     /// Failed runs that were not submitted again.
     pub failed: Vec<(SweepRun, String)>,
+    /// Job ids of earlier arrays with tasks in Slurm's queue.
+    waiting: Vec<String>,
+}
+
+/// The runs to submit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All that are missing.
+    Missing,
+    /// Those that a rule stopped and that may go on.
+    Promoted,
 }
 
 /// Submits the missing runs that are not queued yet.
 ///
 /// # Errors
 /// If Slurm is not installed or refuses the job, or if a file cannot be written.
-pub fn submit(folder: &SweepFolder, config: &SlurmConfig, options: LaunchOptions) -> Result<Submitted, SlurmError> {
-    let mut submitted = Submitted::default();
-    let queued = queued(folder)?;
+pub fn submit(
+    folder: &SweepFolder,
+    config: &SlurmConfig,
+    options: LaunchOptions,
+    wanted: Wanted,
+) -> Result<Submitted, SlurmError> {
+    let (queued, waiting) = queued(folder)?;
+    let mut submitted = Submitted { waiting, ..Submitted::default() };
+    let mut watch = Watch::new(folder);
+    watch.refresh(folder);
     let mut missing = Vec::new();
     for run in folder.runs() {
         match folder.state(run)? {
@@ -101,7 +111,10 @@ pub fn submit(folder: &SweepFolder, config: &SlurmConfig, options: LaunchOptions
             RunState::Failed(failure) if !options.begins(failure.times) => {
                 submitted.failed.push((run.clone(), failure.reason));
             }
-            _ => missing.push(run.clone()),
+            RunState::Pruned(pruned) if watch.promotes(run, &pruned) => missing.push(run.clone()),
+            RunState::Pruned(_) => {}
+            _ if wanted == Wanted::Missing => missing.push(run.clone()),
+            _ => {}
         }
     }
     for runs in missing.chunks(LARGEST_ARRAY) {
@@ -131,21 +144,54 @@ fn submit_array(
     // Written before the submission: a task may begin before `sbatch` returns.
     write_atomic(&list, &serde_json::to_vec_pretty(&array).map_err(io::Error::from)?)?;
     write_atomic(&script, text.as_bytes())?;
-    let submission = query("sbatch", &["--parsable".as_ref(), script.as_os_str()]);
-    if !submission.as_ref().is_ok_and(|output| output.status.success()) {
+    let submission = sbatch(&script);
+    if submission.is_err() {
         fs::remove_file(&list)?;
     }
-    let output = submission?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "\n  ");
-        return Err(SlurmError::Refused { command: format!("`sbatch {}`", script.display()), words, script });
-    }
-    // With several clusters the output is `job;cluster`.
-    let answer = String::from_utf8_lossy(&output.stdout);
-    let job = answer.trim().split(';').next().unwrap_or_default().to_owned();
+    let job = submission?;
     array.job = Some(job.clone());
     write_atomic(&list, &serde_json::to_vec_pretty(&array).map_err(io::Error::from)?)?;
     Ok(job)
+}
+
+/// Submits a job that starts `liprl` with these arguments once the runs in the queue have ended, in
+/// whatever way. Returns its id; `None` if nothing is in the queue or if such a job waits already.
+///
+/// # Errors
+/// If Slurm refuses the job, or if a file cannot be written.
+pub fn submit_next(
+    folder: &SweepFolder,
+    config: &SlurmConfig,
+    submitted: &Submitted,
+    arguments: &[OsString],
+) -> Result<Option<String>, SlurmError> {
+    let after: Vec<&str> = submitted.waiting.iter().chain(&submitted.jobs).map(String::as_str).collect();
+    let record = folder.slurm().join("next.job");
+    let earlier = read_text(&record, limits::RECORD).unwrap_or_default();
+    let this = std::env::var("SLURM_JOB_ID").unwrap_or_default();
+    if after.is_empty() || !earlier.is_empty() && earlier != this && !tasks(&earlier)?.is_empty() {
+        return Ok(None);
+    }
+    let (program, here) = (std::env::current_exe()?, std::env::current_dir()?);
+    let text = script::next(folder, config, &after, &program, arguments, &here)?;
+    let script = folder.slurm().join("next.sh");
+    write_atomic(&script, text.as_bytes())?;
+    let job = sbatch(&script)?;
+    write_atomic(&record, job.as_bytes())?;
+    Ok(Some(job))
+}
+
+/// Submits a script and returns the job's id.
+fn sbatch(script: &Path) -> Result<String, SlurmError> {
+    let output = query("sbatch", &["--parsable".as_ref(), script.as_os_str()])?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "\n  ");
+        let command = format!("`sbatch {}`", script.display());
+        return Err(SlurmError::Refused { command, words, script: script.to_owned() });
+    }
+    // With several clusters the output is `job;cluster`.
+    let answer = String::from_utf8_lossy(&output.stdout);
+    Ok(answer.trim().split(';').next().unwrap_or_default().to_owned())
 }
 
 /// Creates an empty file for the list of the next array, atomically.
@@ -160,9 +206,9 @@ fn new_list(folder: &SweepFolder) -> io::Result<PathBuf> {
     }
 }
 
-/// The ids of runs in unfinished arrays.
-fn queued(folder: &SweepFolder) -> Result<Vec<String>, SlurmError> {
-    let mut ids = Vec::new();
+/// The ids of runs in unfinished arrays, and the arrays' job ids.
+fn queued(folder: &SweepFolder) -> Result<(Vec<String>, Vec<String>), SlurmError> {
+    let (mut ids, mut jobs) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder.slurm())? {
         let path = entry?.path();
         if path.extension().is_none_or(|ending| ending != "json") {
@@ -171,15 +217,19 @@ fn queued(folder: &SweepFolder) -> Result<Vec<String>, SlurmError> {
         let Ok(JobArray { job: Some(job), runs }) = serde_json::from_slice(&read_file(&path, limits::LIST)?) else {
             continue;
         };
-        let task = format!("--jobs={job}");
-        let output =
-            query("squeue", &["--noheader".as_ref(), "--array".as_ref(), "--format=%K".as_ref(), task.as_ref()])?;
-        // squeue fails for an array that Slurm has forgotten; here that means no tasks.
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let tasks = text.lines().filter_map(|line| line.trim().parse::<usize>().ok());
-        ids.extend(tasks.filter_map(|task| runs.get(task).cloned()));
+        let tasks = tasks(&job)?;
+        ids.extend(tasks.iter().filter_map(|task| runs.get(task.parse::<usize>().ok()?).cloned()));
+        jobs.extend((!tasks.is_empty()).then_some(job));
     }
-    Ok(ids)
+    Ok((ids, jobs))
+}
+
+/// The tasks of a job that have not ended: their numbers, or `N/A` for a job that is not an array.
+fn tasks(job: &str) -> Result<Vec<String>, SlurmError> {
+    let job = format!("--jobs={job}");
+    let output = query("squeue", &["--noheader".as_ref(), "--array".as_ref(), "--format=%K".as_ref(), job.as_ref()])?;
+    // squeue fails for a job that Slurm has forgotten; here that means no tasks.
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(|line| line.trim().to_owned()).collect())
 }
 
 fn query(program: &str, arguments: &[&std::ffi::OsStr]) -> Result<Output, SlurmError> {
@@ -187,101 +237,4 @@ fn query(program: &str, arguments: &[&std::ffi::OsStr]) -> Result<Output, SlurmE
         io::ErrorKind::NotFound => SlurmError::NotHere(program.to_owned()),
         _ => error.into(),
     })
-}
-
-/// Does the run of this array task and returns the exit code.
-///
-/// # Errors
-/// If the list cannot be read or the sweep's files cannot be used.
-pub fn task(folder: &SweepFolder, list: &Path) -> anyhow::Result<u8> {
-    let signals = Signals::listen()?;
-    let array: JobArray =
-        serde_json::from_slice(&read_file(list, limits::LIST)?).with_context(|| list.display().to_string())?;
-    let index = std::env::var("SLURM_ARRAY_TASK_ID").ok().and_then(|text| text.parse::<usize>().ok());
-    let id = index.and_then(|index| array.runs.get(index));
-    let run = id.and_then(|id| folder.lock.runs.iter().find(|run| run.id == *id && run.active));
-    let Some(run) = run else {
-        tell(format_args!("{}: no run of the sweep for this task; it was removed from the sweep file", list.display()));
-        return Ok(0);
-    };
-    let name = run.folder.display();
-    let waiting = Instant::now();
-    let mut process = loop {
-        // Only runs to be retried are submitted, so a task may begin a run with any number of
-        // failures.
-        match RunProcess::begin(folder, run, u32::MAX)? {
-            BeginResult::Running(process) => break process,
-            BeginResult::Over(_) => {
-                tell(format_args!("{name}: done already"));
-                return Ok(0);
-            }
-            BeginResult::Failed(reason) => {
-                tell(format_args!("{name}: FAILED: {reason}"));
-                return Ok(1);
-            }
-            BeginResult::Taken if waiting.elapsed() > WAIT_FOR_CLAIM => {
-                tell(format_args!("{name}: another launcher is doing it"));
-                return Ok(0);
-            }
-            BeginResult::Taken => {}
-        }
-        if let Some(code) = signals.pending() {
-            return Ok(requeue(code));
-        }
-        std::thread::sleep(TICK);
-    };
-    tell(format_args!("{name}: begun"));
-    let (mut stopping, mut renewed) = (None, Instant::now());
-    let outcome = loop {
-        if let Some(outcome) = process.poll(folder)? {
-            break outcome;
-        }
-        if stopping.is_none() && signals.pending().is_some() {
-            stopping = signals.pending();
-            process.stop();
-        }
-        if renewed.elapsed() >= RENEW {
-            renewed = Instant::now();
-            if !process.renew() {
-                tell(format_args!("{name}: another launcher took it"));
-            }
-        }
-        std::thread::sleep(TICK);
-    };
-    // The claim ends before the task is queued again.
-    drop(process);
-    Ok(match outcome {
-        RunOutcome::Done => {
-            tell(format_args!("{name}: done"));
-            0
-        }
-        RunOutcome::Failed(reason) => {
-            tell(format_args!("{name}: FAILED: {reason}"));
-            1
-        }
-        RunOutcome::Stopped => {
-            tell(format_args!("{name}: stopped after a checkpoint"));
-            requeue(stopping.unwrap_or(143))
-        }
-    })
-}
-
-/// Queues this task again unless it was cancelled; returns the exit code.
-fn requeue(code: u8) -> u8 {
-    let var = |name: &str| std::env::var(name).unwrap_or_default();
-    let task = format!("{}_{}", var("SLURM_ARRAY_JOB_ID"), var("SLURM_ARRAY_TASK_ID"));
-    let job = format!("--jobs={}", var("SLURM_JOB_ID"));
-    let state = query("squeue", &["--noheader".as_ref(), "--format=%T".as_ref(), job.as_ref()]);
-    let state = state.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    if !matches!(state.as_deref(), Ok("RUNNING")) {
-        return code;
-    }
-    match query("scontrol", &["requeue".as_ref(), task.as_ref()]) {
-        Ok(output) if output.status.success() => tell(format_args!("{task}: queued again")),
-        Ok(output) => {
-            tell(format_args!("{task}: not queued again: {}", String::from_utf8_lossy(&output.stderr).trim()))
-        }
-        Err(error) => tell(format_args!("{task}: not queued again: {error}")),
-    }
-    code
 }

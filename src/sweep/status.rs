@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use super::folder::{RunState, SweepFolder};
 use super::progress::RunProgress;
 use super::screen::duration;
-use super::view::{failures, word};
+use super::view::{self, failures, word};
 use crate::terminal::table;
 
+/// States in the order of their counts.
+const STATES: [&str; 7] = ["done", "failed", "pruned", "running", "stopped", "killed", "waiting"];
 /// Columns of a terminal.
 const WIDTH: usize = 80;
 /// Least columns for the name of a variant that is cut.
@@ -62,11 +64,10 @@ impl<'a> SweepStatus<'a> {
         let mut rows: Vec<[String; 5]> = self.runs.iter().map(row).collect();
         fit(&mut rows);
         let mut text = table(["variant", "seed", "step", "return", "state"], 1..4, rows);
-        let counted = ["done", "failed", "running", "stopped", "killed", "waiting"];
-        let counts: Vec<String> = counted
+        let counts: Vec<String> = STATES
             .iter()
             .map(|state| (state, self.count(state)))
-            .filter(|(state, count)| **state != "killed" || *count > 0)
+            .filter(|(state, count)| !["pruned", "killed"].contains(state) || *count > 0)
             .map(|(state, count)| format!("{count} {state}"))
             .collect();
         // Writing to a string cannot fail.
@@ -82,7 +83,17 @@ impl<'a> SweepStatus<'a> {
         if !failed.is_empty() {
             let _ = write!(text, "\nfailed:\n{}", failures(self.folder, &failed));
         }
-        if self.count("done") == self.runs.len() {
+        let pruned = self.runs.iter().filter_map(|(run, state, _)| match state {
+            RunState::Pruned(pruned) => Some((*run, pruned)),
+            _ => None,
+        });
+        if self.count("pruned") > 0 {
+            let _ = write!(text, "\npruned:\n{}", view::pruned(pruned));
+        }
+        if let Some(search) = view::search(self.folder) {
+            let _ = writeln!(text, "{search}");
+        }
+        if self.count("done") + self.count("pruned") == self.runs.len() {
             let _ = writeln!(text, "{}", report_command(self.folder));
         }
         text
@@ -108,6 +119,10 @@ impl<'a> SweepStatus<'a> {
                     one["host"] = json!(holder.as_ref().map(|holder| &holder.host));
                     one["launcher"] = json!(holder.as_ref().map(|holder| holder.launcher.pid));
                 }
+                RunState::Pruned(pruned) => {
+                    one["reason"] = json!(pruned.reason);
+                    one["judged"] = json!({"step": pruned.step, "value": pruned.value, "threshold": pruned.threshold});
+                }
                 RunState::Failed(failure) => {
                     one["failures"] = json!(failure.times);
                     one["reason"] = json!(failure.reason);
@@ -117,13 +132,13 @@ impl<'a> SweepStatus<'a> {
             }
             one
         };
-        let states = ["done", "failed", "running", "stopped", "killed", "waiting"];
         let counts: serde_json::Map<String, Value> =
-            states.iter().map(|state| ((*state).to_owned(), json!(self.count(state)))).collect();
+            STATES.iter().map(|state| ((*state).to_owned(), json!(self.count(state)))).collect();
         json!({
             "experiment": self.folder.lock.experiment,
             "folder": self.folder.path(),
             "counts": counts,
+            "search": self.folder.lock.search,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
         })
     }

@@ -73,26 +73,31 @@ impl<'a> Resolver<'a> {
                     .map_or_else(|| "base".to_owned(), |stem| name::value(&stem.to_string_lossy().into())),
                 name => name,
             };
-            let resolved = self
-                .config(&combination.settings)
-                .map_err(|error| PlanError::InVariant { variant: name.clone(), error: Box::new(error) })?;
-            let Some((config, settings)) = resolved else { continue };
-            // Variants are compared without their seeds.
-            let config = Config { seed: 0, ..config };
-            let (index, key) = (variants.len(), id(&config));
+            let Some(variant) = self.resolve(name.clone(), &combination.settings)? else { continue };
+            let (index, key) = (variants.len(), id(&variant.config));
             if let Some(&other) = by_name.get(&name).or_else(|| by_config.get(&key)) {
                 let one = &variants[other];
-                let same_config = one.config == config;
+                let same_config = one.config == variant.config;
                 return Err(PlanError::Collision { same_config, one: one.name.clone(), other: name });
             }
             by_name.insert(name.clone(), index);
             by_config.insert(key, index);
-            variants.push(Variant { name, settings, config });
+            variants.push(variant);
         }
         if variants.is_empty() {
             return Err(self.sources.error(self.tree.span, "every combination is left out by `when`", None).into());
         }
         Ok(variants)
+    }
+
+    /// The variant of some settings; `None` if a rule leaves it out.
+    pub(super) fn resolve(&mut self, name: String, settings: &[Setting]) -> Result<Option<Variant>, PlanError> {
+        let resolved = self
+            .config(settings)
+            .map_err(|error| PlanError::InVariant { variant: name.clone(), error: Box::new(error) })?;
+        // Variants are compared without their seeds.
+        let variant = |(config, settings)| Variant { name, settings, config: Config { seed: 0, ..config } };
+        Ok(resolved.map(variant))
     }
 
     /// The config of one combination and all its settings; `None` if a rule leaves it out.

@@ -1,5 +1,6 @@
 //! A plan as text, names of states, and lists of failed runs.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use liprl_logbook::SweepRun;
 use super::folder::{RunState, SweepFolder, read_summary};
 use super::plan::Plan;
 use super::progress::RunProgress;
+use super::search::{PrunedRun, is_confirmation};
 use crate::terminal::table;
 
 /// Lists the runs of a plan with their states, total steps and estimated hours.
@@ -36,14 +38,15 @@ pub fn dry_run(plan: &Plan, folder: &Path) -> String {
     let threads = plan.runs.iter().map(|run| run.config.threads).max().unwrap_or(1);
     let side_by_side = (cores / threads).max(1).min(plan.runs.len());
     // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "\n{} variants × {} seeds = {} runs in {}; {steps} steps to take",
-        plan.variants.len(),
-        plan.runs.len() / plan.variants.len(),
-        plan.runs.len(),
-        folder.display()
-    );
+    let (variants, runs) = (plan.variants.len(), plan.runs.len());
+    let counts = match &plan.search {
+        None => format!("{variants} variants × {} seeds", runs / variants),
+        Some(search) => {
+            let asked = plan.variants.iter().filter(|variant| !is_confirmation(&variant.name)).count();
+            format!("{asked} of {} points of the search so far, × {} seeds", search.points, search.seeds.len())
+        }
+    };
+    let _ = writeln!(text, "\n{counts} = {runs} runs in {}; {steps} steps to take", folder.display());
     let _ = match unknown {
         0 => writeln!(
             text,
@@ -86,8 +89,26 @@ pub(super) fn word(state: &RunState) -> &'static str {
         RunState::Done => "done",
         RunState::Stopped => "stopped",
         RunState::Killed => "killed",
+        RunState::Pruned(_) => "pruned",
         RunState::Failed(_) => "failed",
     }
+}
+
+/// The progress of a search in a sentence; `None` without one.
+pub fn search(folder: &SweepFolder) -> Option<String> {
+    let search = folder.lock.search.as_ref()?;
+    let points = folder.runs().map(|run| run.variant.as_str()).filter(|name| !is_confirmation(name));
+    let asked = points.collect::<BTreeSet<_>>().len();
+    let Some(best) = &search.best else {
+        return Some(format!("search: {asked} of {} points asked for", search.points));
+    };
+    let again = best.confirmation.as_ref().map(|name| format!(", run again with fresh seeds as {name}"));
+    Some(format!("search: the best of {} points is {}{}", best.points, best.variant, again.unwrap_or_default()))
+}
+
+/// Lists runs that a rule stopped, each with its reason.
+pub fn pruned<'a>(pruned: impl IntoIterator<Item = (&'a SweepRun, &'a PrunedRun)>) -> String {
+    pruned.into_iter().map(|(run, pruned)| format!("{}: {}\n", run.folder.display(), pruned.reason)).collect()
 }
 
 /// Lists failed runs, each with its reason and its log file.

@@ -26,6 +26,7 @@ mod recorded;
 mod report;
 mod resume;
 mod runs;
+mod search;
 mod signals;
 mod support;
 mod sweep;

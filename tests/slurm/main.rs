@@ -224,3 +224,41 @@ fn a_refusal_by_slurm_is_shown_in_its_words() {
     assert!(words.contains("Invalid partition name specified") && words.contains("`launcher:`"), "{words}");
     assert!(fixture.status().contains("1 waiting"), "{}", fixture.status());
 }
+
+/// Points of a search that takes two batches and runs the best point again.
+const SEARCH: &str = "set: {steps: STEPS}
+launcher: {kind: slurm}
+search: {points: 4, parallel: 2, startup: 2, confirm: 1, draw: {agent.gamma: {uniform: {low: 0.5, high: 0.99}}}}
+";
+
+#[test]
+#[ignore = "needs Slurm: cargo xtask slurm-test"]
+fn a_search_asks_for_batch_after_batch_by_itself() {
+    let search = SEARCH.replace("STEPS", "1200");
+    let fixture = SlurmFixture::new(&search);
+    let words = fixture.launch(&[], 0);
+    assert!(words.contains("submitted 2 runs") && words.contains("goes on with the search after them"), "{words}");
+    fixture.wait("the search is done", || fixture.status().contains("5 runs: 5 done"));
+    fixture.wait("the last job is through", || squeue("").is_empty());
+    // The same points as on one machine.
+    let local = SweepFixture::new(&search);
+    let (code, _, stderr) = finish(local.command(&["--launcher", "local"]));
+    assert_eq!(code, 0, "{stderr}");
+    let plan = |out: PathBuf| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(out.join("sweep.lock.json")).expect("a plan")).expect("JSON")
+    };
+    let (here, there) = (plan(local.out()), plan(fixture.sweep.out()));
+    assert_eq!((&here["variants"], &here["search"]), (&there["variants"], &there["search"]));
+}
+
+#[test]
+#[ignore = "needs Slurm: cargo xtask slurm-test"]
+fn a_search_that_is_cancelled_stays_away() {
+    let fixture = SlurmFixture::new(&SEARCH.replace("STEPS", "20000"));
+    let job = job_of(&fixture.launch(&[], 0));
+    fixture.wait_for_checkpoint(&fixture.run("s000/seed-0"));
+    slurm("scancel", &[&job]);
+    fixture.wait("the runs stop and nothing follows", || squeue("").is_empty());
+    let status = fixture.status();
+    assert!(status.contains("2 runs: 0 done") && status.contains("2 of 4 points asked for"), "{status}");
+}

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::options::{ReportOptions, Score};
 use super::plan::SweepPlan;
 use super::run_record::{RunRecord, Window};
+use super::search::SearchRecord;
 use crate::error::AnalysisError;
 use crate::labels::labels;
 use crate::run::{LastValue, Warning, find_runs};
@@ -32,6 +33,8 @@ pub(super) struct Experiment {
     pub(super) metrics: Vec<LastValue>,
     /// Number of runs that were begun and that the sweep file no longer names; `runs` lacks them.
     pub(super) set_aside: usize,
+    /// Search that the variants are points of.
+    pub(super) search: Option<SearchRecord>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -79,6 +82,7 @@ impl Experiment {
             runs,
             metrics,
             set_aside: set_aside.len(),
+            search: SearchRecord::read(plan.record()),
             warnings: warnings.concat(),
         })
     }

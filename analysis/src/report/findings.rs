@@ -10,6 +10,7 @@ use super::experiment::Experiment;
 use super::options::ReportOptions;
 use super::outcomes::{FinishedRuns, Outcomes, interquartile_mean, outcomes, scores};
 use super::reach::{Reach, reach};
+use super::search::SearchFindings;
 use crate::bootstrap::{Bootstrap, ConfidenceInterval};
 use crate::error::AnalysisError;
 use crate::names::nearest;
@@ -49,6 +50,8 @@ pub(super) struct Findings {
     /// Variant → scores of its runs, scaled to each task's range if there are several tasks.
     pub(super) scores: BTreeMap<String, Scores>,
     pub(super) scaled: bool,
+    /// Findings about a search, whose points are not compared with a baseline.
+    pub(super) search: Option<SearchFindings>,
 }
 
 impl Findings {
@@ -70,15 +73,23 @@ impl Findings {
             Some(value) => reach(experiment, value, &options.bootstrap)?,
             None => Vec::new(),
         };
+        let search = match &experiment.search {
+            Some(record) => Some(SearchFindings::of(experiment, record, &options.bootstrap)?),
+            None => None,
+        };
+        let is_compared = search.is_none() || named.is_some();
+        let comparisons = || compare(&outcomes, &scores, &baseline, &options.bootstrap);
+        let effects = || effects(&scores, &baseline, &options.bootstrap);
         Ok(Self {
             returns: returns(experiment, &outcomes, &options.bootstrap)?,
-            comparisons: compare(&outcomes, &scores, &baseline, &options.bootstrap)?,
-            effects: effects(&scores, &baseline, &options.bootstrap)?,
+            comparisons: if is_compared { comparisons()? } else { Vec::new() },
+            effects: if is_compared { effects()? } else { Vec::new() },
             reach,
             baseline,
             baseline_named: named.is_some(),
             scores,
             scaled,
+            search,
         })
     }
 
@@ -87,6 +98,11 @@ impl Findings {
         if self.returns.iter().map(|row| row.runs.1).sum::<usize>() == 1 {
             return "There is one run and nothing to compare it with. `liprl plot` draws any of its metrics."
                 .to_owned();
+        }
+        if let Some(search) = &self.search {
+            let compared = self.comparisons.iter().map(|found| found.sentence(&self.baseline));
+            let sentences = search.sentences().into_iter().chain(compared);
+            return sentences.chain(self.reach.iter().map(Reach::sentence)).collect::<Vec<_>>().join("\n");
         }
         if self.comparisons.is_empty() {
             let reason = if self.scores.len() < 2 {

@@ -1,7 +1,7 @@
 //! `liprl report`: the question of a sweep and the answer of its runs, as one page of HTML.
 //!
 //! [`plan`] reads the sweep's record and [`experiment`] its runs. [`findings`] draws the
-//! conclusions, from [`outcomes`], [`compare`], [`effects`] and [`reach`]. [`page`] writes them
+//! conclusions, from [`outcomes`], [`compare`], [`effects`], [`reach`] and [`search`]. [`page`] writes them
 //! down. Only finished runs are compared; all others are listed with the reason.
 
 mod compare;
@@ -14,6 +14,7 @@ mod page;
 mod plan;
 mod reach;
 mod run_record;
+mod search;
 mod settings;
 mod wording;
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use crate::bootstrap::Bootstrap;
 use crate::error::AnalysisError;
 use crate::panel::ReferenceLine;
+use crate::stats;
 
 /// Number of a run's curve by which variants are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,16 @@ impl Score {
             Self::Best => "best",
             Self::Mean => "mean",
         }
+    }
+
+    /// Score of a run with these values, in the order of their steps; `None` for no values.
+    pub fn of(self, values: &[f64]) -> Option<f64> {
+        let last = *values.last()?;
+        Some(match self {
+            Self::Last => last,
+            Self::Best => stats::range(values.iter().copied()).1,
+            Self::Mean => stats::mean(values),
+        })
     }
 }
 

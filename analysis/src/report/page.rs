@@ -4,6 +4,7 @@ mod answer;
 mod elements;
 mod facts;
 mod figures;
+mod search;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -17,20 +18,25 @@ const STYLE: &str = include_str!("style.css");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &ReportOptions) -> String {
+    // A search has too many points for curves and columns of each.
+    let few = findings.search.as_ref().map(|search| search.shown(experiment));
+    let shown = few.as_ref().unwrap_or(experiment);
+    let profile = if few.is_some() { Markup::default() } else { figures::profile(experiment, findings, options) };
     let sections = [
         ("answer", "Question and answer", answer::answer(experiment, findings)),
+        ("search", "Search", search::search(findings)),
         ("returns", "Final, mean and best", figures::returns(experiment, findings)),
         ("reach", "How soon", figures::reach(experiment, findings)),
-        ("curves", "Curves", figures::curves(experiment, options)),
-        ("profile", "Performance profile", figures::profile(experiment, findings, options)),
+        ("curves", "Curves", figures::curves(shown, options)),
+        ("profile", "Performance profile", profile),
         ("metrics", "Metrics", facts::metrics(experiment)),
-        ("lipschitz", "Lipschitz diagnostics", figures::lipschitz(experiment)),
+        ("lipschitz", "Lipschitz diagnostics", figures::lipschitz(shown)),
         ("cost", "Cost", facts::cost(experiment)),
         ("runs", "Runs that are not compared", facts::unfinished(experiment)),
-        ("settings", "What differs between the variants", facts::settings(experiment)),
+        ("settings", "What differs between the variants", facts::settings(shown)),
         ("origin", "What was run", facts::origin(experiment)),
     ];
-    let shown = || sections.iter().filter(|(_, _, body)| !body.0.is_empty());
+    let present = || sections.iter().filter(|(_, _, body)| !body.0.is_empty());
     let title = experiment.figure.as_deref().unwrap_or(&experiment.name);
     let page = html! {
         (DOCTYPE)
@@ -47,11 +53,11 @@ pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &Repor
                     h1 { (title) }
                     p.quiet { (overview(experiment)) }
                     nav aria-label="Sections" {
-                        @for (id, title, _) in shown() { a href={ "#" (id) } { (title) } " " }
+                        @for (id, title, _) in present() { a href={ "#" (id) } { (title) } " " }
                     }
                 }
                 main {
-                    @for (id, title, body) in shown() { section id=(id) { h2 { (title) } (body) } }
+                    @for (id, title, body) in present() { section id=(id) { h2 { (title) } (body) } }
                 }
             }
         }

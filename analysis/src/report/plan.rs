@@ -28,6 +28,8 @@ pub(super) struct PlannedRun {
     pub(super) steps: Option<u64>,
     /// Reason of its failure, if its last launcher recorded one and no other has claimed it since.
     pub(super) failure: Option<String>,
+    /// Reason why a rule stopped it, if one did.
+    pub(super) pruned: Option<String>,
 }
 
 impl SweepPlan {
@@ -49,6 +51,7 @@ impl SweepPlan {
                 task: run["variant"].as_str().and_then(|variant| tasks.get(variant).cloned()),
                 steps: run["steps"].as_u64(),
                 failure: reason(&kept("failures")).filter(|_| !kept("claims").exists()),
+                pruned: reason(&kept("pruned")).filter(|_| !kept("claims").exists()),
             };
             Some((folder.join(run_folder), planned))
         };
@@ -62,6 +65,11 @@ impl SweepPlan {
             Value::Null => &self.record[key],
             nested => nested,
         }
+    }
+
+    /// The whole record.
+    pub(super) fn record(&self) -> &Value {
+        &self.record
     }
 
     /// The planned run of a folder.
@@ -90,7 +98,7 @@ fn task(variant: &Value) -> Option<(&str, String)> {
     Some((variant["name"].as_str()?, task))
 }
 
-/// Reason in the record of a failure; `None` without a readable record.
+/// Reason in the record of a failure or of a rule; `None` without a readable record.
 fn reason(file: &Path) -> Option<String> {
     let failure: Value = serde_json::from_slice(&read_file(file, limits::RECORD).ok()?).ok()?;
     Some(failure["reason"].as_str()?.to_owned())

@@ -25,6 +25,8 @@ pub(super) enum RunState {
     /// Its summary says `running`, and its process is gone.
     Killed,
     Stopped,
+    /// Stopped by a rule of the sweep; the reason.
+    Pruned(String),
     /// The reason.
     Failed(String),
     /// Planned, and not begun.
@@ -58,10 +60,12 @@ impl RunState {
         state.or_failed(planned)
     }
 
-    /// Prefers the sweep's record of a failure to the folder's state, unless the run is done.
+    /// Prefers the sweep's record of a failure or of a rule to the folder's state, unless the run is
+    /// done.
     fn or_failed(self, planned: Option<&PlannedRun>) -> Self {
-        match planned.and_then(|planned| planned.failure.clone()) {
-            Some(reason) if self != Self::Done => Self::Failed(reason),
+        match planned.map(|planned| (planned.failure.clone(), planned.pruned.clone())) {
+            Some((Some(reason), _)) if self != Self::Done => Self::Failed(reason),
+            Some((None, Some(reason))) if self != Self::Done => Self::Pruned(reason),
             _ => self,
         }
     }

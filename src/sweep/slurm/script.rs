@@ -1,5 +1,7 @@
-//! The script of a job array. Values and paths are quoted, or refused where no quoting helps.
+//! The scripts of job arrays, and of the jobs that go on after them. Values and paths are quoted, or
+//! refused where no quoting helps.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -27,42 +29,72 @@ pub(super) fn script(
         format!("--array=0-{}{throttle}", runs.len() - 1),
         format!("--cpus-per-task={cpus}"),
         format!("--chdir={}", quoted_path("the working directory", here)?),
-        format!("--output={}", quoted("the sweep's folder", &log_pattern(&folder.slurm())?)?),
+        format!("--output={}", quoted("the sweep's folder", &log_pattern(&folder.slurm(), "%A_%a")?)?),
         "--open-mode=append".to_owned(),
         "--requeue".to_owned(),
         format!("--signal=B:TERM@{}", config.signal_before),
     ];
-    let more = [
+    options.extend(resources(config, &[("gres", &config.gres), ("constraint", &config.constraint)])?);
+    let mut text = head("task i does the i-th run of the list below", &options, config);
+    let program = quoted_path("the program's path", program)?;
+    let (sweep, list) = (quoted_path("the sweep's folder", folder.path())?, quoted_path("the sweep's folder", list)?);
+    let _ = writeln!(text, "exec {program} sweep task {sweep} --array {list}");
+    Ok(text)
+}
+
+/// The script of the job that goes on with a search after these jobs. It takes seconds on one core.
+pub(super) fn next(
+    folder: &SweepFolder,
+    config: &SlurmConfig,
+    after: &[&str],
+    program: &Path,
+    arguments: &[OsString],
+    here: &Path,
+) -> Result<String, SlurmError> {
+    let mut options = vec![
+        format!("--job-name={}", quoted("the experiment", &format!("liprl-{}-next", folder.lock.experiment))?),
+        format!("--dependency=afterany:{}", after.join(":")),
+        "--cpus-per-task=1".to_owned(),
+        format!("--chdir={}", quoted_path("the working directory", here)?),
+        format!("--output={}", quoted("the sweep's folder", &log_pattern(&folder.slurm(), "next-%j")?)?),
+    ];
+    options.extend(resources(config, &[])?);
+    let mut text = head("goes on with the search after a batch", &options, config);
+    let words = std::iter::once(program.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
+    let words: Vec<String> =
+        words.map(|word| quoted_path("a path or setting", Path::new(word))).collect::<Result<_, _>>()?;
+    let _ = writeln!(text, "exec {}", words.join(" "));
+    Ok(text)
+}
+
+/// Options for what a job takes and where it runs.
+fn resources(config: &SlurmConfig, more: &[(&str, &Option<String>)]) -> Result<Vec<String>, SlurmError> {
+    let all = [
         ("partition", &config.partition),
         ("time", &config.time),
-        ("gres", &config.gres),
         ("mem", &config.mem),
         ("account", &config.account),
         ("qos", &config.qos),
-        ("constraint", &config.constraint),
     ];
-    for (name, value) in more {
-        if let Some(value) = value {
-            options.push(format!("--{name}={}", quoted(&format!("`{name}`"), value)?));
-        }
-    }
-    let mut text =
-        String::from("#!/bin/bash\n# Written by `liprl sweep`: task i does the i-th run of the list below.\n");
+    let given = all.iter().chain(more).filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    given.map(|(name, value)| Ok(format!("--{name}={}", quoted(&format!("`{name}`"), value)?))).collect()
+}
+
+/// The first lines of a script: its options and the lines of `setup`.
+fn head(purpose: &str, options: &[String], config: &SlurmConfig) -> String {
+    let mut text = format!("#!/bin/bash\n# Written by `liprl sweep`: {purpose}.\n");
     for option in options {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "#SBATCH {option}");
     }
     if !config.setup.is_empty() {
-        // The run does not begin in an environment that is half set up.
+        // Nothing begins in an environment that is half set up.
         text.push_str("set -e\ntrap 'echo \"error: a line of setup failed: $BASH_COMMAND\" >&2' ERR\n");
     }
     for line in &config.setup {
         let _ = writeln!(text, "{line}");
     }
-    let program = quoted_path("the program's path", program)?;
-    let (sweep, list) = (quoted_path("the sweep's folder", folder.path())?, quoted_path("the sweep's folder", list)?);
-    let _ = writeln!(text, "exec {program} sweep task {sweep} --array {list}");
-    Ok(text)
+    text
 }
 
 /// Quotes a value for a shell and for `#SBATCH` lines, which have the same quotes. A line ends with
@@ -80,15 +112,15 @@ fn quoted_path(what: &str, path: &Path) -> Result<String, SlurmError> {
     quoted(what, text_of(what, path)?)
 }
 
-/// Pattern of the tasks' log files in a folder. Slurm replaces `%j` and the like in it, `%%` by one
+/// Pattern of log files of this name in a folder. Slurm replaces `%j` and the like in it, `%%` by one
 /// `%`, and nothing after a backslash.
-fn log_pattern(folder: &Path) -> Result<String, SlurmError> {
+fn log_pattern(folder: &Path, name: &str) -> Result<String, SlurmError> {
     let what = "the sweep's folder";
     let text = text_of(what, folder)?;
     if text.contains('\\') {
         return Err(unquotable(what, text, "a backslash"));
     }
-    Ok(format!("{}/%A_%a.log", text.replace('%', "%%")))
+    Ok(format!("{}/{name}.log", text.replace('%', "%%")))
 }
 
 fn text_of<'a>(what: &str, path: &'a Path) -> Result<&'a str, SlurmError> {

@@ -12,7 +12,7 @@ pub(super) fn answer(experiment: &Experiment, findings: &Findings) -> Markup {
     html! {
         @if let Some(question) = &experiment.question {
             p { strong { (question) } }
-        } @else if experiment.runs.len() > 1 {
+        } @else if experiment.runs.len() > 1 && findings.search.is_none() {
             p {
                 "The sweep does not name a question (" code { "report.question" }
                 " in its file); the variants are compared as they are."

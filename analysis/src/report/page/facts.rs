@@ -97,6 +97,7 @@ pub(super) fn unfinished(experiment: &Experiment) -> Markup {
 fn state(run: &RunRecord) -> (&'static str, Markup) {
     match &run.state {
         RunState::Failed(reason) => ("failed", html! { (reason) }),
+        RunState::Pruned(reason) => ("pruned", html! { (reason) }),
         RunState::Killed => (
             "killed",
             html! {
