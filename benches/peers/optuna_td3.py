@@ -3,7 +3,7 @@
     pip install optuna==5.0.0
     python benches/peers/optuna_td3.py target/release/liprl OUT_FOLDER SEARCH_SEED [JOBS]
 
-Prints the best score after each batch, and the best point run again with the seeds 1 to 5.
+Prints the best score after each batch, and the best point run again with fresh seeds.
 """
 
 import json
@@ -27,6 +27,7 @@ FIXED = {
     "log.tensorboard": "false",
 }
 POINTS, PARALLEL, STARTUP = 24, 4, 8
+SEEDS, FRESH = (0, 1, 2), (3, 4, 5, 6, 7)
 
 
 def settings(trial):
@@ -61,14 +62,18 @@ def main():
         for _ in range(POINTS // PARALLEL):
             batch = [study.ask() for _ in range(PARALLEL)]
             tried |= {trial.number: settings(trial) for trial in batch}
-            futures = [run(f"{trial.number:03}", tried[trial.number], 0) for trial in batch]
-            for trial, future in zip(batch, futures):
-                value = future.result()
-                failed = optuna.trial.TrialState.FAIL
-                study.tell(trial, value) if value is not None else study.tell(trial, state=failed)
+            futures = [
+                [run(f"{trial.number:03}/{seed}", tried[trial.number], seed) for seed in SEEDS] for trial in batch
+            ]
+            for trial, of_trial in zip(batch, futures):
+                values = [future.result() for future in of_trial]
+                if None in values:
+                    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                else:
+                    study.tell(trial, statistics.mean(values))
             print(f"{len(tried)} trials: {study.best_value:.1f}", flush=True)
         best = study.best_trial.number
-        again = [run(f"again/{seed}", tried[best], seed) for seed in range(1, 6)]
+        again = [run(f"again/{seed}", tried[best], seed) for seed in FRESH]
         fresh = [future.result() for future in again]
     print(f"best {study.best_value:.1f}, fresh seeds {statistics.mean(fresh):.1f}: {tried[best]}")
 

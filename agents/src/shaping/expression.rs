@@ -30,7 +30,7 @@ pub struct ExpressionConfig {
 }
 
 fn grammar(text: &str, _: &()) -> garde::Result {
-    Formula::check_grammar(text).map_err(|error| garde::Error::new(error.to_string()))
+    Formula::check_grammar(text).map_err(|error| garde::Error::new(format!("not a formula: {error}")))
 }
 
 /// Place of `t` among the bonus' variables.

@@ -81,7 +81,7 @@ impl Formula {
     /// columns.
     ///
     /// # Errors
-    /// [`FormulaError`] for what is no formula, and for names and coordinates that there are not.
+    /// [`FormulaError`] for a text that is not a formula, and for names and coordinates that there are not.
     pub fn new(text: &str, variables: &[Variable]) -> Result<Self, FormulaError> {
         let mut compiler = Compiler { text, variables, program: Vec::new() };
         compiler.push(&parse::parse(text)?)?;
@@ -91,7 +91,7 @@ impl Formula {
     /// Checks the grammar alone.
     ///
     /// # Errors
-    /// [`FormulaError`] for what is no formula.
+    /// [`FormulaError`] for a text that is not a formula.
     pub fn check_grammar(text: &str) -> Result<(), FormulaError> {
         parse::parse(text).map(|_| ())
     }
