@@ -53,7 +53,7 @@ fn every_block_runs_in_order() {
         assert_eq!(code, 0, "{text}\n{stdout}\n{stderr}");
         ran += 1;
     }
-    assert_eq!(ran, 7);
+    assert_eq!(ran, 6);
     let gif = std::fs::read(folder.path().join("imitate.gif"));
     // A machine without EGL still films the pendulum, which is drawn in the plane.
     assert!(gif.expect("a video").starts_with(b"GIF89a"));

@@ -16,7 +16,7 @@ mod parse;
 
 use std::{fmt, ops::Range};
 
-use operators::{BINARY_FUNCTIONS, Binary, FUNCTIONS};
+use operators::{BINARY_FUNCTIONS, Binary, FUNCTIONS, Unary};
 use parse::{Index, Tree};
 use thiserror::Error;
 
@@ -71,7 +71,7 @@ enum Operation {
     Coordinate { variable: usize, coordinate: usize },
     Sum { variable: usize, coordinates: Range<usize> },
     Norm { variable: usize, coordinates: Range<usize> },
-    Unary(fn(f64) -> f64),
+    Unary(Unary),
     Binary(Binary),
     Clip,
 }

@@ -1,5 +1,7 @@
 //! Operators and functions of a formula.
 
+/// A function of one number.
+pub(super) type Unary = fn(f64) -> f64;
 /// A function of two numbers.
 pub(super) type Binary = fn(f64, f64) -> f64;
 
@@ -19,7 +21,7 @@ fn power(a: f64, b: f64) -> f64 {
 }
 
 /// Functions of one number, by name.
-pub(super) const FUNCTIONS: [(&str, fn(f64) -> f64); 15] = [
+pub(super) const FUNCTIONS: [(&str, Unary); 15] = [
     ("abs", f64::abs),
     ("sign", sign),
     ("sqrt", f64::sqrt),
