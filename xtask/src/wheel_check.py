@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import subprocess
 
 import gymnasium
 import liprl
@@ -10,6 +11,12 @@ import numpy as np
 
 here = pathlib.Path.cwd()
 assert pathlib.Path(liprl.program()).is_relative_to(here / "venv"), liprl.program()
+
+# The libraries are those of this environment's packages, not those that the program was built with.
+traced = subprocess.run([liprl.program(), "--version"], env={**os.environ, "LD_DEBUG": "libs"}, capture_output=True, text=True)
+for library in ("libtorch_cpu.so", "libmujoco.so"):
+    loaded = [line for line in traced.stderr.splitlines() if "calling init" in line and library in line]
+    assert loaded and all(str(here / "venv") in line for line in loaded), (library, loaded)
 
 CONFIG = """
 env: Pendulum-v1
@@ -33,8 +40,8 @@ for seed in range(2):
         obs, reward, terminated, truncated, _ = env.step(policy.predict(obs))
         total, done = total + float(reward), terminated or truncated
     returns.append(total)
-theirs = json.loads(liprl.run("eval", run, "--episodes", 2, "--json", quiet=True))["returns"]
-np.testing.assert_allclose(returns, theirs, rtol=1e-3)
+episodes = json.loads(liprl.run("eval", run, "--episodes", 2, "--json", quiet=True))["episodes"]
+np.testing.assert_allclose(returns, [episode["return"] for episode in episodes], rtol=1e-3)
 assert policy.predict(np.zeros((5, 3))).shape == (5, 1)
 
 bounds = liprl.certify(run)
