@@ -54,7 +54,7 @@ pub(crate) fn run(root: &Path, options: Options) -> Result<()> {
         match std::env::var_os("LIPRL_PYTHON").filter(|python| !python.is_empty()) {
             Some(python) => println!("Python packages: those of LIPRL_PYTHON={}", Path::new(&python).display()),
             None => {
-                let folder = Venv::new("test", TEST_REQUIREMENTS, TEST_MODULES, 5_700).make(&cache, &tools)?;
+                let folder = Venv::new("test", TEST_REQUIREMENTS, TEST_MODULES, 6_700).make(&cache, &tools)?;
                 link(&root.join(".deps/venv"), &folder)?;
             }
         }
