@@ -112,7 +112,7 @@ impl Cases {
         }));
     }
 
-    /// Compares ONNX Runtime, numpy and the documentation's loader with the policies. Returns for
+    /// Compares ONNX Runtime, Python's PyTorch, numpy and the documentation's loader with the policies. Returns for
     /// each its name, differences and facts.
     fn compare(self) -> Vec<Value> {
         let loader = self.folder.path().join("loader.py");
@@ -124,7 +124,7 @@ impl Cases {
         assert_eq!(found.len(), self.list.len());
         for (found, case) in found.iter().zip(&self.list) {
             let differences = found["differences"].as_object().expect("differences");
-            assert_eq!(differences.len(), 5);
+            assert_eq!(differences.len(), 7);
             for (how, difference) in differences {
                 assert!(difference.as_f64() <= case["close"].as_f64(), "{}, {how}: {difference}", case["name"]);
             }

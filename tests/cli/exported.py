@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import onnx
 import onnxruntime
+import torch
 
 sys.path.insert(0, "python")
 from liprl import load as load_installed  # the wheel's numpy policies
@@ -56,6 +57,13 @@ def run_onnx(path, obs, batch):
     return np.concatenate(rows)
 
 
+def run_torchscript(path, obs, batch):
+    module = torch.jit.load(path)
+    with torch.no_grad():
+        rows = [module(torch.from_numpy(obs[i : i + batch])).numpy() for i in range(0, len(obs), batch)]
+    return np.concatenate(rows)
+
+
 found = []
 for case in json.loads((folder / "cases.json").read_text()):
     file = lambda ending: str(folder / f"{case['name']}.{ending}")
@@ -69,6 +77,7 @@ for case in json.loads((folder / "cases.json").read_text()):
     }
     for batch in (1, 64):
         differences[f"onnx, batch {batch}"] = (run_onnx(file("onnx"), obs, batch) - centre) / scale - unit
+        differences[f"torch, batch {batch}"] = (run_torchscript(file("pt"), obs, batch) - centre) / scale - unit
     found.append({
         "name": case["name"],
         "differences": {how: float(np.abs(difference).max()) for how, difference in differences.items()},
