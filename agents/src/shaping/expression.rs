@@ -93,10 +93,9 @@ impl Expression {
         let (obs, next) = (slice_of(steps.obs)?, slice_of(steps.next_obs)?);
         self.before.clear();
         self.before.extend_from_slice(potential.evaluate(&column(obs), reward.len()));
-        let text = potential.text().to_owned();
-        let after = potential.evaluate(&column(next), reward.len());
+        potential.evaluate(&column(next), reward.len());
         for (row, ((reward, (before, after)), flags)) in
-            reward.iter_mut().zip(self.before.iter().zip(after)).zip(steps.flags).enumerate()
+            reward.iter_mut().zip(self.before.iter().zip(potential.values())).zip(steps.flags).enumerate()
         {
             let over = flags.contains(Flags::TERMINATED) || flags.contains(Flags::NEXT_ABSORBING);
             let before = if flags.contains(Flags::OBS_ABSORBING) { 0.0 } else { *before };
@@ -104,7 +103,7 @@ impl Expression {
             let sum = f64::from(*reward) + self.gamma * after - before;
             if !sum.is_finite() {
                 let at = if before.is_finite() { next } else { obs };
-                return Err(not_finite("potential", &text, &at[row * self.obs_dim..][..self.obs_dim]));
+                return Err(not_finite("potential", potential.text(), &at[row * self.obs_dim..][..self.obs_dim]));
             }
             *reward = sum as f32;
         }
