@@ -8,6 +8,7 @@ mod closed_loop;
 pub mod commands;
 pub mod config;
 mod export;
+mod extensions;
 pub mod import;
 pub mod load;
 mod memory;
@@ -30,6 +31,9 @@ pub mod video;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub use extensions::Extensions;
+pub use {liprl_agents as agents, liprl_envs as envs, liprl_nets as nets, liprl_numerics as numerics, tch};
+
 use clap::Parser;
 use liprl_analysis::AnalysisError;
 use liprl_logbook::LogbookError;
@@ -37,6 +41,17 @@ use liprl_logbook::LogbookError;
 use cli::{Cli, Command};
 use terminal::tell;
 use usage::Usage;
+
+/// Runs the command of this process's arguments with `extensions`. Exit codes are those of [`main`].
+pub fn main_with(extensions: Extensions) -> ExitCode {
+    match extensions.register() {
+        Ok(()) => main(std::env::args_os()),
+        Err(error) => {
+            tell(format_args!("error: {error}"));
+            ExitCode::from(2)
+        }
+    }
+}
 
 /// Runs one command. Exit codes: 0 done, 1 failed, 2 bad usage or config, 128 + n stopped by
 /// signal n.
@@ -76,6 +91,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::RenderWorker => commands::render_worker(),
         Command::Check(args) => commands::check(&args),
         Command::Metrics { run } => commands::metrics(run.as_deref()),
+        Command::New(args) => commands::new(&args),
     }
 }
 

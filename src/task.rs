@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use liprl_agents::{
-    AgentConfig, AgentError,
+    AgentError,
     demos::{DemoSpec, Demonstrations, DemonstrationsConfig},
+    feedback::FeedbackConfig,
 };
 use liprl_envs::{BoxSpace, Env, EnvError, Frame, Options, Step};
 
@@ -92,13 +93,11 @@ impl Task {
         }
         let bad =
             |setting: &str, problem: &str| AgentError::BadConfig { setting: setting.into(), problem: problem.into() };
-        let named = match &config.agent {
-            AgentConfig::Feedback(agent) if agent.expert.is_some() => {
-                return Err(bad("agent.expert", "cannot act: `env: demonstrations` has no environment").into());
-            }
-            AgentConfig::Feedback(agent) => agent.demonstrations.as_ref(),
-            _ => None,
-        };
+        let feedback = config.agent.settings::<FeedbackConfig>();
+        if feedback.is_some_and(|agent| agent.expert.is_some()) {
+            return Err(bad("agent.expert", "cannot act: `env: demonstrations` has no environment").into());
+        }
+        let named = feedback.and_then(|agent| agent.demonstrations.as_ref());
         let named = named.ok_or_else(|| {
             bad(
                 "env",

@@ -7,9 +7,9 @@ use crate::{
     AgentConfig,
     actor_critic::{OffPolicyConfig, SacConfig, Td3Config},
     feedback::{ConstraintConfig, FeedbackConfig},
-    gail::{DiscriminatorInput, GailConfig, PolicyConfig, RewardConfig},
+    gail::{DiscriminatorInput, GailConfig, PolicyConfig, red::RedConfig},
     mbpo::{MbpoConfig, TerminationConfig},
-    shaping::ShapingConfig,
+    shaping::ForwardModelConfig,
 };
 
 /// Bytes of an f32.
@@ -48,21 +48,6 @@ pub struct MemoryPart {
     pub on_device: bool,
 }
 
-impl AgentConfig {
-    /// Parts of the memory that the agent will need.
-    pub fn memory(&self, sizes: MemorySizes) -> Vec<MemoryPart> {
-        let mut parts = Parts { sizes, parts: Vec::new() };
-        match self {
-            Self::Sac(config) => parts.sac("agent", config),
-            Self::Td3(config) => parts.td3("agent", config),
-            Self::Gail(config) => parts.gail(config),
-            Self::Mbpo(config) => parts.mbpo(config),
-            Self::Feedback(config) => parts.feedback(config),
-        }
-        parts.parts
-    }
-}
-
 /// Networks of one shape.
 struct Networks<'a> {
     hidden: &'a [usize],
@@ -75,13 +60,28 @@ struct Networks<'a> {
     rows: usize,
 }
 
-struct Parts {
+/// Parts of the memory that an agent will need, to be listed by its settings.
+#[derive(Clone, Debug)]
+pub struct MemoryParts {
     sizes: MemorySizes,
     parts: Vec<MemoryPart>,
 }
 
-impl Parts {
-    fn add(&mut self, setting: String, what: &'static str, bytes: f64, on_device: bool) {
+impl MemoryParts {
+    /// The parts of an agent.
+    pub fn of(agent: &AgentConfig, sizes: MemorySizes) -> Vec<MemoryPart> {
+        let mut parts = Self { sizes, parts: Vec::new() };
+        agent.memory(&mut parts);
+        parts.parts
+    }
+
+    /// The sizes that settings are multiplied by.
+    pub fn sizes(&self) -> MemorySizes {
+        self.sizes
+    }
+
+    /// Adds a part.
+    pub fn add(&mut self, setting: String, what: &'static str, bytes: f64, on_device: bool) {
         self.parts.push(MemoryPart { setting, what, bytes, on_device });
     }
 
@@ -108,11 +108,11 @@ impl Parts {
         self.add(setting, what, filled + all, false);
     }
 
-    fn sac(&mut self, at: &str, config: &SacConfig) {
+    pub(crate) fn sac(&mut self, at: &str, config: &SacConfig) {
         self.actor_critic(at, &config.shared, (2 * self.sizes.act_dim, COPIES), (2, 1));
     }
 
-    fn td3(&mut self, at: &str, config: &Td3Config) {
+    pub(crate) fn td3(&mut self, at: &str, config: &Td3Config) {
         let critics = if config.twin { 2 } else { 1 };
         self.actor_critic(
             at,
@@ -132,6 +132,9 @@ impl Parts {
     ) {
         let MemorySizes { obs_dim, act_dim, steps, .. } = self.sizes;
         let rows = config.batch_size;
+        if let Some(shaping) = &config.shaping {
+            shaping.memory(rows, self);
+        }
         self.replay(
             format!("{at}.buffer_size"),
             "replay",
@@ -147,7 +150,7 @@ impl Parts {
         self.networks(at, "critic.hidden", &critics);
     }
 
-    fn gail(&mut self, config: &GailConfig) {
+    pub(crate) fn gail(&mut self, config: &GailConfig) {
         let MemorySizes { obs_dim, act_dim, .. } = self.sizes;
         let batch = match &config.policy {
             PolicyConfig::Sac(policy) => {
@@ -168,24 +171,29 @@ impl Parts {
             "hidden",
             &Networks { hidden: &of.hidden, inputs, outputs: 1, count: 1, copies: COPIES, rows },
         );
-        let shaping = match &config.shaping {
-            Some(ShapingConfig::Purple(purple)) => Some(("agent.shaping.forward_model", &purple.forward_model)),
-            _ => None,
-        };
-        let monitor = config.monitor.as_ref().map(|model| ("agent.monitor", model));
-        for (at, model) in shaping.into_iter().chain(monitor) {
-            let (inputs, outputs) = (obs_dim + act_dim, obs_dim);
-            let of = Networks { hidden: &model.hidden, inputs, outputs, count: 1, copies: COPIES, rows: batch };
-            self.networks(at, "hidden", &of);
+        if let Some(shaping) = &config.shaping {
+            shaping.memory(batch, self);
         }
-        if let RewardConfig::Red(red) = &config.reward {
-            let (inputs, outputs, rows) = (obs_dim + act_dim, red.outputs, red.batch_size);
-            let of = Networks { hidden: &red.hidden, inputs, outputs, count: 2, copies: COPIES, rows };
-            self.networks("agent.reward", "hidden", &of);
+        if let Some(model) = &config.monitor {
+            self.forward_model("agent.monitor", model, batch);
         }
+        config.reward.memory(self);
     }
 
-    fn mbpo(&mut self, config: &MbpoConfig) {
+    /// A forward model that learns from `batch` rows at once.
+    pub(crate) fn forward_model(&mut self, at: &str, model: &ForwardModelConfig, batch: usize) {
+        let (inputs, outputs) = (self.sizes.obs_dim + self.sizes.act_dim, self.sizes.obs_dim);
+        let of = Networks { hidden: &model.hidden, inputs, outputs, count: 1, copies: COPIES, rows: batch };
+        self.networks(at, "hidden", &of);
+    }
+
+    pub(crate) fn red(&mut self, red: &RedConfig) {
+        let (inputs, outputs, rows) = (self.sizes.obs_dim + self.sizes.act_dim, red.outputs, red.batch_size);
+        let of = Networks { hidden: &red.hidden, inputs, outputs, count: 2, copies: COPIES, rows };
+        self.networks("agent.reward", "hidden", &of);
+    }
+
+    pub(crate) fn mbpo(&mut self, config: &MbpoConfig) {
         let MemorySizes { obs_dim, act_dim, steps, .. } = self.sizes;
         self.sac("agent.policy", &config.policy);
         let model = &config.model;
@@ -212,7 +220,7 @@ impl Parts {
         }
     }
 
-    fn feedback(&mut self, config: &FeedbackConfig) {
+    pub(crate) fn feedback(&mut self, config: &FeedbackConfig) {
         let MemorySizes { obs_dim, act_dim, .. } = self.sizes;
         let (inputs, outputs, rows) = (obs_dim, act_dim, config.batch_size);
         let of = Networks { hidden: &config.network.hidden, inputs, outputs, count: 1, copies: COPIES, rows };
@@ -238,7 +246,7 @@ mod tests {
 
     fn bytes(config: Value, sizes: MemorySizes, what: &str) -> f64 {
         let config: AgentConfig = serde_json::from_value(config).unwrap();
-        config.memory(sizes).iter().filter(|part| part.what == what).map(|part| part.bytes).sum()
+        MemoryParts::of(&config, sizes).iter().filter(|part| part.what == what).map(|part| part.bytes).sum()
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Every kind of agent a config can name.
+//! Every kind of agent a config can name, and how each is built.
 
-use garde::Validate;
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use std::path::{Path, PathBuf};
+use serde::de::DeserializeOwned;
 
 use crate::{
     Agent, AgentError, Setup, TaskContext,
@@ -12,92 +14,164 @@ use crate::{
     demos::DemonstrationsConfig,
     feedback::{ExpertConfig, Feedback, FeedbackConfig},
     gail::{GailConfig, LearnedReward, PolicyConfig},
+    kinds::{Choice, Kind, Kinds, Part, Settings},
     mbpo::{Mbpo, MbpoConfig},
+    memory::MemoryParts,
 };
 
 /// The `agent:` part of a config: `kind` and that kind's own keys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum AgentConfig {
-    /// Soft actor–critic.
-    Sac(#[garde(dive)] SacConfig),
-    /// TD3, or DDPG by its switches.
-    Td3(#[garde(dive)] Td3Config),
-    /// Off-policy GAIL: imitation with a learned, Lipschitz-regularised reward.
-    Gail(#[garde(dive)] Box<GailConfig>),
-    /// Model-based policy optimisation: SAC on short rollouts in a learned model.
-    Mbpo(#[garde(dive)] Box<MbpoConfig>),
-    /// A policy fitted to demonstrations under a Lipschitz constraint.
-    Feedback(#[garde(dive)] Box<FeedbackConfig>),
-}
+pub type AgentConfig = Choice<dyn AgentKind>;
 
-impl AgentConfig {
-    /// The demonstrations it needs, for the caller to read: actions are scaled where the environment is known.
-    pub fn demonstrations(&self) -> Option<&DemonstrationsConfig> {
-        match self {
-            Self::Gail(config) => config.demonstrations.as_ref(),
-            Self::Feedback(config) => config.demonstrations.as_ref(),
-            Self::Sac(_) | Self::Td3(_) | Self::Mbpo(_) => None,
-        }
+/// Settings of a kind of agent.
+pub trait AgentKind: Settings {
+    /// The learner that the settings describe.
+    fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError>;
+
+    /// The demonstrations it needs, for the caller to read: actions are scaled where the environment
+    /// is known.
+    fn demonstrations(&self) -> Option<&DemonstrationsConfig> {
+        None
     }
 
     /// The demonstrations that it names, to be replaced.
-    pub fn demonstrations_mut(&mut self) -> Option<&mut DemonstrationsConfig> {
-        match self {
-            Self::Gail(config) => config.demonstrations.as_mut(),
-            Self::Feedback(config) => config.demonstrations.as_mut(),
-            Self::Sac(_) | Self::Td3(_) | Self::Mbpo(_) => None,
-        }
+    fn demonstrations_mut(&mut self) -> Option<&mut DemonstrationsConfig> {
+        None
     }
 
     /// The files and folders that it names, by their settings. A dataset's id is not a path.
-    pub fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
-        let (demonstrations, expert) = match self {
-            Self::Gail(config) => (config.demonstrations.as_mut(), None),
-            Self::Feedback(config) => (config.demonstrations.as_mut(), config.expert.as_mut()),
-            Self::Sac(_) | Self::Td3(_) | Self::Mbpo(_) => (None, None),
-        };
-        let demonstrations = demonstrations.and_then(|named| Some(("agent.demonstrations", named.file_mut()?)));
-        let expert = match expert {
-            Some(ExpertConfig::Run { path }) => Some(("agent.expert.path", path)),
-            _ => None,
-        };
-        demonstrations.into_iter().chain(expert).collect()
+    fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        Vec::new()
     }
 
     /// The trained run it asks, for the caller to read as well: run folders are the caller's.
-    pub fn expert(&self) -> Option<&Path> {
-        match self {
-            Self::Feedback(config) => match &config.expert {
-                Some(ExpertConfig::Run { path }) => Some(path),
-                _ => None,
-            },
+    fn expert(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Adds the memory that the agent will need; none by default.
+    fn memory(&self, _parts: &mut MemoryParts) {}
+}
+
+impl dyn AgentKind {
+    /// The kind of agent with settings `T`, by the name that configs give it.
+    pub fn kind<T: AgentKind + DeserializeOwned + JsonSchema + 'static>(name: &'static str) -> Kind<Self> {
+        Kind::new::<T>(name, |settings| Box::new(settings))
+    }
+}
+
+impl Part for dyn AgentKind {
+    const SCHEMA: &'static str = "AgentConfig";
+    const WORD: &'static str = "agent";
+    const DOC: &'static str = "The `agent:` part of a config: `kind` and that kind's own keys.";
+
+    fn kinds() -> &'static Kinds<Self> {
+        static KINDS: LazyLock<Kinds<dyn AgentKind>> = LazyLock::new(|| {
+            Kinds::new([
+                <dyn AgentKind>::kind::<SacConfig>("sac"),
+                <dyn AgentKind>::kind::<Td3Config>("td3"),
+                <dyn AgentKind>::kind::<GailConfig>("gail"),
+                <dyn AgentKind>::kind::<MbpoConfig>("mbpo"),
+                <dyn AgentKind>::kind::<FeedbackConfig>("feedback"),
+            ])
+        });
+        &KINDS
+    }
+}
+
+impl AgentKind for SacConfig {
+    fn build(&self, setup: &Setup, _: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
+        let sac = Box::new(Sac::new(self, setup)?);
+        Ok(Box::new(OffPolicy::new(sac, &self.shared, self.learning_starts, setup)?))
+    }
+
+    fn memory(&self, parts: &mut MemoryParts) {
+        parts.sac("agent", self);
+    }
+}
+
+impl AgentKind for Td3Config {
+    fn build(&self, setup: &Setup, _: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
+        let td3 = Box::new(Td3::new(self, setup)?);
+        Ok(Box::new(OffPolicy::new(td3, &self.shared, self.learning_starts, setup)?))
+    }
+
+    fn memory(&self, parts: &mut MemoryParts) {
+        parts.td3("agent", self);
+    }
+}
+
+impl AgentKind for GailConfig {
+    fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
+        let (shared, learning_starts) = self.policy_settings();
+        let learner: Box<dyn Learner> = match &self.policy {
+            PolicyConfig::Td3(config) => Box::new(Td3::new(config, setup)?),
+            PolicyConfig::Sac(config) => Box::new(Sac::new(config, setup)?),
+        };
+        let rewards = Box::new(LearnedReward::new(self, shared.gamma, context, setup)?);
+        Ok(Box::new(OffPolicy::with_rewards(rewards, learner, &shared, learning_starts, setup)?))
+    }
+
+    fn demonstrations(&self) -> Option<&DemonstrationsConfig> {
+        self.demonstrations.as_ref()
+    }
+
+    fn demonstrations_mut(&mut self) -> Option<&mut DemonstrationsConfig> {
+        self.demonstrations.as_mut()
+    }
+
+    fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        file_of(self.demonstrations.as_mut()).into_iter().collect()
+    }
+
+    fn memory(&self, parts: &mut MemoryParts) {
+        parts.gail(self);
+    }
+}
+
+impl AgentKind for MbpoConfig {
+    fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
+        Ok(Box::new(Mbpo::new(self, setup, context)?))
+    }
+
+    fn memory(&self, parts: &mut MemoryParts) {
+        parts.mbpo(self);
+    }
+}
+
+impl AgentKind for FeedbackConfig {
+    fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
+        Ok(Box::new(Feedback::new(self, setup, context)?))
+    }
+
+    fn demonstrations(&self) -> Option<&DemonstrationsConfig> {
+        self.demonstrations.as_ref()
+    }
+
+    fn demonstrations_mut(&mut self) -> Option<&mut DemonstrationsConfig> {
+        self.demonstrations.as_mut()
+    }
+
+    fn paths_mut(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        let expert = match &mut self.expert {
+            Some(ExpertConfig::Run { path }) => Some(("agent.expert.path", path)),
+            _ => None,
+        };
+        file_of(self.demonstrations.as_mut()).into_iter().chain(expert).collect()
+    }
+
+    fn expert(&self) -> Option<&Path> {
+        match &self.expert {
+            Some(ExpertConfig::Run { path }) => Some(path),
             _ => None,
         }
     }
 
-    /// The learner this config describes.
-    pub fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
-        Ok(match self {
-            Self::Gail(config) => {
-                let (shared, learning_starts) = config.policy_settings();
-                let learner: Box<dyn Learner> = match &config.policy {
-                    PolicyConfig::Td3(config) => Box::new(Td3::new(config, setup)?),
-                    PolicyConfig::Sac(config) => Box::new(Sac::new(config, setup)?),
-                };
-                let rewards = Box::new(LearnedReward::new(config, shared.gamma, context, setup)?);
-                Box::new(OffPolicy::with_rewards(rewards, learner, &shared, learning_starts, setup)?)
-            }
-            Self::Mbpo(config) => Box::new(Mbpo::new(config, setup, context)?),
-            Self::Feedback(config) => Box::new(Feedback::new(config, setup, context)?),
-            Self::Sac(config) => {
-                let sac = Box::new(Sac::new(config, setup)?);
-                Box::new(OffPolicy::new(sac, &config.shared, config.learning_starts, setup)?)
-            }
-            Self::Td3(config) => {
-                let td3 = Box::new(Td3::new(config, setup)?);
-                Box::new(OffPolicy::new(td3, &config.shared, config.learning_starts, setup)?)
-            }
-        })
+    fn memory(&self, parts: &mut MemoryParts) {
+        parts.feedback(self);
     }
+}
+
+/// The file of demonstrations, by its setting.
+fn file_of(demonstrations: Option<&mut DemonstrationsConfig>) -> Option<(&'static str, &mut PathBuf)> {
+    Some(("agent.demonstrations", demonstrations?.file_mut()?))
 }

@@ -42,3 +42,4 @@ pub use options::{MatrixOption, OptionDoc, OptionValue};
 pub use registry::{make, make_again, register, registry};
 pub use space::BoxSpace;
 pub use state::{StateReader, StateWriter};
+pub use task::{Task, TaskEnv};

@@ -13,7 +13,7 @@ use crate::space::BoxSpace;
 use crate::state::{StateReader, StateWriter};
 
 /// The state and rules that distinguish one task from another.
-pub(crate) trait Task: Send {
+pub trait Task: Send {
     /// Options of a reset.
     fn reset_options(&self) -> &'static [OptionDoc] {
         &[]
@@ -29,7 +29,9 @@ pub(crate) trait Task: Send {
     fn observe(&mut self, obs: &mut [f64]);
 
     /// True if `advance` can ever end an episode.
-    fn can_terminate(&self) -> bool;
+    fn can_terminate(&self) -> bool {
+        true
+    }
 
     /// As [`Env::nudge`].
     fn nudge(&mut self, _coordinate: usize, _by: f64) -> bool {
@@ -57,7 +59,9 @@ pub(crate) trait Task: Send {
     }
 
     /// As [`Env::render`]. An error says why there is no picture.
-    fn render(&mut self) -> Result<Frame, String>;
+    fn render(&mut self) -> Result<Frame, String> {
+        Err("it has no picture".to_owned())
+    }
 
     /// As [`Env::close`].
     fn close(&mut self) {}
@@ -137,7 +141,7 @@ impl Core {
 }
 
 /// The environment of a task.
-pub(crate) struct TaskEnv<T> {
+pub struct TaskEnv<T> {
     core: Core,
     task: T,
     /// Length of the task's state.
@@ -146,7 +150,7 @@ pub(crate) struct TaskEnv<T> {
 
 impl<T: Task + 'static> TaskEnv<T> {
     /// The environment of `task`, with the id and options it was given.
-    pub(crate) fn boxed(given: &Given, observation_space: BoxSpace, action_space: BoxSpace, task: T) -> Box<dyn Env> {
+    pub fn boxed(given: &Given, observation_space: BoxSpace, action_space: BoxSpace, task: T) -> Box<dyn Env> {
         let (core, state_len) = (Core::new(given.spec.clone(), observation_space, action_space), task.state().len());
         Box::new(Self { core, task, state_len })
     }

@@ -78,6 +78,18 @@ pub enum Command {
         /// A run folder
         run: Option<PathBuf>,
     },
+    /// Write a crate of your own that adds environments, rewards, shapings, regularisers and agents
+    New(NewArgs),
+}
+
+/// Arguments of `new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// Folder to write; its name is the crate's
+    pub folder: PathBuf,
+    /// Folder of liprl's sources [default: where this program was built]
+    #[arg(long)]
+    pub liprl: Option<PathBuf>,
 }
 
 /// A config file and the overrides of the command line.

@@ -5,6 +5,7 @@
 mod bench;
 mod cache;
 mod demo;
+mod lab;
 mod parts;
 mod process;
 mod setup;
@@ -30,6 +31,7 @@ Usage: cargo xtask <command>
   test                     setup --test, then formatting, lints and every test
   wheel [--test]           a binary wheel of the program and its Python functions, in target/wheels; --test uses it
                            in an empty environment outside the repository
+  lab                      write a crate of `liprl new` outside the repository, build it and run its README's commands
   torture                  kill runs and damage files some 1,400 times; writes docs/results/reliability.md; 20 minutes
   slurm-test [--if-available]
                            test the Slurm launcher against a real Slurm of one node, which is installed if
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         ["test"] => suite::run(&root),
         ["wheel"] => wheel::build(&root).map(|_| ()),
         ["wheel", "--test"] => wheel::check(&root),
+        ["lab"] => lab::check(&root),
         ["torture"] => torture::run(&root),
         ["slurm-test"] => slurm::run(&root, false),
         ["slurm-test", "--if-available"] => slurm::run(&root, true),

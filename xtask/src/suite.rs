@@ -15,6 +15,7 @@ const STEPS: &[&[&str]] = &[
     &["test", "--release", "--workspace"],
     &["test", "--release", "--package", "liprl-envs", "--features", "gymnasium-rs", "--test", "gymnasium_rs"],
     &["run", "--quiet", "--package", "xtask", "--", "wheel", "--test"],
+    &["run", "--quiet", "--package", "xtask", "--", "lab"],
 ];
 
 /// The test of the report in a real browser, if one is installed.

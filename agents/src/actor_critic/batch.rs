@@ -9,7 +9,7 @@ use crate::{AgentError, Batch};
 
 /// Some rows of a `Batch`, sharing its memory.
 #[derive(Debug)]
-pub(crate) struct Rows {
+pub struct Rows {
     /// Their range in the batch.
     pub(crate) range: Range<usize>,
     /// s, `[rows, O]`.
@@ -64,13 +64,19 @@ impl Rows {
 }
 
 /// A batch's tensors on a learner's device.
-pub(crate) struct DeviceBatch {
-    pub(crate) obs: Tensor,
-    pub(crate) action: Tensor,
-    pub(crate) reward: Tensor,
-    pub(crate) discount: Tensor,
-    pub(crate) next_obs: Tensor,
-    pub(crate) weight: Tensor,
+pub struct DeviceBatch {
+    /// s, `[B, O]`.
+    pub obs: Tensor,
+    /// a, `[B, A]`.
+    pub action: Tensor,
+    /// n-step rewards, `[B]`.
+    pub reward: Tensor,
+    /// γᵏ, 0 after a termination, `[B]`.
+    pub discount: Tensor,
+    /// s', `[B, O]`.
+    pub next_obs: Tensor,
+    /// Importance weights, `[B]`.
+    pub weight: Tensor,
 }
 
 impl DeviceBatch {

@@ -87,7 +87,7 @@ impl Default for OffPolicyConfig {
             normalise_observations: None,
             normalise_returns: None,
             critic_spectral_norm: None,
-            value_regulariser: ValueRegulariser::None,
+            value_regulariser: ValueRegulariser::default(),
             priorities: None,
             shaping: None,
         }

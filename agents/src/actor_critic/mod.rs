@@ -40,6 +40,7 @@ mod value_gradient;
 use liprl_nets::NetworkConfig;
 use liprl_numerics::Mlp;
 
+pub use batch::{DeviceBatch, Rows};
 pub use config::{CriticLoss, CriticsKind, NormaliseConfig, OffPolicyConfig, ParameterNoise};
 pub use critics::Critics;
 pub use diagnostics::ProbedPairs;
@@ -53,8 +54,9 @@ pub use sac_config::{SacConfig, Temperature};
 pub use td3::Td3;
 pub use td3_config::{Backup, DelayCounts, TargetUpdates, Td3Config};
 pub use value::{
-    Adversary, Against, CriticSpectralNorm, PolicyAction, RobustConfig, SpectralForm, StateUnits, ValuePenaltyConfig,
-    ValueRegulariser,
+    Adversary, Against, CriticSpectralNorm, Networks, NoTerm, Per, PolicyAction, RobustConfig, SpectralForm,
+    StateUnits, TermBatch, TermDraws, TermRows, TermSettings, TermShare, TermSizes, TermState, TermSums,
+    ValuePenaltyConfig, ValueRegulariser, ValueRegulariserKind, ValueTerm,
 };
 pub(crate) use value_gradient::bound as value_bound;
 

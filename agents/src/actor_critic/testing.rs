@@ -54,17 +54,17 @@ pub(crate) fn regularisers() -> Vec<ValueRegulariser> {
     let robust = RobustConfig { lambda: 0.5, epsilon: 0.1, rows: 17, ..RobustConfig::default() };
     let penalty = ValuePenaltyConfig { lambda: 0.5, target: 0.2, rows: 17, ..ValuePenaltyConfig::default() };
     vec![
-        ValueRegulariser::None,
-        ValueRegulariser::Robust(robust),
-        ValueRegulariser::Robust(RobustConfig { every: 2, against: Against::First, ..robust }),
-        ValueRegulariser::GradientPenalty(penalty),
+        ValueRegulariser::default(),
+        ValueRegulariser::new("robust", Box::new(robust)),
+        ValueRegulariser::new("robust", Box::new(RobustConfig { every: 2, against: Against::First, ..robust })),
+        ValueRegulariser::new("gradient_penalty", Box::new(penalty)),
     ]
 }
 
 /// True if an update with this term has a CPU form: the penalty's is for piecewise linear critics alone.
 pub(crate) fn has_rows(net: &NetworkConfig, term: &ValueRegulariser) -> bool {
     let linear = matches!(net.activation, Activation::Relu | Activation::LeakyRelu(_));
-    linear || !matches!(term, ValueRegulariser::GradientPenalty(_))
+    linear || term.kind() != "gradient_penalty"
 }
 
 /// Critics without a limit on their layers' norms, and with one of each form.

@@ -14,7 +14,7 @@ use crate::{
     shaping::{ForwardModelConfig, ShapingConfig},
 };
 
-/// Off-policy generative adversarial imitation: an actor–critic learns from replay. Its rewards
+/// Off-policy GAIL: an actor–critic learns from replay. Its learned, Lipschitz-regularised rewards
 /// come from a discriminator between its own transitions and demonstrated ones, at the moment of
 /// sampling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
@@ -66,7 +66,7 @@ impl Default for GailConfig {
             keep_every: 20,
             policy: PolicyConfig::Td3(Td3Config::default()),
             discriminator: DiscriminatorConfig::default(),
-            reward: RewardConfig::Minimax,
+            reward: RewardConfig::default(),
             shaping: None,
             monitor: None,
             absorbing: None,

@@ -52,4 +52,4 @@ pub use expert::ExpertRows;
 pub use learned_reward::LearnedReward;
 pub use liprl_nets::lipschitz::Sides;
 pub use reference::{Quirks, Reference};
-pub use reward::RewardConfig;
+pub use reward::{FitRows, LogitReward, RewardConfig, RewardKind, RewardSource, RowReward};

@@ -22,12 +22,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::reward::RowReward;
 use crate::{AgentError, Setup, shaping::RunningStd};
 
 /// The running deviation of training errors is never smaller, as in the authors' code.
 const STD_FLOOR: f64 = 0.1;
 
-/// The two networks and the fit of one to the other. Sources: arXiv 2006.16785's authors' code.
+/// Random expert distillation (Wang et al. 2019): near 1 if a predictor trained on the demonstrations
+/// is right, towards 0 elsewhere. The discriminator is not trained. Sources: arXiv 2006.16785's
+/// authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -139,12 +142,6 @@ impl Red {
         Ok(red)
     }
 
-    /// r at the rows `x [R, I]`, contiguous f32 on the CPU.
-    pub fn reward(&mut self, x: &Tensor) -> Result<Vec<f32>, AgentError> {
-        let scale = self.scale;
-        Ok(self.errors(x)?.into_iter().map(|error| (-scale * error).exp() as f32).collect())
-    }
-
     /// ∇r at the rows `x [R, I]`: `[R, I]`, row-major.
     pub fn gradient(&mut self, x: &Tensor) -> Result<Vec<f32>, AgentError> {
         let (goal, scale) = (self.target.predict(x)?, self.scale);
@@ -166,13 +163,6 @@ impl Red {
         Ok(gradient)
     }
 
-    /// ‖∇r‖₂ at the rows `x [R, I]`, `R`.
-    pub fn gradient_norms(&mut self, x: &Tensor) -> Result<Vec<f32>, AgentError> {
-        let width = x.size2()?.1 as usize;
-        let gradient = self.gradient(x)?;
-        Ok(gradient.chunks_exact(width).map(|row| row.iter().map(|g| g * g).sum::<f32>().sqrt()).collect())
-    }
-
     /// ε at the rows `x [R, I]`, `R`.
     fn errors(&mut self, x: &Tensor) -> Result<Vec<f64>, AgentError> {
         let (output, goal) = (self.predictor.predict(x)?, self.target.predict(x)?);
@@ -180,9 +170,21 @@ impl Red {
         let rows = output.chunks_exact(outputs).zip(goal.chunks_exact(outputs));
         Ok(rows.map(|(output, goal)| squared_error(output, goal)).collect())
     }
+}
 
-    /// Everything.
-    pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
+impl RowReward for Red {
+    fn reward(&mut self, x: &Tensor) -> Result<Vec<f32>, AgentError> {
+        let scale = self.scale;
+        Ok(self.errors(x)?.into_iter().map(|error| (-scale * error).exp() as f32).collect())
+    }
+
+    fn gradient_norms(&mut self, x: &Tensor) -> Result<Vec<f32>, AgentError> {
+        let width = x.size2()?.1 as usize;
+        let gradient = self.gradient(x)?;
+        Ok(gradient.chunks_exact(width).map(|row| row.iter().map(|g| g * g).sum::<f32>().sqrt()).collect())
+    }
+
+    fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         self.predictor.state(&mut io.scope("predictor"))?;
         self.target.state(&mut io.scope("target"))?;
         Ok(io.scalars("scale", [&mut self.scale])?)

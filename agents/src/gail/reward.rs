@@ -9,65 +9,105 @@
 //!
 //! So ‖∇r‖ = |dr/dx| ‖∇D‖ ≤ ‖∇D‖: a k-Lipschitz logit gives a k-Lipschitz reward.
 //!
-//! Another reward of the logit is a [`LogitReward`], a variant of [`RewardConfig`] and its line in
-//! [`RewardConfig::source`].
+//! Another reward is a struct of settings with its [`RewardKind`] and a line in the table here, or,
+//! from another crate, in that program's extensions.
+
+use std::sync::LazyLock;
 
 use garde::Validate;
+use liprl_numerics::StateIo;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tch::Tensor;
 
-use super::red::RedConfig;
+use super::red::{Red, RedConfig};
+use crate::{
+    AgentError, Setup,
+    kinds::{Choice, Kind, Kinds, Part, Settings},
+    memory::MemoryParts,
+};
 
-/// The reward of a transition, from the discriminator's logit x (large for demonstrated ones)
-/// unless stated otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-pub enum RewardConfig {
-    /// −log(1 − σ(x) + 1e-8): from 0 to 18.42, never negative (GAIL's; the paper's).
-    Minimax,
-    /// log σ(x): never positive.
-    NonSaturating,
-    /// log σ(x) − log(1 − σ(x)) = x (Fu et al. 2018; DAC's).
-    Airl,
-    /// Random expert distillation (Wang et al. 2019): near 1 if a predictor trained on the
-    /// demonstrations is right, towards 0 elsewhere. The discriminator is not trained.
-    Red(#[garde(dive)] RedConfig),
-    /// The environment's own, to test everything but imitation.
-    Environment,
-    /// One number for every transition: the worth of survival alone, a control.
-    Constant {
-        /// That reward.
-        value: f64,
-    },
+/// The `reward:` part of a config: the reward of a transition, from the discriminator's logit x
+/// (large for demonstrated ones) unless stated otherwise.
+pub type RewardConfig = Choice<dyn RewardKind>;
+
+/// Settings of a kind of reward.
+pub trait RewardKind: Settings {
+    /// The origin of the reward.
+    fn source(&self) -> RewardSource<'_>;
+
+    /// Adds the memory of its networks; none by default.
+    fn memory(&self, _parts: &mut MemoryParts) {}
 }
 
 /// The part of a run that gives its rewards.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum RewardSource<'a> {
     /// The discriminator, by a function of its logit.
     Logit(LogitReward),
-    /// Random expert distillation.
-    Red(&'a RedConfig),
+    /// A function of the discriminator's rows, (s, a) or (s, s'), that the demonstrations decide.
+    /// The discriminator is not trained.
+    Rows(&'a dyn FitRows),
     /// The environment.
     Environment,
     /// A number.
     Constant(f64),
 }
 
-impl RewardConfig {
-    /// The part that gives this reward.
-    pub fn source(&self) -> RewardSource<'_> {
-        match self {
-            Self::Minimax => RewardSource::Logit(MINIMAX),
-            Self::NonSaturating => RewardSource::Logit(NON_SATURATING),
-            Self::Airl => RewardSource::Logit(AIRL),
-            Self::Red(config) => RewardSource::Red(config),
-            Self::Environment => RewardSource::Environment,
-            Self::Constant { value } => RewardSource::Constant(*value),
-        }
-    }
+/// Settings of a reward of rows.
+pub trait FitRows {
+    /// The reward that the demonstrated rows `[E, I]` decide, contiguous f32 on the CPU, at least one.
+    fn fit(&self, demonstrated: &Tensor, setup: &Setup) -> Result<Box<dyn RowReward>, AgentError>;
+}
 
+/// A reward r of the rows x `[R, I]` that a discriminator would see, contiguous f32 on the CPU.
+pub trait RowReward {
+    /// r(x), `R`.
+    fn reward(&mut self, x: &Tensor) -> Result<Vec<f32>, AgentError>;
+
+    /// ‖∇r(x)‖₂, `R`.
+    fn gradient_norms(&mut self, x: &Tensor) -> Result<Vec<f32>, AgentError>;
+
+    /// Everything that a checkpoint has to keep; nothing by default.
+    fn state(&mut self, _: &mut StateIo<'_>) -> Result<(), AgentError> {
+        Ok(())
+    }
+}
+
+impl dyn RewardKind {
+    /// The kind of reward with settings `T`, by the name that configs give it.
+    pub fn kind<T: RewardKind + DeserializeOwned + JsonSchema + 'static>(name: &'static str) -> Kind<Self> {
+        Kind::new::<T>(name, |settings| Box::new(settings))
+    }
+}
+
+impl Part for dyn RewardKind {
+    const SCHEMA: &'static str = "RewardConfig";
+    const WORD: &'static str = "reward";
+    const DOC: &'static str = "The reward of a transition, from the discriminator's logit x (large for demonstrated ones) unless stated otherwise.";
+
+    fn kinds() -> &'static Kinds<Self> {
+        static KINDS: LazyLock<Kinds<dyn RewardKind>> = LazyLock::new(|| {
+            Kinds::new([
+                <dyn RewardKind>::kind::<Minimax>("minimax"),
+                <dyn RewardKind>::kind::<NonSaturating>("non_saturating"),
+                <dyn RewardKind>::kind::<Airl>("airl"),
+                <dyn RewardKind>::kind::<RedConfig>("red"),
+                <dyn RewardKind>::kind::<Environment>("environment"),
+                <dyn RewardKind>::kind::<Constant>("constant"),
+            ])
+        });
+        &KINDS
+    }
+}
+
+impl Default for RewardConfig {
+    fn default() -> Self {
+        Self::new("minimax", Box::new(Minimax {}))
+    }
+}
+
+impl RewardConfig {
     /// True if the discriminator gives the reward, and has to be trained.
     pub fn from_logits(&self) -> bool {
         matches!(self.source(), RewardSource::Logit(_))
@@ -76,6 +116,81 @@ impl RewardConfig {
     /// True if the reward needs demonstrations.
     pub fn imitates(&self) -> bool {
         !matches!(self.source(), RewardSource::Environment | RewardSource::Constant(_))
+    }
+}
+
+/// −log(1 − σ(x) + 1e-8): from 0 to 18.42, never negative (GAIL's; the paper's).
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Minimax {}
+
+impl RewardKind for Minimax {
+    fn source(&self) -> RewardSource<'_> {
+        RewardSource::Logit(MINIMAX)
+    }
+}
+
+/// log σ(x): never positive.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct NonSaturating {}
+
+impl RewardKind for NonSaturating {
+    fn source(&self) -> RewardSource<'_> {
+        RewardSource::Logit(NON_SATURATING)
+    }
+}
+
+/// log σ(x) − log(1 − σ(x)) = x (Fu et al. 2018; DAC's).
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Airl {}
+
+impl RewardKind for Airl {
+    fn source(&self) -> RewardSource<'_> {
+        RewardSource::Logit(AIRL)
+    }
+}
+
+/// The environment's own, to test everything but imitation.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {}
+
+impl RewardKind for Environment {
+    fn source(&self) -> RewardSource<'_> {
+        RewardSource::Environment
+    }
+}
+
+/// One number for every transition: the worth of survival alone, a control.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct Constant {
+    /// That reward.
+    pub value: f64,
+}
+
+impl RewardKind for Constant {
+    fn source(&self) -> RewardSource<'_> {
+        RewardSource::Constant(self.value)
+    }
+}
+
+impl RewardKind for RedConfig {
+    fn source(&self) -> RewardSource<'_> {
+        RewardSource::Rows(self)
+    }
+
+    fn memory(&self, parts: &mut MemoryParts) {
+        parts.red(self);
+    }
+}
+
+impl FitRows for RedConfig {
+    fn fit(&self, demonstrated: &Tensor, setup: &Setup) -> Result<Box<dyn RowReward>, AgentError> {
+        Ok(Box::new(Red::new(self, demonstrated, setup)?))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, TaskContext, Transition, Visited,
     actor_critic::{Learner, Sac, SacConfig, observations},
     replay::f32_slice_mut,
-    shaping::{ShapedRows, Shaping, ShapingConfig, Steps},
+    shaping::{ShapedRows, Shaping, ShapingConfig, Steps, no_gradient},
 };
 
 /// Gradient steps of a fit in one `update`: checkpoints can fall between updates. The last ones come
@@ -209,7 +209,7 @@ fn shaping(config: Option<&ShapingConfig>, gamma: f64, setup: &Setup) -> Result<
 fn shape(shaping: &mut dyn Shaping, batch: &mut Batch, metrics: &mut Metrics) -> Result<(), AgentError> {
     let Batch { obs, action, next_obs, reward, flags, .. } = batch;
     let steps = Steps { obs, action, next_obs, flags, t: &[] };
-    let mut no_gradient = || Err(ShapingConfig::no_gradient());
+    let mut no_gradient = || Err(no_gradient());
     let mut rows = ShapedRows { steps, window: 1, mask: None, reward_gradient: &mut no_gradient };
     shaping.shape(&mut rows, f32_slice_mut(reward)?, metrics)?;
     shaping.learn(&steps, metrics)

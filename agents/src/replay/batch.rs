@@ -127,6 +127,14 @@ impl WindowBatch {
             })
             .collect())
     }
+
+    /// Replaces the returns of [`WindowBatch::batch`] by those of these rewards, `[B · n]`.
+    pub fn reward_by(&mut self, rewards: &[f32]) -> Result<(), AgentError> {
+        let returns = self.returns(rewards)?;
+        let reward = f32_slice_mut(&mut self.batch.reward)?;
+        reward.iter_mut().zip(returns).for_each(|(reward, window)| *reward = window.sum as f32);
+        Ok(())
+    }
 }
 
 fn zeros(shape: &[usize]) -> Tensor {

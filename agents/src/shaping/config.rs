@@ -1,8 +1,9 @@
 //! The kinds of shaping that a config can name, each with its constructor.
 
-use garde::Validate;
+use std::sync::LazyLock;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
 
 use super::{
     constant::{Constant, ConstantConfig},
@@ -11,61 +12,110 @@ use super::{
     purple::{Purple, PurpleConfig},
     rows::Shaping,
 };
-use crate::{AgentError, Setup};
+use crate::{
+    AgentError, Setup,
+    kinds::{Choice, Kind, Kinds, Part, Settings},
+    memory::MemoryParts,
+};
 
 /// A `shaping:` part of a config: `kind` and that kind's own keys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum ShapingConfig {
-    /// κ r with κ from the gradient of a learnt forward model (PURPLE).
-    Purple(#[garde(dive)] PurpleConfig),
-    /// κ r with κ from the reward's own gradient.
-    Gradient(#[garde(dive)] GradientConfig),
-    /// κ r with a fixed κ.
-    Constant(#[garde(dive)] ConstantConfig),
-    /// r + γ Φ(s') − Φ(s) + bonus, by formulas.
-    Expression(#[garde(dive)] ExpressionConfig),
+pub type ShapingConfig = Choice<dyn ShapingKind>;
+
+/// Settings of a kind of shaping.
+pub trait ShapingKind: Settings {
+    /// The shaping, for an agent that discounts by `gamma`. With `absorbing`, episodes go on in the
+    /// absorbing state after terminations.
+    fn build(&self, setup: &Setup, gamma: f64, absorbing: bool) -> Result<Box<dyn Shaping>, AgentError>;
+
+    /// True if the shaping reads [`ShapedRows`](super::ShapedRows)`::reward_gradient`, which not
+    /// every reward has.
+    fn needs_reward_gradient(&self) -> bool {
+        false
+    }
+
+    /// Adds the memory of its networks, which learn from `batch` rows at once; none by default.
+    fn memory(&self, _batch: usize, _parts: &mut MemoryParts) {}
+}
+
+impl dyn ShapingKind {
+    /// The kind of shaping with settings `T`, by the name that configs give it.
+    pub fn kind<T: ShapingKind + DeserializeOwned + JsonSchema + 'static>(name: &'static str) -> Kind<Self> {
+        Kind::new::<T>(name, |settings| Box::new(settings))
+    }
+}
+
+impl Part for dyn ShapingKind {
+    const SCHEMA: &'static str = "ShapingConfig";
+    const WORD: &'static str = "shaping";
+    const DOC: &'static str = "A `shaping:` part of a config: `kind` and that kind's own keys.";
+
+    fn kinds() -> &'static Kinds<Self> {
+        static KINDS: LazyLock<Kinds<dyn ShapingKind>> = LazyLock::new(|| {
+            Kinds::new([
+                <dyn ShapingKind>::kind::<PurpleConfig>("purple"),
+                <dyn ShapingKind>::kind::<GradientConfig>("gradient"),
+                <dyn ShapingKind>::kind::<ConstantConfig>("constant"),
+                <dyn ShapingKind>::kind::<ExpressionConfig>("expression"),
+            ])
+        });
+        &KINDS
+    }
+}
+
+impl ShapingKind for PurpleConfig {
+    fn build(&self, setup: &Setup, _: f64, absorbing: bool) -> Result<Box<dyn Shaping>, AgentError> {
+        Ok(Box::new(Purple::new(self, setup, absorbing)?))
+    }
+
+    fn memory(&self, batch: usize, parts: &mut MemoryParts) {
+        parts.forward_model("agent.shaping.forward_model", &self.forward_model, batch);
+    }
+}
+
+impl ShapingKind for GradientConfig {
+    fn build(&self, _: &Setup, _: f64, _: bool) -> Result<Box<dyn Shaping>, AgentError> {
+        Ok(Box::new(Gradient::new(self)))
+    }
+
+    fn needs_reward_gradient(&self) -> bool {
+        true
+    }
+}
+
+impl ShapingKind for ConstantConfig {
+    fn build(&self, _: &Setup, _: f64, _: bool) -> Result<Box<dyn Shaping>, AgentError> {
+        Ok(Box::new(Constant::new(*self)))
+    }
+}
+
+impl ShapingKind for ExpressionConfig {
+    fn build(&self, setup: &Setup, gamma: f64, _: bool) -> Result<Box<dyn Shaping>, AgentError> {
+        Ok(Box::new(Expression::new(self, (setup.obs_dim, setup.act_dim), gamma)?))
+    }
 }
 
 impl ShapingConfig {
-    /// True if the shaping reads [`ShapedRows`](super::ShapedRows)`::reward_gradient`, which not
-    /// every reward has.
-    pub fn needs_reward_gradient(&self) -> bool {
-        matches!(self, Self::Gradient(_))
-    }
-
     /// The shaping of the environment's reward.
     ///
     /// # Errors
-    /// Those of [`ShapingConfig::build`], and a shaping that needs a learnt reward.
+    /// Those of [`ShapingKind::build`], and a shaping that needs a learnt reward.
     pub fn build_for_environment(&self, setup: &Setup, gamma: f64) -> Result<Box<dyn Shaping>, AgentError> {
         if self.needs_reward_gradient() {
-            return Err(Self::no_gradient());
+            return Err(no_gradient());
         }
         self.build(setup, gamma, false)
     }
+}
 
-    /// The error of shaping the environment's reward by its gradient.
-    pub(crate) fn no_gradient() -> AgentError {
-        let problem =
-            "the environment's reward has no gradient to shape by; choose another shaping or a learned reward";
-        AgentError::BadConfig { setting: "agent.shaping".into(), problem: problem.into() }
-    }
-
-    /// The shaping of this config, for an agent that discounts by `gamma`. With `absorbing`,
-    /// episodes go on in the absorbing state after terminations.
-    pub fn build(&self, setup: &Setup, gamma: f64, absorbing: bool) -> Result<Box<dyn Shaping>, AgentError> {
-        Ok(match self {
-            Self::Purple(config) => Box::new(Purple::new(config, setup, absorbing)?),
-            Self::Gradient(config) => Box::new(Gradient::new(config)),
-            Self::Constant(config) => Box::new(Constant::new(*config)),
-            Self::Expression(config) => Box::new(Expression::new(config, (setup.obs_dim, setup.act_dim), gamma)?),
-        })
-    }
+/// The error of shaping the environment's reward by its gradient.
+pub(crate) fn no_gradient() -> AgentError {
+    let problem = "the environment's reward has no gradient to shape by; choose another shaping or a learned reward";
+    AgentError::BadConfig { setting: "agent.shaping".into(), problem: problem.into() }
 }
 
 #[cfg(test)]
 mod tests {
+    use garde::Validate;
     use liprl_numerics::Streams;
     use serde_json::{from_value, json};
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::{ShapedRows, Shaping, Steps};
 use crate::{AgentError, Metrics};
 
-/// A fixed factor on the reward.
+/// κ r with a fixed κ.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct ConstantConfig {

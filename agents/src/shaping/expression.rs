@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::{ShapedRows, Shaping, Steps};
 use crate::{AgentError, Flags, Metrics};
 
-/// A potential, a bonus or both, as formulas. docs/shaping.md lists what a formula may contain.
+/// r + γ Φ(s') − Φ(s) + bonus, by formulas; docs/shaping.md lists what a formula may contain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct ExpressionConfig {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{AgentError, Metrics};
 
-/// κ from the reward's own gradient. Sources: the history of arXiv 2006.16785's authors' code.
+/// κ r with κ from the reward's own gradient. Sources: the history of arXiv 2006.16785's authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]

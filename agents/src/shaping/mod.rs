@@ -12,8 +12,8 @@
 //! | `running_std` | the running deviation that scales κ's penalties |
 //! | `forward` | the forward model f̂(s, a) ≈ s' and the norm of its gradient |
 //!
-//! A shaping of your own is one file that implements [`Shaping`], and in `config` one variant of
-//! [`ShapingConfig`] with its constructor.
+//! A shaping of your own is one file that implements [`Shaping`] and [`ShapingKind`] for its settings.
+//! Those of this crate are listed in `config`; docs/extending.md has one of another crate.
 //!
 //! | metric | meaning |
 //! | --- | --- |
@@ -34,7 +34,8 @@ mod running_std;
 #[cfg(test)]
 mod testing;
 
-pub use config::ShapingConfig;
+pub(crate) use config::no_gradient;
+pub use config::{ShapingConfig, ShapingKind};
 pub use constant::{Constant, ConstantConfig};
 pub use expression::{Expression, ExpressionConfig};
 pub use forward::{ForwardModel, ForwardModelConfig};

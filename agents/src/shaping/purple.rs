@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{AgentError, Metrics, Setup};
 
-/// κ from the gradient of a learnt forward model. Sources: arXiv 2006.16785's authors' code and run
-/// configs.
+/// κ r with κ from the gradient of a learnt forward model (PURPLE). Sources: arXiv 2006.16785's authors'
+/// code and run configs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]

@@ -52,8 +52,12 @@ fn regularised_updates_by_hand_follow_those_by_autograd() {
                     rate: 0.2,
                     ..ReturnsConfig::default()
                 });
-                let shared =
-                    OffPolicyConfig { critic_spectral_norm, value_regulariser, normalise_returns, ..plain.clone() };
+                let shared = OffPolicyConfig {
+                    critic_spectral_norm,
+                    value_regulariser: value_regulariser.clone(),
+                    normalise_returns,
+                    ..plain.clone()
+                };
                 compare(&SacConfig { shared, ..SacConfig::default() });
             }
         }

@@ -68,7 +68,11 @@ fn regularised_updates_by_hand_follow_those_by_autograd() {
         let plain = OffPolicyConfig { actor, critic, critic_loss, tau: 0.1, ..OffPolicyConfig::default() };
         for value_regulariser in testing::regularisers() {
             for critic_spectral_norm in testing::spectral_norms() {
-                let shared = OffPolicyConfig { critic_spectral_norm, value_regulariser, ..plain.clone() };
+                let shared = OffPolicyConfig {
+                    critic_spectral_norm,
+                    value_regulariser: value_regulariser.clone(),
+                    ..plain.clone()
+                };
                 compare(&Td3Config { shared, twin, ..Td3Config::default() });
             }
         }

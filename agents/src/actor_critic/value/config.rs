@@ -2,13 +2,18 @@
 //! Miyato et al. 2018 (arXiv 1802.05957); [Z] Zheng et al. 2023, "Is Model Ensemble Necessary?"
 //! (arXiv 2302.01244).
 
+use std::sync::LazyLock;
+
 use garde::Validate;
 use liprl_nets::NetworkConfig;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{penalty::ValuePenaltyConfig, robust::RobustConfig, term::ValueTerm};
-use crate::actor_critic::{CriticsKind, OffPolicyConfig, ReturnsConfig};
+use crate::{
+    actor_critic::{CriticsKind, OffPolicyConfig, ReturnsConfig},
+    kinds::{Choice, Kind, Kinds, Part, Settings},
+};
 
 /// A limit on the spectral norm of every layer of every critic.
 /// Either Ŵ = β W / σ(W) [M], [Z], or a projection.
@@ -60,28 +65,59 @@ fn positive(scale: &f64, (): &()) -> garde::Result {
     }
 }
 
-/// A term added to the critics' loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-pub enum ValueRegulariser {
-    /// No term.
-    #[default]
-    None,
-    /// Robust regularisation [Z]: λ mean max (Q(s', π(s')) − Q(s, a))² over ‖s' − s‖∞ ≤ ε.
-    Robust(#[garde(dive)] RobustConfig),
-    /// A gradient penalty: λ mean φ(‖∇ₛ Q(s, a)‖₂ − k).
-    GradientPenalty(#[garde(dive)] ValuePenaltyConfig),
+/// A term added to the critics' loss: `kind` and that kind's own keys.
+pub type ValueRegulariser = Choice<dyn ValueRegulariserKind>;
+
+/// Settings of a kind of term. Settings that are a [`ValueTerm`] themselves have it.
+pub trait ValueRegulariserKind: Settings {
+    /// The term; `None` of `none`.
+    fn term(&self) -> Option<Box<dyn ValueTerm>>;
 }
 
-impl ValueRegulariser {
-    /// The term of this kind; `None` of `none`.
-    pub(super) fn term(&self) -> Option<Box<dyn ValueTerm>> {
-        match *self {
-            Self::None => None,
-            Self::Robust(config) => Some(Box::new(config)),
-            Self::GradientPenalty(config) => Some(Box::new(config)),
-        }
+impl<T: ValueTerm + Settings + Clone + 'static> ValueRegulariserKind for T {
+    fn term(&self) -> Option<Box<dyn ValueTerm>> {
+        Some(Box::new(self.clone()))
+    }
+}
+
+/// No term.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct NoTerm {}
+
+impl ValueRegulariserKind for NoTerm {
+    fn term(&self) -> Option<Box<dyn ValueTerm>> {
+        None
+    }
+}
+
+impl dyn ValueRegulariserKind {
+    /// The kind of regulariser with settings `T`, by the name that configs give it.
+    pub fn kind<T: ValueRegulariserKind + DeserializeOwned + JsonSchema + 'static>(name: &'static str) -> Kind<Self> {
+        Kind::new::<T>(name, |settings| Box::new(settings))
+    }
+}
+
+impl Part for dyn ValueRegulariserKind {
+    const SCHEMA: &'static str = "ValueRegulariser";
+    const WORD: &'static str = "value regulariser";
+    const DOC: &'static str = "A term added to the critics' loss.";
+
+    fn kinds() -> &'static Kinds<Self> {
+        static KINDS: LazyLock<Kinds<dyn ValueRegulariserKind>> = LazyLock::new(|| {
+            Kinds::new([
+                <dyn ValueRegulariserKind>::kind::<NoTerm>("none"),
+                <dyn ValueRegulariserKind>::kind::<RobustConfig>("robust"),
+                <dyn ValueRegulariserKind>::kind::<ValuePenaltyConfig>("gradient_penalty"),
+            ])
+        });
+        &KINDS
+    }
+}
+
+impl Default for ValueRegulariser {
+    fn default() -> Self {
+        Self::new("none", Box::new(NoTerm {}))
     }
 }
 

@@ -36,10 +36,12 @@ mod robust;
 mod spectral;
 mod term;
 
-pub use config::{CriticSpectralNorm, SpectralForm, StateUnits, ValueRegulariser};
+pub use config::{CriticSpectralNorm, NoTerm, SpectralForm, StateUnits, ValueRegulariser, ValueRegulariserKind};
 pub(crate) use config::{check_regulariser, check_spectral_norm};
 pub use penalty::ValuePenaltyConfig;
 pub(crate) use regulariser::Regulariser;
 pub use robust::{Adversary, Against, PolicyAction, RobustConfig};
 pub(crate) use spectral::SpectralCritics;
-pub(crate) use term::{Networks, TermRows, TermState, TermSums};
+pub use term::{
+    Networks, Per, TermBatch, TermDraws, TermRows, TermSettings, TermShare, TermSizes, TermState, TermSums, ValueTerm,
+};

@@ -22,7 +22,7 @@ use crate::{AgentError, actor_critic::outputs::values};
 
 use rows::PenaltyRows;
 
-/// A penalty on the gradient of the value with respect to the state, at the replayed pairs.
+/// A gradient penalty: λ mean φ(‖∇ₛ Q(s, a)‖₂ − k) at the replayed pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]

@@ -169,7 +169,7 @@ mod tests {
             device: tch::Device::Cpu,
             threads: 1,
         };
-        let mut term = Regulariser::new(&ValueRegulariser::GradientPenalty(config), 2, &setup).unwrap();
+        let mut term = Regulariser::of(Box::new(config), 2, &setup);
         let batch = testing::batch(8, 2, 1);
         let (mut due, mut seen) = (Vec::new(), Vec::new());
         for update in 0..7 {

@@ -34,8 +34,8 @@ use crate::{AgentError, actor_critic::outputs::values};
 
 use rows::RobustRows;
 
-/// Robust regularisation: the value of the policy at any state near a replayed one is to be near
-/// that of the replayed pair.
+/// Robust regularisation [Z]: λ mean max (Q(s', π(s')) − Q(s, a))² over ‖s' − s‖∞ ≤ ε. The value of
+/// the policy at any state near a replayed one is to be near that of the replayed pair.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]

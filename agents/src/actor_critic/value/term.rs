@@ -1,8 +1,8 @@
 //! A term in the critics' loss. It needs a loss by autograd; a CPU form is optional, and without
 //! one the whole update is done by autograd.
 //!
-//! To add a term: a file with its settings and their [`ValueTerm`], and a variant of
-//! `ValueRegulariser` (`config`) with its arm.
+//! To add a term: a file with its settings and their [`ValueTerm`], and a line of the table in
+//! `config`, or, from another crate, of that program's extensions.
 
 use std::fmt::Debug;
 
@@ -18,24 +18,24 @@ use crate::{
 
 /// Sums over rows and critics of the numbers that a term's metrics average, in the order of
 /// [`ValueTerm::metrics`].
-pub(crate) type TermSums = [f64; 3];
+pub type TermSums = [f64; 3];
 
 /// The networks a term is about.
 #[derive(Clone, Copy)]
-pub(crate) struct Networks<'a> {
+pub struct Networks<'a> {
     /// The policy, which does not learn from the term.
-    pub(crate) actor: &'a TrainState,
+    pub actor: &'a TrainState,
     /// The critics.
-    pub(crate) critics: &'a TrainState,
+    pub critics: &'a TrainState,
     /// The parameters they are used with, or a leaf that these come from.
-    pub(crate) params: &'a Tensor,
+    pub params: &'a Tensor,
     /// The worth in reward of one unit of their outputs.
-    pub(crate) scale: f32,
+    pub scale: f32,
 }
 
 impl Networks<'_> {
     /// Numbers in an observation and in an action.
-    pub(super) fn dims(&self) -> (usize, usize) {
+    pub(crate) fn dims(&self) -> (usize, usize) {
         let obs_dim = self.actor.mlps()[0].inputs();
         (obs_dim, self.critics.mlps()[0].inputs() - obs_dim)
     }
@@ -43,57 +43,63 @@ impl Networks<'_> {
 
 /// Settings of every term.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TermSettings {
+pub struct TermSettings {
     /// λ, the weight beside the critics' loss.
-    pub(crate) lambda: f64,
+    pub lambda: f64,
     /// The unit of distances between states.
-    pub(crate) units: StateUnits,
+    pub units: StateUnits,
     /// Rows of each batch that the term looks at.
-    pub(crate) rows: usize,
+    pub rows: usize,
     /// Critic updates from one with the term to the next.
-    pub(crate) every: u64,
+    pub every: u64,
 }
 
 /// The rows of a batch that a term looks at.
-pub(crate) struct TermBatch {
-    pub(crate) on: DeviceBatch,
+pub struct TermBatch {
+    /// Their tensors.
+    pub on: DeviceBatch,
     /// Each critic's outputs there, `[n]`, with their gradient.
-    pub(crate) replayed: Vec<Tensor>,
+    pub replayed: Vec<Tensor>,
 }
 
 /// One update's numbers for a term.
 #[derive(Debug, Default)]
-pub(crate) struct TermState {
+pub struct TermState {
     /// The rows of the batch that the term looks at.
-    pub(crate) rows: Vec<usize>,
+    pub rows: Vec<usize>,
     /// The length of one of its units along each coordinate of the state, `[O]`.
-    pub(crate) unit: Vec<f32>,
+    pub unit: Vec<f32>,
     /// The weight of one row's part in the loss: λ times `every` over the rows.
-    pub(crate) weight: f64,
-    pub(crate) draws: TermDraws,
+    pub weight: f64,
+    /// Its random numbers.
+    pub draws: TermDraws,
 }
 
 /// Random numbers of one update; empty if the term takes none.
 #[derive(Debug, Default)]
-pub(crate) struct TermDraws {
+pub struct TermDraws {
     /// ξ of a sampled action, `[n, A]`.
-    pub(crate) noise: Vec<f32>,
+    pub noise: Vec<f32>,
     /// Places in a box, each coordinate in `[-1, 1]`, `[perturbations, n, O]`.
-    pub(crate) uniform: Vec<f32>,
+    pub uniform: Vec<f32>,
 }
 
 /// Sizes for [`ValueTerm::draw`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TermSizes {
-    pub(crate) rows: usize,
-    pub(crate) obs_dim: usize,
-    pub(crate) act_dim: usize,
-    pub(crate) critics: usize,
+pub struct TermSizes {
+    /// Rows that the term looks at, n.
+    pub rows: usize,
+    /// Numbers in an observation, O.
+    pub obs_dim: usize,
+    /// Numbers in an action, A.
+    pub act_dim: usize,
+    /// Critics.
+    pub critics: usize,
 }
 
 /// The number that a metric's sum is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Per {
+pub enum Per {
     /// Rows: a sum over the critics, like their loss.
     Row,
     /// Rows and critics.
@@ -101,7 +107,7 @@ pub(crate) enum Per {
 }
 
 /// A kind of term.
-pub(crate) trait ValueTerm: Debug {
+pub trait ValueTerm: Debug {
     /// The settings that every term has.
     fn settings(&self) -> TermSettings;
 
@@ -139,7 +145,7 @@ pub(crate) trait ValueTerm: Debug {
 
 /// A share's part of a term.
 #[derive(Debug)]
-pub(crate) struct TermShare {
+pub struct TermShare {
     /// The term's rows, counted from the share's first.
     pub(super) rows: Vec<usize>,
     /// Rows of the term in the shares before.
@@ -147,7 +153,7 @@ pub(crate) struct TermShare {
 }
 
 /// The CPU form of a term over one share's rows.
-pub(crate) trait TermRows: Debug + Send {
+pub trait TermRows: Debug + Send {
     /// Adds to the gradient of critic `index`'s outputs at the replayed pairs, `outputs`, before it
     /// goes back. `scale` is that of [`Networks`].
     fn add(

@@ -151,9 +151,9 @@ impl LearnedReward {
                     of_logit.iter().zip(logits).map(|(norm, &x)| norm * (form.slope)(f64::from(x))).collect();
                 Ok(Some(RewardGradientStats { of_logit: Some((of_logit, penalised)), of_reward }))
             }
-            Source::Red(red) => {
+            Source::Rows(reward) => {
                 self.encoder.preprocess(None, &mut rows);
-                let of_reward = wide(red.gradient_norms(&tensor(&rows, self.encoder.width())?)?);
+                let of_reward = wide(reward.gradient_norms(&tensor(&rows, self.encoder.width())?)?);
                 Ok(Some(RewardGradientStats { of_logit: None, of_reward }))
             }
             Source::Environment | Source::Constant(_) => Ok(None),

@@ -36,7 +36,7 @@ use crate::{
     AgentError, Flags, Metrics, Replay, Setup, TaskContext, Transition, Visited, WindowBatch,
     actor_critic::{Learner, ProbedPairs, Rewards},
     replay::{WindowReturn, f32_slice_mut},
-    shaping::{ForwardModel, Shaping, ShapingConfig, WindowRows},
+    shaping::{ForwardModel, Shaping, WindowRows, no_gradient},
 };
 use liprl_control::certify::{Certifiable, Network, OutputMap};
 use liprl_numerics::{NormaliserOptions, RunningNormaliser, StateIo, StreamRng};
@@ -45,7 +45,6 @@ use source::Source;
 /// Names of the parts' states.
 const SHAPING: &str = "shaping";
 const MONITOR: &str = "monitor";
-const RED: &str = "red";
 
 /// The reward of a `gail` run, with all that it learns.
 pub struct LearnedReward {
@@ -124,9 +123,9 @@ impl LearnedReward {
             return Err(AgentError::BadConfig { setting: "agent.warm_start".into(), problem });
         }
         if matches!(config.reward.source(), RewardSource::Environment)
-            && config.shaping.as_ref().is_some_and(ShapingConfig::needs_reward_gradient)
+            && config.shaping.as_ref().is_some_and(|shaping| shaping.needs_reward_gradient())
         {
-            return Err(ShapingConfig::no_gradient());
+            return Err(no_gradient());
         }
         let mut expert_rows = vec![0.0; expert.len() * encoder.width()];
         for (i, row) in expert_rows.chunks_exact_mut(encoder.width()).enumerate() {
@@ -277,7 +276,7 @@ impl Rewards for LearnedReward {
     fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {
         match &mut self.source {
             Source::Discriminator(discriminator, _) => discriminator.state(&mut io.scope("discriminator"))?,
-            Source::Red(red) => red.state(&mut io.scope(RED))?,
+            Source::Rows(reward) => reward.state(&mut io.scope(self.config.reward.kind()))?,
             Source::Environment | Source::Constant(_) => {}
         }
         if let Some(normaliser) = &mut self.normaliser {

@@ -29,7 +29,7 @@ impl LearnedReward {
                 rewards.resize(count, *value);
                 return Ok(*value);
             }
-            Source::Red(_) | Source::Discriminator(..) => {}
+            Source::Rows(_) | Source::Discriminator(..) => {}
         }
         raw.resize((count + 1) * width, 0.0);
         let (windows, absorbing) = raw.split_at_mut(count * width);
@@ -41,7 +41,7 @@ impl LearnedReward {
         let normaliser = self.normaliser.as_ref().filter(|_| matches!(self.source, Source::Discriminator(..)));
         self.encoder.preprocess(normaliser, rows);
         match &mut self.source {
-            Source::Red(red) => rewards.extend(red.reward(&tensor(rows, width)?)?),
+            Source::Rows(reward) => rewards.extend(reward.reward(&tensor(rows, width)?)?),
             Source::Discriminator(discriminator, form) => {
                 let logits = discriminator.logits(rows)?;
                 rewards.extend(logits.iter().map(|&x| (form.value)(f64::from(x)) as f32));

@@ -10,23 +10,22 @@ use crate::{
         discriminator::Discriminator,
         discriminator_config::Units,
         encoder::Encoder,
-        red::Red,
-        reward::{LogitReward, RewardSource},
+        reward::{LogitReward, RewardSource, RowReward},
     },
-    shaping::ShapingConfig,
+    shaping::no_gradient,
 };
 
 /// The part that gives the rewards, with its networks.
 pub(super) enum Source {
     Discriminator(Box<Discriminator>, LogitReward),
-    Red(Box<Red>),
+    Rows(Box<dyn RowReward>),
     Environment,
     Constant(f32),
 }
 
 impl Source {
-    /// The source of the config's reward; random expert distillation is trained on the demonstrated
-    /// rows, raw, `[E, I]`.
+    /// The source of the config's reward. One of rows is fitted to the demonstrated rows, raw,
+    /// `[E, I]`.
     pub(super) fn new(
         config: &GailConfig,
         encoder: &Encoder,
@@ -39,10 +38,10 @@ impl Source {
                 let discriminator = Discriminator::new(&config.discriminator, encoder.width(), setup.device, rng)?;
                 Self::Discriminator(Box::new(discriminator), form)
             }
-            RewardSource::Red(red) => {
+            RewardSource::Rows(settings) => {
                 let mut rows = expert_rows.to_vec();
                 encoder.preprocess(None, &mut rows);
-                Self::Red(Box::new(Red::new(red, &tensor(&rows, encoder.width())?, setup)?))
+                Self::Rows(settings.fit(&tensor(&rows, encoder.width())?, setup)?)
             }
             RewardSource::Environment => Self::Environment,
             RewardSource::Constant(value) => Self::Constant(value as f32),
@@ -69,10 +68,10 @@ impl Source {
                 }
                 Ok(norms)
             }
-            // RED's rows are clipped but never standardised. Its gradient is with respect to clipped
+            // These rows are clipped but never standardised. The gradient is with respect to clipped
             // rows.
-            Self::Red(red) => red.gradient_norms(&tensor(rows, encoder.width())?),
-            Self::Environment => Err(ShapingConfig::no_gradient()),
+            Self::Rows(reward) => reward.gradient_norms(&tensor(rows, encoder.width())?),
+            Self::Environment => Err(no_gradient()),
             Self::Constant(_) => Ok(vec![0.0; count]),
         }
     }

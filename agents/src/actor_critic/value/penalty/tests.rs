@@ -37,7 +37,7 @@ fn gradient_by_hand_equals_double_backward_however_the_rows_are_shared() {
         for activation in [Activation::Relu, Activation::LeakyRelu(0.1)] {
             let net = NetworkConfig { hidden: vec![32, 19], activation, ..NetworkConfig::default() };
             let (critics, actor) = (testing::critics(&net, 5, 3, 2), testing::policy(&net, 5, 6));
-            let mut term = Regulariser::new(&ValueRegulariser::GradientPenalty(config), 2, &setup()).unwrap();
+            let mut term = Regulariser::of(Box::new(config), 2, &setup());
 
             let batch = testing::batch(B, 5, 3);
             term.begin(&batch, 0).unwrap();
@@ -79,10 +79,10 @@ fn smooth_critics_are_left_to_autograd() {
         let shared = OffPolicyConfig { critic, value_regulariser, ..OffPolicyConfig::default() };
         Sac::new(&SacConfig { shared, ..SacConfig::default() }, &setup()).unwrap()
     };
-    let penalty = ValueRegulariser::GradientPenalty(ValuePenaltyConfig::default());
-    assert!(!of(Activation::Tanh, penalty).critics().has_rows());
+    let penalty = ValueRegulariser::new("gradient_penalty", Box::new(ValuePenaltyConfig::default()));
+    assert!(!of(Activation::Tanh, penalty.clone()).critics().has_rows());
     assert!(of(Activation::Relu, penalty).critics().has_rows());
-    assert!(of(Activation::Tanh, ValueRegulariser::None).critics().has_rows());
+    assert!(of(Activation::Tanh, ValueRegulariser::default()).critics().has_rows());
 }
 
 /// A linear critic's gradient is its weight: the penalty is worked out by hand.
@@ -91,7 +91,7 @@ fn a_linear_critic_s_penalty_worked_out_by_hand() {
     // Q = relu(3 s₁ + 4 s₂ + 100 + 7 a) has the gradient (3, 4) in s, of norm 5; with units 2 and 1, (6, 4).
     let config = ValuePenaltyConfig { target: 2.0, units: StateUnits::Raw, ..ValuePenaltyConfig::default() };
     let setup = Setup { obs_dim: 2, act_dim: 1, ..setup() };
-    let mut term = Regulariser::new(&ValueRegulariser::GradientPenalty(config), 1, &setup).unwrap();
+    let mut term = Regulariser::of(Box::new(config), 1, &setup);
     let net = NetworkConfig { hidden: vec![1], ..NetworkConfig::default() };
     let (mut critics, actor) = (testing::critics(&net, 2, 1, 1), testing::policy(&net, 2, 1));
     critics.set_params(&[3.0, 4.0, 7.0, 100.0, 1.0, 0.0]).unwrap();

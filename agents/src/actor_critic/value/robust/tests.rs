@@ -17,7 +17,7 @@ use crate::{
         batch::{DeviceBatch, Rows},
         critics::{equations, rows::CriticRows},
         testing,
-        value::{Regulariser, ValueRegulariser},
+        value::Regulariser,
     },
 };
 
@@ -38,7 +38,7 @@ impl Scene {
     fn new(config: RobustConfig, net: &NetworkConfig, critics: usize) -> Self {
         let setup =
             Setup { obs_dim: OBS, act_dim: ACT, streams: Streams::new(5), device: tch::Device::Cpu, threads: 1 };
-        let mut term = Regulariser::new(&ValueRegulariser::Robust(config), critics, &setup).unwrap();
+        let mut term = Regulariser::of(Box::new(config), critics, &setup);
         let batch = testing::batch(B, OBS, ACT);
         term.begin(&batch, 0).unwrap();
         let actor = testing::policy(net, OBS, 2 * ACT);
