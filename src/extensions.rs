@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::usage::Usage;
 
-/// What a program adds to liprl, for [`main_with`](crate::main_with).
+/// Kinds that a program adds to liprl, for [`main_with`](crate::main_with).
 ///
 /// Each kind is a name for the config's `kind` and a struct of settings. Its doc comments describe the
 /// settings in schemas and errors, its `Validate` gives their ranges, and a trait says what it builds.

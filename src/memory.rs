@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use fs_err as fs;
-use liprl_agents::{MemoryPart, MemoryParts, MemorySizes};
+use liprl_agents::{MemoryPart, MemorySizes};
 
 use crate::config::Config;
 use crate::task::Task;
@@ -25,7 +25,7 @@ impl MemoryEstimate {
         let (obs_dim, act_dim) = (task.obs_dim(), task.act_dim());
         let sizes = MemorySizes { obs_dim, act_dim, threads: config.threads, steps: config.steps };
         let here = |part: &MemoryPart| !part.on_device || config.device == "cpu";
-        Self { parts: MemoryParts::of(&config.agent, sizes).into_iter().filter(here).collect() }
+        Self { parts: config.agent.memory_parts(sizes).into_iter().filter(here).collect() }
     }
 
     /// Rejects what this machine's memory cannot hold, naming the largest part's setting.

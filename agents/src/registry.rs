@@ -10,13 +10,13 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Agent, AgentError, Setup, TaskContext,
-    actor_critic::{Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
+    actor_critic::{self, Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
     demos::DemonstrationsConfig,
-    feedback::{ExpertConfig, Feedback, FeedbackConfig},
-    gail::{GailConfig, LearnedReward, PolicyConfig},
+    feedback::{self, ExpertConfig, Feedback, FeedbackConfig},
+    gail::{self, GailConfig, LearnedReward, PolicyConfig},
     kinds::{Choice, Kind, Kinds, Part, Settings},
-    mbpo::{Mbpo, MbpoConfig},
-    memory::MemoryParts,
+    mbpo::{self, Mbpo, MbpoConfig},
+    memory::{MemoryPart, MemoryParts, MemorySizes},
 };
 
 /// The `agent:` part of a config: `kind` and that kind's own keys.
@@ -78,6 +78,15 @@ impl Part for dyn AgentKind {
     }
 }
 
+impl AgentConfig {
+    /// Parts of the memory that the agent will need.
+    pub fn memory_parts(&self, sizes: MemorySizes) -> Vec<MemoryPart> {
+        let mut parts = MemoryParts::new(sizes);
+        self.memory(&mut parts);
+        parts.into_vec()
+    }
+}
+
 impl AgentKind for SacConfig {
     fn build(&self, setup: &Setup, _: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
         let sac = Box::new(Sac::new(self, setup)?);
@@ -85,7 +94,7 @@ impl AgentKind for SacConfig {
     }
 
     fn memory(&self, parts: &mut MemoryParts) {
-        parts.sac("agent", self);
+        actor_critic::memory::sac(parts, "agent", self);
     }
 }
 
@@ -96,7 +105,7 @@ impl AgentKind for Td3Config {
     }
 
     fn memory(&self, parts: &mut MemoryParts) {
-        parts.td3("agent", self);
+        actor_critic::memory::td3(parts, "agent", self);
     }
 }
 
@@ -124,7 +133,7 @@ impl AgentKind for GailConfig {
     }
 
     fn memory(&self, parts: &mut MemoryParts) {
-        parts.gail(self);
+        gail::memory::gail(parts, self);
     }
 }
 
@@ -134,7 +143,7 @@ impl AgentKind for MbpoConfig {
     }
 
     fn memory(&self, parts: &mut MemoryParts) {
-        parts.mbpo(self);
+        mbpo::memory::mbpo(parts, self);
     }
 }
 
@@ -167,11 +176,50 @@ impl AgentKind for FeedbackConfig {
     }
 
     fn memory(&self, parts: &mut MemoryParts) {
-        parts.feedback(self);
+        feedback::memory::feedback(parts, self);
     }
 }
 
 /// The file of demonstrations, by its setting.
 fn file_of(demonstrations: Option<&mut DemonstrationsConfig>) -> Option<(&'static str, &mut PathBuf)> {
     Some(("agent.demonstrations", demonstrations?.file_mut()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const HOPPER: MemorySizes = MemorySizes { obs_dim: 11, act_dim: 3, threads: 1, steps: 1_000_000 };
+
+    fn bytes(config: Value, sizes: MemorySizes, what: &str) -> f64 {
+        let config: AgentConfig = serde_json::from_value(config).unwrap();
+        config.memory_parts(sizes).iter().filter(|part| part.what == what).map(|part| part.bytes).sum()
+    }
+
+    #[test]
+    fn parts_equal_hand_calculations() {
+        // A million rows of 11 + 3 + 11 numbers and a reward, and a flag each.
+        assert_eq!(bytes(json!({"kind": "sac"}), HOPPER, "replay"), 105e6);
+        let short = MemorySizes { steps: 1000, ..HOPPER };
+        assert_eq!(bytes(json!({"kind": "sac"}), short, "replay"), 104e3 + 1e6);
+        // Policy 11 → 2 → 6 with 24 + 18 numbers, 11 times; critics 14 → 2 → 1 with 30 + 3, two of
+        // them, 14 times.
+        let small = json!({"kind": "sac", "actor": {"hidden": [2]}, "critic": {"hidden": [2]}});
+        assert_eq!(bytes(small, HOPPER, "networks"), 4.0 * (42.0 * 11.0 + 66.0 * 14.0));
+        let wide = json!({"kind": "td3", "critic": {"hidden": [65536, 65536]}});
+        assert!(bytes(wide, HOPPER, "networks") > 4.0 * 14.0 * 2.0 * 65536.0_f64.powi(2));
+    }
+
+    #[test]
+    fn an_ensemble_counts_each_member_and_its_rollouts() {
+        let of = |members: usize| {
+            let model = json!({"members": members, "elites": 1, "hidden": [200, 200]});
+            bytes(json!({"kind": "mbpo", "model": model}), HOPPER, "networks")
+        };
+        assert!((of(7) - of(5) - (of(5) - of(3))).abs() < 1.0 && of(7) > of(3));
+        // Four fits an epoch of 100,000 transitions each, kept for one epoch.
+        assert_eq!(bytes(json!({"kind": "mbpo"}), HOPPER, "imagined transitions"), 400_000.0 * 105.0);
+    }
 }

@@ -5,6 +5,7 @@
 mod bench;
 mod cache;
 mod demo;
+mod expert;
 mod lab;
 mod parts;
 mod process;
@@ -31,6 +32,7 @@ Usage: cargo xtask <command>
   test                     setup --test, then formatting, lints and every test
   wheel [--test]           a binary wheel of the program and its Python functions, in target/wheels; --test uses it
                            in an empty environment outside the repository
+  expert TASK [--steps N]  train an expert for ant or humanoid (hours; resumable) and record it to demos/
   lab                      write a crate of `liprl new` outside the repository, build it and run its README's commands
   torture                  kill runs and damage files some 1,400 times; writes docs/results/reliability.md; 20 minutes
   slurm-test [--if-available]
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
         ["test"] => suite::run(&root),
         ["wheel"] => wheel::build(&root).map(|_| ()),
         ["wheel", "--test"] => wheel::check(&root),
+        ["expert", task] => expert::run(&root, task, None),
+        ["expert", task, "--steps", steps] => expert::run(&root, task, Some(steps)),
         ["lab"] => lab::check(&root),
         ["torture"] => torture::run(&root),
         ["slurm-test"] => slurm::run(&root, false),

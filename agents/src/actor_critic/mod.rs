@@ -19,6 +19,7 @@ mod distribution;
 mod distribution_config;
 mod explore;
 mod learner;
+pub(crate) mod memory;
 pub(crate) mod observations;
 mod off_policy;
 mod outputs;

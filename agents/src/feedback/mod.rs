@@ -53,6 +53,7 @@ mod expert_config;
 pub mod jacobian_penalty;
 mod learner;
 mod measure;
+pub(crate) mod memory;
 mod model;
 mod multipliers;
 mod network;

@@ -39,6 +39,7 @@ mod encoder;
 mod equations;
 mod expert;
 mod learned_reward;
+pub(crate) mod memory;
 mod penalty;
 pub mod red;
 mod reference;

@@ -184,7 +184,7 @@ impl RewardKind for RedConfig {
     }
 
     fn memory(&self, parts: &mut MemoryParts) {
-        parts.red(self);
+        super::memory::red(parts, self);
     }
 }
 

@@ -42,6 +42,7 @@ mod agent;
 mod config;
 mod diagnostics;
 pub mod dynamics;
+pub(crate) mod memory;
 mod profile;
 mod rollout;
 mod schedule;

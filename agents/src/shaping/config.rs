@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{
     constant::{Constant, ConstantConfig},
     expression::{Expression, ExpressionConfig},
+    forward::ForwardModelConfig,
     gradient::{Gradient, GradientConfig},
     purple::{Purple, PurpleConfig},
     rows::Shaping,
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     AgentError, Setup,
     kinds::{Choice, Kind, Kinds, Part, Settings},
-    memory::MemoryParts,
+    memory::{COPIES, MemoryParts, NetworkSizes},
 };
 
 /// A `shaping:` part of a config: `kind` and that kind's own keys.
@@ -68,7 +69,7 @@ impl ShapingKind for PurpleConfig {
     }
 
     fn memory(&self, batch: usize, parts: &mut MemoryParts) {
-        parts.forward_model("agent.shaping.forward_model", &self.forward_model, batch);
+        forward_model(parts, "agent.shaping.forward_model", &self.forward_model, batch);
     }
 }
 
@@ -105,6 +106,13 @@ impl ShapingConfig {
         }
         self.build(setup, gamma, false)
     }
+}
+
+/// A forward model that learns from `batch` rows at once.
+pub(crate) fn forward_model(parts: &mut MemoryParts, at: &str, model: &ForwardModelConfig, batch: usize) {
+    let (inputs, outputs) = (parts.sizes().obs_dim + parts.sizes().act_dim, parts.sizes().obs_dim);
+    let of = NetworkSizes { hidden: &model.hidden, inputs, outputs, count: 1, copies: COPIES, rows: batch };
+    parts.networks(at, "hidden", &of);
 }
 
 /// The error of shaping the environment's reward by its gradient.

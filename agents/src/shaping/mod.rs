@@ -34,8 +34,8 @@ mod running_std;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use config::no_gradient;
 pub use config::{ShapingConfig, ShapingKind};
+pub(crate) use config::{forward_model, no_gradient};
 pub use constant::{Constant, ConstantConfig};
 pub use expression::{Expression, ExpressionConfig};
 pub use forward::{ForwardModel, ForwardModelConfig};
