@@ -24,6 +24,7 @@ pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, Agent
     }
     let (can_terminate, action_half_width) = (task.env().can_terminate(), task.action_range().1.to_vec());
     let spec = Some(task.env().spec().clone());
+    config.agent.warnings().iter().for_each(|warning| warn(format_args!("agent: {warning}")));
     let expert = config.agent.expert().map(expert).transpose()?;
     let context = TaskContext { demonstrations, can_terminate, task: spec, expert, action_half_width };
     let setup = Setup {

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Agent, AgentError, Setup, TaskContext,
-    actor_critic::{self, Learner, OffPolicy, Sac, SacConfig, Td3, Td3Config},
+    actor_critic::{self, Learner, OffPolicy, OffPolicyConfig, Sac, SacConfig, Td3, Td3Config},
     demos::DemonstrationsConfig,
     feedback::{self, ExpertConfig, Feedback, FeedbackConfig},
     gail::{self, GailConfig, LearnedReward, PolicyConfig},
@@ -46,6 +46,11 @@ pub trait AgentKind: Settings {
     /// The trained run it asks, for the caller to read as well: run folders are the caller's.
     fn expert(&self) -> Option<&Path> {
         None
+    }
+
+    /// Combinations of settings that are allowed and probably not meant, each as a sentence.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Adds the memory that the agent will need; none by default.
@@ -93,6 +98,10 @@ impl AgentKind for SacConfig {
         Ok(Box::new(OffPolicy::new(sac, &self.shared, self.learning_starts, setup)?))
     }
 
+    fn warnings(&self) -> Vec<String> {
+        environment_warnings(&self.shared)
+    }
+
     fn memory(&self, parts: &mut MemoryParts) {
         actor_critic::memory::sac(parts, "agent", self);
     }
@@ -104,6 +113,10 @@ impl AgentKind for Td3Config {
         Ok(Box::new(OffPolicy::new(td3, &self.shared, self.learning_starts, setup)?))
     }
 
+    fn warnings(&self) -> Vec<String> {
+        environment_warnings(&self.shared)
+    }
+
     fn memory(&self, parts: &mut MemoryParts) {
         actor_critic::memory::td3(parts, "agent", self);
     }
@@ -112,7 +125,7 @@ impl AgentKind for Td3Config {
 impl AgentKind for GailConfig {
     fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
         let (shared, learning_starts) = self.policy_settings();
-        let learner: Box<dyn Learner> = match &self.policy {
+        let learner: Box<dyn Learner> = match &self.policy_in_units(context)? {
             PolicyConfig::Td3(config) => Box::new(Td3::new(config, setup)?),
             PolicyConfig::Sac(config) => Box::new(Sac::new(config, setup)?),
         };
@@ -132,6 +145,11 @@ impl AgentKind for GailConfig {
         file_of(self.demonstrations.as_mut()).into_iter().collect()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        let warning = self.shaping.as_ref().and_then(|shaping| shaping.warning(self.reward.can_be_negative()));
+        warning.into_iter().collect()
+    }
+
     fn memory(&self, parts: &mut MemoryParts) {
         gail::memory::gail(parts, self);
     }
@@ -140,6 +158,10 @@ impl AgentKind for GailConfig {
 impl AgentKind for MbpoConfig {
     fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
         Ok(Box::new(Mbpo::new(self, setup, context)?))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        environment_warnings(&self.policy.shared)
     }
 
     fn memory(&self, parts: &mut MemoryParts) {
@@ -178,6 +200,11 @@ impl AgentKind for FeedbackConfig {
     fn memory(&self, parts: &mut MemoryParts) {
         feedback::memory::feedback(parts, self);
     }
+}
+
+/// Warnings of a shaping of the environment's reward, whose sign nobody knows.
+fn environment_warnings(shared: &OffPolicyConfig) -> Vec<String> {
+    shared.shaping.as_ref().and_then(|shaping| shaping.warning(true)).into_iter().collect()
 }
 
 /// The file of demonstrations, by its setting.

@@ -39,12 +39,12 @@ impl Rewards for ShapedReward {
         self.rewards.extend_from_slice(f32_slice_mut(&mut window.reward)?);
         let mask = Vec::<f32>::try_from(window.mask.f_flatten(0, -1)?)?;
         let steps = WindowRows::all(window)?;
-        let mut no_gradient = || Err(no_gradient());
+        let mut no_gradient = |_| Err(no_gradient());
         let mut rows = ShapedRows {
             steps: steps.steps(),
             window: window.batch.n_step(),
             mask: Some(&mask),
-            reward_gradient: &mut no_gradient,
+            gradient_norms: &mut no_gradient,
         };
         self.shaping.shape(&mut rows, &mut self.rewards, metrics)?;
         let own = self.rewards.iter().zip(&mask).filter(|(_, own)| **own > 0.0).map(|(reward, _)| f64::from(*reward));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{discriminator_config::DiscriminatorConfig, reference::Reference, reward::RewardConfig};
 use crate::{
-    AgentError, TaskContext,
+    ActionNoise, AgentError, TaskContext,
     actor_critic::{OffPolicyConfig, SacConfig, Td3Config},
     cloning::CloningConfig,
     demos::DemonstrationsConfig,
@@ -77,6 +77,43 @@ impl Default for GailConfig {
 }
 
 impl GailConfig {
+    /// The worth of an agent's action of 1 in the units that the config wants.
+    ///
+    /// # Errors
+    /// [`AgentError::BadConfig`] if actions' ranges differ and the environment's units are wanted.
+    pub(super) fn action_unit(&self, context: &TaskContext) -> Result<f64, AgentError> {
+        let widths = &context.action_half_width;
+        match (self.reference.quirks().action_units, widths.first()) {
+            (true, Some(&first)) if widths.iter().all(|width| *width == first) => Ok(first),
+            (true, Some(_)) if self.reference != Reference::All(true) => {
+                let problem = "needs one range for all actions, and this task has several; leave it out".to_owned();
+                Err(AgentError::BadConfig { setting: "agent.reference.action_units".into(), problem })
+            }
+            _ => Ok(1.0),
+        }
+    }
+
+    /// The learner's settings with noise as an agent's actions in `[-1, 1]` need it.
+    ///
+    /// # Errors
+    /// Those of [`GailConfig::action_unit`].
+    pub(crate) fn policy_in_units(&self, context: &TaskContext) -> Result<PolicyConfig, AgentError> {
+        let (unit, mut policy) = (self.action_unit(context)?, self.policy.clone());
+        if let PolicyConfig::Td3(td3) = &mut policy {
+            td3.target_noise /= unit;
+            td3.target_noise_clip /= unit;
+            match &mut td3.action_noise {
+                ActionNoise::None => {}
+                ActionNoise::Gaussian { std } => *std /= unit,
+                ActionNoise::OrnsteinUhlenbeck { sigma, .. } => *sigma /= unit,
+            }
+            if let Some(noise) = &mut td3.parameter_noise {
+                noise.delta /= unit;
+            }
+        }
+        Ok(policy)
+    }
+
     /// Treatment of terminations.
     ///
     /// # Errors
@@ -144,4 +181,65 @@ pub enum Absorbing {
     /// A copy of the last transition is stored, rewarded as the absorbing one and worth that reward
     /// alone (the authors' code).
     Reference,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::AgentConfig;
+
+    fn humanoid(widths: &[f64]) -> TaskContext {
+        TaskContext { action_half_width: widths.to_vec(), ..TaskContext::NONE }
+    }
+
+    #[test]
+    fn the_authors_noise_is_in_the_environment_s_units() {
+        // Humanoid's actions go to ± 0.4, so that their 0.2 is half of ours, and 0.5 all and a quarter.
+        let td3 = json!({"kind": "td3", "action_noise": {"kind": "gaussian", "std": 0.1}, "parameter_noise": {}});
+        let of = |reference: serde_json::Value| -> GailConfig {
+            serde_json::from_value(json!({"policy": td3, "reference": reference})).unwrap()
+        };
+        let context = humanoid(&[0.4; 17]);
+        for reference in [json!(true), json!({"action_units": true})] {
+            let config = of(reference);
+            assert_eq!(config.action_unit(&context).unwrap(), 0.4);
+            let PolicyConfig::Td3(td3) = config.policy_in_units(&context).unwrap() else { panic!() };
+            assert_eq!((td3.target_noise, td3.target_noise_clip), (0.5, 1.25));
+            assert_eq!(td3.action_noise, ActionNoise::Gaussian { std: 0.25 });
+            assert_eq!(td3.parameter_noise.unwrap().delta, 0.5);
+        }
+        let plain = of(json!(false));
+        assert_eq!(plain.policy_in_units(&context).unwrap(), plain.policy);
+        let error = of(json!({"action_units": true})).action_unit(&humanoid(&[0.4, 1.0])).unwrap_err().to_string();
+        assert!(error.contains("agent.reference.action_units"), "{error}");
+    }
+
+    #[test]
+    fn a_pessimistic_shaping_of_rewards_below_zero_is_warned_of() {
+        let warnings = |config: serde_json::Value| -> Vec<String> {
+            let config: AgentConfig = serde_json::from_value(config).unwrap();
+            config.warnings()
+        };
+        let gail = |reward: serde_json::Value, shaping: &str| {
+            warnings(json!({"kind": "gail", "reward": reward, "shaping": {"kind": shaping}}))
+        };
+        for (reward, negative) in [
+            (json!({"kind": "minimax"}), false),
+            (json!({"kind": "red"}), false),
+            (json!({"kind": "constant", "value": 1.0}), false),
+            (json!({"kind": "constant", "value": -1.0}), true),
+            (json!({"kind": "airl"}), true),
+            (json!({"kind": "non_saturating"}), true),
+            (json!({"kind": "environment"}), true),
+        ] {
+            for shaping in ["purple", "gradient"] {
+                let warned = gail(reward.clone(), shaping);
+                assert_eq!(!warned.is_empty(), negative, "{reward} {shaping}: {warned:?}");
+            }
+        }
+        assert!(warnings(json!({"kind": "sac", "shaping": {"kind": "purple"}}))[0].contains("opposite of pessimistic"));
+        assert!(warnings(json!({"kind": "sac", "shaping": {"kind": "constant", "factor": 0.5}})).is_empty());
+    }
 }

@@ -27,6 +27,8 @@ pub(super) struct Encoder {
     /// True if gradients with respect to indicators count.
     indicator_gradients: bool,
     clip: f32,
+    /// The worth of one unit of the agent's action in a row.
+    action_unit: f32,
 }
 
 /// A transition to encode, in the environment's units, except actions, which are in `[-1, 1]`.
@@ -51,7 +53,13 @@ impl Encoder {
         indicators: bool,
         indicator_gradients: bool,
     ) -> Self {
-        Self { obs_dim, act_dim, input: config.input, indicators, indicator_gradients, clip: config.clip as f32 }
+        let clip = config.clip as f32;
+        Self { obs_dim, act_dim, input: config.input, indicators, indicator_gradients, clip, action_unit: 1.0 }
+    }
+
+    /// Writes actions in another unit: an agent's action of 1 is `unit` in a row.
+    pub(super) fn with_action_unit(self, unit: f64) -> Self {
+        Self { action_unit: unit as f32, ..self }
     }
 
     /// Numbers in a row.
@@ -83,6 +91,9 @@ impl Encoder {
         };
         self.half(seen.obs, absorbed, first);
         self.half(numbers, absorbed_next, second);
+        if self.input == DiscriminatorInput::StateAction {
+            second[..self.act_dim].iter_mut().for_each(|action| *action *= self.action_unit);
+        }
     }
 
     /// Writes raw rows of transitions that lie in flat arrays, `[R, O]`, `[R, A]`, `[R, O]` and
@@ -221,6 +232,8 @@ mod tests {
         let plain = encoder(DiscriminatorInput::StateAction, false);
         plain.encode(SEEN, &mut row[..3]);
         assert_eq!((plain.width(), &row[..3]), (3, &[1.0, -7.0, 0.5][..]));
+        plain.with_action_unit(0.5).encode(SEEN, &mut row[..3]);
+        assert_eq!(row[..3], [1.0, -7.0, 0.25]);
     }
 
     #[test]

@@ -27,9 +27,12 @@
 //! 4. the absorbing state has its value in closed form, is never dropped from the demonstrations,
 //!    and its indicators are not penalised;
 //! 5. spectral normalisation does one round of power iteration a gradient step (there: one a
-//!    forward pass).
+//!    forward pass);
+//! 6. actions are in `[-1, 1]`, and so is noise on them (there in the environment's units);
+//! 7. PURPLE's `per_call` leaves the rows beyond a window's cut out, and σ moves in the learner's
+//!    reward calls alone (there all ten rows count, and other calls move σ too).
 //!
-//! All but the last come back with `reference`.
+//! All but 5 and 7 come back with `reference`; of 6 the critics' inputs stay as they are.
 
 mod classification;
 mod config;

@@ -32,6 +32,7 @@ impl Reference {
                 timeouts_terminate: on,
                 drop_absorbing: on,
                 penalise_indicators: on,
+                action_units: on,
             },
             Self::Some(quirks) => quirks,
         }
@@ -58,4 +59,8 @@ pub struct Quirks {
     pub drop_absorbing: bool,
     /// The gradient penalty sees the absorbing state's indicators like any other coordinate.
     pub penalise_indicators: bool,
+    /// Actions are in the environment's units, not in `[-1, 1]`: for the discriminator and its penalty,
+    /// and TD3's target noise, exploration noise and parameter noise. It matters on tasks whose actions
+    /// have another range, such as Humanoid's ± 0.4. The critics' inputs stay in `[-1, 1]`.
+    pub action_units: bool,
 }

@@ -36,6 +36,11 @@ pub trait RewardKind: Settings {
     /// The origin of the reward.
     fn source(&self) -> RewardSource<'_>;
 
+    /// True if a reward can be below zero, as far as the settings tell.
+    fn can_be_negative(&self) -> bool {
+        true
+    }
+
     /// Adds the memory of its networks; none by default.
     fn memory(&self, _parts: &mut MemoryParts) {}
 }
@@ -128,6 +133,10 @@ impl RewardKind for Minimax {
     fn source(&self) -> RewardSource<'_> {
         RewardSource::Logit(MINIMAX)
     }
+
+    fn can_be_negative(&self) -> bool {
+        false
+    }
 }
 
 /// log σ(x): never positive.
@@ -176,11 +185,19 @@ impl RewardKind for Constant {
     fn source(&self) -> RewardSource<'_> {
         RewardSource::Constant(self.value)
     }
+
+    fn can_be_negative(&self) -> bool {
+        self.value < 0.0
+    }
 }
 
 impl RewardKind for RedConfig {
     fn source(&self) -> RewardSource<'_> {
         RewardSource::Rows(self)
+    }
+
+    fn can_be_negative(&self) -> bool {
+        false
     }
 
     fn memory(&self, parts: &mut MemoryParts) {

@@ -209,8 +209,8 @@ fn shaping(config: Option<&ShapingConfig>, gamma: f64, setup: &Setup) -> Result<
 fn shape(shaping: &mut dyn Shaping, batch: &mut Batch, metrics: &mut Metrics) -> Result<(), AgentError> {
     let Batch { obs, action, next_obs, reward, flags, .. } = batch;
     let steps = Steps { obs, action, next_obs, flags, t: &[] };
-    let mut no_gradient = || Err(no_gradient());
-    let mut rows = ShapedRows { steps, window: 1, mask: None, reward_gradient: &mut no_gradient };
+    let mut no_gradient = |_| Err(no_gradient());
+    let mut rows = ShapedRows { steps, window: 1, mask: None, gradient_norms: &mut no_gradient };
     shaping.shape(&mut rows, f32_slice_mut(reward)?, metrics)?;
     shaping.learn(&steps, metrics)
 }

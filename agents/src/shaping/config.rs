@@ -28,9 +28,14 @@ pub trait ShapingKind: Settings {
     /// absorbing state after terminations.
     fn build(&self, setup: &Setup, gamma: f64, absorbing: bool) -> Result<Box<dyn Shaping>, AgentError>;
 
-    /// True if the shaping reads [`ShapedRows`](super::ShapedRows)`::reward_gradient`, which not
+    /// True if the shaping reads [`ShapedRows`](super::ShapedRows)`::gradient_norms`, which not
     /// every reward has.
     fn needs_reward_gradient(&self) -> bool {
+        false
+    }
+
+    /// True if it multiplies rewards by a κ below 1 to make them worse.
+    fn is_pessimistic(&self) -> bool {
         false
     }
 
@@ -68,6 +73,10 @@ impl ShapingKind for PurpleConfig {
         Ok(Box::new(Purple::new(self, setup, absorbing)?))
     }
 
+    fn is_pessimistic(&self) -> bool {
+        true
+    }
+
     fn memory(&self, batch: usize, parts: &mut MemoryParts) {
         forward_model(parts, "agent.shaping.forward_model", &self.forward_model, batch);
     }
@@ -79,6 +88,10 @@ impl ShapingKind for GradientConfig {
     }
 
     fn needs_reward_gradient(&self) -> bool {
+        true
+    }
+
+    fn is_pessimistic(&self) -> bool {
         true
     }
 }
@@ -96,6 +109,17 @@ impl ShapingKind for ExpressionConfig {
 }
 
 impl ShapingConfig {
+    /// A warning if the shaping is of no use for rewards of this sign.
+    pub fn warning(&self, can_be_negative: bool) -> Option<String> {
+        (self.is_pessimistic() && can_be_negative).then(|| {
+            format!(
+                "shaping `{}` multiplies rewards by κ ≤ 1, which makes negative ones better, the opposite of \
+                 pessimistic; take a reward that is never negative, such as minimax",
+                self.kind()
+            )
+        })
+    }
+
     /// The shaping of the environment's reward.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
-//! κ from the reward's own gradient, after the ancestors of PURPLE in the history of the code of
-//! arXiv 2006.16785 (`gail_grad_mod`, `gail_mod_r`):
+//! κ from the gradient of the reward or of the discriminator's logit D, after the ancestors of PURPLE
+//! in the history of the code of arXiv 2006.16785 (`gail_grad_mod`, `gail_mod_r`):
 //! p = max(0, ‖∇r(s, a)‖₂ − k)², κ = max(floor, exp(−p/σ)), r̃ = κ r, with σ of `kappa`.
 //!
-//! Differs from them in: the gradient is the reward's (there the discriminator's logit's).
+//! Differs from them by default in: the gradient is the reward's; `of: logit` gives theirs, ‖∇D‖.
 
 use garde::Validate;
 use liprl_numerics::StateIo;
@@ -11,16 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     kappa::{Kappa, KappaOptions, penalty},
-    rows::{ShapedRows, Shaping, Steps},
+    rows::{GradientOf, ShapedRows, Shaping, Steps},
 };
 use crate::{AgentError, Metrics};
 
-/// κ r with κ from the reward's own gradient. Sources: the history of arXiv 2006.16785's authors' code.
+/// κ r with κ from the gradient of the reward or the logit. Sources: the history of arXiv 2006.16785's
+/// authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct GradientConfig {
-    /// k: norms of the reward's gradient up to this cost nothing. Default `1`.
+    /// The function whose gradient is meant. Default `reward`.
+    pub of: GradientOf,
+    /// k: norms of the gradient up to this cost nothing. Default `1`.
     #[garde(range(min = 0.0))]
     pub target: f64,
     /// κ is never smaller. Default `0`: no floor.
@@ -40,13 +43,14 @@ pub struct GradientConfig {
 
 impl Default for GradientConfig {
     fn default() -> Self {
-        Self { target: 1.0, floor: 0.0, history: 1, std_floor: 0.1, per_call: false }
+        Self { of: GradientOf::Reward, target: 1.0, floor: 0.0, history: 1, std_floor: 0.1, per_call: false }
     }
 }
 
 /// The shaping.
 #[derive(Debug)]
 pub struct Gradient {
+    of: GradientOf,
     target: f64,
     kappa: Kappa,
 }
@@ -54,8 +58,8 @@ pub struct Gradient {
 impl Gradient {
     /// The shaping before its first call.
     pub fn new(config: &GradientConfig) -> Self {
-        let GradientConfig { target, floor, history, std_floor, per_call } = *config;
-        Self { target, kappa: Kappa::new(KappaOptions { floor, history, std_floor, per_call }) }
+        let GradientConfig { of, target, floor, history, std_floor, per_call } = *config;
+        Self { of, target, kappa: Kappa::new(KappaOptions { floor, history, std_floor, per_call }) }
     }
 }
 
@@ -66,14 +70,14 @@ impl Shaping for Gradient {
         reward: &mut [f32],
         metrics: &mut Metrics,
     ) -> Result<(), AgentError> {
-        let norms = (rows.reward_gradient)()?;
+        let norms = (rows.gradient_norms)(self.of)?;
         let penalties: Vec<f32> = norms.iter().map(|&norm| penalty(norm, self.target)).collect();
         self.kappa.apply(&penalties, rows, reward, metrics);
         Ok(())
     }
 
     fn shape_absorbing(&mut self, rows: &mut ShapedRows<'_>, reward: f32) -> Result<f32, AgentError> {
-        let norm = (rows.reward_gradient)()?[0];
+        let norm = (rows.gradient_norms)(self.of)?[0];
         Ok(self.kappa.held(penalty(norm, self.target), reward))
     }
 

@@ -126,7 +126,7 @@ mod tests {
     /// Shapes rewards of 1, so that they become κ.
     fn kappas(kappa: &mut Kappa, penalty: &[f32], window: usize, mask: Option<&[f32]>) -> (Vec<f32>, Vec<f64>) {
         let sample = Sample::new(penalty.len(), 1, 1);
-        let rows = ShapedRows { steps: sample.steps(), window, mask, reward_gradient: &mut || Ok(Vec::new()) };
+        let rows = ShapedRows { steps: sample.steps(), window, mask, gradient_norms: &mut |_| Ok(Vec::new()) };
         let (mut reward, mut metrics) = (vec![1.0; penalty.len()], Metrics::default());
         kappa.apply(penalty, &rows, &mut reward, &mut metrics);
         (reward, metrics.drain().into_iter().map(|(_, value)| value).collect())

@@ -5,7 +5,7 @@
 //! | `rows` | the interface of a shaping, [`Shaping`] |
 //! | `config` | the kinds that a config can name, each with its constructor |
 //! | `purple` | r̃ = κ r with κ from the forward model's gradient (arXiv 2006.16785's pessimistic preconditioning) |
-//! | `gradient` | r̃ = κ r with κ from the reward's own gradient |
+//! | `gradient` | r̃ = κ r with κ from the gradient of the reward or the logit |
 //! | `constant` | r̃ = κ r with a fixed κ |
 //! | `expression` | r̃ = r + γ Φ(s') − Φ(s) + bonus, by formulas of the config (Ng et al. 1999) |
 //! | `kappa` | from penalties to κ, for `purple` and `gradient` |
@@ -43,5 +43,5 @@ pub use gradient::{Gradient, GradientConfig};
 pub use kappa::KappaOptions;
 pub use purple::{Purple, PurpleConfig};
 pub(crate) use rows::WindowRows;
-pub use rows::{ShapedRows, Shaping, Steps};
+pub use rows::{GradientOf, ShapedRows, Shaping, Steps};
 pub(crate) use running_std::RunningStd;

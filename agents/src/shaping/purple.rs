@@ -171,8 +171,8 @@ mod tests {
         let mut purple = learnt(&config(false), &Sample::new(60, 4, 2));
         sample.flags[0] = Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING;
         let (before, mut reward) = (purple.kappa.clone(), [2.0]);
-        let mut none = || Ok(Vec::new());
-        let mut rows = ShapedRows { steps: sample.steps(), window: 1, mask: None, reward_gradient: &mut none };
+        let mut none = |_| Ok(Vec::new());
+        let mut rows = ShapedRows { steps: sample.steps(), window: 1, mask: None, gradient_norms: &mut none };
         let shaped = purple.shape_absorbing(&mut rows, 2.0).unwrap();
         assert_eq!(purple.kappa, before);
         let norm = purple.model.gradient_norms(&sample.steps()).unwrap()[0];

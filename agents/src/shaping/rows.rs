@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use liprl_numerics::StateIo;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::{AgentError, Flags, Metrics, WindowBatch};
@@ -63,9 +65,20 @@ pub struct ShapedRows<'a> {
     /// For windows: 1 for rows that count, 0 for those beyond a window's cut, `R`
     /// (`WindowBatch::mask`). `None`: all count.
     pub mask: Option<&'a [f32]>,
-    /// ‖∇r‖₂ of the unshaped reward at each row, `R`; computed only when called. An error if the
-    /// reward has no gradient (the environment's).
-    pub reward_gradient: &'a mut dyn FnMut() -> Result<Vec<f32>, AgentError>,
+    /// ‖∇r‖₂ of the unshaped reward, or ‖∇D‖₂ of the logit, at each row, `R`; computed only when
+    /// called. An error if there is no such gradient (the environment's reward).
+    pub gradient_norms: &'a mut dyn FnMut(GradientOf) -> Result<Vec<f32>, AgentError>,
+}
+
+/// A function of rows that has a gradient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GradientOf {
+    /// The reward before shaping.
+    #[default]
+    Reward,
+    /// The discriminator's logit.
+    Logit,
 }
 
 impl ShapedRows<'_> {

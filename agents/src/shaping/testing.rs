@@ -59,12 +59,12 @@ impl Sample {
         reward: &mut [f32],
         metrics: &mut Metrics,
     ) -> Result<(), AgentError> {
-        let mut reward_gradient = || {
+        let mut reward_gradient = |_| {
             let problem = "the environment's reward has no gradient".to_owned();
             self.reward_gradient.clone().ok_or(AgentError::BadConfig { setting: "shaping".into(), problem })
         };
         let mask = self.mask.as_deref();
-        let mut rows = ShapedRows { steps: self.steps(), window, mask, reward_gradient: &mut reward_gradient };
+        let mut rows = ShapedRows { steps: self.steps(), window, mask, gradient_norms: &mut reward_gradient };
         shaping.shape(&mut rows, reward, metrics)
     }
 }

@@ -36,7 +36,7 @@ use crate::{
     AgentError, Flags, Metrics, Replay, Setup, TaskContext, Transition, Visited, WindowBatch,
     actor_critic::{Learner, ProbedPairs, Rewards},
     replay::{WindowReturn, f32_slice_mut},
-    shaping::{ForwardModel, Shaping, WindowRows, no_gradient},
+    shaping::{ForwardModel, GradientConfig, GradientOf, Shaping, ShapingConfig, WindowRows, no_gradient},
 };
 use liprl_control::certify::{Certifiable, Network, OutputMap};
 use liprl_numerics::{NormaliserOptions, RunningNormaliser, StateIo, StreamRng};
@@ -103,7 +103,8 @@ impl LearnedReward {
         let mut rng = setup.streams.rng("imitation");
         let indicators = absorbing != Absorbing::Off;
         let dims = (setup.obs_dim, setup.act_dim);
-        let encoder = Encoder::new(&config.discriminator, dims, indicators, quirks.penalise_indicators);
+        let encoder = Encoder::new(&config.discriminator, dims, indicators, quirks.penalise_indicators)
+            .with_action_unit(config.action_unit(context)?);
         let expert = match &context.demonstrations {
             Some(demonstrations) => ExpertRows::new(
                 demonstrations,
@@ -126,6 +127,13 @@ impl LearnedReward {
             && config.shaping.as_ref().is_some_and(|shaping| shaping.needs_reward_gradient())
         {
             return Err(no_gradient());
+        }
+        let by_logit = |shaping: &ShapingConfig| {
+            shaping.settings::<GradientConfig>().is_some_and(|shaping| shaping.of == GradientOf::Logit)
+        };
+        if !config.reward.from_logits() && config.shaping.as_ref().is_some_and(by_logit) {
+            let problem = format!("is `logit`, and `reward: {}` has none; write `reward`", config.reward.kind());
+            return Err(AgentError::BadConfig { setting: "agent.shaping.of".into(), problem });
         }
         let mut expert_rows = vec![0.0; expert.len() * encoder.width()];
         for (i, row) in expert_rows.chunks_exact_mut(encoder.width()).enumerate() {

@@ -66,12 +66,12 @@ impl LearnedReward {
         let split = count * encoder.width();
         let (rows, absorbing_rows) = rows.split_at(split.min(rows.len()));
         let (raw, absorbing_raw) = raw.split_at(split.min(raw.len()));
-        let mut reward_gradient = || source.gradient_norms(encoder, normaliser, (rows, raw, slopes), count);
+        let mut gradient_norms = |of| source.gradient_norms(of, encoder, normaliser, (rows, raw, slopes), count);
         let steps = WindowRows::all(window)?;
         let mask = Vec::<f32>::try_from(window.mask.f_flatten(0, -1)?)?;
         let (window, mask) = (window.batch.n_step(), Some(&mask[..]));
-        let (steps, reward_gradient) = (steps.steps(), &mut reward_gradient);
-        let mut all = shaping::ShapedRows { steps, window, mask, reward_gradient };
+        let (steps, gradient_norms) = (steps.steps(), &mut gradient_norms);
+        let mut all = shaping::ShapedRows { steps, window, mask, gradient_norms };
         shaping.shape(&mut all, rewards, metrics)?;
         if self.absorbing != Absorbing::Value {
             return Ok(absorbing);
@@ -80,9 +80,9 @@ impl LearnedReward {
         let (obs, action, next_obs) = (zeros(steps.obs)?, zeros(steps.action)?, zeros(steps.next_obs)?);
         let flags = [Flags::OBS_ABSORBING | Flags::NEXT_ABSORBING];
         let steps = Steps { obs: &obs, action: &action, next_obs: &next_obs, flags: &flags, t: &[] };
-        let of = (absorbing_rows, absorbing_raw, slopes);
-        let mut reward_gradient = || source.gradient_norms(encoder, normaliser, (of.0, of.1, of.2), 1);
-        let mut one = shaping::ShapedRows { steps, window: 1, mask: None, reward_gradient: &mut reward_gradient };
+        let at = (absorbing_rows, absorbing_raw, slopes);
+        let mut gradient_norms = |of| source.gradient_norms(of, encoder, normaliser, (at.0, at.1, at.2), 1);
+        let mut one = shaping::ShapedRows { steps, window: 1, mask: None, gradient_norms: &mut gradient_norms };
         shaping.shape_absorbing(&mut one, absorbing)
     }
 }
