@@ -10,6 +10,7 @@ mod bootstrap;
 mod curve;
 mod draw;
 mod error;
+pub mod evidence;
 mod figure;
 mod importance;
 mod labels;

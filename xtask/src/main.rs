@@ -9,6 +9,7 @@ mod expert;
 mod lab;
 mod parts;
 mod process;
+mod reproduce;
 mod setup;
 mod slurm;
 mod suite;
@@ -33,6 +34,10 @@ Usage: cargo xtask <command>
   wheel [--test]           a binary wheel of the program and its Python functions, in target/wheels; --test uses it
                            in an empty environment outside the repository
   expert TASK [--steps N]  train an expert for ant or humanoid (hours; resumable) and record it to demos/
+  reproduce liayn [--only NAME]
+                           run the sweeps behind docs/results/liayn.md, keep their logs and make its tables;
+                           hours; started again it goes on
+  reproduce --tables       make the tables of every page from the committed logs
   lab                      write a crate of `liprl new` outside the repository, build it and run its README's commands
   torture                  kill runs and damage files some 1,400 times; writes docs/results/reliability.md; 20 minutes
   slurm-test [--if-available]
@@ -63,6 +68,9 @@ fn main() -> ExitCode {
         ["wheel", "--test"] => wheel::check(&root),
         ["expert", task] => expert::run(&root, task, None),
         ["expert", task, "--steps", steps] => expert::run(&root, task, Some(steps)),
+        ["reproduce", "--tables"] => reproduce::tables(&root),
+        ["reproduce", page] => reproduce::run(&root, page, None),
+        ["reproduce", page, "--only", name] => reproduce::run(&root, page, Some(name)),
         ["lab"] => lab::check(&root),
         ["torture"] => torture::run(&root),
         ["slurm-test"] => slurm::run(&root, false),
