@@ -31,6 +31,19 @@ impl Metrics {
         }
     }
 
+    /// Takes over what `other` has gathered, which then starts anew.
+    pub(crate) fn take(&mut self, other: &mut Self) {
+        for entry in other.entries.drain(..) {
+            match self.entries.iter_mut().find(|own| own.name == entry.name) {
+                Some(own) => {
+                    own.sum += entry.sum;
+                    own.count += entry.count;
+                }
+                None => self.entries.push(entry),
+            }
+        }
+    }
+
     /// The means, and starts anew.
     pub fn drain(&mut self) -> Vec<(Cow<'static, str>, f64)> {
         self.entries.drain(..).map(|entry| (entry.name, entry.sum / entry.count as f64)).collect()

@@ -125,12 +125,16 @@ impl AgentKind for Td3Config {
 impl AgentKind for GailConfig {
     fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
         let (shared, learning_starts) = self.policy_settings();
-        let learner: Box<dyn Learner> = match &self.policy_in_units(context)? {
-            PolicyConfig::Td3(config) => Box::new(Td3::new(config, setup)?),
-            PolicyConfig::Sac(config) => Box::new(Sac::new(config, setup)?),
-        };
         let rewards = Box::new(LearnedReward::new(self, shared.gamma, context, setup)?);
-        Ok(Box::new(OffPolicy::with_rewards(rewards, learner, &shared, learning_starts, setup)?))
+        let beside = self.learns_beside(rewards.demonstrated_rows(), setup);
+        // The discriminator has one thread, the learner the others.
+        let of_learner = Setup { threads: if beside { setup.threads - 1 } else { setup.threads }, ..*setup };
+        let learner: Box<dyn Learner> = match &self.policy_in_units(context)? {
+            PolicyConfig::Td3(config) => Box::new(Td3::new(config, &of_learner)?),
+            PolicyConfig::Sac(config) => Box::new(Sac::new(config, &of_learner)?),
+        };
+        let agent = OffPolicy::with_rewards(rewards, learner, &shared, learning_starts, setup)?;
+        Ok(Box::new(if beside { agent.beside()? } else { agent }))
     }
 
     fn demonstrations(&self) -> Option<&DemonstrationsConfig> {

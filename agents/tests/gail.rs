@@ -318,8 +318,7 @@ fn rewards_are_those_of_the_discriminator_at_the_time_of_sampling() {
     for (a, b) in before.iter().zip(&expected) {
         assert!((a / b - 1.0).abs() < 0.05, "{a} and {b}");
     }
-    let window = windows(&mut learned, &replay, &STARTS, 10);
-    learned.learn(&replay, &window, &mut Metrics::default()).unwrap();
+    learned.learn_beside(&replay, &mut Metrics::default()).unwrap();
     assert!(before != read(&windows(&mut learned, &replay, &STARTS, 10).batch.reward));
 }
 
@@ -359,6 +358,30 @@ fn impossible_settings_are_refused_with_a_remedy() {
     assert!(nothing.starts_with("agent.demonstrations: is missing"), "{nothing}");
     // A task that never ends is fine without an absorbing state.
     assert!(learned_reward(json!({}), false).is_ok());
+}
+
+/// The discriminator learns on a thread of its own if its work is large enough beside the learner's: the
+/// same numbers, to the bit, as on one thread.
+#[test]
+fn a_discriminator_beside_the_learner_changes_no_bit() {
+    let large = json!({"discriminator": {"hidden": [64, 64], "passes": 2}});
+    let small = json!({"discriminator": {"steps": 1}, "policy": {"critic": {"hidden": [64, 64]}, "batch_size": 64}});
+    for (more, beside) in [(large, true), (small, false)] {
+        let parsed: GailConfig = serde_json::from_value(config(more.clone())).unwrap();
+        let kind = json!({"kind": "gail"});
+        let mut all = config(more);
+        merge(&mut all, &kind);
+        let parsed_agent: AgentConfig = serde_json::from_value(all).unwrap();
+        let ends = [1, 2].map(|threads| {
+            let setup = Setup { threads, ..setup() };
+            let mut agent = parsed_agent.build(&setup, &context(true)).unwrap();
+            let mut metrics = Metrics::default();
+            run(&mut *agent, 0, 60, &mut metrics);
+            (agent.save().unwrap().to_bytes().unwrap(), metrics.drain())
+        });
+        assert_eq!(ends[0].1 == ends[1].1, beside, "metrics of the learner's shares differ by rounding");
+        assert_eq!(ends[0].0 == ends[1].0, beside, "{:?}", parsed.discriminator);
+    }
 }
 
 fn agent(more: Value) -> Box<dyn Agent> {

@@ -73,6 +73,27 @@ impl Team {
     }
 }
 
+impl Team {
+    /// Runs `mine` on the caller's thread and `other` on another at once, or after it if the team has
+    /// one thread. The first error in this order comes back.
+    pub fn both<E: Send>(
+        &self,
+        mine: impl FnOnce() -> Result<(), E>,
+        other: impl FnOnce() -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        let Some(others) = &self.others else {
+            mine()?;
+            return other();
+        };
+        let mut result = Ok(());
+        let mine = others.in_place_scope(|scope| {
+            scope.spawn(|_| result = other());
+            mine()
+        });
+        mine.and(result)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +105,24 @@ mod tests {
             let all: Vec<usize> = shares.iter().cloned().flatten().collect();
             assert_eq!(all, (0..rows).collect::<Vec<_>>());
             assert!(shares.iter().all(|share| !share.is_empty() && share.len() <= rows.div_ceil(size)));
+        }
+    }
+
+    #[test]
+    fn both_are_done_on_one_thread_or_two_and_the_first_error_comes_back() {
+        let error = |name: &str| NetsError::bad_config(name.to_owned(), "");
+        for size in [1, 2] {
+            let team = Team::new(size).unwrap();
+            let (mut a, mut b) = (0, 0);
+            let set = |to: &mut i32| {
+                *to += 1;
+                Ok::<_, NetsError>(())
+            };
+            team.both(|| set(&mut a), || set(&mut b)).unwrap();
+            assert_eq!((a, b), (1, 1));
+            let first = team.both(|| Err(error("mine")), || Err(error("other"))).unwrap_err();
+            let second = team.both(|| Ok(()), || Err(error("other"))).unwrap_err();
+            assert!(first.to_string().starts_with("mine") && second.to_string().starts_with("other"));
         }
     }
 

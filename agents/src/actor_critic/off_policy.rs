@@ -2,7 +2,7 @@
 //! at their times.
 
 use liprl_control::{Policy, certify::Certifiable};
-use liprl_nets::lipschitz::constants;
+use liprl_nets::{Team, lipschitz::constants};
 use liprl_numerics::{NormaliserOptions, RunningNormaliser, StateIo, StreamRng};
 use rand::RngExt;
 use tch::Tensor;
@@ -33,6 +33,10 @@ pub struct OffPolicy {
     steps: u64,
     /// True once the first action has been asked for.
     begun: bool,
+    /// Threads for rewards that learn beside the learner.
+    team: Team,
+    /// What such rewards measure in an update.
+    beside: Metrics,
 }
 
 /// An update's transitions.
@@ -40,7 +44,12 @@ enum Drawn {
     /// With the rewards that were stored.
     Stored(Batch),
     /// With rewards found when they are drawn.
-    Rewarded { window: Box<WindowBatch>, rewards: Box<dyn Rewards> },
+    Rewarded {
+        window: Box<WindowBatch>,
+        /// The next windows, if they are drawn while the learner updates.
+        next: Option<Box<WindowBatch>>,
+        rewards: Box<dyn Rewards>,
+    },
 }
 
 impl Drawn {
@@ -81,7 +90,17 @@ impl OffPolicy {
     ) -> Result<Self, AgentError> {
         let &OffPolicyConfig { batch_size, n_step, gamma, .. } = config;
         let window = Box::new(WindowBatch::new(batch_size, setup.obs_dim, setup.act_dim, n_step, gamma));
-        Self::drawing(Drawn::Rewarded { window, rewards }, learner, config, learning_starts, setup)
+        Self::drawing(Drawn::Rewarded { window, next: None, rewards }, learner, config, learning_starts, setup)
+    }
+
+    /// Lets the rewards learn on a thread of their own while the learner updates. No number changes.
+    pub fn beside(mut self) -> Result<Self, AgentError> {
+        let ReplayConfig { obs_dim, act_dim, .. } = *self.replay.config();
+        let OffPolicyConfig { batch_size, n_step, gamma, .. } = self.config;
+        if let Drawn::Rewarded { next, .. } = &mut self.drawn {
+            *next = Some(Box::new(WindowBatch::new(batch_size, obs_dim, act_dim, n_step, gamma)));
+        }
+        Ok(Self { team: Team::new(2)?, ..self })
     }
 
     fn drawing(
@@ -106,6 +125,8 @@ impl OffPolicy {
             obs_norm: Vec::new(),
             steps: 0,
             begun: false,
+            team: Team::new(1)?,
+            beside: Metrics::default(),
             learning_starts,
             config: config.clone(),
         })
@@ -123,6 +144,37 @@ impl OffPolicy {
             pairs.next_obs.extend_from_slice(row.next_obs);
         }
         pairs
+    }
+
+    /// Update `round` of this time's, on rewarded windows. On two threads the rewards learn while the
+    /// learner updates, and draw its next windows if their rewards do not depend on these.
+    fn rewarded_update(&mut self, round: u64, metrics: &mut Metrics) -> Result<(), AgentError> {
+        let Self { drawn, learner, replay, sampling, normaliser, beside, team, config, .. } = self;
+        let Drawn::Rewarded { window, next, rewards } = drawn else { return Ok(()) };
+        let (replay, normaliser) = (&*replay, normaliser.as_ref());
+        let ahead = team.size() > 1 && config.priorities.is_none() && !rewards.learns_from_windows();
+        let mut draw = |window: &mut WindowBatch, rewards: &mut dyn Rewards, metrics: &mut Metrics| {
+            replay.sample_window(sampling, window)?;
+            rewards.relabel(window, metrics)?;
+            observations::normalise_batch(normaliser, &mut window.batch)
+        };
+        if round == 0 || !ahead {
+            draw(window, &mut **rewards, metrics)?;
+        }
+        let mut next = next.as_deref_mut().filter(|_| ahead && round + 1 < config.updates);
+        team.both(
+            || learner.update(&window.batch, metrics),
+            || {
+                rewards.learn_beside(replay, beside)?;
+                next.as_mut().map_or(Ok(()), |next| draw(next, &mut **rewards, beside))
+            },
+        )?;
+        metrics.take(beside);
+        rewards.learn(replay, window, metrics)?;
+        match next {
+            Some(next) => window.batch.copy_from(&mut next.batch),
+            None => Ok(()),
+        }
     }
 
     /// Normalises the batch's observations for the learner.
@@ -194,21 +246,17 @@ impl Agent for OffPolicy {
         if self.replay.is_empty() || self.steps < self.learning_starts || !self.steps.is_multiple_of(update_every) {
             return Ok(());
         }
-        for _ in 0..updates {
+        for round in 0..updates {
             match &mut self.drawn {
-                Drawn::Stored(batch) => self.replay.sample(&mut self.sampling, batch)?,
-                Drawn::Rewarded { window, rewards } => {
-                    self.replay.sample_window(&mut self.sampling, window)?;
-                    rewards.relabel(window, metrics)?;
+                Drawn::Stored(batch) => {
+                    self.replay.sample(&mut self.sampling, batch)?;
+                    observations::normalise_batch(self.normaliser.as_ref(), batch)?;
+                    self.learner.update(batch, metrics)?;
                 }
+                Drawn::Rewarded { .. } => self.rewarded_update(round, metrics)?,
             }
-            self.normalise_batch()?;
-            self.learner.update(self.drawn.batch(), metrics)?;
             if self.config.priorities.is_some() {
                 self.replay.update_priorities(&self.drawn.batch().index, self.learner.critics().errors())?;
-            }
-            if let Drawn::Rewarded { window, rewards } = &mut self.drawn {
-                rewards.learn(&self.replay, window, metrics)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::{AgentError, Flags, Metrics, Replay, Transition, Visited, WindowBatch
 
 /// A reward other than the environment's, which may learn too. One that does not needs `relabel`
 /// alone.
-pub trait Rewards {
+pub trait Rewards: Send {
     /// Called once, before the first action of a run: a start for the learner (a clone).
     /// The normaliser is what its observations go through.
     fn begin(&mut self, _: &mut dyn Learner, _: Option<&mut RunningNormaliser>) -> Result<(), AgentError> {
@@ -36,7 +36,18 @@ pub trait Rewards {
     /// terminations are worth something.
     fn relabel(&mut self, window: &mut WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError>;
 
-    /// Learning due after each update of the learner; the windows are what that update was on.
+    /// Learning due after each update of the learner that does not depend on it: it may run at the
+    /// same time.
+    fn learn_beside(&mut self, _: &Replay, _: &mut Metrics) -> Result<(), AgentError> {
+        Ok(())
+    }
+
+    /// True if `learn` changes the rewards of windows drawn later.
+    fn learns_from_windows(&self) -> bool {
+        true
+    }
+
+    /// Other learning due after each update of the learner; the windows are what that update was on.
     fn learn(&mut self, _: &Replay, _: &WindowBatch, _: &mut Metrics) -> Result<(), AgentError> {
         Ok(())
     }

@@ -66,7 +66,7 @@ pub trait FitRows {
 }
 
 /// A reward r of the rows x `[R, I]` that a discriminator would see, contiguous f32 on the CPU.
-pub trait RowReward {
+pub trait RowReward: Send {
     /// r(x), `R`.
     fn reward(&mut self, x: &Tensor) -> Result<Vec<f32>, AgentError>;
 

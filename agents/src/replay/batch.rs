@@ -45,6 +45,23 @@ impl Batch {
         }
     }
 
+    /// Takes over what a batch of the same sizes holds.
+    pub(crate) fn copy_from(&mut self, other: &mut Self) -> Result<(), AgentError> {
+        for (to, from) in [
+            (&mut self.obs, &mut other.obs),
+            (&mut self.action, &mut other.action),
+            (&mut self.reward, &mut other.reward),
+            (&mut self.discount, &mut other.discount),
+            (&mut self.next_obs, &mut other.next_obs),
+            (&mut self.weight, &mut other.weight),
+        ] {
+            f32_slice_mut(to)?.copy_from_slice(f32_slice_mut(from)?);
+        }
+        self.index.copy_from_slice(&other.index);
+        self.flags.copy_from_slice(&other.flags);
+        Ok(())
+    }
+
     /// Number of windows, `B`.
     pub fn size(&self) -> usize {
         self.index.len()

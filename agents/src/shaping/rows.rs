@@ -89,7 +89,7 @@ impl ShapedRows<'_> {
 }
 
 /// A reward's shaping.
-pub trait Shaping {
+pub trait Shaping: Send {
     /// Replaces the rows' rewards, `R`, by the shaped ones.
     fn shape(&mut self, rows: &mut ShapedRows<'_>, reward: &mut [f32], metrics: &mut Metrics)
     -> Result<(), AgentError>;

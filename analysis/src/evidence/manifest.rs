@@ -50,7 +50,7 @@ pub struct Claim {
     pub ours: String,
     /// The one that it is compared with.
     pub theirs: String,
-    /// What is compared.
+    /// The number that is compared.
     #[serde(flatten)]
     pub column: Column,
     /// The claimed sign of ours less theirs.

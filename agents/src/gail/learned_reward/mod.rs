@@ -162,6 +162,13 @@ impl LearnedReward {
     }
 }
 
+impl LearnedReward {
+    /// Demonstrated rows that the discriminator learns from.
+    pub fn demonstrated_rows(&self) -> usize {
+        self.expert.len()
+    }
+}
+
 impl Rewards for LearnedReward {
     fn begin(
         &mut self,
@@ -232,12 +239,20 @@ impl Rewards for LearnedReward {
         Ok(())
     }
 
-    fn learn(&mut self, replay: &Replay, window: &WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
+    fn learn_beside(&mut self, replay: &Replay, metrics: &mut Metrics) -> Result<(), AgentError> {
         if matches!(self.source, Source::Discriminator(..)) {
             for _ in 0..self.config.discriminator.passes {
                 self.pass(replay, metrics)?;
             }
         }
+        Ok(())
+    }
+
+    fn learns_from_windows(&self) -> bool {
+        self.shaping.is_some() || self.monitor.is_some()
+    }
+
+    fn learn(&mut self, _: &Replay, window: &WindowBatch, metrics: &mut Metrics) -> Result<(), AgentError> {
         if self.shaping.is_none() && self.monitor.is_none() {
             return Ok(());
         }
