@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use liprl_agents::demos::{Demonstrations, Episode};
 
 use crate::runs::python;
-use crate::support::{finish, liprl, root, text};
+use crate::support::{finish, liprl, root, temporary, text};
 
 const CONFIG: &str = "
 env: InvertedPendulum-v5
@@ -20,8 +20,7 @@ agent:
 
 /// A folder with `config.yaml`, and some of Minari's datasets in `datasets`.
 fn project() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = std::fs::canonicalize(folder.path()).expect("a path");
+    let (folder, path) = temporary();
     for (id, demos) in [
         ("mujoco/inverted_pendulum/expert-v0", "inverted_pendulum"),
         ("mujoco/inverted_pendulum/medium-v0", "inverted_pendulum"),

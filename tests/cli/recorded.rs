@@ -1,12 +1,12 @@
 //! Feedback policies from demonstrations of a task that is not there: `env: demonstrations`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use liprl_agents::demos::{DemoMeta, Demonstrations, Episode};
 use liprl_envs::{BoxSpace, EnvSpec, Options, Step};
 use serde_json::Value;
 
-use crate::support::{finish, liprl, text};
+use crate::support::{run_in, temporary, text};
 
 const CONFIG: &str = "
 env: demonstrations
@@ -44,23 +44,16 @@ fn demonstrations(space: Option<BoxSpace>) -> Demonstrations {
 }
 
 fn project(space: Option<BoxSpace>) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = std::fs::canonicalize(folder.path()).expect("a path");
+    let (folder, path) = temporary();
     demonstrations(space).write(path.join("hand.hdf5")).expect("written");
     std::fs::write(path.join("config.yaml"), CONFIG).expect("written");
     (folder, path)
 }
 
-fn run(here: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = liprl(args);
-    command.current_dir(here);
-    finish(command)
-}
-
 #[test]
 fn a_policy_is_learned_certified_and_exported_without_its_task() {
     let (_folder, path) = project(Some(BoxSpace::uniform(1, -3.0, 3.0)));
-    let (code, _, stderr) = run(&path, &["train", "config.yaml", "--out", "run"]);
+    let (code, _, stderr) = run_in(&path, &["train", "config.yaml", "--out", "run"]);
     assert!(code == 0 && stderr.contains("at the demonstrations, no evaluation without an environment"), "{stderr}");
     let metrics = std::fs::read_to_string(path.join("run/metrics.jsonl")).expect("metrics");
     let value = |name: &str| {
@@ -74,7 +67,7 @@ fn a_policy_is_learned_certified_and_exported_without_its_task() {
     let summary = std::fs::read_to_string(path.join("run/summary.json")).expect("a summary");
     assert!(summary.contains("\"done\"") && summary.contains("\"best_step\": null"), "{summary}");
 
-    let (code, json, stderr) = run(&path, &["certify", "run", "--json", "--time-limit", "5"]);
+    let (code, json, stderr) = run_in(&path, &["certify", "run", "--json", "--time-limit", "5"]);
     assert_eq!(code, 0, "{stderr}");
     let report: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(report["points"], 120);
@@ -95,12 +88,12 @@ fn a_policy_is_learned_certified_and_exported_without_its_task() {
     let policy = std::fs::read_dir(path.join("run/checkpoints")).expect("checkpoints");
     let policy = policy.filter_map(|entry| Some(entry.ok()?.path().join("policy.safetensors"))).max().expect("one");
     std::fs::copy(policy, path.join("policy.safetensors")).expect("copied");
-    let (code, _, stderr) = run(&path, &["certify", "policy.safetensors"]);
+    let (code, _, stderr) = run_in(&path, &["certify", "policy.safetensors"]);
     assert!(code == 2 && stderr.contains("name demonstrations by --data FILE"), "{stderr}");
     let with_data = ["certify", "policy.safetensors", "--data", "hand.hdf5", "--method", "product", "--json"];
-    let (code, json, stderr) = run(&path, &with_data);
+    let (code, json, stderr) = run_in(&path, &with_data);
     assert!(code == 0 && json.contains("\"points\": 120"), "{json}{stderr}");
-    let (code, told, stderr) = run(&path, &["export", "policy.safetensors", "--to", "npz", "--out", "policy.npz"]);
+    let (code, told, stderr) = run_in(&path, &["export", "policy.safetensors", "--to", "npz", "--out", "policy.npz"]);
     assert!(code == 0 && told.contains("(demonstrations, step 1500), 2 → 1"), "{told}{stderr}");
 
     for args in [
@@ -110,7 +103,7 @@ fn a_policy_is_learned_certified_and_exported_without_its_task() {
         &["certify", "run", "--closed-loop"],
         &["tradeoff", "run", "--out", "x.png"],
     ] {
-        let (code, _, stderr) = run(&path, args);
+        let (code, _, stderr) = run_in(&path, args);
         let words = "was learned from demonstrations of AdroitHandPen-v1 alone (`env: demonstrations`)";
         assert!(code == 2 && stderr.contains(words), "{args:?}: {stderr}");
     }
@@ -121,11 +114,11 @@ fn a_policy_is_learned_certified_and_exported_without_its_task() {
 fn it_resumes_exactly() {
     let (_folder, path) = project(Some(BoxSpace::uniform(1, -3.0, 3.0)));
     for (out, steps) in [("whole", "1000"), ("parts", "500")] {
-        let (code, _, stderr) = run(&path, &["train", "config.yaml", "--out", out, "--steps", steps, "--quiet"]);
+        let (code, _, stderr) = run_in(&path, &["train", "config.yaml", "--out", out, "--steps", steps, "--quiet"]);
         assert_eq!(code, 0, "{stderr}");
     }
     let (code, _, stderr) =
-        run(&path, &["train", "config.yaml", "--out", "parts", "--steps", "1000", "--resume", "--quiet"]);
+        run_in(&path, &["train", "config.yaml", "--out", "parts", "--steps", "1000", "--resume", "--quiet"]);
     assert_eq!(code, 0, "{stderr}");
     let agent = |run: &str| {
         let checkpoints = std::fs::read_dir(path.join(run).join("checkpoints")).expect("checkpoints");
@@ -139,10 +132,10 @@ fn it_resumes_exactly() {
 #[test]
 fn actions_without_bounds_take_those_of_the_data() {
     let (_folder, path) = project(None);
-    let (code, _, stderr) = run(&path, &["train", "config.yaml", "--out", "run", "--steps", "500"]);
+    let (code, _, stderr) = run_in(&path, &["train", "config.yaml", "--out", "run", "--steps", "500"]);
     assert!(code == 0 && stderr.contains("the least and the largest of each coordinate stand for them"), "{stderr}");
     let out = path.join("policy.npz");
-    let (code, _, stderr) = run(&path, &["export", "run", "--to", "npz", "--out", text(&out)]);
+    let (code, _, stderr) = run_in(&path, &["export", "run", "--to", "npz", "--out", text(&out)]);
     assert_eq!(code, 0, "{stderr}");
     let about = std::fs::read(out).expect("a file");
     let about = String::from_utf8_lossy(&about).into_owned();
@@ -161,7 +154,7 @@ fn agents_and_settings_that_need_an_environment_are_refused_at_their_place() {
     ] {
         let sets = sets.iter().flat_map(|set| ["--set", set]);
         let args: Vec<&str> = ["check", "config.yaml"].into_iter().chain(sets).collect();
-        let (code, _, stderr) = run(&path, &args);
+        let (code, _, stderr) = run_in(&path, &args);
         assert!(code == 2 && stderr.contains(words), "{stderr}\nshould say: {words}");
     }
 }

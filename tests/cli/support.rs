@@ -22,6 +22,20 @@ pub(crate) fn finish(mut command: Command) -> (i32, String, String) {
     (status.code().expect("the program exits by itself"), text(stdout), text(stderr))
 }
 
+/// Runs in a folder.
+pub(crate) fn run_in(here: &Path, args: &[&str]) -> (i32, String, String) {
+    let mut command = liprl(args);
+    command.current_dir(here);
+    finish(command)
+}
+
+/// A temporary folder and its path without links.
+pub(crate) fn temporary() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = std::fs::canonicalize(folder.path()).expect("a path");
+    (folder, path)
+}
+
 /// A path as an argument.
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")

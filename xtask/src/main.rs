@@ -34,8 +34,8 @@ Usage: cargo xtask <command>
   wheel [--test]           a binary wheel of the program and its Python functions, in target/wheels; --test uses it
                            in an empty environment outside the repository
   expert TASK [--steps N]  train an expert for ant or humanoid (hours; resumable) and record it to demos/
-  reproduce liayn [--only NAME]
-                           run the sweeps behind docs/results/liayn.md, keep their logs and make its tables;
+  reproduce liayn|mbrl [--only NAME]
+                           run the sweeps behind the page of results of that name, keep their logs and make its tables;
                            hours; started again it goes on
   reproduce --tables       make the tables of every page from the committed logs
   lab                      write a crate of `liprl new` outside the repository, build it and run its README's commands

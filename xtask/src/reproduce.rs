@@ -9,7 +9,7 @@ use crate::process::{cargo, show};
 use crate::setup;
 
 /// The pages, by the names of the papers' agents.
-const PAGES: [(&str, &str); 1] = [("liayn", "docs/results/liayn.md")];
+const PAGES: [(&str, &str); 2] = [("liayn", "docs/results/liayn.md"), ("mbrl", "docs/results/mbrl.md")];
 
 /// Names for the help.
 pub(crate) fn names() -> String {

@@ -35,7 +35,7 @@ pub struct OffPolicy {
     begun: bool,
     /// Threads for rewards that learn beside the learner.
     team: Team,
-    /// What such rewards measure in an update.
+    /// Measurements of such rewards in an update.
     beside: Metrics,
 }
 
