@@ -10,6 +10,7 @@ use crate::{Buffer, NetsError, product};
 #[derive(Debug)]
 pub struct Pass {
     mlp: Mlp,
+    rows: usize,
     layers: Vec<Kept>,
     /// Sink for discarded gradients, so that the loops need no second form.
     unwanted: Vec<f32>,
@@ -51,7 +52,7 @@ impl Pass {
             })
             .collect::<Result<_, NetsError>>()?;
         let widest = mlp.layers.iter().map(|layer| layer.end() - layer.bias()).max().unwrap_or(0);
-        Ok(Self { mlp: mlp.clone(), layers, unwanted: vec![0.0; widest] })
+        Ok(Self { mlp: mlp.clone(), rows, layers, unwanted: vec![0.0; widest] })
     }
 
     /// Runs `x [rows, inputs]` through the network. Returns its output, row-major
@@ -104,7 +105,7 @@ impl Pass {
         x: &Tensor,
         gradient: Option<(&mut Gradient, usize)>,
     ) -> Result<(), NetsError> {
-        self.back(weights, x, gradient, false, None)
+        self.back(weights, Some(x), gradient, false, None, self.rows)
     }
 
     /// Adds the parameters' gradient to network number `index` of `gradient`; else as `backward`.
@@ -115,7 +116,7 @@ impl Pass {
         gradient: &mut Gradient,
         index: usize,
     ) -> Result<(), NetsError> {
-        self.back(weights, x, Some((gradient, index)), true, None)
+        self.back(weights, Some(x), Some((gradient, index)), true, None, self.rows)
     }
 
     /// Goes back as `backward` for a loss that also depends on `tangents`, which have pulled their
@@ -128,16 +129,41 @@ impl Pass {
         gradient: (&mut Gradient, usize),
         tangents: &Tangents,
     ) -> Result<(), NetsError> {
-        self.back(weights, x, Some(gradient), false, Some(tangents))
+        self.back(weights, Some(x), Some(gradient), false, Some(tangents), self.rows)
+    }
+
+    /// Writes the gradient with respect to some columns of the input of a loss that only some rows of
+    /// the last forward have a part in, `chosen`, in ascending order, `[chosen, columns]`. The
+    /// loss's gradient with respect to their output stands in the first rows of
+    /// [`Pass::output_and_gradient`]. The products are over these rows alone. What the pass keeps of
+    /// the forward is overwritten.
+    pub fn input_gradient_of(
+        &mut self,
+        weights: &Weights,
+        chosen: &[u32],
+        columns: &Tensor,
+        out: &Buffer,
+    ) -> Result<(), NetsError> {
+        for (kept, layer) in self.layers.iter_mut().zip(&self.mlp.layers) {
+            let width = layer.outputs;
+            gather(kept.out.slice_mut(), chosen, width);
+            gather(&mut kept.hat, chosen, width);
+            gather(&mut kept.input, chosen, width);
+            gather(&mut kept.rstd, chosen, 1);
+        }
+        self.back(weights, None, None, false, None, chosen.len())?;
+        let Some(first) = self.layers.first() else { return Ok(()) };
+        product(&narrowed(out, chosen.len())?, &narrowed(&first.delta, chosen.len())?, columns, false)
     }
 
     fn back(
         &mut self,
         weights: &Weights,
-        x: &Tensor,
+        x: Option<&Tensor>,
         gradient: Option<(&mut Gradient, usize)>,
         add: bool,
         tangents: Option<&Tangents>,
+        rows: usize,
     ) -> Result<(), NetsError> {
         let params = weights.params();
         let (mut flat, views) = match gradient {
@@ -158,7 +184,7 @@ impl Pass {
                 outside.fill(0.0);
             }
             let (bias, norm) = outside.split_at_mut(layer.outputs);
-            let (delta, out) = (kept.delta.slice_mut(), kept.out.slice());
+            let (delta, out) = (&mut kept.delta.slice_mut()[..rows * layer.outputs], kept.out.slice());
             if layer.last {
                 kernels::add_rows(delta, bias);
             } else if layer.norm {
@@ -182,12 +208,15 @@ impl Pass {
             } else {
                 kernels::activation_backward(delta, out, &kept.input, self.mlp.activation, bias);
             }
-            if let Some(views) = views {
-                let input = before.last().map_or(x, |kept| kept.out.tensor());
+            if let (Some(views), Some(input)) = (views, before.last().map(|kept| kept.out.tensor()).or(x)) {
                 product(&views[i], &kept.delta_t, input, add)?;
             }
-            if let Some(previous) = before.last() {
+            let Some(previous) = before.last() else { continue };
+            if rows == self.rows {
                 product(previous.delta.tensor(), kept.delta.tensor(), &weights.backward[i], false)?;
+            } else {
+                let (into, delta) = (narrowed(&previous.delta, rows)?, narrowed(&kept.delta, rows)?);
+                product(&into, &delta, &weights.backward[i], false)?;
             }
         }
         Ok(())
@@ -201,4 +230,20 @@ impl Pass {
         }
         Ok(())
     }
+}
+
+/// Moves the chosen rows, in ascending order, to the front.
+fn gather(numbers: &mut [f32], chosen: &[u32], width: usize) {
+    if numbers.is_empty() {
+        return;
+    }
+    for (to, &from) in chosen.iter().enumerate() {
+        let from = from as usize * width;
+        numbers.copy_within(from..from + width, to * width);
+    }
+}
+
+/// The first rows of a buffer, as a tensor on the same memory.
+fn narrowed(buffer: &Buffer, rows: usize) -> Result<Tensor, NetsError> {
+    Ok(buffer.tensor().f_narrow(0, 0, rows as i64)?)
 }

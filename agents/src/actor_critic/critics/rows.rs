@@ -41,8 +41,12 @@ pub(crate) struct CriticRows {
     replayed: Buffer,
     /// (s, a) with the action of a policy, at the next observation or the current one.
     proposed: Buffer,
-    /// ∂/∂a of the value that the actor raises, one for each critic; the first ends up as the sum.
+    /// ∂/∂a of the value that the actor raises, one for each critic.
     action_gradients: Vec<Buffer>,
+    /// Rows in which each of two critics is the smaller.
+    smaller: [Vec<u32>; 2],
+    /// ∂/∂a of the smaller of two critics' values, `[rows, A]`.
+    climbed: Vec<f32>,
     /// Meaning of the outputs where they are not the value.
     distribution: Option<Distribution>,
     /// A regularising term on some of the rows.
@@ -75,6 +79,8 @@ impl CriticRows {
             replayed: Buffer::zeros(&[rows, obs_dim + act_dim])?,
             proposed: Buffer::zeros(&[rows, obs_dim + act_dim])?,
             action_gradients: mlps.iter().map(|_| Buffer::zeros(&[rows, act_dim])).collect::<Result<_, _>>()?,
+            smaller: Default::default(),
+            climbed: vec![0.0; rows * act_dim],
             distribution: None,
             term: None,
             units: Units::PLAIN,
@@ -211,30 +217,38 @@ impl CriticRows {
         match (second, &self.distribution) {
             (_, Some(distribution)) => sum = distribution.actor_gradient_rows(values, share, gradient),
             ([second], None) => {
-                let (others, other_gradient) = second.output_and_gradient();
-                for (((value, gradient), other), other_gradient) in
-                    values.iter().zip(gradient).zip(others).zip(other_gradient)
-                {
+                self.smaller.iter_mut().for_each(Vec::clear);
+                for (row, (value, other)) in values.iter().zip(second.output()).enumerate() {
                     sum += f64::from(value.min(*other));
-                    (*gradient, *other_gradient) = if value <= other { (share, 0.0) } else { (0.0, share) };
+                    self.smaller[usize::from(value > other)].push(row as u32);
                 }
                 sum = f64::from(scale) * sum + f64::from(shift) * values.len() as f64;
+                self.climb_smaller(share)?;
+                return Ok((sum, &self.climbed));
             }
             (_, None) => {
                 sum = total(values, scale, shift);
                 gradient.fill(share);
             }
         }
-        for index in 0..used {
-            let pass = &mut self.passes[index];
-            pass.backward(&self.weights[index], self.proposed.tensor(), None)?;
-            pass.input_gradient(&self.action_columns[index], &self.action_gradients[index])?;
+        let pass = &mut self.passes[0];
+        pass.backward(&self.weights[0], self.proposed.tensor(), None)?;
+        pass.input_gradient(&self.action_columns[0], &self.action_gradients[0])?;
+        Ok((sum, self.action_gradients[0].slice()))
+    }
+
+    /// Takes the gradient `share` of each row's smaller value back to the action, through the critic
+    /// that has it alone.
+    fn climb_smaller(&mut self, share: f32) -> Result<(), AgentError> {
+        for (index, rows) in self.smaller.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            let (pass, out) = (&mut self.passes[index], &self.action_gradients[index]);
+            pass.output_and_gradient().1[..rows.len()].fill(share);
+            pass.input_gradient_of(&self.weights[index], rows, &self.action_columns[index], out)?;
+            for (&row, gradient) in rows.iter().zip(out.slice().chunks_exact(self.act_dim)) {
+                self.climbed[row as usize * self.act_dim..][..self.act_dim].copy_from_slice(gradient);
+            }
         }
-        let (total, others) = self.action_gradients.split_at_mut(1);
-        if let Some(other) = others.first().filter(|_| used == 2) {
-            liprl_numerics::kernels::add(total[0].slice_mut(), other.slice());
-        }
-        Ok((sum, total[0].slice()))
+        Ok(())
     }
 }
 
