@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use liprl_agents::demos::Demonstrations;
+use liprl_agents::feedback::{FeedbackConfig, shown};
 use liprl_agents::{Agent, AgentError, Setup, TaskContext};
 use liprl_control::{Policy, certify::Certifiable};
 use liprl_nets::device::parse_device;
@@ -18,13 +20,29 @@ use crate::usage::Usage;
 /// Builds the agent of a config for the task's dimensions, with the demonstrations and the expert
 /// that it names.
 pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, AgentError> {
+    config.agent.warnings().iter().for_each(|warning| warn(format_args!("agent: {warning}")));
+    let (setup, context) = setup(config, task)?;
+    config.agent.build(&setup, &context)
+}
+
+/// The demonstrations that the agent of a config learns from: a file's, or the episodes that its
+/// expert shows before training. `None` if there are neither.
+pub(crate) fn learned_from(config: &Config, task: &Task) -> Result<Option<Demonstrations>, AgentError> {
+    let (setup, context) = setup(config, task)?;
+    match config.agent.settings::<FeedbackConfig>() {
+        Some(feedback) if context.demonstrations.is_none() => shown(feedback, &setup, &context),
+        _ => Ok(context.demonstrations),
+    }
+}
+
+/// The inputs of an agent besides its settings.
+fn setup(config: &Config, task: &Task) -> Result<(Setup, TaskContext), AgentError> {
     let demonstrations = config.agent.demonstrations().map(|named| task.demonstrations(named)).transpose()?;
     if let (Some(named), Some(read)) = (config.agent.demonstrations(), &demonstrations) {
         read.notes.iter().for_each(|note| warn(format_args!("{}: {note}", named.file().display())));
     }
     let (can_terminate, action_half_width) = (task.env().can_terminate(), task.action_range().1.to_vec());
     let spec = Some(task.env().spec().clone());
-    config.agent.warnings().iter().for_each(|warning| warn(format_args!("agent: {warning}")));
     let expert = config.agent.expert().map(expert).transpose()?;
     let context = TaskContext { demonstrations, can_terminate, task: spec, expert, action_half_width };
     let setup = Setup {
@@ -34,7 +52,7 @@ pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, Agent
         device: parse_device(&config.device)?,
         threads: config.threads,
     };
-    config.agent.build(&setup, &context)
+    Ok((setup, context))
 }
 
 /// Loads the policy of another run, which is the expert of this one.

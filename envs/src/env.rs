@@ -105,6 +105,12 @@ pub trait Env: Send {
         None
     }
 
+    /// The lower and the upper ends of the box in which every episode starts, in the state of
+    /// `model`. `None` if starts are not in a box, or it is not known.
+    fn start_box(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        None
+    }
+
     /// Steps a second of a film in real time: Gymnasium's metadata `render_fps`. 30 for tasks
     /// without a clock.
     fn render_fps(&self) -> f64 {

@@ -53,6 +53,11 @@ pub trait Task: Send {
         None
     }
 
+    /// As [`Env::start_box`].
+    fn start_box(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        None
+    }
+
     /// As [`Env::render_fps`].
     fn render_fps(&self) -> f64 {
         FPS
@@ -208,6 +213,10 @@ impl<T: Task> Env for TaskEnv<T> {
 
     fn model(&self) -> Option<&dyn Model> {
         self.task.model()
+    }
+
+    fn start_box(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        self.task.start_box()
     }
 
     fn render_fps(&self) -> f64 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use liprl_control::certify::{
     Bound, CertifyError, Ended, LocalOptions, Network, Norm, Region, SdpBound, SdpOptions, lipsdp, lipsdp_on,
-    local_bound, product,
+    local_bound, product_within,
 };
 
 /// A method for an upper bound, with the inputs that the bound holds for.
@@ -42,7 +42,7 @@ pub(crate) fn upper_bound(
 ) -> Result<Bound, CertifyError> {
     let time_limit = Some(time_limit);
     match method {
-        BoundMethod::Product => Ok(Bound { upper: product(network, norm)?, lower: 0.0, ended: Ended::Finished }),
+        BoundMethod::Product => product_within(network, norm, time_limit),
         BoundMethod::Lipsdp => Ok(sdp_bound(lipsdp(network, &SdpOptions { time_limit, ..SdpOptions::default() })?)),
         BoundMethod::LipsdpOn(region) => {
             Ok(sdp_bound(lipsdp_on(network, region, &SdpOptions { time_limit, ..SdpOptions::default() })?))

@@ -10,7 +10,7 @@ use liprl_numerics::neighbours::{Tree, distance};
 
 use super::policy::LoopPolicy;
 use super::region::LoopRegion;
-use super::system::{LoopOptions, System};
+use super::system::{LoopOptions, Starts, System};
 
 /// Cells of the region in the search for e and δ.
 const CELLS: usize = 100_000;
@@ -34,6 +34,7 @@ pub(super) struct DataBound {
 /// The bounds for one size of measurement errors.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
+    pub(super) starts: Starts,
     pub(super) low: Vec<f64>,
     pub(super) high: Vec<f64>,
     /// α over the region and its measurements.
@@ -68,7 +69,8 @@ pub(super) struct Unproven {
     pub(super) allowed: Option<f64>,
 }
 
-/// Finds the bounds at this ε, or the reason why there are none.
+/// Finds the bounds at this ε for the most starts for which there are any, or the reason why there
+/// are none.
 pub(super) fn find(
     system: &System,
     policy: &mut LoopPolicy,
@@ -76,14 +78,36 @@ pub(super) fn find(
     epsilon: f64,
     options: LoopOptions,
 ) -> anyhow::Result<Result<Bounds, Unproven>> {
+    let mut found = None;
+    for starts in system.starts() {
+        let bounds = find_for(system, policy, everywhere, epsilon, options, starts)?;
+        if bounds.is_ok() {
+            return Ok(bounds);
+        }
+        found = Some(bounds);
+    }
+    found.ok_or_else(|| anyhow::anyhow!("no starts to bound the loop for"))
+}
+
+/// Those for these starts.
+fn find_for(
+    system: &System,
+    policy: &mut LoopPolicy,
+    everywhere: Constant,
+    epsilon: f64,
+    options: LoopOptions,
+    starts: Starts,
+) -> anyhow::Result<Result<Bounds, Unproven>> {
     let (stability, by_rate) = stability(system, options.horizon)?;
-    let (states, hull) = (system.states(), system.hull());
+    let (states, hull) = (system.states(), system.hull(starts));
+    let largest_start = system.largest_start(starts);
     let tree = Tree::new(&states, system.model.state_dim());
     let (mut grown, share) = (0.0, options.time_limit / GROWTHS);
     let mut growths = 0;
     loop {
         let region = match &system.basin {
             Some(basin) => LoopRegion::basin(basin),
+            None if starts == Starts::Box => LoopRegion::level(&system.lqr, largest_start, (&hull.0, &hull.1), grown)?,
             None => LoopRegion::tube(&tree, (&hull.0, &hull.1), grown),
         };
         let (low, high) = (&region.low[..], &region.high[..]);
@@ -107,9 +131,10 @@ pub(super) fn find(
             None => tube.value <= grown,
         };
         if fits {
-            let regret = regret(system, &stability, disturbed, tube, (low, high), options.horizon)?;
+            let regret = regret(system, &stability, (disturbed, tube), (low, high), options.horizon, starts)?;
             let around_learned = stability.tube_around_learned(least, disturbed)?;
             return Ok(Ok(Bounds {
+                starts,
                 low: low.to_vec(),
                 high: high.to_vec(),
                 alpha,
@@ -221,15 +246,15 @@ impl ActionError {
 fn regret(
     system: &System,
     stability: &Stability,
-    disturbed: Constant,
-    tube: Constant,
+    (disturbed, tube): (Constant, Constant),
     (low, high): (&[f64], &[f64]),
     horizon: u32,
+    starts: Starts,
 ) -> anyhow::Result<Constant> {
     let mut states = low.iter().zip(high).map(|(low, high)| low.abs().max(high.abs()).powi(2)).sum::<f64>().sqrt();
     let mut inputs = system.expert_constant * states;
     if system.basin.is_none() {
-        let (state, input) = system.largest_norms();
+        let (state, input) = system.largest_norms(starts);
         states = states.min(state + tube.value);
         inputs = inputs.min(input + system.expert_constant * tube.value);
     }
@@ -240,6 +265,6 @@ fn regret(
     if system.basin.is_some() {
         return Ok(by_constants);
     }
-    let by_identity = linear_regret(&system.lqr, disturbed, system.largest_final_cost(), u64::from(horizon))?;
+    let by_identity = linear_regret(&system.lqr, disturbed, system.largest_final_cost(starts), u64::from(horizon))?;
     Ok(if by_identity.value < by_constants.value { by_identity } else { by_constants })
 }

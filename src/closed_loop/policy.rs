@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use liprl_control::bounds::Constant;
-use liprl_control::certify::{Input, Network, Norm, Region};
+use liprl_control::certify::{Network, Norm, Region};
 use liprl_control::{Policy, PolicySlope};
 use liprl_envs::systems::Model;
 
@@ -33,9 +33,8 @@ impl LoopPolicy {
         let (centre, half_width) = loaded.task.action_range();
         let policy = loaded.policy.clone();
         let gradient = PolicySlope::new(&policy);
-        // A network that no certificate covers is refused; tables and dense networks have constants
-        // of their own.
-        let network = gradient.is_some().then(|| policy.to_certify(half_width.to_vec())).transpose()?;
+        // A network that no certificate covers is refused; tables have constants of their own.
+        let network = policy.network().is_some().then(|| policy.to_certify(half_width.to_vec())).transpose()?;
         Ok(Self {
             gradient,
             network,
@@ -61,6 +60,13 @@ impl LoopPolicy {
             *u = self.centre[i] + self.half_width[i] * self.action[i];
         }
         Ok(())
+    }
+
+    /// Writes an input in the environment's units as an action, in `[-1, 1]` if within bounds.
+    pub(super) fn as_action(&self, u: &[f64], action: &mut [f64]) {
+        for (i, action) in action.iter_mut().enumerate() {
+            *action = (u[i] - self.centre[i]) / self.half_width[i];
+        }
     }
 
     /// The attack on this policy along a trajectory of `model`.
@@ -92,18 +98,7 @@ impl LoopPolicy {
         if let Some(table) = self.policy.table() {
             return Ok((table.alpha(), "all pairs of the table"));
         }
-        let Some((mlp, params)) = self.policy.network() else {
-            anyhow::bail!("the policy has neither network nor table")
-        };
-        let inputs = self.policy.normaliser().map_or_else(Vec::new, Input::standardised);
-        let scale = |input: &Input| match input {
-            Input::Standardised { scale, .. } => scale.abs(),
-            Input::Held(_) => 0.0,
-        };
-        let largest = inputs.iter().map(scale).fold(if inputs.is_empty() { 1.0 } else { 0.0 }, f64::max);
-        let widest = self.half_width.iter().copied().fold(0.0, f64::max);
-        let product = liprl_nets::lipschitz::product_bound(&mlp, &tch::Tensor::f_from_slice(params)?)?;
-        Ok((product * largest * widest, "product"))
+        anyhow::bail!("the policy has neither network nor table")
     }
 
     /// A proven constant over the box `low` … `high` of observations, at most `everywhere`.

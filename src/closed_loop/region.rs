@@ -1,7 +1,8 @@
 //! The region that the bounds hold on, within a box: on a linear system the tube around the
-//! expert's loops, on a nonlinear one the basin.
+//! expert's loops, of the runs or of all starts of a box; on a nonlinear one the basin.
 
 use liprl_control::bounds::Basin;
+use liprl_control::{ControlError, Lqr, spectral_norm};
 use liprl_numerics::neighbours::Tree;
 
 /// A margin for rounding in distances.
@@ -14,6 +15,8 @@ pub(super) struct LoopRegion<'a> {
 }
 
 enum Body<'a> {
+    /// All points x with √(xᵀPx) up to this, the second number being √λ_max(P).
+    Level(&'a Lqr, f64, f64),
     /// All points within this distance of one of these states.
     Tube(&'a Tree<'a>, f64),
     Ellipsoid(&'a Basin),
@@ -25,6 +28,20 @@ impl<'a> LoopRegion<'a> {
         let low = low.iter().map(|x| x - radius).collect();
         let high = high.iter().map(|x| x + radius).collect();
         Self { low, high, body: Body::Tube(states, radius) }
+    }
+
+    /// The balls of this radius around states with √(xᵀPx) up to `level`, which lie in the box `low` …
+    /// `high`; and what else is that close in that norm.
+    pub(super) fn level(
+        lqr: &'a Lqr,
+        level: f64,
+        (low, high): (&[f64], &[f64]),
+        radius: f64,
+    ) -> Result<Self, ControlError> {
+        let longest = spectral_norm(lqr.optimal.cost.as_ref())?.sqrt();
+        let wider = |ends: &[f64], sign: f64| ends.iter().map(|x| x + sign * (radius + MARGIN * x.abs())).collect();
+        let body = Body::Level(lqr, level + longest * radius, longest);
+        Ok(Self { low: wider(low, -1.0), high: wider(high, 1.0), body })
     }
 
     pub(super) fn basin(basin: &'a Basin) -> Self {
@@ -44,6 +61,9 @@ impl<'a> LoopRegion<'a> {
                     0.0
                 });
                 !found
+            }
+            Body::Level(lqr, level, longest) => {
+                lqr.optimal_cost(centre).max(0.0).sqrt() > (level + longest * radius) * (1.0 + MARGIN) + MARGIN
             }
             Body::Ellipsoid(basin) => {
                 basin.norm(centre) > (basin.radius + basin.longest * radius) * (1.0 + MARGIN) + MARGIN

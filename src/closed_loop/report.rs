@@ -6,6 +6,7 @@ use liprl_control::bounds::{Constant, Provenance, Stability, decay_with_exact_eq
 use serde_json::{Value, json};
 
 use super::bounds::{Bounds, Unproven};
+use super::system::Starts;
 use super::{LoopResult, LoopStudy};
 use crate::load::LoadedPolicy;
 use crate::terminal::{rounded_down, rounded_up, table};
@@ -21,8 +22,9 @@ struct BoundLine {
 impl LoopStudy {
     pub(crate) fn to_json(&self, loaded: &LoadedPolicy) -> anyhow::Result<Value> {
         let constants = self.constants()?.into_iter();
-        let constants =
-            constants.map(|(name, found)| json!({"name": name, "value": found.value, "provenance": found.provenance}));
+        let constants = constants.map(|(name, Constant { value, provenance })| {
+            json!({"name": name, "value": value, "provenance": provenance, "meaning": meaning(name)})
+        });
         Ok(json!({
             "run": loaded.origin,
             "step": loaded.step,
@@ -51,10 +53,7 @@ impl LoopStudy {
                     "nonlinear: bounds hold for starts in the inner half of an ellipsoid of half-widths {half}"
                 )?;
             }
-            None => writeln!(
-                text,
-                "linear: bounds hold for these starts; the region is the tube around the expert's loops"
-            )?,
+            None => text += &self.linear_starts(),
         }
         if let Err(why) = &self.system.samples {
             writeln!(text, "no bound from the data: {why}")?;
@@ -73,9 +72,41 @@ impl LoopStudy {
         if let Some(identity) = self.identity() {
             writeln!(text, "\nregret identity of LQR: off by at most {identity:.1e} of the cost")?;
         }
+        text += &self.legend()?;
         let (runs, horizon) = (self.options.runs, self.options.horizon);
         writeln!(text, "observed: the largest of {runs} runs of {horizon} steps for each epsilon")?;
         Ok(text)
+    }
+
+    /// The starts that the bounds hold for on a linear system.
+    fn linear_starts(&self) -> String {
+        let of = |starts: Starts| -> Vec<String> {
+            let fits = |one: &&LoopResult| one.bounds.as_ref().is_ok_and(|bounds| bounds.starts == starts);
+            self.results.iter().filter(fits).map(|one| one.epsilon.to_string()).collect()
+        };
+        let (all, some) = (of(Starts::Box).join(", "), of(Starts::Runs).join(", "));
+        let mut text = String::new();
+        if !all.is_empty() {
+            text += &format!("linear: for ε = {all} bounds hold for every start in the environment's box\n");
+        }
+        if !some.is_empty() {
+            text += &format!(
+                "linear: for ε = {some} bounds hold for these runs' starts alone; \
+                 from another start the loop can stray further\n"
+            );
+        }
+        text + "the region is what is near the expert's loops from these starts\n"
+    }
+
+    /// The meaning of each name above.
+    fn legend(&self) -> anyhow::Result<String> {
+        let constants = self.constants()?.into_iter().map(|(name, _)| name);
+        let mut names: Vec<&'static str> = constants.chain(self.lines().iter().map(|line| line.name)).collect();
+        let mut seen = std::collections::HashSet::new();
+        names.retain(|name| seen.insert(*name));
+        names.push("A5");
+        let rows = names.into_iter().map(|name| [name.to_owned(), meaning(name).to_owned()]);
+        Ok(format!("\n{}", table(["name", "meaning"], 2..2, rows.collect())))
     }
 
     /// Checks the bounds against the simulated runs.
@@ -153,8 +184,12 @@ impl LoopResult {
     /// The box that the bounds hold on, or the reason why there are none.
     fn region(&self) -> Value {
         match &self.bounds {
-            Ok(bounds) => json!({"epsilon": self.epsilon, "low": bounds.low, "high": bounds.high}),
-            Err(unproven) => json!({"epsilon": self.epsilon, "low": null, "high": null, "failed": unproven}),
+            Ok(bounds) => {
+                json!({"epsilon": self.epsilon, "starts": bounds.starts, "low": bounds.low, "high": bounds.high})
+            }
+            Err(unproven) => {
+                json!({"epsilon": self.epsilon, "starts": null, "low": null, "high": null, "failed": unproven})
+            }
         }
     }
 }
@@ -191,6 +226,7 @@ impl BoundLine {
             "epsilon": self.epsilon,
             "bound": self.bound.map(|bound| bound.value),
             "provenance": self.bound.map(|bound| bound.provenance),
+            "meaning": meaning(self.name),
             "met": self.observed,
             "ratio": self.ratio(),
         })
@@ -207,6 +243,35 @@ impl BoundLine {
             self.ratio().map_or_else(none, |ratio| format!("{ratio:.2}")),
             self.bound.map_or("none proven", |bound| word(bound.provenance)).to_owned(),
         ]
+    }
+}
+
+/// The meaning of a constant's or a bound's name.
+fn meaning(name: &str) -> &'static str {
+    match name {
+        "alpha_everywhere" => "α: the policy's proven Lipschitz constant",
+        "alpha" => "the same over the region and its measurements",
+        "expert" => "ℓ*: that of the expert u = −Kx",
+        "kappa" => "κ: the expert's loop forgets a distance as κρᵗ",
+        "rho" => "ρ, the rate of that",
+        "input_in_norm" => "how far an input's error moves the next state, in the norm √(xᵀPx)",
+        "basin_radius" => "size of the basin in that norm",
+        "decay_with_exact_equilibrium" => "rate of the learned loop if both have one equilibrium; proves decay below 1",
+        "gain" => "G = Σ‖AᵏB‖: how far the loop can stray per unit of the action's error",
+        "gain_by_rate" => "the same by κL_u/(1 − ρ), to compare: what is proven of nonlinear loops",
+        "residual" => "ê: the policy's largest error at a demonstrated state",
+        "coverage" => "δ: no point of the region is further from a demonstrated state",
+        "samples" => "demonstrated states in the region",
+        "B1 error, from the data" => "e ≤ ê + (α + ℓ*)δ: how far the policy is off the expert in the region",
+        "B1 error, by covering" => "e again, by asking the expert all over the region",
+        "B2 tube" => "distance from the expert's loop, without measurement errors",
+        "B3 regret" => "cost above the expert's, without measurement errors",
+        "B4 error e + αε" => "the same as B1 with measurement errors up to ε",
+        "B4 tube" => "the same as B2 with them",
+        "B4 from the learned loop" => "distance from the policy's own loop without them",
+        "B4 regret" => "the same as B3 with them",
+        "A5" => "the assumption of all bounds that the loop stays in the region",
+        _ => "",
     }
 }
 

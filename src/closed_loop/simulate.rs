@@ -1,9 +1,11 @@
 //! Runs of the learned loop under measurement errors.
 //!
-//! A third of the runs has errors uniform in the ball, a third a constant one, a quarter the worst
-//! for each step's action (projected gradient ascent), a twelfth the worst along the trajectory
-//! (gradients through the equations). A policy without a gradient gets random errors of full length
-//! in place of the last two.
+//! A third of the runs has errors uniform in the ball and a third a constant one. The others have the
+//! worst that four adversaries find, a twelfth of the runs each: projected gradient ascent, at each
+//! step, on how far the action moves or on how far it is off the expert's (with one input that is
+//! the step's regret); Adam or conditional gradients on the cost along the trajectory, by gradients
+//! through the equations. A policy without a gradient gets random errors of full length in place of
+//! those.
 
 use liprl_numerics::{Streams, neighbours::distance};
 
@@ -46,7 +48,8 @@ pub(super) fn run(
     let (mut observed, mut action_error) = (Observed::default(), ActionError::new(system));
     let (mut scratch, mut attack) = (pgd::Scratch::new(o, m), policy.attack(&*system.model));
     let (mut obs, mut seen, mut delta) = (vec![0.0; o], vec![0.0; o], vec![0.0; o]);
-    let (mut u, mut expert_u, mut next) = (vec![0.0; m], vec![0.0; m], vec![0.0; n]);
+    let (mut u, mut expert_u, mut expert_action) = (vec![0.0; m], vec![0.0; m], vec![0.0; m]);
+    let mut next = vec![0.0; n];
     let linear = system.basin.is_none();
     for (index, expert) in system.loops.iter().enumerate() {
         let mut rng = Streams::new(options.seed.wrapping_add(index as u64)).rng("closed-loop/errors");
@@ -55,27 +58,31 @@ pub(super) fn run(
         direction(&mut rng, epsilon, &mut delta);
         for t in 0..options.horizon as usize {
             system.model.observe(&x, &mut obs);
+            system.expert_input(&x, &mut expert_u);
+            policy.as_action(&expert_u, &mut expert_action);
             match index % 3 {
                 0 => in_ball(&mut rng, epsilon, &mut delta),
                 1 => {}
                 _ => match &mut policy.gradient {
-                    Some(policy) if epsilon > 0.0 && index % 12 == 11 => {
-                        let phase = t % trajectory::HORIZON;
-                        if phase == 0 {
-                            attack.plan(policy, &obs, epsilon, &mut rng);
+                    Some(policy) if epsilon > 0.0 => match index / 3 % 4 {
+                        0 => pgd::worst(policy, &obs, epsilon, &mut rng, &mut delta, &mut scratch),
+                        1 => pgd::furthest(policy, &expert_action, &obs, epsilon, &mut rng, &mut delta, &mut scratch),
+                        which => {
+                            let phase = t % trajectory::HORIZON;
+                            match (phase, which) {
+                                (0, 2) => attack.plan_by_adjoint(policy, &obs, epsilon, &mut rng),
+                                (0, _) => attack.plan(policy, &obs, epsilon, &mut rng),
+                                _ => {}
+                            }
+                            delta.copy_from_slice(attack.at(phase));
                         }
-                        delta.copy_from_slice(attack.at(phase));
-                    }
-                    Some(policy) if epsilon > 0.0 => {
-                        pgd::worst(policy, &obs, epsilon, &mut rng, &mut delta, &mut scratch)
-                    }
+                    },
                     _ => direction(&mut rng, epsilon, &mut delta),
                 },
             }
             seen.iter_mut().zip(&obs).zip(&delta).for_each(|((seen, obs), delta)| *seen = obs + delta);
             observed.error = observed.error.max(action_error.at(system, policy, &x)?);
             policy.act(&seen, &mut u)?;
-            system.expert_input(&x, &mut expert_u);
             observed.disturbed = observed.disturbed.max(distance(&u, &expert_u));
             cost += system.model.cost(&x, &u);
             if linear {

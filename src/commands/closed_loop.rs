@@ -23,6 +23,7 @@ pub(super) fn certify(args: &CertifyArgs, run: &Path) -> anyhow::Result<ExitCode
         horizon: args.horizon,
         seed: args.seed,
         time_limit: Duration::from_secs_f64(args.time_limit.unwrap_or(10.0)),
+        all_starts: true,
     };
     let mut sizes: Vec<f64> = args.epsilon.iter().copied().chain([0.0]).collect();
     sizes.sort_by(f64::total_cmp);

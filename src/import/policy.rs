@@ -128,9 +128,6 @@ fn of(found: &Standardisation, count: usize) -> Result<(RunningNormaliser, Norma
 /// If the file leaves something open, or the network is of a kind that is not certified.
 pub(crate) fn certifiable(found: &FoundNetwork, name: &str) -> Result<(Result<Network, CertifyError>, bool), Fault> {
     let (mlp, params) = found.parameters()?;
-    if mlp.dense {
-        return Err(Fault::usage("has densely connected layers, which are bounded by their construction alone"));
-    }
     let inputs = match &found.standardise {
         Some(found) => {
             let moments = found.mean.iter().zip(&found.scale);

@@ -51,13 +51,27 @@ pub(crate) fn worst(
 ) {
     let mut reference = std::mem::take(&mut scratch.reference);
     policy.act(obs, &mut reference);
+    furthest(policy, &reference, obs, epsilon, rng, delta, scratch);
+    scratch.reference = reference;
+}
+
+/// Writes the best δ found for ‖π(obs + δ) − reference‖² with ‖δ‖ ≤ ε, actions in `[-1, 1]`, into
+/// `delta [O]`.
+pub(crate) fn furthest(
+    policy: &mut PolicySlope,
+    reference: &[f64],
+    obs: &[f64],
+    epsilon: f64,
+    rng: &mut StreamRng,
+    delta: &mut [f64],
+    scratch: &mut Scratch,
+) {
     let moved = |policy: &mut PolicySlope, perturbed: &[f64], by_action: &mut [f64]| {
         policy.act(perturbed, by_action);
-        by_action.iter_mut().zip(&reference).for_each(|(by, r)| *by -= r);
+        by_action.iter_mut().zip(reference).for_each(|(by, r)| *by -= r);
         (norm(by_action), true)
     };
     maximise(policy, obs, epsilon, rng, delta, scratch, (moved, 0.0));
-    scratch.reference = reference;
 }
 
 /// Writes the best δ found for −Q(obs, π(obs + δ)) with ‖δ‖ ≤ ε into `delta [O]`.

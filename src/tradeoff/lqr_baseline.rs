@@ -63,7 +63,7 @@ impl LqrBaseline {
         let sizes: Vec<f64> =
             std::iter::once(0.0).chain(plan.perturbations.iter().map(|(_, epsilon)| *epsilon)).collect();
         let (runs, horizon, seed) = (plan.episodes, self.steps, plan.seed);
-        let options = LoopOptions { runs, horizon, seed, time_limit: TIME_LIMIT };
+        let options = LoopOptions { runs, horizon, seed, time_limit: TIME_LIMIT, all_starts: false };
         run.bounds = cost_bounds(loaded, options, certified, &sizes)?;
         Ok(())
     }

@@ -6,9 +6,9 @@ use liprl_numerics::Streams;
 use rand_distr::{Distribution, StandardNormal};
 use serde_json::Value;
 
-use super::{expert_config::ExpertConfig, pairs::bad};
+use super::{config::FeedbackConfig, expert_config::ExpertConfig, pairs::bad};
 use crate::{
-    AgentError, TaskContext,
+    AgentError, Setup, TaskContext,
     demos::{Demonstrations, Episode},
 };
 
@@ -113,6 +113,21 @@ fn task(context: &TaskContext) -> Result<Box<dyn Env>, AgentError> {
     let spec = context.task.as_ref();
     let spec = spec.ok_or_else(|| bad("expert", "cannot be made: the task is not known".to_owned()))?;
     liprl_envs::make_again(spec).map_err(|error| bad("expert", error.to_string()))
+}
+
+/// The episodes that the expert shows before training; `None` if the config asks for none. The same for
+/// the same seed.
+///
+/// # Errors
+/// If the expert cannot be made or asked.
+pub fn shown(
+    config: &FeedbackConfig,
+    setup: &Setup,
+    context: &TaskContext,
+) -> Result<Option<Demonstrations>, AgentError> {
+    let (Some(expert), Some(count)) = (&config.expert, config.expert_episodes) else { return Ok(None) };
+    let mut expert = build_expert(expert, context, (setup.obs_dim, setup.act_dim))?;
+    episodes(&mut *expert, context, (count, config.expert_noise), &setup.streams).map(Some)
 }
 
 /// Episodes of the expert, its actions under Gaussian noise of mean square `noise` a step (actions in

@@ -63,6 +63,6 @@ mod queries;
 mod solved;
 
 pub use config::{ConstraintConfig, Duplicates, FeedbackConfig, Form, Normalise};
-pub use expert::{ExpertPolicy, QueriedExpert};
+pub use expert::{ExpertPolicy, QueriedExpert, shown};
 pub use expert_config::{ExpertConfig, QueriesConfig};
 pub use learner::Feedback;

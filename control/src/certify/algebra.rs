@@ -13,6 +13,17 @@ pub(super) fn largest_row_sum(a: MatRef<'_, f64>) -> f64 {
     (0..a.nrows()).map(|i| a.row(i).iter().map(|x| x.abs()).sum()).fold(0.0, f64::max)
 }
 
+/// An upper bound on the largest singular value without a decomposition, for when there is not the
+/// time: the less of √(‖A‖₁ ‖A‖∞), the root of the largest column sum times the largest row sum, and
+/// the Frobenius norm; with what rounding can hide.
+pub(super) fn quick_spectral_bound(a: MatRef<'_, f64>) -> f64 {
+    let sums = largest_row_sum(a).sqrt() * largest_row_sum(a.transpose()).sqrt();
+    let squares: f64 = (0..a.ncols()).map(|j| a.col(j).iter().map(|x| x * x).sum::<f64>()).sum();
+    // Squares may underflow; the sums of absolute values do not.
+    let frobenius = if squares > f64::MIN_POSITIVE.sqrt() { squares.sqrt() } else { sums };
+    sums.min(frobenius) * (1.0 + 4.0 * UNIT_ROUNDOFF * (a.nrows() * a.ncols() + 8) as f64)
+}
+
 /// The operator norm of a matrix, lengths being measured by `norm`.
 pub(super) fn operator_norm(a: MatRef<'_, f64>, norm: Norm) -> Result<f64, CertifyError> {
     match norm {
@@ -56,6 +67,22 @@ mod tests {
     fn row_sums_by_hand() {
         let a = Mat::from_fn(2, 2, |i, j| [[3.0, 0.0], [4.0, -5.0]][i][j]);
         assert_eq!(largest_row_sum(a.as_ref()), 9.0);
+    }
+
+    #[test]
+    fn quick_bounds_lie_above_the_largest_singular_value() {
+        // ‖[[3, 0], [4, −5]]‖₂ = √45; column sums 7 and 5, row sums 3 and 9, squares 50.
+        let a = Mat::from_fn(2, 2, |i, j| [[3.0, 0.0], [4.0, -5.0]][i][j]);
+        let found = quick_spectral_bound(a.as_ref());
+        assert!(found >= 50f64.sqrt() && found < 50f64.sqrt() * (1.0 + 1e-14), "{found}");
+        // The identity: sums of 1, squares n. A dense matrix of small numbers: 1e-200 n either way.
+        assert!((quick_spectral_bound(Mat::<f64>::identity(9, 9).as_ref()) - 1.0).abs() < 1e-13);
+        let tiny = Mat::from_fn(3, 3, |_, _| 1e-200);
+        assert!((quick_spectral_bound(tiny.as_ref()) / 3e-200 - 1.0).abs() < 1e-13);
+        for seed in 0..50u32 {
+            let a = Mat::from_fn(4, 7, |i, j| f64::from((i as u32 * 7 + j as u32) * (2 * seed + 1)).sin());
+            assert!(quick_spectral_bound(a.as_ref()) >= spectral_norm(a.as_ref()).unwrap());
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! held to one side of their kinks. Those sides are constraints on the inputs, which tighten all
 //! bounds and may show that the leaf is empty. A leaf is cut by halving its box or by deciding one
 //! more kink, whichever leaves the smaller bounds. Where few neurons are unsure of their slopes,
-//! the largest norm over their patterns bounds the leaf (`patterns`); where the activation is
-//! smooth, so does the mean value theorem (`centred`). The bound is the largest over the leaves,
+//! the largest norm over their patterns bounds the leaf (`patterns`). In ℓ2 LipSDP does where it was
+//! closer than the Jacobian's bounds in the leaf before. The bound is the largest over the leaves,
 //! and valid at every moment.
 //!
 //! In the ℓ∞ norm every output is a problem of its own. They share one queue, so the largest bound
@@ -19,14 +19,17 @@ use liprl_numerics::Activation;
 use super::{
     algebra::operator_norm,
     bound::{Bound, Ended, MARGIN, Norm},
-    centred::{Centred, centred},
     error::CertifyError,
+    lipsdp::{SdpOptions, lipsdp_with},
     local::{JacobianRow, SlopeRanges, Split, norm_at, row, slopes_on, spectral_bound},
     network::Network,
     patterns::{Pattern, largest},
-    product::product,
+    product::product_within,
     region::Region,
 };
+
+/// Multipliers that LipSDP tries in a leaf.
+const EVALUATIONS: usize = 40;
 
 /// Limits of the search.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +64,7 @@ pub fn local_bound(
     let region = &if region.dim() == network.inputs() { region.clamped(network.clamps()) } else { region.clone() };
     let deadline = options.time_limit.map(|limit| Instant::now() + limit);
     let late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
-    let everywhere = product(network, norm)?;
+    let everywhere = product_within(network, norm, options.time_limit)?.upper;
     if late() {
         return Ok(Bound { upper: everywhere, lower: 0.0, ended: Ended::TimeLimit });
     }
@@ -69,10 +72,11 @@ pub fn local_bound(
         Norm::Linf => (0..network.outputs()).map(Some).collect(),
         Norm::L2 => vec![None],
     };
-    let mut refiner = Refiner { network, norm, lower: 0.0 };
+    let mut refiner = Refiner { network, norm, lower: 0.0, deadline };
     let (mut open, mut closed, mut leaves) = (BinaryHeap::new(), 0f64, 0usize);
     for output in rows {
-        let root = Leaf { bound: everywhere, output, region: region.clone(), splits: Vec::new(), cuts: Vec::new() };
+        let root =
+            Leaf { bound: everywhere, output, region: region.clone(), splits: Vec::new(), sdp: None, cuts: Vec::new() };
         open.extend(refiner.evaluate(root)?);
     }
     let mut limit = None;
@@ -108,6 +112,9 @@ struct Leaf {
     output: Option<usize>,
     region: Region,
     splits: Vec<Split>,
+    /// True if LipSDP was closer than the Jacobian's bounds for the leaf that this one was cut
+    /// from; `None` for a whole box.
+    sdp: Option<bool>,
     /// The cuts to choose from; none if the leaf is exact, or nothing can be cut.
     cuts: Vec<Cut>,
 }
@@ -123,15 +130,15 @@ enum Cut {
 
 impl Leaf {
     fn children(&self, cut: Cut) -> [Self; 2] {
-        let Self { bound, output, .. } = *self;
+        let Self { bound, output, sdp, .. } = *self;
         match cut {
             Cut::Halve(i) => self.region.halves(i).map(|region| {
                 let splits = self.splits.clone();
-                Self { bound, output, region, splits, cuts: Vec::new() }
+                Self { bound, output, region, splits, sdp, cuts: Vec::new() }
             }),
             Cut::Kink(layer, neuron) => [true, false].map(|positive| {
                 let splits = self.splits.iter().copied().chain([Split { layer, neuron, positive }]).collect();
-                Self { bound, output, region: self.region.clone(), splits, cuts: Vec::new() }
+                Self { bound, output, region: self.region.clone(), splits, sdp, cuts: Vec::new() }
             }),
         }
     }
@@ -162,6 +169,7 @@ struct Refiner<'a> {
     network: &'a Network,
     norm: Norm,
     lower: f64,
+    deadline: Option<Instant>,
 }
 
 impl Refiner<'_> {
@@ -190,37 +198,38 @@ impl Refiner<'_> {
         let Some(slopes) = slopes_on(network, &leaf.region, &leaf.splits)? else { return Ok(None) };
         let outputs: Vec<usize> = leaf.output.map_or_else(|| (0..network.outputs()).collect(), |output| vec![output]);
         let rows: Vec<JacobianRow> = outputs.iter().map(|&output| row(network, &slopes, output)).collect();
-        // Held sides need not hold in all of the box around the leaf, as the mean values require.
-        let by_middle = if leaf.splits.is_empty() { centred(network, &slopes)? } else { None };
-        let mut bound = self.bound(&outputs, &rows, by_middle.as_ref())?.min(leaf.bound);
+        let found = match self.norm {
+            Norm::L2 => spectral_bound(&rows.iter().map(|row| row.entries.clone()).collect::<Vec<_>>())?,
+            Norm::Linf => rows.iter().map(|row| row.norm).fold(0.0, f64::max),
+        };
+        let mut bound = found.min(leaf.bound);
         self.meet(&slopes.region.centre(), leaf.output)?;
-        if bound > self.lower
-            && let Some(pattern) = largest(network, &slopes, leaf.output, self.norm, self.lower)?
-        {
-            bound = bound.min(pattern.norm);
-            self.meet_pattern(&pattern, &slopes, &leaf)?;
+        let mut sdp = Some(false);
+        if bound > self.lower {
+            if let Some(pattern) = largest(network, &slopes, leaf.output, self.norm, self.lower)? {
+                bound = bound.min(pattern.norm);
+                self.meet_pattern(&pattern, &slopes, &leaf)?;
+            } else if self.norm == Norm::L2 && leaf.sdp != Some(false) {
+                // Over all patterns it would be no less than the largest norm.
+                let by_sdp = self.by_sdp(&slopes, leaf.sdp.is_none())?;
+                sdp = Some(by_sdp < found);
+                bound = bound.min(by_sdp);
+            }
         }
         let region = slopes.region.clone();
-        let cuts = if bound > self.lower { self.cuts(&slopes, &rows, by_middle.as_ref()) } else { Vec::new() };
-        Ok(Some(Leaf { bound, cuts, region, ..leaf }))
+        let cuts = if bound > self.lower { self.cuts(&slopes, &rows) } else { Vec::new() };
+        Ok(Some(Leaf { bound, cuts, region, sdp, ..leaf }))
     }
 
-    /// The bound by the rows of `outputs`, and by the entries that the middle's Jacobian leaves
-    /// possible.
-    fn bound(&self, outputs: &[usize], rows: &[JacobianRow], by_middle: Option<&Centred>) -> Result<f64, CertifyError> {
-        match self.norm {
-            Norm::L2 => {
-                let tighter = |(row, &output): (&JacobianRow, &usize)| match by_middle {
-                    Some(by_middle) => row.entries.intersection(&by_middle.entries[output]),
-                    None => row.entries.clone(),
-                };
-                spectral_bound(&rows.iter().zip(outputs).map(tighter).collect::<Vec<_>>())
-            }
-            Norm::Linf => {
-                let sum = |output: usize| by_middle.map_or(f64::INFINITY, |by_middle| by_middle.sums[output]);
-                Ok(rows.iter().zip(outputs).map(|(row, &output)| row.norm.min(sum(output))).fold(0.0, f64::max))
-            }
-        }
+    /// LipSDP's bound; infinite if the time is too short for one.
+    fn by_sdp(&self, slopes: &SlopeRanges<'_>, whole: bool) -> Result<f64, CertifyError> {
+        // Over the whole box it may take half of the time that is left.
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let options = match whole {
+            true => SdpOptions { time_limit: left.map(|left| left / 2), ..SdpOptions::default() },
+            false => SdpOptions { time_limit: left, evaluations: EVALUATIONS },
+        };
+        Ok(lipsdp_with(self.network, slopes, &options)?.unwrap_or(f64::INFINITY))
     }
 
     /// Raises the largest norm met by the one at `x`.
@@ -236,7 +245,7 @@ impl Refiner<'_> {
         Ok(())
     }
 
-    fn meet_pattern(&mut self, pattern: &Pattern, slopes: &SlopeRanges, leaf: &Leaf) -> Result<(), CertifyError> {
+    fn meet_pattern(&mut self, pattern: &Pattern, slopes: &SlopeRanges<'_>, leaf: &Leaf) -> Result<(), CertifyError> {
         match pattern.place(self.network, slopes, &leaf.splits, &slopes.region) {
             Some(x) => self.meet(&x, leaf.output),
             None => Ok(()),
@@ -244,7 +253,7 @@ impl Refiner<'_> {
     }
 
     /// The kink on which the norm depends the most, and the input.
-    fn cuts(&self, slopes: &SlopeRanges, rows: &[JacobianRow], by_middle: Option<&Centred>) -> Vec<Cut> {
+    fn cuts(&self, slopes: &SlopeRanges<'_>, rows: &[JacobianRow]) -> Vec<Cut> {
         let mut cuts = Vec::new();
         let piecewise = matches!(self.network.activation(), Activation::Relu | Activation::LeakyRelu(_));
         let mut most = 0.0;
@@ -256,17 +265,14 @@ impl Refiner<'_> {
                 }
             }
         }
-        cuts.extend(self.across(&slopes.region, by_middle));
+        cuts.extend(self.across(&slopes.region));
         cuts
     }
 
     /// Halves along the coordinate that moves the Jacobian the most, or else the first layer.
-    fn across(&self, region: &Region, by_middle: Option<&Centred>) -> Option<Cut> {
+    fn across(&self, region: &Region) -> Option<Cut> {
         let first = &self.network.weights()[0];
-        let reach = |i: usize| match by_middle {
-            Some(by_middle) => by_middle.shares[i],
-            None => (region.high()[i] - region.low()[i]) * first.col(i).norm_l2(),
-        };
+        let reach = |i: usize| (region.high()[i] - region.low()[i]) * first.col(i).norm_l2();
         // A box too small to halve in f64 stays as it is.
         let middle = |i: usize| 0.5 * (region.low()[i] + region.high()[i]);
         let divisible = |i: &usize| region.low()[*i] < middle(*i) && middle(*i) < region.high()[*i];

@@ -51,7 +51,7 @@ impl Policy {
     /// for the network alone.
     ///
     /// # Errors
-    /// As [`Network::new`], and for tables and densely connected networks.
+    /// As [`Network::new`], and for tables.
     pub fn to_certify(&self, scale: Vec<f64>) -> Result<Network, CertifyError> {
         let unsupported =
             |problem: &str| CertifyError::Unsupported { network: "policy".into(), problem: problem.into() };
@@ -60,11 +60,6 @@ impl Policy {
                 "extends a table of actions and has no network to bound; its constant is in the file, checked on all pairs",
             ));
         };
-        if mlp.dense {
-            return Err(unsupported(
-                "has densely connected layers; its construction bounds it (`lipschitz/certified` in its run)",
-            ));
-        }
         let inputs = self.normaliser().map_or_else(|| vec![Input::RAW; mlp.inputs()], Input::standardised);
         if scale.len() != self.act_dim() {
             let problem = format!("has {} actions, not {}", self.act_dim(), scale.len());

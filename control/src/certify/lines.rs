@@ -1,346 +1,244 @@
-//! Bounds through a chain of layers: b_s = M_s a_{s−1} + c_s, then a_s between two lines of b_s.
-//! They come from interval arithmetic and from linear bounds substituted back to the start (CROWN,
-//! Zhang et al. 2018, arXiv 1811.00866). The forward pass is such a chain from the box of inputs,
-//! the backward pass of a Jacobian one from the last weight.
-//!
-//! Every bound is moved outwards by the largest possible error of f64's rounding. A sum of n
-//! products is wrong by at most n u Σ|xy| (Higham 2002, section 3.1), u = 2⁻⁵³. The lines and maps
-//! that follow can enlarge that error; the intervals bound by how much.
-//!
-//! Half-spaces g·x + h ≥ 0 can restrict the start a_0 = x. Any β ≥ 0 gives max a·x ≤ max over the
-//! box of (a + Σ β g)·x + Σ β h (Lagrange; β-CROWN, Wang et al. 2021, arXiv 2103.06624). The β are
-//! chosen one after the other.
+//! Lines that enclose an activation (as in CROWN, Zhang et al. 2018) or its slope on an interval.
 
-use faer::{Mat, MatRef};
+use liprl_numerics::Activation;
 
-use super::{algebra::UNIT_ROUNDOFF, slopes::LinePair};
+use super::slopes::{ROUNDING, curvature_between, slope, slopes_between, value};
 
-/// All vectors between two corners.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Interval {
-    pub(super) low: Vec<f64>,
-    pub(super) high: Vec<f64>,
+/// a x + b.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Line {
+    pub(super) slope: f64,
+    pub(super) offset: f64,
 }
 
-impl Interval {
-    /// Largest absolute value of each coordinate.
-    pub(super) fn sizes(&self) -> Vec<f64> {
-        self.low.iter().zip(&self.high).map(|(low, high)| low.abs().max(high.abs())).collect()
-    }
-
-    /// True if the box is empty.
-    pub(super) fn is_empty(&self) -> bool {
-        self.low.iter().zip(&self.high).any(|(low, high)| low > high)
-    }
-
-    /// The vectors in both boxes.
-    pub(super) fn intersection(&self, other: &Self) -> Self {
-        self.ends().zip(other.ends()).map(|(a, b)| (a.0.max(b.0), a.1.min(b.1))).collect()
-    }
-
-    /// Both ends of each coordinate.
-    pub(super) fn ends(&self) -> impl Iterator<Item = (f64, f64)> {
-        self.low.iter().copied().zip(self.high.iter().copied())
+impl Line {
+    fn level(offset: f64) -> Self {
+        Self { slope: 0.0, offset }
     }
 }
 
-impl FromIterator<(f64, f64)> for Interval {
-    fn from_iter<I: IntoIterator<Item = (f64, f64)>>(ends: I) -> Self {
-        let (low, high) = ends.into_iter().unzip();
-        Self { low, high }
+/// A line below and a line above a function.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct LinePair {
+    pub(super) lower: Line,
+    pub(super) upper: Line,
+}
+
+impl LinePair {
+    /// Both lines of a unit without an activation.
+    pub(super) const IDENTITY: Self = {
+        let line = Line { slope: 1.0, offset: 0.0 };
+        Self { lower: line, upper: line }
+    };
+}
+
+/// Lines around the activation on [`low`, `high`].
+///
+/// Piecewise linear: the chord above, and a line through the kink below. tanh: parallels to the
+/// chord. Others: a band.
+pub(super) fn lines(activation: Activation, low: f64, high: f64) -> LinePair {
+    let (least, most) = slopes_between(activation, low, high);
+    match activation {
+        Activation::Relu | Activation::LeakyRelu(_) if low < 0.0 && high > 0.0 => {
+            let (below, above) = (value(activation, low), value(activation, high));
+            let slope = (above - below) / (high - low);
+            let spare = ROUNDING * (below.abs() + (slope * low).abs());
+            let chord = Line { slope, offset: below - slope * low + spare };
+            // The line that encloses the smaller area.
+            let kink = Line { slope: if high > -low { most } else { least }, offset: 0.0 };
+            LinePair { lower: kink, upper: chord }
+        }
+        Activation::Relu | Activation::LeakyRelu(_) => {
+            let side = if low >= 0.0 { 1.0 } else { -1.0 };
+            let line = Line { slope: activation.derivative(side), offset: 0.0 };
+            LinePair { lower: line, upper: line }
+        }
+        Activation::Tanh => parallels(
+            |z| value(activation, z),
+            (least, most),
+            (low, high),
+            |steep| {
+                // tanh z − s z has its maximum where tanh'(z) = s for z > 0, its minimum at −z.
+                let turn = (1.0 - steep).max(0.0).sqrt().atanh();
+                (-turn, turn)
+            },
+        ),
+        Activation::Swish | Activation::Elu => {
+            band((least, most), (low, high), |z, slope| value(activation, z) - slope * z)
+        }
     }
 }
 
-/// The affine map of one layer, M and c.
-#[derive(Clone, Copy)]
-pub(super) struct Affine<'a> {
-    pub(super) matrix: MatRef<'a, f64>,
-    pub(super) bias: Option<&'a [f64]>,
-}
-
-/// One layer with its bounds.
-struct Stage<'a> {
-    map: Affine<'a>,
-    /// |M| |a_{s−1}|: the sizes to which rounding in M a is proportional.
-    sizes: Vec<f64>,
-    /// Largest |b|.
-    inputs: Vec<f64>,
-    lines: Vec<LinePair>,
-    /// a_s.
-    outputs: Interval,
-}
-
-/// All x with slope·x + offset ≥ 0.
-struct HalfSpace {
-    slope: Vec<f64>,
-    offset: f64,
-}
-
-/// The layers so far.
-pub(super) struct Chain<'a> {
-    base: Interval,
-    half_spaces: Vec<HalfSpace>,
-    stages: Vec<Stage<'a>>,
-}
-
-/// Rounds over all half-spaces in choosing their multipliers.
-const ROUNDS: usize = 2;
-
-impl<'a> Chain<'a> {
-    /// The empty chain: a_0 in `base`.
-    pub(super) fn new(base: Interval) -> Self {
-        Self { base, half_spaces: Vec::new(), stages: Vec::new() }
-    }
-
-    /// The box of a_0, as far as the constraints leave it.
-    pub(super) fn base(&self) -> &Interval {
-        &self.base
-    }
-
-    /// Restricts a_0 to where row `i` of M a + c can be at least 0, or at most 0 if not
-    /// `positive`. False if that is nowhere.
-    pub(super) fn constrain(&mut self, map: Affine<'_>, i: usize, positive: bool) -> bool {
-        let sign = if positive { 1.0 } else { -1.0 };
-        let row = Mat::from_fn(1, map.matrix.ncols(), |_, j| sign * map.matrix[(i, j)]);
-        let (rows, offsets) = self.substituted(row, vec![sign * map.bias.map_or(0.0, |bias| bias[i])], None);
-        let (slope, offset): (Vec<f64>, f64) = (rows.row(0).iter().copied().collect(), offsets[0]);
-        let (mut most, mut size) = (offset, offset.abs());
-        for (a, (low, high)) in slope.iter().zip(self.base.ends()) {
-            most += (a * low).max(a * high);
-            size += a.abs() * low.abs().max(high.abs());
+/// Lines around the activation's slope on [`low`, `high`], where it lies within `range`.
+pub(super) fn slope_lines(activation: Activation, low: f64, high: f64, range: (f64, f64)) -> LinePair {
+    let bends = curvature_between(activation, low, high);
+    match activation {
+        // Held to one side, or with a jump at the kink.
+        _ if range.0 == range.1 => LinePair { lower: Line::level(range.0), upper: Line::level(range.1) },
+        Activation::Relu | Activation::LeakyRelu(_) => {
+            LinePair { lower: Line::level(range.0), upper: Line::level(range.1) }
         }
-        most += rounding(slope.len()) * size;
-        if most < 0.0 {
-            return false;
-        }
-        // Even with all other coordinates at their best, slope·x may fall by no more than `most`.
-        for (j, a) in slope.iter().enumerate().filter(|(_, a)| **a != 0.0) {
-            let (reach, (low, high)) = (most / a.abs(), (self.base.low[j], self.base.high[j]));
-            let spare = 4.0 * f64::EPSILON * (reach + low.abs().max(high.abs()));
-            if *a > 0.0 {
-                self.base.low[j] = low.max(high - reach - spare);
-            } else {
-                self.base.high[j] = high.min(low + reach + spare);
-            }
-        }
-        self.half_spaces.push(HalfSpace { slope, offset });
-        !self.base.is_empty()
-    }
-
-    fn outputs(&self) -> &Interval {
-        self.stages.last().map_or(&self.base, |stage| &stage.outputs)
-    }
-
-    /// Bounds on M a + c for the last layer's a.
-    pub(super) fn bounds(&self, map: Affine<'_>) -> Interval {
-        let (rows, zeros) = (map.matrix.nrows(), vec![0.0; map.matrix.nrows()]);
-        let bias = map.bias.unwrap_or(&zeros);
-        let mut bounds = self.interval(map.matrix, bias);
-        if self.stages.is_empty() {
-            return bounds;
-        }
-        let upper = self.upper(map.matrix.to_owned(), bias.to_vec(), None);
-        let negative = bias.iter().map(|b| -b).collect();
-        let lower = self.upper(Mat::from_fn(rows, map.matrix.ncols(), |i, j| -map.matrix[(i, j)]), negative, None);
-        for i in 0..rows {
-            bounds.high[i] = bounds.high[i].min(upper[i]);
-            bounds.low[i] = bounds.low[i].max(-lower[i]);
-        }
-        bounds
-    }
-
-    /// Those bounds by interval arithmetic alone.
-    fn interval(&self, matrix: MatRef<'_, f64>, bias: &[f64]) -> Interval {
-        let mut ends = Interval { low: bias.to_vec(), high: bias.to_vec() };
-        let mut sizes: Vec<f64> = bias.iter().map(|b| b.abs()).collect();
-        for (j, (low, high)) in self.outputs().ends().enumerate() {
-            let size = low.abs().max(high.abs());
-            for (i, &m) in matrix.col(j).iter().enumerate() {
-                ends.low[i] += if m >= 0.0 { m * low } else { m * high };
-                ends.high[i] += if m >= 0.0 { m * high } else { m * low };
-                sizes[i] += m.abs() * size;
-            }
-        }
-        let unit = rounding(matrix.ncols());
-        for (i, size) in sizes.iter().enumerate() {
-            ends.low[i] -= unit * size;
-            ends.high[i] += unit * size;
-        }
-        ends
-    }
-
-    /// Adds a layer. b = M a + c lies in `inputs` (`bounds`, or tighter); there `lines` enclose the
-    /// new a, which lies in `outputs`.
-    pub(super) fn push(&mut self, map: Affine<'a>, inputs: &Interval, lines: Vec<LinePair>, outputs: Interval) {
-        let before = self.outputs().sizes();
-        let mut sizes = vec![0.0; map.matrix.nrows()];
-        for (j, before) in before.iter().enumerate() {
-            for (size, m) in sizes.iter_mut().zip(map.matrix.col(j).iter()) {
-                *size += m.abs() * before;
-            }
-        }
-        self.stages.push(Stage { map, sizes, inputs: inputs.sizes(), lines, outputs });
-    }
-
-    /// Upper bounds on `rows` a + `constants` for the last layer's a. `trail` takes the absolute
-    /// values of the first row's coefficients of every layer's a, last layer first.
-    pub(super) fn upper(&self, rows: Mat<f64>, constants: Vec<f64>, trail: Option<&mut Vec<Vec<f64>>>) -> Vec<f64> {
-        let (rows, constants) = self.substituted(rows, constants, trail);
-        let most = |(i, constant): (usize, f64)| {
-            let row: Vec<f64> = rows.row(i).iter().copied().collect();
-            self.most(&row) + constant
-        };
-        constants.into_iter().enumerate().map(most).collect()
-    }
-
-    /// An upper bound on `row`·x over the base and the half-spaces.
-    fn most(&self, row: &[f64]) -> f64 {
-        let mut row = row.to_vec();
-        let mut sizes: Vec<f64> = row.iter().map(|a| a.abs()).collect();
-        let (mut constant, mut slack) = (0.0, 0.0);
-        for half_space in (0..ROUNDS).flat_map(|_| &self.half_spaces) {
-            let beta = self.multiplier(&row, half_space);
-            if beta > 0.0 {
-                for ((a, size), g) in row.iter_mut().zip(&mut sizes).zip(&half_space.slope) {
-                    *a += beta * g;
-                    *size += beta * g.abs();
-                }
-                constant += beta * half_space.offset;
-                slack += beta * half_space.offset.abs();
-            }
-        }
-        for ((a, size), (low, high)) in row.iter().zip(&sizes).zip(self.base.ends()) {
-            constant += (a * low).max(a * high);
-            slack += size * low.abs().max(high.abs());
-        }
-        constant + rounding(row.len() + ROUNDS * self.half_spaces.len()) * slack
-    }
-
-    /// The β ≥ 0 with the least max over the base of (row + β g)·x + β h.
-    fn multiplier(&self, row: &[f64], HalfSpace { slope, offset }: &HalfSpace) -> f64 {
-        let end = |a: f64, g: f64, (low, high): (f64, f64)| {
-            let rises = a > 0.0 || (a == 0.0 && g > 0.0);
-            if rises { high } else { low }
-        };
-        let terms = row.iter().zip(slope).zip(self.base.ends());
-        let mut rate: f64 = offset + terms.map(|((a, g), ends)| g * end(*a, *g, ends)).sum::<f64>();
-        if rate >= 0.0 {
-            return 0.0;
-        }
-        // The rate rises where a coefficient changes its sign.
-        let turns = row.iter().zip(slope).zip(self.base.ends());
-        let turns = turns.filter(|((a, g), _)| *a * *g < 0.0);
-        let mut turns: Vec<(f64, f64)> = turns.map(|((a, g), (low, high))| (-a / g, g.abs() * (high - low))).collect();
-        turns.sort_by(|a, b| a.0.total_cmp(&b.0));
-        for (beta, rise) in turns {
-            rate += rise;
-            if rate >= 0.0 {
-                return if beta.is_finite() { beta } else { 0.0 };
-            }
-        }
-        0.0
-    }
-
-    /// Linear bounds on `rows` a + `constants` by a_0: coefficients, and constants that include
-    /// what rounding can add anywhere in the base.
-    fn substituted(
-        &self,
-        mut rows: Mat<f64>,
-        mut constants: Vec<f64>,
-        mut trail: Option<&mut Vec<Vec<f64>>>,
-    ) -> (Mat<f64>, Vec<f64>) {
-        let count = rows.nrows();
-        let mut slack: Vec<f64> = constants.iter().map(|c| rounding(1) * c.abs()).collect();
-        for stage in self.stages.iter().rev() {
-            if let Some(trail) = &mut trail {
-                trail.push(rows.row(0).iter().map(|x| x.abs()).collect());
-            }
-            let unit = rounding(rows.ncols());
-            for (j, lines) in stage.lines.iter().enumerate() {
-                let (bias, size) = (stage.map.bias.map_or(0.0, |bias| bias[j]), stage.sizes[j]);
-                for i in 0..count {
-                    let a = rows[(i, j)];
-                    let line = if a >= 0.0 { lines.upper } else { lines.lower };
-                    let coefficient = a * line.slope;
-                    rows[(i, j)] = coefficient;
-                    constants[i] += a * line.offset + coefficient * bias;
-                    slack[i] += unit
-                        * (a.abs() * line.offset.abs() + coefficient.abs() * (stage.inputs[j] + bias.abs() + size));
-                }
-            }
-            rows = rows * stage.map.matrix;
-        }
-        if let Some(trail) = &mut trail {
-            trail.push(rows.row(0).iter().map(|x| x.abs()).collect());
-        }
-        let unit = rounding(rows.ncols());
-        for (j, (low, high)) in self.base.ends().enumerate() {
-            for i in 0..count {
-                slack[i] += unit * rows[(i, j)].abs() * low.abs().max(high.abs());
-            }
-        }
-        let constants = constants.iter().zip(slack).map(|(constant, slack)| constant + slack).collect();
-        (rows, constants)
+        Activation::Tanh => parallels(
+            |z| slope(activation, z),
+            bends,
+            (low, high),
+            |steep| {
+                // tanh''(z) = −2 t (1 − t²) = s, t = tanh z, is a cubic with three real roots. The
+                // middle one is a maximum of tanh' − s z, the outer one of the sign of −s a
+                // minimum.
+                let angle = (0.75 * 3f64.sqrt() * steep).clamp(-1.0, 1.0).acos() / 3.0;
+                let root = |k: f64| 2.0 / 3f64.sqrt() * (angle - k * std::f64::consts::TAU / 3.0).cos();
+                let outer = if steep > 0.0 { root(2.0) } else { root(0.0) };
+                (outer.clamp(-1.0, 1.0).atanh(), root(1.0).atanh())
+            },
+        ),
+        Activation::Swish | Activation::Elu => band(bends, (low, high), |z, steep| slope(activation, z) - steep * z),
     }
 }
 
-/// Bound on the rounding error of a sum of `n` products and a few more terms, relative to the sum
-/// of their absolute values; twice the true bound.
-fn rounding(n: usize) -> f64 {
-    2.0 * UNIT_ROUNDOFF * (n + 8) as f64
+/// The closest parallels to the chord of f. `turns` gives the places where f − s z, s being the
+/// chord's slope, has its minimum and its maximum within the interval, if at all; errors in them count
+/// by their square.
+fn parallels(
+    f: impl Fn(f64) -> f64,
+    (least, most): (f64, f64),
+    (low, high): (f64, f64),
+    turns: impl Fn(f64) -> (f64, f64),
+) -> LinePair {
+    let chord = (f(high) - f(low)) / (high - low);
+    let slope = if chord.is_finite() { chord.clamp(least, most) } else { 0.5 * (least + most) };
+    let at = |z: f64| {
+        let z = if z.is_nan() { low } else { z.clamp(low, high) };
+        f(z) - slope * z
+    };
+    let (minimum, maximum) = turns(slope);
+    let below = at(low).min(at(high)).min(at(minimum));
+    let above = at(low).max(at(high)).max(at(maximum));
+    let spare = ROUNDING * (1.0 + (1.0 + slope.abs()) * low.abs().max(high.abs()));
+    LinePair { lower: Line { slope, offset: below - spare }, upper: Line { slope, offset: above + spare } }
+}
+
+/// Parallel lines around a function with slopes within a range: minus `least` z it rises, so it lies
+/// between its values at the ends; minus `most` z it falls. The narrower band of the two.
+fn band((least, most): (f64, f64), (low, high): (f64, f64), at: impl Fn(f64, f64) -> f64) -> LinePair {
+    let rising = (at(low, least), at(high, least), least);
+    let falling = (at(high, most), at(low, most), most);
+    let (below, above, slope) = if rising.1 - rising.0 <= falling.1 - falling.0 { rising } else { falling };
+    let spare = ROUNDING * (1.0 + low.abs().max(high.abs()));
+    LinePair { lower: Line { slope, offset: below - spare }, upper: Line { slope, offset: above + spare } }
+}
+
+/// True if lines can tell more of the activation's slope than its range.
+pub(super) fn is_smooth(activation: Activation) -> bool {
+    matches!(activation, Activation::Tanh | Activation::Swish | Activation::Elu)
+}
+
+/// A plane u a + v d + w above or below d a.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plane {
+    pub(super) by_input: f64,
+    pub(super) by_slope: f64,
+    pub(super) offset: f64,
+}
+
+impl Plane {
+    /// The mixture of both planes on this side, `share` being the first one's, for d in `least` …
+    /// `most` and a in p … q. Above they are M a + p d − M p and m a + q d − m q, below m a + p d −
+    /// m p and M a + q d − M q.
+    pub(super) fn new(above: bool, share: f64, (least, most): (f64, f64), (p, q): (f64, f64)) -> Self {
+        let (first, second) = if above { (most, least) } else { (least, most) };
+        let rest = 1.0 - share;
+        Self {
+            by_input: share * first + rest * second,
+            by_slope: share * p + rest * q,
+            offset: -(share * (first * p) + rest * (second * q)),
+        }
+    }
+
+    /// The share with which the plane is closest if no more is known of d than its range: a chord
+    /// of max(m a, M a) or of min(m a, M a).
+    pub(super) fn chord((p, q): (f64, f64)) -> f64 {
+        match (p >= 0.0, q <= 0.0) {
+            (true, _) => 1.0,
+            (_, true) => 0.0,
+            _ => q / (q - p),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use liprl_numerics::Activation;
-    use rand::RngExt;
+    use proptest::prelude::*;
 
-    use super::*;
-    use crate::certify::{
-        network::testing::*,
-        slopes::{lines, value, values_between},
+    use super::{
+        super::{network::testing::ACTIVATIONS, slopes::values_between},
+        *,
     };
 
-    #[test]
-    fn bounds_by_hand() {
-        // z = x₁ − x₂ over [0, 2] × [−1, 1] lies in [−1, 3], and relu(z) is at most its chord ¾(z +
-        // 1).
-        let matrix = Mat::from_fn(1, 2, |_, j| [1.0, -1.0][j]);
-        let map = Affine { matrix: matrix.as_ref(), bias: None };
-        let mut chain = Chain::new(Interval { low: vec![0.0, -1.0], high: vec![2.0, 1.0] });
-        let z = chain.bounds(map);
-        assert!((z.low[0] + 1.0).abs() < 1e-12 && (z.high[0] - 3.0).abs() < 1e-12);
-        let around = lines(Activation::Relu, -1.0, 3.0);
-        chain.push(map, &z, vec![around], Interval { low: vec![0.0], high: vec![3.0] });
-        let upper = chain.upper(Mat::from_fn(2, 1, |i, _| [2.0, -1.0][i]), vec![0.5, 0.0], None);
-        assert!((upper[0] - 6.5).abs() < 1e-12 && (upper[1] - 1.0).abs() < 1e-12, "{upper:?}");
+    proptest! {
+        #[test]
+        fn lines_enclose_the_activation_and_its_slope(
+            a in -6.0..6.0f64, b in -6.0..6.0f64, close in any::<bool>(), which in 0..6usize,
+            share in prop::collection::vec(0.0..=1.0f64, 20)
+        ) {
+            let activation = ACTIVATIONS.into_iter().chain([Activation::LeakyRelu(3.0)]).nth(which).unwrap();
+            let b = if close { a + 0.01 * b } else { b };
+            let (low, high) = (a.min(b), a.max(b));
+            let range = slopes_between(activation, low, high);
+            let (around, of_slope) = (lines(activation, low, high), slope_lines(activation, low, high, range));
+            for share in share.into_iter().chain([0.0, 1.0]) {
+                let z = (low + share * (high - low)).clamp(low, high);
+                for (pair, f) in [(around, value(activation, z)), (of_slope, slope(activation, z))] {
+                    prop_assert!(pair.lower.slope * z + pair.lower.offset <= f + 1e-14, "{activation:?} {z}");
+                    prop_assert!(pair.upper.slope * z + pair.upper.offset >= f - 1e-14, "{activation:?} {z}");
+                }
+                let values = values_between(activation, low, high);
+                prop_assert!(values.0 <= value(activation, z) && value(activation, z) <= values.1);
+            }
+        }
+
+        #[test]
+        fn planes_enclose_the_product_and_touch_it(
+            p in -3.0..3.0f64, q in -3.0..3.0f64, d in -0.2..1.1f64, e in -0.2..1.1f64, mixed in 0.0..=1.0f64,
+            share in prop::collection::vec((0.0..=1.0f64, 0.0..=1.0f64), 20)
+        ) {
+            let ((p, q), (least, most)) = ((p.min(q), p.max(q)), (d.min(e), d.max(e)));
+            for mixture in [mixed, 0.5, Plane::chord((p, q))] {
+                let [below, above] = [false, true].map(|above| Plane::new(above, mixture, (least, most), (p, q)));
+                let at = |plane: Plane, a: f64, d: f64| plane.by_input * a + plane.by_slope * d + plane.offset;
+                let corners = [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)];
+                let mut gap = f64::INFINITY;
+                for (x, y) in share.iter().copied().chain(corners) {
+                    let (a, d) = (p + x * (q - p), least + y * (most - least));
+                    prop_assert!(at(below, a, d) <= d * a + 1e-12 && at(above, a, d) >= d * a - 1e-12);
+                    gap = gap.min(at(above, a, d) - d * a);
+                }
+                prop_assert!(gap < 1e-9, "it touches a corner: {gap}");
+            }
+            // The chord's plane needs no line of d: the range's ends give max(m a, M a)'s chord.
+            let plane = Plane::new(true, Plane::chord((p, q)), (least, most), (p, q));
+            let d = if plane.by_slope >= 0.0 { most } else { least };
+            for a in [p, q] {
+                let product = (least * a).max(most * a);
+                prop_assert!((plane.by_input * a + plane.by_slope * d + plane.offset - product).abs() < 1e-12);
+            }
+        }
     }
 
+    /// tanh's parallels touch it: their distance is the largest gap of chord and curve.
     #[test]
-    fn no_sampled_value_leaves_its_bounds_and_linear_bounds_are_no_worse_than_intervals() {
-        let mut rng = rng("chains");
-        for activation in ACTIVATIONS {
-            let network = gaussian(&[3, 10, 8, 6, 2], activation, false, &mut rng);
-            let base = Interval { low: vec![-0.3, 0.1, -0.2], high: vec![0.3, 0.5, 0.4] };
-            let mut chain = Chain::new(base.clone());
-            let mut all = Vec::new();
-            for (weight, bias) in network.weights().iter().zip(network.biases()) {
-                let map = Affine { matrix: weight.as_ref(), bias: Some(bias) };
-                let (z, coarse) = (chain.bounds(map), chain.interval(map.matrix, bias));
-                assert!(z.ends().zip(coarse.ends()).all(|(fine, coarse)| fine.0 >= coarse.0 && fine.1 <= coarse.1));
-                let around = z.ends().map(|(low, high)| lines(activation, low, high)).collect();
-                let outputs = z.ends().map(|(low, high)| values_between(activation, low, high)).collect();
-                chain.push(map, &z, around, outputs);
-                all.push(z);
-            }
-            for _ in 0..2000 {
-                let x: Vec<f64> = base.ends().map(|(low, high)| rng.random_range(low..=high)).collect();
-                for (z, bounds) in network.trace(&x).z.iter().zip(&all) {
-                    for (z, (low, high)) in z.iter().zip(bounds.ends()) {
-                        assert!(low <= *z && *z <= high, "{activation:?}: {z} {low} {high}");
-                    }
-                }
-                assert!(value(activation, x[0]).is_finite());
+    fn parallels_of_tanh_touch_it() {
+        for (low, high) in [(-2.0, 3.0), (0.2, 0.9), (-4.0, -0.5), (1.0, 1.001)] {
+            let range = slopes_between(Activation::Tanh, low, high);
+            let f = |z: f64| value(Activation::Tanh, z);
+            let g = |z: f64| slope(Activation::Tanh, z);
+            let pairs = [lines(Activation::Tanh, low, high), slope_lines(Activation::Tanh, low, high, range)];
+            for (pair, of) in pairs.into_iter().zip([&f as &dyn Fn(f64) -> f64, &g]) {
+                let gaps = (0..=100_000).map(|i| low + (high - low) * f64::from(i) / 100_000.0);
+                let gaps: Vec<f64> = gaps.map(|z| of(z) - pair.lower.slope * z).collect();
+                let least = gaps.iter().copied().fold(f64::INFINITY, f64::min);
+                let most = gaps.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                assert!((pair.lower.offset - least).abs() < 1e-8 && (pair.upper.offset - most).abs() < 1e-8);
             }
         }
     }

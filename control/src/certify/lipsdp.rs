@@ -23,7 +23,7 @@ use super::{
     lbfgs::{Iterate, Limits, Outcome, Trial, minimise},
     local::{SlopeRanges, slopes_on},
     network::Network,
-    product::product,
+    product::product_within,
     reduce::{Reduced, WIDTH, normalised},
     region::Region,
     slopes::sector,
@@ -84,12 +84,12 @@ pub struct SdpBound {
 /// [`CertifyError::NotConverged`] if a decomposition fails or none of the multipliers found can be
 /// proven.
 pub fn lipsdp(network: &Network, options: &SdpOptions) -> Result<SdpBound, CertifyError> {
-    let everywhere = network.hidden().iter().map(|&units| vec![sector(network.activation()); units]).collect();
     let hidden = &network.weights()[..network.weights().len() - 1];
     let search = Search::begin(options);
-    let product = product(network, Norm::L2)?;
-    let norms = Some(network.spectral_norms()?);
-    let bound = search.solve(hidden, everywhere, sector(network.activation()), network.last_weight(), norms)?;
+    let product = product_within(network, Norm::L2, options.time_limit)?.upper;
+    let (norms, _) = network.spectral_norms_within(options.time_limit)?;
+    let bound =
+        search.solve(hidden, network.sectors(), sector(network.activation()), network.last_weight(), Some(&norms))?;
     Ok(SdpBound::at_most(product, bound))
 }
 
@@ -99,20 +99,25 @@ pub fn lipsdp(network: &Network, options: &SdpOptions) -> Result<SdpBound, Certi
 /// As [`lipsdp`]; [`CertifyError::BadRegion`] for a box of another dimension.
 pub fn lipsdp_on(network: &Network, region: &Region, options: &SdpOptions) -> Result<SdpBound, CertifyError> {
     let search = Search::begin(options);
-    let product = product(network, Norm::L2)?;
+    let product = product_within(network, Norm::L2, options.time_limit)?.upper;
     if search.late() {
         return Ok(SdpBound::at_most(product, None));
     }
-    let Some(SlopeRanges { hidden, head, .. }) = slopes_on(network, region, &[])? else {
+    let Some(slopes) = slopes_on(network, region, &[])? else {
         return Ok(SdpBound { upper: 0.0, finished: true, evaluations: 0 });
     };
-    let steepest: Vec<f64> = head.iter().map(|(least, most)| least.abs().max(most.abs())).collect();
-    let last = network.weights().last().map_or_else(|| Mat::zeros(0, 0), |last| scale_rows(last.as_ref(), &steepest));
-    let weights = &network.weights()[..hidden.len()];
-    let bound = search.solve(weights, hidden, sector(network.activation()), last, None)?;
     // `lipsdp` also bounds the constant over the box, at the cost of another solution; the product
     // costs little.
-    Ok(SdpBound::at_most(product, bound))
+    Ok(SdpBound::at_most(product, search.with_slopes(network, &slopes)?))
+}
+
+/// LipSDP's bound with these slopes, if anything is proven within the limits.
+pub(super) fn lipsdp_with(
+    network: &Network,
+    slopes: &SlopeRanges<'_>,
+    options: &SdpOptions,
+) -> Result<Option<f64>, CertifyError> {
+    Ok(Search::begin(options).with_slopes(network, slopes)?.map(|found| found.upper))
 }
 
 impl SdpBound {
@@ -144,6 +149,15 @@ impl Search {
     /// True if less time is left than this.
     fn is_late_by(&self, needed: Duration) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() + needed >= deadline)
+    }
+
+    /// The bound with these slopes.
+    fn with_slopes(&self, network: &Network, slopes: &SlopeRanges<'_>) -> Result<Option<SdpBound>, CertifyError> {
+        let steepest: Vec<f64> = slopes.head.iter().map(|(least, most)| least.abs().max(most.abs())).collect();
+        let last = network.weights().last().map(|last| scale_rows(last.as_ref(), &steepest));
+        let weights = &network.weights()[..slopes.hidden.len()];
+        let last = last.unwrap_or_else(|| Mat::zeros(0, 0));
+        self.solve(weights, slopes.hidden.clone(), sector(network.activation()), last, None)
     }
 
     /// The bound of the best multipliers that are proven; `None` if the time ends before any are.

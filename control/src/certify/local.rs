@@ -4,20 +4,23 @@
 //!
 //! Forward: linear bounds on every layer's inputs over the box give each neuron an interval of
 //! slopes. Backward: row j is a chain of its own, a_K = row j of W_{K+1}, y_k = d_k ⊙ a_k, a_{k−1}
-//! = W_kᵀ y_k, where y_k lies between the chords of d·a. The ℓ1 norm of a_0 lies below the chords
-//! of |a_0|.
+//! = W_kᵀ y_k (`relax`). The ℓ1 norm of a_0 lies below the chords of |a_0|.
 
 use faer::Mat;
 use liprl_numerics::{Activation, linalg::spectral_norm};
 
 use super::{
     algebra::UNIT_ROUNDOFF,
+    backward::Backward,
     bound::{Norm, SAFE},
     error::CertifyError,
-    lines::{Affine, Chain, Interval},
+    interval::{Interval, product, rounding, times},
+    lines::Line,
     network::Network,
     region::Region,
-    slopes::{Line, LinePair, lines, product_lines, sector, slopes_between, values_between},
+    relax::Relaxed,
+    slopes::{sector, slopes_between},
+    substitution::Rows,
 };
 
 /// A neuron restricted to one side of its kink.
@@ -30,50 +33,37 @@ pub(super) struct Split {
 
 /// Ranges of slopes over a region: least and largest of every neuron, and of every output with its
 /// scale.
-#[derive(Clone, Debug)]
-pub(super) struct SlopeRanges {
+pub(super) struct SlopeRanges<'a> {
     pub(super) hidden: Vec<Vec<(f64, f64)>>,
     pub(super) head: Vec<(f64, f64)>,
-    /// Ranges of the activations' inputs, and last of the last layer's outputs.
-    pub(super) inputs: Vec<Interval>,
     /// A box around the part of the region on which the splits hold.
     pub(super) region: Region,
+    /// The layers, a tanh at the end among them.
+    relaxed: Relaxed<'a>,
 }
 
 /// Slopes over the part of `region` on which the `splits` hold; `None` if that is empty.
-pub(super) fn slopes_on(
-    network: &Network,
+pub(super) fn slopes_on<'a>(
+    network: &'a Network,
     region: &Region,
     splits: &[Split],
-) -> Result<Option<SlopeRanges>, CertifyError> {
+) -> Result<Option<SlopeRanges<'a>>, CertifyError> {
     if region.dim() != network.inputs() {
         let problem = format!("has {} coordinates, {} takes {}", region.dim(), network.name(), network.inputs());
         return Err(CertifyError::BadRegion { problem });
     }
     let (activation, region) = (network.activation(), region.clamped(network.clamps()));
-    let mut chain = Chain::new(Interval { low: region.low().to_vec(), high: region.high().to_vec() });
-    let (mut hidden, mut inputs) = (Vec::new(), Vec::new());
-    let last = network.weights().len() - 1;
-    for (k, (weight, bias)) in network.weights().iter().zip(network.biases()).enumerate() {
-        let map = Affine { matrix: weight.as_ref(), bias: Some(bias) };
+    let mut relaxed = Relaxed::new(region.ends().collect());
+    let mut hidden = Vec::new();
+    let (last, layers) = (network.weights().len() - 1, network.weights().iter().zip(network.biases()));
+    for (k, (weight, bias)) in layers.take(last).enumerate() {
+        let weight = weight.as_ref();
         for split in splits.iter().filter(|split| split.layer == k) {
-            if !chain.constrain(map, split.neuron, split.positive) {
+            if !relaxed.constrain(weight, bias, split.neuron, split.positive) {
                 return Ok(None);
             }
         }
-        let mut z = chain.bounds(map);
-        if k == last {
-            let head = match network.squash() {
-                None => vec![(1.0, 1.0); z.low.len()],
-                Some(scale) => {
-                    let slopes = z.ends().map(|(low, high)| slopes_between(Activation::Tanh, low, high));
-                    slopes.zip(scale).map(|(slopes, &scale)| times(slopes, scale)).collect()
-                }
-            };
-            inputs.push(z);
-            let region = Region::new(chain.base().low.clone(), chain.base().high.clone())?;
-            return Ok(Some(SlopeRanges { hidden, head, inputs, region }));
-        }
+        let mut z = relaxed.bounds(weight, bias);
         for split in splits.iter().filter(|split| split.layer == k) {
             let i = split.neuron;
             match split.positive {
@@ -84,20 +74,31 @@ pub(super) fn slopes_on(
         if z.is_empty() {
             return Ok(None);
         }
+        let carried = network.carried()[k];
         let mut slopes: Vec<(f64, f64)> = z.ends().map(|(low, high)| slopes_between(activation, low, high)).collect();
+        slopes[..carried].fill((1.0, 1.0));
         // On either side of the kink the slope is that side's, at the kink too: see the derivation.
         for split in splits.iter().filter(|split| split.layer == k) {
             let (least, most) = sector(activation);
             let side = if split.positive { most } else { least };
             slopes[split.neuron] = (side, side);
         }
-        let around = z.ends().map(|(low, high)| lines(activation, low, high)).collect();
-        let outputs = z.ends().map(|(low, high)| values_between(activation, low, high)).collect();
-        chain.push(map, &z, around, outputs);
+        relaxed.push(weight, bias, (activation, carried), z, slopes.clone());
         hidden.push(slopes);
-        inputs.push(z);
     }
-    Ok(None)
+    let head = match (network.squash(), network.weights().last(), network.biases().last()) {
+        (Some(scale), Some(weight), Some(bias)) => {
+            let z = relaxed.bounds(weight.as_ref(), bias);
+            let slopes = z.ends().map(|(low, high)| slopes_between(Activation::Tanh, low, high));
+            let slopes: Vec<(f64, f64)> = slopes.collect();
+            let head = slopes.iter().zip(scale).map(|(&slopes, &scale)| times(slopes, scale)).collect();
+            relaxed.push(weight.as_ref(), bias, (Activation::Tanh, 0), z, slopes);
+            head
+        }
+        _ => vec![(1.0, 1.0); network.outputs()],
+    };
+    let region = Region::new(relaxed.base.ends.low.clone(), relaxed.base.ends.high.clone())?;
+    Ok(Some(SlopeRanges { hidden, head, region, relaxed }))
 }
 
 /// A row of the Jacobian over a region.
@@ -110,58 +111,56 @@ pub(super) struct JacobianRow {
     pub(super) weight: Vec<Vec<f64>>,
 }
 
-/// Row `j` of the Jacobian with these slopes.
-pub(super) fn row(network: &Network, slopes: &SlopeRanges, j: usize) -> JacobianRow {
-    let weights = network.weights();
+/// Row `j` of the Jacobian with these slopes. A tanh at the end is one more layer, or its slope a
+/// factor of all; the better of the two counts.
+pub(super) fn row(network: &Network, slopes: &SlopeRanges<'_>, j: usize) -> JacobianRow {
     let hidden = slopes.hidden.len();
+    let end: Vec<f64> = network.weights()[hidden].row(j).iter().copied().collect();
     let head = slopes.head[j];
-    let end: Vec<f64> = weights[hidden].row(j).iter().copied().collect();
-    let mut behind: Vec<Interval> = vec![end.iter().map(|&a| (a, a)).collect()];
-    let maps: Vec<Affine<'_>> =
-        weights[..hidden].iter().rev().map(|weight| Affine { matrix: weight.transpose(), bias: None }).collect();
-    let Some(first) = slopes.hidden.last() else {
-        let entries = end.iter().map(|&a| times(head, a)).collect();
-        let steepest = head.0.abs().max(head.1.abs());
-        return JacobianRow { norm: steepest * end.iter().map(|a| a.abs()).sum::<f64>(), entries, weight: Vec::new() };
-    };
-    let mut chain = Chain::new(first.iter().zip(&end).map(|(&slope, &a)| times(slope, a)).collect());
-    for (map, slopes) in maps.iter().zip(slopes.hidden.iter().rev().skip(1)) {
-        let a = chain.bounds(*map);
-        let around = a.ends().zip(slopes).map(|((low, high), &slope)| product_lines(slope, low, high)).collect();
-        let outputs = a.ends().zip(slopes).map(|((low, high), &slope)| {
-            let (p, q) = (times(slope, low), times(slope, high));
-            (p.0.min(q.0), p.1.max(q.1))
-        });
-        let outputs = outputs.collect();
-        chain.push(*map, &a, around, outputs);
-        behind.push(a);
-    }
-    let a = chain.bounds(maps[hidden - 1]);
-    let by_intervals: f64 = a.ends().map(|(low, high)| low.abs().max(high.abs())).sum();
-    let chords: Vec<Line> = a.ends().map(|(low, high)| absolute(low, high)).collect();
-    let offset = chords.iter().map(|chord| chord.offset).sum();
-    let identity =
-        |_: (f64, f64)| LinePair { lower: Line { slope: 1.0, offset: 0.0 }, upper: Line { slope: 1.0, offset: 0.0 } };
-    chain.push(maps[hidden - 1], &a, a.ends().map(identity).collect(), a.clone());
-    let mut trail = Vec::new();
-    let rows = Mat::from_fn(1, chords.len(), |_, i| chords[i].slope);
-    let norm = chain.upper(rows, vec![offset], Some(&mut trail))[0].min(by_intervals);
-    // Last of the trail are the coefficients of y_K, before them those of y_{K−1} and so on; first
-    // those of a_0.
-    trail.remove(0);
-    behind.reverse();
-    let weight = trail.iter().zip(&behind).zip(&slopes.hidden);
-    let weight = weight.map(|((coefficient, behind), slopes)| {
-        let each = coefficient.iter().zip(behind.sizes()).zip(slopes);
-        each.map(|((c, a), (least, most))| c * a * (most - least)).collect()
-    });
-    let weight = weight.collect();
     let steepest = head.0.abs().max(head.1.abs());
-    let entries = a.ends().map(|(low, high)| {
-        let (p, q) = (times(head, low), times(head, high));
-        (p.0.min(q.0), p.1.max(q.1))
+    let mut found = match hidden.checked_sub(1) {
+        Some(last) => row_from(slopes, Backward::new(last, &end)),
+        None => JacobianRow {
+            norm: end.iter().map(|a| a.abs()).sum::<f64>(),
+            entries: end.iter().map(|&a| (a, a)).collect(),
+            weight: Vec::new(),
+        },
+    };
+    found.norm *= steepest;
+    found.entries = found.entries.ends().map(|a| product(head, a)).collect();
+    if let Some(scale) = network.squash()
+        && head.0 < head.1
+    {
+        let mut end = vec![0.0; scale.len()];
+        end[j] = scale[j];
+        let whole = row_from(slopes, Backward::new(hidden, &end));
+        found.norm = found.norm.min(whole.norm);
+        found.entries = found.entries.intersection(&whole.entries);
+    }
+    found
+}
+
+/// A row by its last a.
+fn row_from(SlopeRanges { hidden, relaxed, .. }: &SlopeRanges<'_>, mut backward: Backward) -> JacobianRow {
+    for s in (1..=backward.last()).rev() {
+        let (a, sizes) = backward.entries(relaxed, s);
+        backward.push(a, sizes);
+    }
+    let (a, sizes) = backward.entries(relaxed, 0);
+    let by_intervals: f64 = a.sizes().iter().sum();
+    let chords: Vec<Line> = a.ends().map(|(low, high)| absolute(low, high)).collect();
+    let offset: f64 = chords.iter().map(|chord| chord.offset).sum();
+    let c = Mat::from_fn(1, chords.len(), |_, i| chords[i].slope);
+    let unit = rounding(chords.len());
+    let slack = unit * (offset + chords.iter().zip(&sizes).map(|(chord, size)| chord.slope.abs() * size).sum::<f64>());
+    let rows = Rows::Products(0, c * relaxed.stages[0].weight.transpose(), vec![slack]);
+    let (bounds, coefficients) = relaxed.upper(&rows, Some(&backward));
+    let weight = hidden.iter().enumerate().map(|(s, slopes)| {
+        let products = &coefficients.products[s];
+        let each = backward.behind(s).sizes().into_iter().zip(slopes).enumerate();
+        each.map(|(i, (a, (least, most)))| products[(0, i)].abs() * a * (most - least)).collect()
     });
-    JacobianRow { norm: steepest * norm.max(0.0), entries: entries.collect(), weight }
+    JacobianRow { norm: (bounds[0] + offset).min(by_intervals).max(0.0), entries: a, weight: weight.collect() }
 }
 
 /// A norm that the Jacobian certainly has at `x` or right beside it, of one output's row or of all:
@@ -195,11 +194,6 @@ fn middles(rows: &[Interval]) -> (Mat<f64>, Mat<f64>) {
     let columns = rows.first().map_or(0, |row| row.low.len());
     let matrix = |f: fn(f64, f64) -> f64| Mat::from_fn(rows.len(), columns, |i, j| f(rows[i].low[j], rows[i].high[j]));
     (matrix(|low, high| 0.5 * (low + high)), matrix(|low, high| 0.5 * (high - low)))
-}
-
-/// The range of d · a for d from `least` to `most`.
-fn times((least, most): (f64, f64), a: f64) -> (f64, f64) {
-    ((least * a).min(most * a), (least * a).max(most * a))
 }
 
 /// A line above |a| for a in [`low`, `high`].

@@ -7,7 +7,8 @@
 //! | `network` | the network to certify: weights, biases, activation, input and output maps |
 //! | `pass` | its values and Jacobians |
 //! | `extract` | the network of a policy file or of an agent's parameters |
-//! | `slopes` | ranges of the activations' slopes, and lines that enclose the activations |
+//! | `slopes` | ranges of the activations' values, slopes and second derivatives |
+//! | `lines` | lines that enclose an activation or its slope, and planes around products |
 //! | `bound` | norms, and bounds that are proven |
 //! | `algebra` | norms and factorisations of dense matrices |
 //! | `product` | the product of the layers' norms, ℓ2 and ℓ∞ |
@@ -15,23 +16,26 @@
 //! | `reduce` | that problem of a network and its slopes, without neurons and directions that have no effect |
 //! | `lipsdp` | its minimisation over the multipliers, the check of the result, and both over a box |
 //! | `lbfgs` | the minimiser |
-//! | `lines` | interval and linear bounds through a chain of layers |
+//! | `interval`, `base` | vectors between two corners; a box cut by half-spaces |
+//! | `relax`, `backward` | interval and linear bounds on layers, and on rows of Jacobians |
+//! | `substitution` | those, put back to the inputs |
 //! | `local` | constants over a box (Shi et al. 2022, arXiv 2210.07394): bounds on the Clarke Jacobian |
 //! | `patterns` | their largest norm where few neurons are unsure of their slopes |
-//! | `centred` | bounds from the Jacobian in the middle of a box and the second derivatives over it |
-//! | `branch` | their refinement by splitting the box or the neurons |
+//! | `branch` | their refinement by splitting the box or the neurons, with LipSDP where it pays |
 //! | `lower` | the largest Jacobian norm found by sampling and climbing |
 //!
 //! The order that must hold: lower ≤ exact ≤ local ≤ global of the same norm, and exact ≤ LipSDP ≤
 //! product. `docs/derivations/certificates.md` has the proofs, and the margins for rounding in f64.
 
 mod algebra;
+mod backward;
+mod base;
 mod bound;
 mod branch;
-mod centred;
 mod elimination;
 mod error;
 mod extract;
+mod interval;
 mod lbfgs;
 mod lines;
 mod lipsdp;
@@ -43,7 +47,9 @@ mod patterns;
 mod product;
 mod reduce;
 mod region;
+mod relax;
 mod slopes;
+mod substitution;
 
 pub use bound::{Bound, Ended, Norm};
 pub use branch::{LocalOptions, local_bound};
@@ -52,5 +58,5 @@ pub use extract::{Certifiable, Takes};
 pub use lipsdp::{SdpBound, SdpOptions, lipsdp, lipsdp_on};
 pub use lower::{Lower, LowerOptions, lower_bound};
 pub use network::{Input, Network, OutputMap};
-pub use product::product;
+pub use product::{product, product_within};
 pub use region::Region;

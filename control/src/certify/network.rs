@@ -5,13 +5,24 @@
 //! the identity. Clamping x to a box does not stretch a distance in either norm. So a bound on the
 //! rest holds for the whole network; over a region, the rest need only be bounded on the clamped
 //! region.
+//!
+//! In a densely connected network each layer sees the inputs and all units before it. It is the same
+//! network with those units carried along, by rows of the identity and without an activation.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use faer::Mat;
 use liprl_numerics::{Activation, Mlp, linalg::spectral_norm};
 
-use super::{algebra::scale_rows, error::CertifyError};
+use super::{
+    algebra::{quick_spectral_bound, scale_rows},
+    error::CertifyError,
+    slopes::sector,
+};
+
+/// Seconds that a singular value decomposition takes for each product of its n m min(n, m): a
+/// guess from above, on which tightness depends but not validity.
+const DECOMPOSITION: f64 = 1e-9;
 
 /// Map of one input coordinate before the first layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +70,8 @@ pub struct Network {
     weights: Vec<Mat<f64>>,
     biases: Vec<Vec<f64>>,
     activation: Activation,
+    /// Number of units at the head of each hidden layer that have no activation.
+    carried: Vec<usize>,
     /// The scale after tanh; `None` for a linear map, whose scale is in the last weight.
     squash: Option<Vec<f64>>,
     /// See [`Network::spectral_norms`].
@@ -109,15 +122,25 @@ impl Network {
         }
         let numbers = |range: std::ops::Range<usize>| params[range].iter().map(|&x| f64::from(x));
         let mut weights = Vec::new();
-        let mut biases = Vec::new();
+        let (mut biases, mut carried) = (Vec::new(), Vec::new());
         for layer in &mlp.layers {
             let (from, rows) = if layer.last { (first, count) } else { (0, layer.outputs) };
             let flat: Vec<f64> = numbers(layer.start..layer.bias()).collect();
-            weights.push(Mat::from_fn(rows, layer.inputs, |i, j| flat[(from + i) * layer.inputs + j]));
-            biases.push(numbers(layer.bias()..layer.scale()).skip(from).take(rows).collect::<Vec<f64>>());
+            // Where layers see all units before them, these are carried along.
+            let kept = if mlp.dense && !layer.last { layer.inputs } else { 0 };
+            weights.push(Mat::from_fn(kept + rows, layer.inputs, |i, j| match i.checked_sub(kept) {
+                Some(i) => flat[(from + i) * layer.inputs + j],
+                None => f64::from(u8::from(i == j)),
+            }));
+            let own = numbers(layer.bias()..layer.scale()).skip(from).take(rows);
+            biases.push(vec![0.0; kept].into_iter().chain(own).collect::<Vec<f64>>());
+            if !layer.last {
+                carried.push(kept);
+            }
         }
         let (activation, spectral_norms) = (mlp.activation, OnceLock::new());
-        let mut network = Self { name, clamps: Vec::new(), weights, biases, activation, squash: None, spectral_norms };
+        let clamps = Vec::new();
+        let mut network = Self { name, clamps, weights, biases, activation, carried, squash: None, spectral_norms };
         network.fold_inputs(inputs);
         match outputs {
             OutputMap::Tanh(scale) => network.squash = Some(scale),
@@ -191,7 +214,22 @@ impl Network {
 
     /// Units of each hidden layer.
     pub fn hidden(&self) -> Vec<usize> {
-        self.weights[..self.weights.len() - 1].iter().map(Mat::nrows).collect()
+        self.weights.iter().zip(&self.carried).map(|(weight, carried)| weight.nrows() - carried).collect()
+    }
+
+    /// Number of units at the head of each hidden layer that pass on what comes in.
+    pub(super) fn carried(&self) -> &[usize] {
+        &self.carried
+    }
+
+    /// Range of every hidden unit's slope everywhere.
+    pub(super) fn sectors(&self) -> Vec<Vec<(f64, f64)>> {
+        let of = |(carried, units): (&usize, usize)| {
+            let mut sectors = vec![(1.0, 1.0); *carried];
+            sectors.resize(carried + units, sector(self.activation));
+            sectors
+        };
+        self.carried.iter().zip(self.hidden()).map(of).collect()
     }
 
     /// The activation after each hidden layer.
@@ -235,6 +273,21 @@ impl Network {
             let _ = self.spectral_norms.set(norms);
         }
         Ok(self.spectral_norms.get().map_or(&[], Vec::as_slice))
+    }
+
+    /// Those norms if they are known or can be found within the time; else upper bounds on them that
+    /// need no decomposition, and false.
+    ///
+    /// # Errors
+    /// As `spectral_norms`.
+    pub(super) fn spectral_norms_within(&self, limit: Option<Duration>) -> Result<(Vec<f64>, bool), CertifyError> {
+        let products = |a: &Mat<f64>| a.nrows() as f64 * a.ncols() as f64 * a.nrows().min(a.ncols()) as f64;
+        let needed = DECOMPOSITION * self.weights.iter().map(products).sum::<f64>();
+        if self.spectral_norms.get().is_some() || limit.is_none_or(|limit| needed <= limit.as_secs_f64()) {
+            return Ok((self.spectral_norms()?.to_vec(), true));
+        }
+        let (last, hidden) = (self.last_weight(), self.weights.iter().take(self.weights.len() - 1));
+        Ok((hidden.chain([&last]).map(|weight| quick_spectral_bound(weight.as_ref())).collect(), false))
     }
 
     /// The scale after tanh; `None` for a linear map.

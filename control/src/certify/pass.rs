@@ -47,9 +47,12 @@ impl Network {
                 }
             }
             if piecewise && k < last {
-                trace.smooth &= z.iter().zip(&size).all(|(z, size)| z.abs() > KINK * size);
+                let own = z.iter().zip(&size).skip(self.carried()[k]);
+                trace.smooth &= own.into_iter().all(|(z, size)| z.abs() > KINK * size);
             }
-            input = z.iter().map(|&z| value(self.activation(), z)).collect();
+            let carried = self.carried().get(k).copied().unwrap_or(0);
+            input =
+                z.iter().enumerate().map(|(i, &z)| if i < carried { z } else { value(self.activation(), z) }).collect();
             trace.z.push(z);
         }
         trace
@@ -72,7 +75,8 @@ impl Network {
             None => self.weights()[last].clone(),
         };
         for k in (0..last).rev() {
-            let slopes: Vec<f64> = trace.z[k].iter().map(|&z| slope(self.activation(), z)).collect();
+            let own = |(i, &z): (usize, &f64)| if i < self.carried()[k] { 1.0 } else { slope(self.activation(), z) };
+            let slopes: Vec<f64> = trace.z[k].iter().enumerate().map(own).collect();
             back = scale_columns(back.as_ref(), &slopes) * &self.weights()[k];
         }
         let inside = |j: usize| self.clamps()[j].0 < x[j] && x[j] < self.clamps()[j].1;

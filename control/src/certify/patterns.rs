@@ -34,7 +34,7 @@ pub(super) struct Pattern {
 /// `floor` if that is more; with what rounding can hide. `None` if too many neurons are unsure.
 pub(super) fn largest(
     network: &Network,
-    slopes: &SlopeRanges,
+    slopes: &SlopeRanges<'_>,
     output: Option<usize>,
     norm: Norm,
     floor: f64,
@@ -81,7 +81,7 @@ fn absolute(a: MatRef<'_, f64>) -> Mat<f64> {
 /// A walk over all patterns, layer by layer.
 struct Walk<'a> {
     weights: Vec<MatRef<'a, f64>>,
-    slopes: &'a SlopeRanges,
+    slopes: &'a SlopeRanges<'a>,
     unsure: Vec<Vec<usize>>,
     norm: Norm,
     pattern: Vec<Vec<f64>>,
@@ -136,7 +136,7 @@ impl Pattern {
     pub(super) fn place(
         &self,
         network: &Network,
-        slopes: &SlopeRanges,
+        slopes: &SlopeRanges<'_>,
         splits: &[Split],
         region: &Region,
     ) -> Option<Vec<f64>> {

@@ -1,5 +1,4 @@
-//! Activations on an interval: ranges of values and slopes, and lines that enclose the activation
-//! (as in CROWN, Zhang et al. 2018).
+//! Activations on an interval: ranges of values, slopes and second derivatives.
 
 use liprl_numerics::{Activation, SWISH_CONSTANT};
 
@@ -7,21 +6,7 @@ use liprl_numerics::{Activation, SWISH_CONSTANT};
 const SWISH_STEEPEST: f64 = 2.399_357_280_515_468;
 
 /// Bound on the rounding error of a slope or value near 1.
-const ROUNDING: f64 = 1e-14;
-
-/// a x + b.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Line {
-    pub(super) slope: f64,
-    pub(super) offset: f64,
-}
-
-/// A line below and a line above a function.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct LinePair {
-    pub(super) lower: Line,
-    pub(super) upper: Line,
-}
+pub(super) const ROUNDING: f64 = 1e-14;
 
 /// φ(z). Swish is a product here and a quotient in [`Activation::value`], which differ by rounding:
 /// so certificates stay equal to the bit.
@@ -118,8 +103,9 @@ pub(super) fn values_between(activation: Activation, low: f64, high: f64) -> (f6
     let turns = slopes_between(activation, low, high).0 < 0.0;
     // If it may turn, its values are at least those of the lower line at its two ends.
     let least = if turns {
-        let Line { slope, offset } = lines(activation, low, high).lower;
-        (slope * low + offset).min(slope * high + offset)
+        // For the least slope m φ(z) − m z rises, for the largest M φ(z) − M z falls.
+        let ((least, most), width) = (slopes_between(activation, low, high), high - low);
+        a.min(a + least * width).max(b.min(b - most * width))
     } else {
         a.min(b)
     };
@@ -128,60 +114,6 @@ pub(super) fn values_between(activation: Activation, low: f64, high: f64) -> (f6
         Activation::Relu | Activation::LeakyRelu(_) => (if turns { least } else { a.min(b) }, a.max(b)),
         Activation::Tanh | Activation::Swish | Activation::Elu => (least.min(a.min(b)) - spare, a.max(b) + spare),
     }
-}
-
-/// Lines around the activation on [`low`, `high`].
-///
-/// Piecewise linear: the chord above, and a line through the kink below. Smooth: with m the least
-/// slope there, φ(z) − m z rises, so it lies between its values at the ends; with the largest slope
-/// it falls. The narrower of the two bands is taken.
-pub(super) fn lines(activation: Activation, low: f64, high: f64) -> LinePair {
-    let (least, most) = slopes_between(activation, low, high);
-    let at = |z: f64, slope: f64| value(activation, z) - slope * z;
-    match activation {
-        Activation::Relu | Activation::LeakyRelu(_) if low < 0.0 && high > 0.0 => {
-            let (below, above) = (value(activation, low), value(activation, high));
-            let slope = (above - below) / (high - low);
-            let spare = ROUNDING * (below.abs() + (slope * low).abs());
-            let chord = Line { slope, offset: below - slope * low + spare };
-            // The line that encloses the smaller area.
-            let kink = Line { slope: if high > -low { most } else { least }, offset: 0.0 };
-            LinePair { lower: kink, upper: chord }
-        }
-        Activation::Relu | Activation::LeakyRelu(_) => {
-            let line = Line {
-                slope: if low >= 0.0 { activation.derivative(1.0) } else { activation.derivative(-1.0) },
-                offset: 0.0,
-            };
-            LinePair { lower: line, upper: line }
-        }
-        Activation::Tanh | Activation::Swish | Activation::Elu => {
-            let rising = (at(low, least), at(high, least), least);
-            let falling = (at(high, most), at(low, most), most);
-            let (below, above, slope) = if rising.1 - rising.0 <= falling.1 - falling.0 { rising } else { falling };
-            let spare = ROUNDING * (1.0 + low.abs().max(high.abs()));
-            LinePair { lower: Line { slope, offset: below - spare }, upper: Line { slope, offset: above + spare } }
-        }
-    }
-}
-
-/// Lines around d·a for a in [`low`, `high`] and d in [`least`, `most`], of any sign. Above, the
-/// chord of the convex max(least·a, most·a); below, the chord of the concave min.
-pub(super) fn product_lines((least, most): (f64, f64), low: f64, high: f64) -> LinePair {
-    let top = |a: f64| (least * a).max(most * a);
-    let bottom = |a: f64| (least * a).min(most * a);
-    let chord = |f: &dyn Fn(f64) -> f64, sign: f64, steep: (f64, f64)| {
-        if low >= 0.0 {
-            return Line { slope: steep.0, offset: 0.0 };
-        }
-        if high <= 0.0 {
-            return Line { slope: steep.1, offset: 0.0 };
-        }
-        let slope = (f(high) - f(low)) / (high - low);
-        let offset = f(low) - slope * low;
-        Line { slope, offset: offset + sign * ROUNDING * (offset.abs() + (slope * low).abs()) }
-    };
-    LinePair { lower: chord(&bottom, -1.0, (least, most)), upper: chord(&top, 1.0, (most, least)) }
 }
 
 #[cfg(test)]
@@ -232,41 +164,19 @@ mod tests {
         }
 
         #[test]
-        fn slopes_and_lines_enclose_the_activation(
+        fn slopes_and_values_stay_within_their_ranges(
             a in -6.0..6.0f64, b in -6.0..6.0f64, which in 0..6usize, share in prop::collection::vec(0.0..=1.0f64, 20)
         ) {
             let activation = ACTIVATIONS.into_iter().chain([Activation::LeakyRelu(3.0)]).nth(which).unwrap();
             let (low, high) = (a.min(b), a.max(b));
             let (least, most) = slopes_between(activation, low, high);
-            let lines = lines(activation, low, high);
             for share in share.into_iter().chain([0.0, 1.0]) {
                 let z = (low + share * (high - low)).clamp(low, high);
                 let (phi, slope) = (value(activation, z), slope(activation, z));
                 prop_assert!(least <= slope && slope <= most, "{activation:?} {z}: {slope} {least} {most}");
-                let (below, above) = (lines.lower, lines.upper);
-                let spare = 1e-12;
                 let range = values_between(activation, low, high);
                 prop_assert!(range.0 <= phi && phi <= range.1, "{activation:?} {z}: {phi} {range:?}");
-                prop_assert!(below.slope * z + below.offset <= phi + spare);
-                prop_assert!(above.slope * z + above.offset >= phi - spare);
             }
-        }
-
-        #[test]
-        fn product_lines_enclose_the_product_and_touch_it(
-            p in -3.0..3.0f64, q in -3.0..3.0f64, d in -0.2..1.1f64, e in -0.2..1.1f64,
-            share in prop::collection::vec((0.0..=1.0f64, 0.0..=1.0f64), 20)
-        ) {
-            let ((low, high), (least, most)) = ((p.min(q), p.max(q)), (d.min(e), d.max(e)));
-            let LinePair { lower, upper } = product_lines((least, most), low, high);
-            let mut gap = f64::INFINITY;
-            for (x, y) in share.into_iter().chain([(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)]) {
-                let (a, d) = (low + x * (high - low), least + y * (most - least));
-                prop_assert!(lower.slope * a + lower.offset <= d * a + 1e-12);
-                prop_assert!(upper.slope * a + upper.offset >= d * a - 1e-12);
-                gap = gap.min(upper.slope * a + upper.offset - d * a);
-            }
-            prop_assert!(gap < 1e-9, "the upper chord touches at an end: {gap}");
         }
     }
 }

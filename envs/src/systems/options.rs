@@ -86,6 +86,12 @@ impl Start {
         self.mean.iter().zip(&self.width).map(|(mean, width)| mean.abs() + 3.0 * width).collect()
     }
 
+    /// Both ends of each coordinate; `None` for a Gaussian.
+    pub(super) fn ends(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        let end = |sign: f64| self.mean.iter().zip(&self.width).map(|(mean, width)| mean + sign * width).collect();
+        (!self.gaussian).then(|| (end(-1.0), end(1.0)))
+    }
+
     /// Draws an initial state.
     pub(super) fn draw(&self, rng: &mut NumpyRng, x: &mut [f64]) {
         for ((x, mean), width) in x.iter_mut().zip(&self.mean).zip(&self.width) {

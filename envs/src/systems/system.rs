@@ -83,6 +83,10 @@ impl Task for System {
         Some(&*self.model)
     }
 
+    fn start_box(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        self.start.ends()
+    }
+
     fn render_fps(&self) -> f64 {
         let dt = self.model.dt();
         if dt > 0.0 { 1.0 / dt } else { FPS }

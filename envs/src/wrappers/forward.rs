@@ -43,6 +43,11 @@ macro_rules! forward {
             self.inner.model()
         }
     };
+    (@ start_box) => {
+        fn start_box(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+            self.inner.start_box()
+        }
+    };
     (@ render_fps) => {
         fn render_fps(&self) -> f64 {
             self.inner.render_fps()

@@ -26,7 +26,8 @@ impl TimeLimit {
 }
 
 impl Env for TimeLimit {
-    forward!(observation_space action_space can_terminate nudge started_over info model render_fps render work_in close);
+    forward!(observation_space action_space can_terminate nudge started_over info model start_box);
+    forward!(render_fps render work_in close);
 
     fn spec(&self) -> &EnvSpec {
         &self.spec

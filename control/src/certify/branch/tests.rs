@@ -15,8 +15,8 @@ fn the_hand_example_is_exact_after_splitting() {
     let found = bound(&two, &region, Norm::Linf);
     assert!(found.finished() && (found.upper - 2.0).abs() < 1e-5, "{found:?}");
     // The two unsure neurons have four patterns; the rows (1, ±1) and (2, 0) sum to 2.
-    let mut refiner = Refiner { network: &two, norm: Norm::Linf, lower: 0.0 };
-    let root = Leaf { bound: 9.0, output: Some(0), region, splits: Vec::new(), cuts: Vec::new() };
+    let mut refiner = Refiner { network: &two, norm: Norm::Linf, lower: 0.0, deadline: None };
+    let root = Leaf { bound: 9.0, output: Some(0), region, splits: Vec::new(), sdp: None, cuts: Vec::new() };
     let root = refiner.evaluate(root).unwrap().unwrap();
     assert!((root.bound - 2.0).abs() < 1e-12 && (refiner.lower - 2.0).abs() < 1e-8);
 }
@@ -99,9 +99,10 @@ fn a_gap_that_no_cut_closes_is_told() {
 }
 
 #[test]
-fn smooth_networks_are_bounded_by_the_middle_and_the_curvature() {
+fn bounds_of_smooth_networks_close_in_with_the_square_of_the_box() {
     let mut rng = rng("smooth");
-    // ELU's second derivative jumps at 0, so its bounds are a little wider.
+    // Slopes apart from their inputs leave 1.2 and more. ELU's second derivative jumps at 0, so its
+    // bounds are a little wider.
     for (activation, squashed, at_once, later) in [
         (Activation::Tanh, false, 1.06, 1.01),
         (Activation::Swish, true, 1.06, 1.01),
@@ -122,15 +123,8 @@ fn smooth_networks_are_bounded_by_the_middle_and_the_curvature() {
                     let found = operator_norm(network.jacobian(&x).unwrap().as_ref(), norm).unwrap();
                     assert!(found <= refined.upper && refined.upper <= root.upper, "{found} {refined:?}");
                 }
-                let slopes = slopes_on(&network, &region, &[]).unwrap().unwrap();
-                let rows: Vec<JacobianRow> = (0..2).map(|j| row(&network, &slopes, j)).collect();
-                let apart = match norm {
-                    Norm::Linf => rows.iter().map(|row| row.norm).fold(0.0, f64::max),
-                    Norm::L2 => spectral_bound(&rows.into_iter().map(|row| row.entries).collect::<Vec<_>>()).unwrap(),
-                };
-                assert!(root.upper <= apart * MARGIN, "{activation:?} ±{radius} {norm:?}: {root:?} {apart}");
                 if radius < 0.05 {
-                    assert!(root.upper < apart && root.upper < refined.lower * at_once, "{root:?} {refined:?}");
+                    assert!(root.upper < refined.lower * at_once, "{root:?} {refined:?}");
                     assert!(refined.upper < refined.lower * later, "{refined:?}");
                 }
             }

@@ -45,3 +45,51 @@ fn what_cannot_be_certified_is_refused() {
     let error = Network::new("net", &mlp, &params, &raw, head()).unwrap_err().to_string();
     assert!(error.contains("the bias of layer 0 is not finite"), "{error}");
 }
+
+#[test]
+fn densely_connected_networks_are_certified_as_they_compute() {
+    use liprl_numerics::Streams;
+    use rand::RngExt;
+
+    use crate::certify::{LocalOptions, Norm, Region, SdpOptions, lipsdp, lipsdp_on, local_bound, product};
+
+    for activation in [Activation::Relu, Activation::Tanh] {
+        let mlp = Mlp::dense(3, &[6, 5], 2, activation);
+        let mut rng = Streams::new(1).rng("dense");
+        let params: Vec<f32> = (0..mlp.len()).map(|_| rng.random_range(-0.7f32..0.7)).collect();
+        let inputs = [Input::Standardised { mean: 0.2, scale: 1.5, clip: f64::INFINITY }; 3];
+        let network = Network::new("dense", &mlp, &params, &inputs, OutputMap::Tanh(vec![1.0, 2.0])).unwrap();
+        assert_eq!(network.hidden(), [6, 5]);
+        let mut single = Single::new(&mlp);
+        let region = Region::around(&[0.1, -0.3, 0.4], &[0.3; 3]).unwrap();
+        let sdp = lipsdp(&network, &SdpOptions::default()).unwrap().upper;
+        let sdp_on = lipsdp_on(&network, &region, &SdpOptions::default()).unwrap().upper;
+        let local = local_bound(&network, &region, Norm::L2, &LocalOptions { leaves: 200, ..LocalOptions::default() });
+        let local = local.unwrap().upper;
+        let mut most = 0f64;
+        for _ in 0..2000 {
+            let ends = region.low().iter().zip(region.high());
+            let x: Vec<f64> = ends.map(|(low, high)| rng.random_range(*low..=*high)).collect();
+            let standard: Vec<f32> = x.iter().map(|x| ((x - 0.2) * 1.5) as f32).collect();
+            let out = single.forward(&params, &standard);
+            let own = network.forward(&x);
+            for ((own, theirs), scale) in own.iter().zip(out).zip([1.0, 2.0]) {
+                assert!((own - scale * f64::from(*theirs).tanh()).abs() < 1e-5, "{own} {theirs}");
+            }
+            let Some(jacobian) = network.jacobian(&x) else { continue };
+            for j in 0..3 {
+                let (mut up, mut down) = (x.clone(), x.clone());
+                (up[j], down[j]) = (x[j] + 1e-7, x[j] - 1e-7);
+                let (up, down) = (network.forward(&up), network.forward(&down));
+                for i in 0..2 {
+                    // A kink within the step leaves a difference; smooth networks have none.
+                    let difference = (up[i] - down[i]) / 2e-7 - jacobian[(i, j)];
+                    assert!(difference.abs() < 1e-5 || activation == Activation::Relu, "{difference}");
+                }
+            }
+            most = most.max(spectral_norm(jacobian.as_ref()).unwrap());
+        }
+        assert!(most <= local && local <= sdp_on * (1.0 + 1e-9), "{most} {local} {sdp_on}");
+        assert!(sdp_on <= sdp * (1.0 + 1e-3) && sdp <= product(&network, Norm::L2).unwrap(), "{sdp_on} {sdp}");
+    }
+}
