@@ -22,7 +22,7 @@ pub fn product(network: &Network, norm: Norm) -> Result<f64, CertifyError> {
     Ok(product_within(network, norm, None)?.upper)
 }
 
-/// The same bound; a larger one by ‖W‖₂² ≤ ‖W‖₁ ‖W‖∞ if the decompositions would take longer than
+/// That bound; a larger one by ‖W‖₂² ≤ ‖W‖₁ ‖W‖∞ if the decompositions would take longer than
 /// this.
 ///
 /// # Errors

@@ -23,6 +23,9 @@ use super::{
     substitution::{Planes, Rows, Substituted},
 };
 
+/// Most products of rows and weights for which lines of slopes are worth the time.
+const MOST_PRODUCTS: usize = 1_000_000_000;
+
 /// One layer's activations with their bounds.
 pub(super) struct Stage<'a> {
     pub(super) weight: MatRef<'a, f64>,
@@ -125,9 +128,12 @@ impl<'a> Relaxed<'a> {
     /// Upper bounds on each row of a functional, and the functional by the planes that are better for
     /// the first.
     pub(super) fn upper(&self, rows: &Rows, backward: Option<&Backward>) -> (Vec<f64>, Substituted) {
-        let found = self.substituted(rows.clone(), backward, Planes::Chords);
+        let products: usize = self.stages.iter().map(|stage| stage.weight.nrows() * stage.weight.ncols()).sum();
+        let few = rows.count() * products <= MOST_PRODUCTS;
+        let planes = if few { Planes::Chords } else { Planes::Ranges };
+        let found = self.substituted(rows.clone(), backward, planes);
         let bounds = self.most(&found);
-        if backward.is_none() || !self.is_smooth {
+        if backward.is_none() || !self.is_smooth || !few {
             return (bounds, found);
         }
         let other = self.substituted(rows.clone(), backward, Planes::Middles);
@@ -144,7 +150,7 @@ impl<'a> Relaxed<'a> {
         }
     }
 
-    fn most(&self, found: &Substituted) -> Vec<f64> {
+    pub(super) fn most(&self, found: &Substituted) -> Vec<f64> {
         let most = |(i, constant): (usize, &f64)| {
             let row: Vec<f64> = found.rows.row(i).iter().copied().collect();
             self.base.most(&row) + constant

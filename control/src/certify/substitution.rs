@@ -18,10 +18,21 @@ pub(super) enum Rows {
     Products(usize, Mat<f64>, Vec<f64>),
 }
 
+impl Rows {
+    /// Number of rows.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::Values(_, rows, _) | Self::Products(_, rows, _) => rows.nrows(),
+        }
+    }
+}
+
 /// The planes taken around products.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Planes {
-    /// Those that take nothing of a slope but its range: best on large boxes.
+    /// Those that need nothing of a slope but its range, and get nothing more: the quickest.
+    Ranges,
+    /// Planes as of `Ranges`, with lines of the slopes: best on large boxes.
     Chords,
     /// Those in the middle, whose error falls with the square of the box's size.
     Middles,
@@ -109,17 +120,32 @@ struct Work {
 impl Work {
     /// Puts lines of z_s in place of h_s, or of d_s, with these coefficients.
     fn through_lines(&mut self, stage: &Stage<'_>, s: usize, rows: &Mat<f64>, of_slopes: bool) {
+        let around = if of_slopes { &stage.slope_lines } else { &stage.value_lines };
+        if of_slopes && around.iter().all(|lines| lines.lower.slope == 0.0 && lines.upper.slope == 0.0) {
+            return self.through_ranges(stage, rows);
+        }
         if self.on_inputs[s].nrows() == 0 {
             self.on_inputs[s] = Mat::zeros(rows.nrows(), rows.ncols());
         }
         let unit = rounding(rows.ncols());
-        let around = if of_slopes { &stage.slope_lines } else { &stage.value_lines };
         for (j, (lines, size)) in around.iter().zip(stage.inputs.sizes()).enumerate() {
             for (i, &c) in rows.col(j).iter().enumerate() {
                 let line = if c >= 0.0 { lines.upper } else { lines.lower };
                 self.on_inputs[s][(i, j)] += c * line.slope;
                 self.constants[i] += c * line.offset;
                 self.slack[i] += unit * c.abs() * (line.offset.abs() + line.slope.abs() * size);
+            }
+        }
+    }
+
+    /// Puts the ends of ranges in place of d_s with these coefficients.
+    fn through_ranges(&mut self, stage: &Stage<'_>, rows: &Mat<f64>) {
+        let unit = rounding(rows.ncols());
+        for (j, (least, most)) in stage.slopes.iter().enumerate() {
+            for (i, &c) in rows.col(j).iter().enumerate() {
+                let end = c * if c >= 0.0 { most } else { least };
+                self.constants[i] += end;
+                self.slack[i] += unit * end.abs();
             }
         }
     }
@@ -140,7 +166,7 @@ impl Work {
                 (Mat::zeros(rows.nrows(), rows.ncols()), Mat::zeros(rows.nrows(), rows.ncols()));
             let (unit, mut any) = (rounding(8), false);
             for (j, (&(least, most), (p, q))) in stage.slopes.iter().zip(behind.ends()).enumerate() {
-                let share = if planes == Planes::Chords { Plane::chord((p, q)) } else { 0.5 };
+                let share = if planes == Planes::Middles { 0.5 } else { Plane::chord((p, q)) };
                 let (steepest, largest) = (least.abs().max(most.abs()), p.abs().max(q.abs()));
                 for (i, &c) in rows.col(j).iter().enumerate() {
                     if c == 0.0 {
@@ -160,7 +186,10 @@ impl Work {
             }
             found.products[s] = rows;
             if any {
-                self.through_lines(stage, s, &slopes, true);
+                match planes {
+                    Planes::Ranges => self.through_ranges(stage, &slopes),
+                    Planes::Chords | Planes::Middles => self.through_lines(stage, s, &slopes, true),
+                }
             }
             if s == backward.last() {
                 // a_s is certain: its own entries.

@@ -65,3 +65,36 @@ fn no_sampled_jacobian_leaves_its_bounds() {
         }
     }
 }
+
+#[test]
+fn ranges_alone_bound_what_lines_of_slopes_bound_closer() {
+    use crate::certify::substitution::Planes;
+
+    let mut rng = rng("ranges");
+    for activation in [Activation::Relu, Activation::Tanh] {
+        let network = gaussian(&[3, 12, 10, 2], activation, false, &mut rng);
+        let region = Region::around(&[0.1, -0.2, 0.3], &[0.2; 3]).unwrap();
+        let slopes = slopes_on(&network, &region, &[]).unwrap().unwrap();
+        let end: Vec<f64> = network.weights()[2].row(0).iter().copied().collect();
+        let backward = Backward::new(1, &end);
+        let rows = Rows::Products(1, slopes.relaxed.stages[1].weight.transpose().to_owned(), vec![0.0; 12]);
+        let bounds = |planes| {
+            let found = slopes.relaxed.substituted(rows.clone(), Some(&backward), planes);
+            slopes.relaxed.most(&found)
+        };
+        let (ranges, chords) = (bounds(Planes::Ranges), bounds(Planes::Chords));
+        for _ in 0..500 {
+            let x: Vec<f64> = region.ends().map(|(low, high)| rng.random_range(low..=high)).collect();
+            let z = &network.trace(&x).z[1];
+            for (i, (by_ranges, by_lines)) in ranges.iter().zip(&chords).enumerate() {
+                let terms = z.iter().zip(&end).enumerate();
+                let a: f64 = terms
+                    .map(|(k, (&z, end))| {
+                        network.weights()[1][(k, i)] * crate::certify::slopes::slope(activation, z) * end
+                    })
+                    .sum();
+                assert!(a <= by_ranges + 1e-12 && a <= by_lines + 1e-12, "{activation:?} {i}: {a}");
+            }
+        }
+    }
+}
