@@ -52,6 +52,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn metrics_with_units_are_documented() {
+        for pattern in liprl_analysis::known_patterns() {
+            let named = pattern.split('*').next().unwrap_or_default();
+            // `product_bound/<network>` stands for any network.
+            let fits = |name: &String| {
+                let begin = name.split('<').next().unwrap_or_default();
+                begin.starts_with(named) || (begin != name && named.starts_with(begin))
+            };
+            assert!(documented().any(|name| fits(&name)), "{pattern}");
+        }
+    }
+
+    #[test]
     fn documented_names_are_known_and_slips_are_not() {
         for name in ["eval/return_mean", "train/violation_max", "model/error_step/4", "perf/steps_per_s"] {
             assert_eq!(problem(name), None);

@@ -23,9 +23,18 @@ pub(crate) fn share(at: f64, (first, last): (f64, f64)) -> f64 {
     (at / 2.0 - first / 2.0) / (last / 2.0 - first / 2.0)
 }
 
-/// Round numbers within a range, 1, 2 or 5 times a power of ten apart.
+/// Up to eight round numbers within a range, 1, 2 or 5 times a power of ten apart.
 pub(crate) fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
-    let rough = high / 8.0 - low / 8.0;
+    ticks_apart(low, high, high / 8.0 - low / 8.0)
+}
+
+/// Up to four of them, for narrow axes.
+pub(crate) fn few_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    ticks_apart(low, high, high / 4.0 - low / 4.0)
+}
+
+/// Round numbers within a range, at least `rough` apart.
+fn ticks_apart(low: f64, high: f64, rough: f64) -> Vec<(f64, String)> {
     let power = 10.0_f64.powf(rough.log10().floor());
     let step =
         [1.0, 2.0, 5.0, 10.0].map(|times| times * power).into_iter().find(|step| *step >= rough).unwrap_or(rough);

@@ -96,6 +96,38 @@ impl Bootstrap {
         self.many(&[scores], |drawn| scores::performance_profile(&drawn[0], thresholds))
     }
 
+    /// Estimate over `n` units that are drawn as wholes, such as runs or points of a search: `of` has
+    /// it for the units of these numbers. Resamples without an estimate are left out; `None` if the
+    /// units themselves have none.
+    pub fn over(&self, n: usize, of: impl Fn(&[usize]) -> Option<f64> + Sync) -> Option<ConfidenceInterval> {
+        let value = of(&(0..n).collect::<Vec<_>>())?;
+        let mut drawn: Vec<f64> = (0..self.resamples.div_ceil(BLOCK))
+            .into_par_iter()
+            .flat_map_iter(|block| {
+                let mut rng = self.stream(block);
+                let count = BLOCK.min(self.resamples - block * BLOCK);
+                let estimates: Vec<f64> = (0..count)
+                    .filter_map(|_| of(&(0..n).map(|_| rng.random_range(0..n)).collect::<Vec<_>>()))
+                    .collect();
+                estimates
+            })
+            .collect();
+        drawn.sort_unstable_by(f64::total_cmp);
+        let tail = (1.0 - self.coverage) / 2.0;
+        let (low, high) = match drawn.as_slice() {
+            [] => (value, value),
+            drawn => (stats::quantile(drawn, tail), stats::quantile(drawn, 1.0 - tail)),
+        };
+        Some(ConfidenceInterval { value, low, high })
+    }
+
+    /// The random stream of a block of resamples.
+    fn stream(&self, block: usize) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(block as u64);
+        rng
+    }
+
     /// One number, estimated from each resample.
     fn one(&self, methods: &[&Scores], estimate: impl Fn(&[Scores]) -> f64 + Sync) -> ConfidenceInterval {
         let nothing = ConfidenceInterval { value: f64::NAN, low: f64::NAN, high: f64::NAN };
@@ -108,8 +140,7 @@ impl Bootstrap {
         let resampled: Vec<Vec<f64>> = (0..self.resamples.div_ceil(BLOCK))
             .into_par_iter()
             .flat_map_iter(|block| {
-                let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-                rng.set_stream(block as u64);
+                let mut rng = self.stream(block);
                 let mut drawn = given.clone();
                 let count = BLOCK.min(self.resamples - block * BLOCK);
                 let estimates: Vec<Vec<f64>> = (0..count)
@@ -173,6 +204,19 @@ mod tests {
             narrow.estimate(&task(vec![0.0, 1.0]), Estimator::Mean),
             ConfidenceInterval { value: 0.5, low: 0.5, high: 0.5 }
         );
+    }
+
+    #[test]
+    fn units_are_drawn_as_wholes() {
+        // The mean of {0, 1} again, over units; and resamples without an estimate are left out:
+        // those of the first unit alone have none, and the others are ½ or 1.
+        let values = [0.0, 1.0];
+        let mean = |units: &[usize]| stats::mean(&units.iter().map(|unit| values[*unit]).collect::<Vec<_>>());
+        let found = Bootstrap::default().over(2, |units| Some(mean(units)));
+        assert_eq!(found, Some(ConfidenceInterval { value: 0.5, low: 0.0, high: 1.0 }));
+        let found = Bootstrap::default().over(2, |units| Some(mean(units)).filter(|mean| *mean > 0.0)).unwrap();
+        assert_eq!((found.low, found.high), (0.5, 1.0));
+        assert_eq!(Bootstrap::default().over(0, |_| None), None);
     }
 
     #[test]

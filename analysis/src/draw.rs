@@ -1,16 +1,51 @@
-//! Shapes on a canvas, written as SVG here and as PNG by `kuva`'s rasteriser, so that the two look
-//! alike. The rasteriser reads shapes of its own, not SVG.
+//! Shapes on a canvas, written as SVG here and as PNG and PDF by `kuva`, so that all look alike.
+//! `kuva` reads shapes of its own, not SVG.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::path::Path;
 
 use kuva::render::render::{PathData, Primitive, Scene, TextAnchor};
+use liprl_logbook::write_output;
 use maud::{Markup, html};
 
-/// Colours of Okabe and Ito, which the colour-blind can tell apart. The last is a grey that shows
-/// on white and on black.
-const COLOURS: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A7A7A"];
+use crate::error::AnalysisError;
+
+/// Width of a letter of size 1: the mean of DejaVu Sans, with a small reserve.
+pub(crate) const LETTER: f64 = 0.62;
+/// Most curves that a panel tells apart: each has a colour and a marker of its own.
+pub(crate) const DISTINCT: usize = 8;
+/// Colours of Okabe and Ito, which the colour-blind can tell apart. A grey that shows on white and
+/// on black, and a brown, stand for their black and yellow.
+const COLOURS: [&str; DISTINCT] =
+    ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A7A7A", "#A52A2A"];
 /// Lengths of strokes and gaps, which tell curves apart on a grey print.
 const DASHES: [&[f64]; 4] = [&[], &[9.0, 4.0], &[2.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
+
+/// Format of a picture, by the ending of its file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureFormat {
+    /// Pixels.
+    Png,
+    /// Shapes and text.
+    Svg,
+    /// Shapes and text with its font, as papers take it.
+    Pdf,
+}
+
+impl PictureFormat {
+    /// Format of the file at `path`.
+    ///
+    /// # Errors
+    /// [`AnalysisError::UnknownFormat`] for another ending.
+    pub fn of(path: &Path) -> Result<Self, AnalysisError> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("png") => Ok(Self::Png),
+            Some("svg") => Ok(Self::Svg),
+            Some("pdf") => Ok(Self::Pdf),
+            _ => Err(AnalysisError::UnknownFormat { path: path.to_path_buf() }),
+        }
+    }
+}
 
 /// Paint of a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,14 +54,41 @@ pub(crate) enum Ink {
     Text,
     /// Grid lines.
     Faint,
+    /// Curves behind the one that a panel is about.
+    Behind,
     /// The colour of the curve of this number.
     Curve(usize),
 }
 
-/// Dashes of a curve. Colour, dashes and marker follow its number, each with another period.
+/// Dashes of a curve. Colour, dashes and marker follow its number.
 pub(crate) fn dashes(curve: usize) -> &'static [f64] {
     DASHES[curve % DASHES.len()]
 }
+
+/// Corners of the markers: disc, square, triangles up and down, diamond, cross, star, bar.
+const MARKERS: [&[(f64, f64)]; DISTINCT] = [
+    &[(-4.0, 0.0), (-2.8, -2.8), (0.0, -4.0), (2.8, -2.8), (4.0, 0.0), (2.8, 2.8), (0.0, 4.0), (-2.8, 2.8)],
+    &[(-3.5, -3.5), (3.5, -3.5), (3.5, 3.5), (-3.5, 3.5)],
+    &[(-4.5, 3.5), (0.0, -4.5), (4.5, 3.5)],
+    &[(0.0, -5.5), (4.2, 0.0), (0.0, 5.5), (-4.2, 0.0)],
+    &[(-4.5, -3.5), (0.0, 4.5), (4.5, -3.5)],
+    &[
+        (-1.3, -4.5),
+        (1.3, -4.5),
+        (1.3, -1.3),
+        (4.5, -1.3),
+        (4.5, 1.3),
+        (1.3, 1.3),
+        (1.3, 4.5),
+        (-1.3, 4.5),
+        (-1.3, 1.3),
+        (-4.5, 1.3),
+        (-4.5, -1.3),
+        (-1.3, -1.3),
+    ],
+    &[(0.0, -5.0), (1.3, -1.3), (5.0, 0.0), (1.3, 1.3), (0.0, 5.0), (-1.3, 1.3), (-5.0, 0.0), (-1.3, -1.3)],
+    &[(-1.4, -5.0), (1.4, -5.0), (1.4, 5.0), (-1.4, 5.0)],
+];
 
 #[derive(Clone, Debug)]
 enum Shape {
@@ -75,16 +137,7 @@ impl Canvas {
 
     /// Adds the marker of a curve: a filled shape around a point.
     pub(crate) fn marker(&mut self, (x, y): (f64, f64), curve: usize) {
-        let corners: &[(f64, f64)] = match curve % 5 {
-            0 => {
-                &[(-4.0, 0.0), (-2.8, -2.8), (0.0, -4.0), (2.8, -2.8), (4.0, 0.0), (2.8, 2.8), (0.0, 4.0), (-2.8, 2.8)]
-            }
-            1 => &[(-3.5, -3.5), (3.5, -3.5), (3.5, 3.5), (-3.5, 3.5)],
-            2 => &[(-4.5, 3.5), (0.0, -4.5), (4.5, 3.5)],
-            3 => &[(0.0, -5.0), (5.0, 0.0), (0.0, 5.0), (-5.0, 0.0)],
-            _ => &[(-4.5, -3.5), (0.0, 4.5), (4.5, -3.5)],
-        };
-        self.area(corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect(), Ink::Curve(curve), 1.0);
+        self.area(MARKERS[curve % DISTINCT].iter().map(|(dx, dy)| (x + dx, y + dy)).collect(), Ink::Curve(curve), 1.0);
     }
 
     /// The canvas as SVG; screen readers read `label`.
@@ -101,6 +154,34 @@ impl Canvas {
 
     /// The canvas as PNG, two pixels for one.
     pub(crate) fn png(&self) -> Result<Vec<u8>, String> {
+        kuva::PngBackend::new().with_scale(2.0).render_scene(&self.scene())
+    }
+
+    /// The canvas as PDF: shapes, and text with its font.
+    pub(crate) fn pdf(&self) -> Result<Vec<u8>, String> {
+        let mut scene = self.scene();
+        // Without a name its reader of SVG takes Times, and leaves text out where that is missing.
+        scene.font_family = Some("DejaVu Sans".into());
+        kuva::PdfBackend::new().render_scene(&scene)
+    }
+
+    /// Writes the canvas as PNG, SVG or PDF, by the ending of the file's name; screen readers read
+    /// `label`.
+    ///
+    /// # Errors
+    /// [`AnalysisError::UnknownFormat`], [`AnalysisError::Drawing`], and files that cannot be
+    /// written.
+    pub(crate) fn write(&self, path: &Path, label: &str) -> Result<(), AnalysisError> {
+        let failed = |problem| AnalysisError::Drawing { path: path.to_path_buf(), problem };
+        let bytes = match PictureFormat::of(path)? {
+            PictureFormat::Png => self.png().map_err(failed)?,
+            PictureFormat::Pdf => self.pdf().map_err(failed)?,
+            PictureFormat::Svg => self.svg(label, Background::White).into_string().into_bytes(),
+        };
+        Ok(write_output(path, &bytes)?)
+    }
+
+    fn scene(&self) -> Scene {
         let mut scene = Scene::new(self.width, self.height);
         for shape in &self.shapes {
             match shape {
@@ -135,7 +216,7 @@ impl Canvas {
                 }),
             }
         }
-        kuva::PngBackend::new().with_scale(2.0).render_scene(&scene)
+        scene
     }
 }
 
@@ -166,10 +247,17 @@ impl Shape {
     }
 }
 
+/// Size of letters, `size` or less and at least 8, at which a text fits a width.
+pub(crate) fn fitted(text: &str, size: u32, width: f64) -> u32 {
+    let letters = text.chars().count().max(1) as f64;
+    size.min((width / (letters * LETTER)) as u32).max(8)
+}
+
 fn hex(ink: Ink) -> &'static str {
     match ink {
         Ink::Text => "#1a1a1a",
         Ink::Faint => "#d9d9d9",
+        Ink::Behind => "#bdbdbd",
         Ink::Curve(curve) => COLOURS[curve % COLOURS.len()],
     }
 }
@@ -179,6 +267,7 @@ fn paint(ink: Ink, background: Background) -> (&'static str, Option<f64>) {
     match (ink, background) {
         (Ink::Text, Background::Html) => ("currentColor", None),
         (Ink::Faint, Background::Html) => ("currentColor", Some(0.18)),
+        (Ink::Behind, Background::Html) => ("currentColor", Some(0.3)),
         _ => (hex(ink), None),
     }
 }
@@ -234,6 +323,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn colours_and_markers_are_different() {
+        let colours: std::collections::BTreeSet<&str> = COLOURS.into_iter().collect();
+        assert_eq!(colours.len(), DISTINCT);
+        assert!((0..DISTINCT).all(|a| (0..a).all(|b| MARKERS[a] != MARKERS[b])));
+    }
+
+    #[test]
     fn dashes_run_on_over_many_points() {
         // 30 px in steps of 1: strokes of 9 and gaps of 4 from 0, 13 and 26.
         let points: Vec<(f64, f64)> = (0..=30).map(|x| (f64::from(x), 0.0)).collect();
@@ -241,6 +337,16 @@ mod tests {
             dashed(&points, &[9.0, 4.0]).iter().map(|stroke| (stroke[0].0, stroke[stroke.len() - 1].0)).collect();
         assert_eq!(ends, [(0.0, 9.0), (13.0, 22.0), (26.0, 30.0)]);
         assert_eq!(dashed(&points, &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_pdf_has_its_text_and_font() {
+        let mut canvas = Canvas::new(90.0, 20.0);
+        let bare = canvas.pdf().unwrap().len();
+        canvas.text((1.0, 12.0), "‖∇Q‖ of γ", 9, TextAnchor::Start);
+        let written = canvas.pdf().unwrap();
+        // The outlines of its letters take more than a kilobyte.
+        assert!(written.len() > bare + 1000, "{bare} {}", written.len());
     }
 
     #[test]

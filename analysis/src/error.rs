@@ -59,7 +59,7 @@ pub enum AnalysisError {
     #[error(transparent)]
     Scores(#[from] crate::scores::ScoresError),
     /// A picture format that cannot be written.
-    #[error("{}: the name of a figure has to end in .png or .svg", path.display())]
+    #[error("{}: the name of a figure has to end in .png, .svg or .pdf", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,

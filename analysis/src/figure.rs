@@ -1,40 +1,18 @@
 //! Figures: panels side by side under one title, with one legend.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use kuva::render::render::TextAnchor;
-use liprl_logbook::write_output;
-use maud::Markup;
 
 use crate::curve::Curve;
-use crate::draw::{Background, Canvas, Ink, dashes};
+use crate::draw::{Canvas, DISTINCT, Ink, LETTER, dashes, fitted};
 use crate::error::AnalysisError;
-use crate::panel::{Frame, LETTER, Panel};
+use crate::panel::Panel;
+use crate::scale::Frame;
 
-/// Format of a picture, by the ending of its file's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PictureFormat {
-    /// Pixels.
-    Png,
-    /// Shapes and text.
-    Svg,
-}
-
-impl PictureFormat {
-    /// Format of the file at `path`.
-    ///
-    /// # Errors
-    /// [`AnalysisError::UnknownFormat`] for another ending.
-    pub fn of(path: &Path) -> Result<Self, AnalysisError> {
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("png") => Ok(Self::Png),
-            Some("svg") => Ok(Self::Svg),
-            _ => Err(AnalysisError::UnknownFormat { path: path.to_path_buf() }),
-        }
-    }
-}
-
-/// Panels of curves over one kind of horizontal axis.
+/// Panels of curves over one kind of horizontal axis. If there are more than eight curves, whose
+/// colours and markers would repeat, each is drawn in a panel of its own before all others in grey.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figure {
     /// Title above all panels.
@@ -48,12 +26,16 @@ pub struct Figure {
     pub legend: Vec<String>,
     /// Panels, row by row.
     pub panels: Vec<Panel>,
+    /// Panels in a row. Default, if 0: three, two of four, and four of more than nine.
+    pub columns: usize,
 }
 
 /// Width and height of a single panel, in pixels.
 const LARGE: (f64, f64) = (560.0, 340.0);
 /// Width and height of one of several panels.
 const SMALL: (f64, f64) = (370.0, 250.0);
+/// Width and height of one of many panels.
+const TINY: (f64, f64) = (250.0, 160.0);
 /// Margin to the left of a panel, for the axis and its label.
 const LEFT: f64 = 76.0;
 /// Margin below a panel.
@@ -70,42 +52,71 @@ impl Figure {
         Self { legend, panels, ..Self::default() }
     }
 
-    /// Writes the figure as PNG or SVG, by the ending of the file's name.
+    /// Writes the figure as PNG, SVG or PDF, by the ending of the file's name.
     ///
     /// # Errors
     /// [`AnalysisError::UnknownFormat`], [`AnalysisError::Drawing`], and files that cannot be
     /// written.
     pub fn write(&self, path: &Path) -> Result<(), AnalysisError> {
-        let canvas = self.canvas();
-        let bytes = match PictureFormat::of(path)? {
-            PictureFormat::Png => {
-                canvas.png().map_err(|problem| AnalysisError::Drawing { path: path.to_path_buf(), problem })?
+        self.canvas().write(path, self.label())
+    }
+
+    /// Words for those who cannot see the figure.
+    pub(crate) fn label(&self) -> &str {
+        if self.title.is_empty() { &self.caption } else { &self.title }
+    }
+
+    /// The figure as shapes.
+    pub(crate) fn canvas(&self) -> Canvas {
+        self.spread().draw()
+    }
+
+    /// The figure with a panel for each curve, if colours and markers would repeat otherwise.
+    fn spread(&self) -> Cow<'_, Self> {
+        if self.legend.len() <= DISTINCT {
+            return Cow::Borrowed(self);
+        }
+        let mut panels = Vec::new();
+        for panel in &self.panels {
+            for (at, (place, curve)) in panel.curves.iter().enumerate() {
+                let name = self.legend.get(*place).unwrap_or(&curve.label);
+                let title = if panel.title.is_empty() { name.clone() } else { format!("{}: {name}", panel.title) };
+                let others = panel.curves.iter().enumerate().filter(|(other, _)| *other != at);
+                let behind = others.map(|(_, (_, other))| other.clone()).collect();
+                panels.push(Panel { title, curves: vec![(0, curve.clone())], behind, ..panel.clone() });
             }
-            PictureFormat::Svg => canvas.svg(&self.title, Background::White).into_string().into_bytes(),
+        }
+        let caption = [self.caption.as_str(), "grey: the other curves"];
+        let caption = caption.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+        Cow::Owned(Self { caption, legend: Vec::new(), panels, columns: 0, ..self.clone() })
+    }
+
+    fn draw(&self) -> Canvas {
+        let most = match (self.columns, self.panels.len()) {
+            (0, 4) => 2,
+            (0, 10..) => 4,
+            (0, _) => 3,
+            (columns, _) => columns,
         };
-        Ok(write_output(path, &bytes)?)
-    }
-
-    /// The figure for a page of HTML.
-    pub(crate) fn inline_svg(&self) -> Markup {
-        let label = if self.title.is_empty() { &self.caption } else { &self.title };
-        self.canvas().svg(label, Background::Html)
-    }
-
-    fn canvas(&self) -> Canvas {
-        let columns = self.panels.len().clamp(1, if self.panels.len() == 4 { 2 } else { 3 });
+        let columns = self.panels.len().clamp(1, most);
         let rows = self.panels.len().div_ceil(columns);
-        let (wide, high) = if columns == 1 { LARGE } else { SMALL };
+        let (wide, high) = match columns.max(self.columns) {
+            0 | 1 => LARGE,
+            2 | 3 => SMALL,
+            _ => TINY,
+        };
         let (cell_wide, cell_high) = (wide + LEFT + 18.0, high + BELOW + 26.0);
         let width = columns as f64 * cell_wide;
-        let head = [!self.title.is_empty(), !self.caption.is_empty()].iter().filter(|&&is| is).count() as f64 * ROW;
+        let broken = self.panels.iter().any(Panel::is_broken);
+        let broken = if broken { "axis broken: a line beyond the break is not to scale" } else { "" };
+        let caption = [self.caption.as_str(), broken];
+        let caption = caption.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+        let head = [!self.title.is_empty(), !caption.is_empty()].iter().filter(|&&is| is).count() as f64 * ROW;
         let legend = self.legend_rows(width);
         let height = head + rows as f64 * cell_high + legend.len() as f64 * ROW + 10.0;
         let mut canvas = Canvas::new(width, height);
-        canvas.text((width / 2.0, 18.0), &self.title, 16, TextAnchor::Middle);
-        if !self.caption.is_empty() {
-            canvas.text((width / 2.0, head - 7.0), &self.caption, 11, TextAnchor::Middle);
-        }
+        canvas.text((width / 2.0, 18.0), &self.title, fitted(&self.title, 16, width), TextAnchor::Middle);
+        canvas.text((width / 2.0, head - 7.0), &caption, fitted(&caption, 11, width), TextAnchor::Middle);
         let (unit, steps) = self.step_unit();
         let x_label = if self.x_label.is_empty() { steps } else { &self.x_label };
         for (index, panel) in self.panels.iter().enumerate() {
@@ -170,6 +181,7 @@ impl Figure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draw::PictureFormat;
     use crate::panel::ReferenceLine;
     use fs_err as fs;
 
@@ -187,6 +199,35 @@ mod tests {
             assert!(text.contains(word), "{word}");
         }
         figure.write(&folder.path().join("figure.png")).unwrap();
+        figure.write(&folder.path().join("figure.pdf")).unwrap();
+        let bytes = fs::read(folder.path().join("figure.pdf")).unwrap();
+        assert!(bytes.starts_with(b"%PDF-"));
         assert!(PictureFormat::of(Path::new("x.gif")).is_err() && figure.write(Path::new("x.gif")).is_err());
+    }
+    #[test]
+    fn more_than_eight_curves_become_a_panel_each_and_colours_do_not_repeat() {
+        let curves = |n: usize| (0..n).map(|at| Curve::of_points(format!("c{at}"), [[0.0, at as f64, 0.0, 9.0]; 2]));
+        let eight = Figure::single("y", curves(8));
+        assert_eq!(eight.spread().panels.len(), 1);
+        let places: Vec<usize> = eight.panels[0].curves.iter().map(|(place, _)| *place).collect();
+        assert!(places.iter().all(|place| *place < DISTINCT), "{places:?}");
+        let nine = Figure::single("y", curves(9));
+        let spread = nine.spread();
+        assert_eq!((spread.panels.len(), spread.legend.len()), (9, 0));
+        let panel = &spread.panels[4];
+        assert_eq!((panel.title.as_str(), panel.curves.len(), panel.behind.len()), ("c4", 1, 8));
+        assert!(spread.caption.contains("grey"));
+    }
+
+    #[test]
+    fn a_broken_axis_is_said_on_the_figure() {
+        let curve = Curve::of_points("a", [[0.0, 1.0, 1.0, 1.0], [1.0, 2.0, 2.0, 2.0]]);
+        let mut figure = Figure::single("return", [curve]);
+        figure.panels[0].references = vec![ReferenceLine { label: "expert".into(), y: 9360.0 }];
+        let svg = figure.canvas().svg("", crate::draw::Background::White).into_string();
+        assert!(svg.contains("axis broken") && svg.contains(">expert 9360<"), "{svg}");
+        figure.panels[0].references[0].y = 2.1;
+        let svg = figure.canvas().svg("", crate::draw::Background::White).into_string();
+        assert!(!svg.contains("axis broken") && svg.contains(">expert<"), "{svg}");
     }
 }

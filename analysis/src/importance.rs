@@ -7,10 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use crate::bootstrap::{Bootstrap, ConfidenceInterval};
+use crate::rank::ranks;
 use crate::stats;
 
 /// Values of a setting, one for each point.
@@ -35,22 +33,10 @@ pub struct Importance {
 /// if there are fewer than two groups or if all results are equal.
 pub fn importance(results: &[f64], values: &SettingValues, bootstrap: &Bootstrap) -> Option<Importance> {
     let all: Vec<usize> = (0..results.len()).collect();
-    let (value, groups) = explained(results, values, &all)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(bootstrap.seed);
-    let mut drawn: Vec<f64> = (0..bootstrap.resamples)
-        .filter_map(|_| {
-            let points: Vec<usize> = all.iter().map(|_| rng.random_range(0..all.len())).collect();
-            Some(explained(results, values, &points)?.0)
-        })
-        .collect();
-    drawn.sort_unstable_by(f64::total_cmp);
-    let tail = (1.0 - bootstrap.coverage) / 2.0;
-    let (low, high) = match drawn.as_slice() {
-        [] => (value, value),
-        drawn => (stats::quantile(drawn, tail), stats::quantile(drawn, 1.0 - tail)),
-    };
+    let (_, groups) = explained(results, values, &all)?;
+    let share = bootstrap.over(results.len(), |points| Some(explained(results, values, points)?.0))?;
     let chance = (groups - 1) as f64 / (results.len() - 1) as f64;
-    Some(Importance { share: ConfidenceInterval { value, low, high }, chance })
+    Some(Importance { share, chance })
 }
 
 /// Share of the variance of ranks that groups explain, over some points, and the number of groups.
@@ -90,18 +76,6 @@ fn grouped(values: &SettingValues, points: &[usize]) -> Vec<usize> {
             points.iter().map(|point| cuts.partition_point(|cut| *cut < numbers[*point])).collect()
         }
     }
-}
-
-/// Ranks from 1, the mean of their places for equal values.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let rank = |value: &f64| {
-        let below = sorted.partition_point(|other| other < value);
-        let until = sorted.partition_point(|other| other <= value);
-        (below + until + 1) as f64 / 2.0
-    };
-    values.iter().map(rank).collect()
 }
 
 #[cfg(test)]

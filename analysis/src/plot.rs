@@ -10,8 +10,9 @@ use liprl_logbook::write_output;
 use rayon::prelude::*;
 
 use crate::curve::{Band, Curve};
+use crate::draw::PictureFormat;
 use crate::error::AnalysisError;
-use crate::figure::{Figure, PictureFormat};
+use crate::figure::Figure;
 use crate::labels::{caption, labels, references, title};
 use crate::names::suggestions;
 use crate::panel::{Panel, ReferenceLine};
@@ -77,7 +78,7 @@ pub struct PlotOutput {
     pub warnings: Vec<Warning>,
 }
 
-/// Draws learning curves into `out` (.png or .svg), a panel for each task. Writes their numbers to
+/// Draws learning curves into `out` (.png, .svg or .pdf), a panel for each task. Writes their numbers to
 /// a .csv beside it.
 ///
 /// # Errors
@@ -177,7 +178,7 @@ fn figure(
     let title = options.title.clone().unwrap_or(title);
     let legend = if options.no_legend { Vec::new() } else { legend };
     let caption = caption(&panels, options.band, options.smooth);
-    Ok(Figure { title, caption, x_label: String::new(), legend, panels })
+    Ok(Figure { title, caption, legend, panels, ..Figure::default() })
 }
 
 /// Names of the curves, some of them given by folder.
@@ -250,7 +251,7 @@ mod tests {
             write_run(root.path(), &format!("hopper/sac/seed-{seed}"), offset);
             write_run(root.path(), &format!("hopper/td3/seed-{seed}"), -offset - 200.0);
         }
-        for ending in ["png", "svg"] {
+        for ending in ["png", "svg", "pdf"] {
             let out = root.path().join(format!("curve.{ending}"));
             let options = PlotOptions {
                 paths: vec![root.path().join("hopper")],
@@ -262,7 +263,15 @@ mod tests {
             assert_eq!(report.figure.legend, ["sac (n=3)", "td3 (n=3)"]);
             assert!(report.warnings.is_empty());
             let bytes = fs::read(&out).unwrap();
-            assert!(bytes.starts_with(if ending == "png" { b"\x89PNG" } else { b"<svg" }), "{:?}", &bytes[..8]);
+            assert!(
+                bytes.starts_with(match ending {
+                    "png" => b"\x89PNG",
+                    "svg" => b"<svg",
+                    _ => b"%PDF",
+                }),
+                "{:?}",
+                &bytes[..8]
+            );
             let table = fs::read_to_string(report.table).unwrap();
             assert_eq!(table.lines().count(), 1 + 2 * 20);
             let first: Vec<f64> =
@@ -311,7 +320,7 @@ mod tests {
         let error = plot(&other, &root.path().join("x.png")).unwrap_err();
         assert!(error.to_string().contains("eval/return_mean"), "{error}");
         let error = plot(&options, Path::new("x.gif")).unwrap_err();
-        assert!(error.to_string().contains(".png or .svg"), "{error}");
+        assert!(error.to_string().contains(".png, .svg or .pdf"), "{error}");
     }
 
     #[test]

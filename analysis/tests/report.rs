@@ -8,7 +8,29 @@
 
 mod sweep;
 
+use std::path::Path;
+
 use liprl_analysis::report::{ReportOptions, Score, report};
+use liprl_logbook::{Provenance, RunFolder, RunSummary, Status};
+
+/// Writes a finished run's folder.
+fn finished(folder: &Path, config: &str, log: &str) {
+    let provenance = Provenance::collect("0.1.0", ".", &[], 1, None);
+    let run = RunFolder::create(folder, config, &provenance).unwrap();
+    std::fs::write(run.metrics_path(), log).unwrap();
+    let summary = RunSummary {
+        status: Status::Done,
+        steps: 200,
+        final_return: None,
+        best_return: None,
+        best_step: None,
+        seconds: 1.0,
+        steps_per_second: 200.0,
+        peak_memory_bytes: None,
+        parameters: None,
+    };
+    run.write_summary(&summary).unwrap();
+}
 
 #[test]
 fn the_page_has_the_question_the_answer_and_the_failures() {
@@ -26,10 +48,15 @@ fn the_page_has_the_question_the_answer_and_the_failures() {
         written.answer
     );
     assert!(page.contains("Does the penalty help &lt;b&gt;?"), "the question, as text");
-    assert!(page.contains("<th scope=\"row\">penalty=10</th><td>5 of 7</td><td>112 ["), "finals");
-    assert!(page.contains("112 ± 1.58"), "mean and standard deviation of 110 … 114");
+    assert!(
+        page.contains(
+            "<th scope=\"row\">penalty=10</th><td>5 of 7</td><td>112\u{2008}\u{2007}</td><td class=\"ends\">["
+        ),
+        "finals"
+    );
+    assert!(page.contains("<td>112\u{2008}\u{2007}</td><td>1.58</td>"), "mean and standard deviation of 110 … 114");
     // Each run's best is 1,000 above its last value.
-    assert!(page.contains("<td>1112 ["), "bests");
+    assert!(page.contains("<td>1110</td><td class=\"ends\">[1110, 1110]"), "bests");
 
     for words in ["loss is NaN at step 300 &lt;see run.log&gt;", "its process is gone", "the sweep plans it"] {
         assert!(page.contains(words), "{words}");
@@ -78,7 +105,7 @@ fn runs_count_as_the_sweep_counts_them() {
     let means = "Difference of interquartile means +101 [";
     assert!(written.answer.contains(means) && written.answer.contains("4 and 4 runs"), "{}", written.answer);
     let page = std::fs::read_to_string(&written.page).unwrap();
-    assert!(page.contains("<th scope=\"row\">penalty=0</th><td>4 of 4</td><td>11.5 ["), "one less of all");
+    assert!(page.contains("<th scope=\"row\">penalty=0</th><td>4 of 4</td><td>\u{2007}11.5</td>"), "one less of all");
     assert!(page.contains("the sweep file no longer names them: 1."));
     assert!(page.contains("<th scope=\"row\">penalty=10/seed-0</th><td class=\"words\">stopped</td><td>300</td>"));
     assert_eq!(page.matches("the sweep now plans 400 steps").count(), 1);
@@ -149,13 +176,23 @@ fn runs_are_compared_by_the_number_and_from_the_step_asked_for() {
     // middle three are those of 10, 12 and 13: 343.06 and 511.67.
     let (answer, page) = written(Score::Mean, 0);
     assert!(answer.contains("Difference of interquartile means +83.6"), "{answer}");
-    assert!(page.contains("Compared by the mean <code>eval/return_mean</code>.") && page.contains("<td>427 ["));
+    assert!(
+        page.contains("Compared by the mean <code>eval/return_mean</code>.")
+            && page.contains("<td>427</td><td class=\"ends\">[")
+    );
     let (answer, page) = written(Score::Mean, 200);
     assert!(answer.contains("Difference of interquartile means +100"), "{answer}");
-    assert!(page.contains("<code>eval/return_mean</code> from step 200 on.") && page.contains("<td>612 ["));
+    assert!(
+        page.contains("<code>eval/return_mean</code> from step 200 on.")
+            && page.contains("<td>612</td><td class=\"ends\">[")
+    );
     let (answer, page) = written(Score::Best, 300);
     assert!(answer.contains("means +100"), "{answer}");
-    assert_eq!(page.matches("<td>112 [").count(), 3, "of the last point alone: final, mean and best are one");
+    assert_eq!(
+        page.matches("<td>112\u{2008}\u{2007}</td><td class=\"ends\">[").count(),
+        5,
+        "of the last point alone final, mean, best and area are one"
+    );
 
     // Up to step 200 a run has x/2 and x + 1000: 584 for x = 112, and for x = 10, 12 and 13 the
     // mean of 3x/4 + 500 is 508.75.
@@ -197,8 +234,8 @@ fn the_time_to_a_target_is_listed_with_the_runs_that_reached_it() {
     assert_eq!(
         answer(56.0),
         [
-            "penalty=0 reached 56.0 in 4 of 5 runs after 200 steps and 200 s.",
-            "penalty=10 reached 56.0 in 5 of 5 runs after 133 [100, 200] steps and 133 [100, 200] s."
+            "penalty=0 reached 56 in 4 of 5 runs after 200 steps and 200 s.",
+            "penalty=10 reached 56 in 5 of 5 runs after 133 [100, 200] steps and 133 [100, 200] s."
         ]
     );
     // The sweep's target is a value of its own metric.
@@ -227,19 +264,19 @@ fn every_table_takes_the_steps_asked_for() {
     // From step 200 on the first value is 1110 or more. The gradient norm without the penalty is
     // the square of the step.
     let (answer, page) = made(Some(200), None);
-    let reached = "penalty=10 reached 56.0 from step 200 on in 5 of 5 runs after 200 steps";
+    let reached = "penalty=10 reached 56 from step 200 on in 5 of 5 runs after 200 steps";
     assert!(answer.contains(reached), "{answer}");
-    assert!(page.contains("Until <code>eval/return_mean</code> from step 200 on was 56.0 or more"));
-    assert!(page.contains("visited/q95</code></th><td>90000<"));
+    assert!(page.contains("Until <code>eval/return_mean</code> from step 200 on was 56 or more"));
+    assert!(page.contains("visited/q95</code></th><td class=\"words\">logit per unit of its raw input</td><td>90000<"));
     // Up to step 200 three of 55, 55.5, 56, 56.5 and 57 at step 100 are high enough, and all values
     // at 200.
     let (answer, page) = made(None, Some(200));
-    assert!(answer.contains("penalty=10 reached 56.0 from step 0 to 200 in 5 of 5 runs after 133 ["), "{answer}");
+    assert!(answer.contains("penalty=10 reached 56 from step 0 to 200 in 5 of 5 runs after 133 ["), "{answer}");
     assert!(page.contains("Last value from step 0 to 200 of finished runs"));
-    assert!(page.contains("visited/q95</code></th><td>40000 ["));
+    assert!(page.contains("raw input</td><td>40000</td><td class=\"ends\">["));
     let (answer, page) = made(None, Some(100));
     let reached =
-        ["penalty=0 reached 56.0 from step 0 to 100 in 0 of", "penalty=10 reached 56.0 from step 0 to 100 in 3 of"];
+        ["penalty=0 reached 56 from step 0 to 100 in 0 of", "penalty=10 reached 56 from step 0 to 100 in 3 of"];
     assert!(reached.iter().all(|words| answer.contains(words)), "{answer}");
     assert!(page.contains("<code>eval/return_mean</code> from step 0 to 100 of finished runs"));
     assert!(made(None, None).1.contains("Last value of finished runs"));
@@ -263,7 +300,7 @@ fn two_axes_are_answered_by_their_effects() {
     let page = std::fs::read_to_string(&written.page).unwrap();
     assert!(page.contains("What each axis does") && page.contains("+100 to +105"));
     // Every seed's difference is 100 to the digit, whatever the spread over seeds.
-    assert!(page.contains("+100 [+100, +100] (4)"), "pairs of seeds");
+    assert!(page.contains("<td>+100\u{2008}\u{2007}</td><td class=\"ends\"></td><td>4</td>"), "pairs of seeds");
 }
 
 #[test]
@@ -295,7 +332,7 @@ fn variants_are_compared_on_the_tasks_that_both_have() {
     assert!(written.answer.contains(words), "{}", written.answer);
     let page = std::fs::read_to_string(&written.page).unwrap();
     assert!(page.contains("gamma=10 · Ant-v5</th><td>0 of 1"), "the plan names the task of a run not begun");
-    assert!(page.contains("+0.833 [+0.833, +0.833] (3)"), "pairs of seeds");
+    assert!(page.contains("<td>+0.833</td><td class=\"ends\"></td><td>3</td>"), "pairs of seeds");
     assert!(page.contains("Left out, without finished runs of every variant: Ant-v5."), "the profile");
     // Without a task in common the reason is given.
     std::fs::remove_dir_all(runs.join("env=Hopper-v5,gamma=0")).unwrap();
@@ -334,7 +371,7 @@ fn figures_say_when_values_were_interpolated() {
         std::fs::write(&log, text.replace("00,", &format!("0{seed},"))).unwrap();
     }
     let page = page();
-    let (curves, diagnostics) = page.split_once("<section id=\"lipschitz\">").unwrap();
+    let (curves, diagnostics) = page.split_once("<section id=\"metrics\">").unwrap();
     assert!(curves.contains(words) && diagnostics.contains(words));
 }
 
@@ -364,4 +401,158 @@ fn a_folder_of_an_older_format_is_refused_by_name() {
     std::fs::write(&file, text).unwrap();
     let error = report(&runs, root.path(), &ReportOptions::default()).unwrap_err().to_string();
     assert!(error.contains("penalty=0/seed-3") && error.contains("run folder format 0"), "{error}");
+}
+
+#[test]
+fn figures_and_tables_lie_beside_the_page() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = sweep::write(root.path());
+    let out = root.path().join("out");
+    report(&runs, &out, &ReportOptions::default()).unwrap();
+    let read = |file: &str| std::fs::read(out.join(file)).unwrap_or_else(|_| panic!("{file}"));
+    let text = |file: &str| String::from_utf8(read(file)).unwrap();
+    for figure in ["curves", "differences", "ablation", "profile", "metrics_1"] {
+        assert!(read(&format!("figures/{figure}.pdf")).starts_with(b"%PDF"), "{figure}");
+        assert!(read(&format!("figures/{figure}.svg")).starts_with(b"<svg"), "{figure}");
+    }
+    let table = text("tables/comparisons.csv");
+    let (head, row) = table.split_once('\n').unwrap();
+    assert!(head.starts_with("variant,difference of IQMs,\"difference of IQMs, low\""), "{head}");
+    let cells: Vec<&str> = row.trim().split(',').collect();
+    // All 252 divisions of ten runs; two are as extreme. One comparison: Holm's is the same.
+    let p = 2.0 / 252.0;
+    assert_eq!((cells[0], cells[1], cells[5].parse(), cells[6].parse()), ("penalty=10", "100", Ok(p), Ok(p)));
+    assert!(text("tables/comparisons.tex").contains("penalty=10 & $+$100 & [$+$"));
+    let json: serde_json::Value = serde_json::from_slice(&read("report.json")).unwrap();
+    assert_eq!(json["tables"]["comparisons"]["rows"][0]["difference of IQMs"]["value"], 100.0);
+    assert_eq!(json["metric"], "eval/return_mean");
+}
+
+#[test]
+fn effects_are_those_on_return_efficiency_and_slopes() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().join("shaping");
+    // Returns 0 to 10 at once, or late; slopes halve.
+    for (variant, middle, slope) in [("none", 0.0, 8.0), ("late", -10.0, 4.0), ("soon", 9.5, 8.0)] {
+        for seed in 0..4 {
+            let folder = runs.join(variant).join(format!("seed-{seed}"));
+            let line = |step: u32, value: f64| {
+                let slope = slope + f64::from(seed) / 10.0;
+                format!(
+                    "{{\"step\":{step},\"eval/return_mean\":{value},\"lipschitz/q1_gradient/visited/q95\":{slope},\
+                     \"lipschitz/paper_estimate\":{}}}\n",
+                    2.0 * slope
+                )
+            };
+            let end = 10.0 + f64::from(seed);
+            let log = line(0, 0.0) + &line(100, middle) + &line(200, if variant == "late" { 1.0 } else { end });
+            finished(&folder, &format!("env: Pendulum-v1\nseed: {seed}\n"), &log);
+        }
+    }
+    let options = ReportOptions { baseline: Some("none".to_owned()), ..ReportOptions::default() };
+    report(&runs, root.path(), &options).unwrap();
+    let json = std::fs::read_to_string(root.path().join("report.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let rows = json["tables"]["ablation"]["rows"].as_array().unwrap();
+    let find = |measure: &str, variant: &str| {
+        let fits = |row: &&serde_json::Value| {
+            row["measure"].as_str().unwrap().starts_with(measure) && row["variant"] == variant
+        };
+        rows.iter().find(fits).unwrap_or_else(|| panic!("{measure} {variant}: {rows:#?}")).clone()
+    };
+    // The middle of 10 11 12 13 is 11.5; late runs end at 1.
+    assert_eq!(find("final", "none")["IQM"]["value"], 11.5);
+    assert_eq!(find("final", "late")["difference"]["value"], -10.5);
+    // Trapezoids: (0 + 0)/2 · ½ + (0 + 11.5)/2 · ½ = 2.875, and (9.5/2 + (9.5 + 11.5)/2) / 2 = 7.625.
+    assert_eq!(find("area", "none")["IQM"]["value"], 2.875);
+    assert_eq!(find("area", "soon")["difference"]["value"], 7.625 - 2.875);
+    // 0.9 of the way to 11.5 is 10.35: of the ends 10 … 13 the first is short of it, and none at 100.
+    assert_eq!(find("steps", "none")["IQM"]["value"], 200.0);
+    assert_eq!(find("steps", "none")["runs"], "4, 1 of them short of it");
+    assert_eq!(find("steps", "late")["runs"], "4, 4 of them short of it");
+    for (measure, expected) in [("‖∇Q‖", -4.0), ("Δ", -8.0)] {
+        let found = find(measure, "late")["difference"]["value"].as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-12, "{measure} {found}");
+    }
+    // The slopes are apart: 2 of C(8, 4) = 70 divisions. Holm: 10 tests, of which the late variant's
+    // final value, area and slopes and the soon one's area have this least p.
+    let slope = find("‖∇Q‖", "late");
+    assert_eq!(slope["p"], 2.0 / 70.0);
+    assert!((slope["Holm"].as_f64().unwrap() - 10.0 * 2.0 / 70.0).abs() < 1e-12, "{slope}");
+    let page = std::fs::read_to_string(root.path().join("report.html")).unwrap();
+    assert!(page.contains("corrected for all 10 tests"));
+}
+
+#[test]
+fn metrics_are_shown_by_unit_and_a_bound_in_other_units_is_said() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    let line = |step: u32| {
+        format!(
+            "{{\"step\":{step},\"eval/return_mean\":1,\"model/error/visited\":0.5,\"model/error/replay\":0.6,\
+             \"model/rollout_length\":1,\"lipschitz/policy_jacobian/visited/q95\":2500,\
+             \"lipschitz/product_bound/actor\":20,\"train/other\":3}}\n"
+        )
+    };
+    finished(&folder, "env: Hopper-v5\nagent: {kind: mbpo}\n", &(line(1) + &line(2)));
+    let page = |metrics: Option<Vec<String>>| {
+        let written = report(&folder, root.path(), &ReportOptions { metrics, ..ReportOptions::default() }).unwrap();
+        assert!(written.answer.starts_with("There is one run"), "{}", written.answer);
+        std::fs::read_to_string(written.page).unwrap()
+    };
+    let usual = page(None);
+    // Two panels of one unit, and the metrics of a unit each in one figure.
+    for part in [
+        ">the environment's units of s</text>",
+        ">model/error/visited</text>",
+        ">model/error/replay</text>",
+        ">steps of a rollout</text>",
+        "figures/metrics_2.svg",
+    ] {
+        assert!(usual.contains(part), "{part}");
+    }
+    assert!(!usual.contains("figures/metrics_3.svg") && usual.contains("have different units: the one does not bound"));
+    assert!(!usual.contains(">train/other</text>") && usual.contains("<code>train/other</code>"), "listed, not drawn");
+    let asked = page(Some(vec!["train/*".to_owned(), "model/nothing".to_owned()]));
+    assert!(asked.contains(">train/other</text>") && asked.contains("No run logged <code>model/nothing</code>"));
+    assert!(!asked.contains(">model/rollout_length</text>"));
+    let drawn = |name: &str| std::fs::read_to_string(root.path().join(format!("figures/{name}.svg"))).unwrap();
+    page(Some(vec!["lipschitz/*".to_owned()]));
+    let (bound, rest) = (drawn("metrics_1"), drawn("metrics_2"));
+    assert!(bound.contains(">lipschitz/product_bound/actor<") && !bound.contains("policy_jacobian"));
+    assert!(rest.contains(">lipschitz/policy_jacobian/visited/q95<") && !rest.contains("product_bound"));
+}
+
+#[test]
+fn two_metrics_are_related_over_runs_and_over_time() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().join("related");
+    // Within each run y falls as x rises; over runs y rises with x, but for one pair of ranks.
+    let ends = [(1.0, 10.0), (2.0, 20.0), (3.0, 40.0), (4.0, 30.0), (5.0, 50.0)];
+    for (seed, (x, y)) in ends.into_iter().enumerate() {
+        let folder = runs.join(format!("a/seed-{seed}"));
+        let line = |step: u32| {
+            let back = f64::from(4 - step);
+            format!("{{\"step\":{step},\"eval/return_mean\":{},\"x\":{}}}\n", y + back, x - back / 10.0)
+        };
+        finished(&folder, "env: Pendulum-v1\n", &(1..=4).map(line).collect::<String>());
+    }
+    let relate = |x: &str| ReportOptions {
+        relate: vec![(x.to_owned(), "eval/return_mean".to_owned())],
+        ..ReportOptions::default()
+    };
+    let written = report(&runs, root.path(), &relate("x")).unwrap();
+    // SciPy: spearmanr([1, 2, 3, 4, 5], [1, 2, 4, 3, 5]) = 0.9, kendalltau 0.8.
+    assert!(written.answer.contains("over runs (last value of each) +0.90 ["), "{}", written.answer);
+    assert!(written.answer.contains("over time, mean over runs -1.00 [-1.00, -1.00] (5 runs)"), "{}", written.answer);
+    let json = std::fs::read_to_string(root.path().join("report.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let rows = json["tables"]["relations"]["rows"].as_array().unwrap();
+    assert!((rows[0]["Spearman's ρ"]["value"].as_f64().unwrap() - 0.9).abs() < 1e-12, "{rows:?}");
+    assert!((rows[0]["Kendall's τ"]["value"].as_f64().unwrap() - 0.8).abs() < 1e-12, "{rows:?}");
+    // Means over steps 1 and 2 order the runs as their last values do.
+    assert!((rows[1]["Spearman's ρ"]["value"].as_f64().unwrap() - 0.9).abs() < 1e-12, "{rows:?}");
+    assert!(root.path().join("figures/relation_1.svg").exists());
+    let error = report(&runs, root.path(), &relate("z")).unwrap_err().to_string();
+    assert!(error.contains("no run logged `z`"), "{error}");
 }

@@ -93,11 +93,11 @@ fn a_search_reports_its_own_score_and_that_of_fresh_seeds() {
         page[table..].find(&row).unwrap_or_else(|| panic!("{name} is missing"))
     });
     assert!(order.is_sorted(), "{order:?}");
-    assert!(page.contains("<td>2</td><td>20.5</td><td>0 of 2</td><td>1.00e-4</td>"), "what a pruned point came to");
+    assert!(page.contains("<td>2</td><td>20.5</td><td>0 of 2</td><td>1.00e−4</td>"), "what a pruned point came to");
     for words in ["the loss is NaN", "at step 300 it was not among the best"] {
         assert!(page.matches(words).count() >= 2, "{words}: in the table of points and in that of runs");
     }
-    assert!(page.contains("optimistic") && page.contains("26.0 [24.0, 28.0]"));
+    assert!(page.contains("optimistic") && page.contains("<td>26.0</td><td class=\"ends\">[24.0, 28.0]"));
     assert!(!page.contains("id=\"profile\""));
 }
 

@@ -64,6 +64,9 @@ pub struct SweepReport {
     /// Target whose time is listed.
     #[serde(default)]
     pub reach: Option<f64>,
+    /// Metrics shown beside the one compared. Default: those usual for the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<String>,
 }
 
 /// Search of a sweep: its settings, and the results by which it has chosen points.
@@ -225,6 +228,7 @@ mod tests {
                 score: Some("mean".to_owned()),
                 from: 6000,
                 reach: Some(0.1),
+                metrics: vec!["model/error/*".to_owned()],
             },
             variants: vec![SweepVariant { name: "scale=1".to_owned(), settings: Map::new() }],
             runs: vec![SweepRun {

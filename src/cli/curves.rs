@@ -18,8 +18,8 @@ pub struct PlotArgs {
     /// column or tag and its column of steps; repeat it with the same name for another seed
     #[arg(long = "peer", value_name = "NAME=PATH[::METRIC[::STEP]]")]
     pub peers: Vec<Peer>,
-    /// The picture to write: .png or .svg
-    #[arg(long, value_name = "FILE.{png,svg}")]
+    /// The picture to write: .png, .svg or .pdf
+    #[arg(long, value_name = "FILE.{png,svg,pdf}")]
     pub out: PathBuf,
     /// The metric to draw
     #[arg(long, default_value = "eval/return_mean")]
@@ -92,7 +92,7 @@ impl From<BandChoice> for Band {
 pub struct ReportArgs {
     /// A sweep's folder: runs/<experiment>
     pub sweep: PathBuf,
-    /// Folder to write report.html into
+    /// Folder to write report.html into, its figures as SVG and PDF, its tables as CSV, LaTeX, JSON
     #[arg(long)]
     pub out: PathBuf,
     /// The metric compared [default: the sweep's, else eval/return_mean]
@@ -114,6 +114,13 @@ pub struct ReportArgs {
     /// own metric, else off]
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = finite)]
     pub reach: Option<f64>,
+    /// A metric shown beside the one compared, such as 'model/error/*'; repeatable [default: the
+    /// sweep's, else those usual for the agent]
+    #[arg(long = "show", value_name = "METRIC")]
+    pub show: Vec<String>,
+    /// Rank correlation of two metrics over runs and over time, with a scatter figure; repeatable
+    #[arg(long = "relate", value_name = "METRIC:METRIC", value_parser = pair)]
+    pub relate: Vec<(String, String)>,
     /// Omit the default reference lines: the expert's return and that of random actions
     #[arg(long)]
     pub no_lines: bool,
@@ -121,6 +128,12 @@ pub struct ReportArgs {
     /// Ant-v5:paper=6000
     #[arg(long = "line", value_name = "NAME=VALUE", value_parser = reference)]
     pub lines: Vec<(String, f64)>,
+}
+
+/// Two metrics.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (x, y) = text.split_once(':').ok_or("expected METRIC:METRIC")?;
+    Ok((x.trim().to_owned(), y.trim().to_owned()))
 }
 
 /// A line's name and height.

@@ -25,6 +25,8 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         from: args.from,
         to: args.to,
         reach: args.reach,
+        metrics: (!args.show.is_empty()).then(|| args.show.clone()),
+        relate: args.relate.clone(),
         references: lines(&args.lines, args.no_lines, std::slice::from_ref(&args.sweep), &metric)?,
         ..ReportOptions::default()
     };

@@ -96,6 +96,9 @@ pub struct ReportConfig {
     pub from: u64,
     /// Tables list the steps until runs reach this value of the metric. Default: off.
     pub reach: Option<f64>,
+    /// Metrics shown beside the one compared; `*` stands for any text, as in `model/error/*`.
+    /// Default: those usual for the agent.
+    pub metrics: Vec<String>,
 }
 
 /// The number of a run's curve that is compared.
@@ -131,6 +134,7 @@ impl Default for ReportConfig {
             score: ScoreChoice::default(),
             from: 0,
             reach: None,
+            metrics: Vec::new(),
         }
     }
 }

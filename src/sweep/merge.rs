@@ -86,6 +86,7 @@ pub(super) fn merged(path: &Path, plan: &Plan) -> Result<SweepLock, PlanError> {
             score: Some(Score::from(plan.report.score).name().to_owned()),
             from: plan.report.from,
             reach: plan.report.reach,
+            metrics: plan.report.metrics.clone(),
         },
         variants,
         runs,

@@ -116,6 +116,11 @@ impl Plan {
             let metric = tree.get("report").unwrap_or(&tree);
             warnings.push(at(metric, "metric", &sources, problem, None).to_string());
         }
+        for metric in file.report.metrics.iter().filter(|metric| !metric.contains('*')) {
+            if let Some(problem) = metric_names::problem(metric) {
+                warnings.push(at(tree.get("report").unwrap_or(&tree), "metrics", &sources, problem, None).to_string());
+            }
+        }
         check_baseline(&file, &variants, &tree, &sources)?;
         let mut runs = runs(&file.seeds, &variants, &tree, &sources)?;
         let (mut search, mut halt) = (None, None);

@@ -103,49 +103,55 @@ pub fn csv(tradeoff: &Tradeoff) -> String {
     text
 }
 
-/// Costs against α, and beside them U(α, ε).
+/// Costs against α, a panel for each disturbance, and below them U(α, ε).
 pub fn figures(tradeoff: &Tradeoff) -> Figure {
-    let mut legend: Vec<String> = Vec::new();
     let expert = expert_constant(tradeoff);
-    let mut costs = panel("cost of an episode");
-    let mut bounds = panel("U(α, ε), action's units");
     let mut kinds: Vec<&str> = tradeoff.groups.iter().map(|group| group.constraint.as_str()).collect();
     kinds.dedup();
+    let of_kind = |kind: &str| -> Vec<&RunGroup> {
+        tradeoff.groups.iter().filter(|group| group.constraint == kind && group.alpha.is_some()).collect()
+    };
+    let (bounded, free): (Vec<&str>, Vec<&str>) = kinds.into_iter().partition(|kind| !of_kind(kind).is_empty());
+    let along = |kind: &str, of: &dyn Fn(&RunGroup) -> Option<ConfidenceInterval>| {
+        curve(of_kind(kind).into_iter().filter_map(|group| Some((group.alpha?, of(group)?))))
+    };
+    let mut legend: Vec<String> = Vec::new();
+    let mut place = |name: String| {
+        legend.iter().position(|known| *known == name).unwrap_or_else(|| {
+            legend.push(name);
+            legend.len() - 1
+        })
+    };
+    let (mut costs, mut bounds) = (Vec::new(), Vec::new());
     for (condition, (name, epsilon)) in conditions(tradeoff).into_iter().enumerate() {
-        for kind in &kinds {
-            let groups = || tradeoff.groups.iter().filter(|group| group.constraint == *kind && group.alpha.is_some());
-            if groups().next().is_none() {
-                let free = tradeoff.groups.iter().find(|group| group.constraint == *kind);
-                let level = free.and_then(|group| cost(group, condition));
-                costs
-                    .references
-                    .extend(level.map(|at| ReferenceLine { label: format!("{kind}, {name}"), y: at.value }));
-                continue;
-            }
-            let place = legend.len();
-            legend.push(if kinds.len() > 2 { format!("{kind}, {name}") } else { name.clone() });
-            let along = |of: &dyn Fn(&RunGroup) -> Option<ConfidenceInterval>| {
-                curve(groups().filter_map(|group| Some((group.alpha?, of(group)?))))
-            };
-            costs.curves.push((place, along(&|group| cost(group, condition))));
-            bounds.curves.push((place, along(&|group| group.mean(|run| run.u(epsilon, expert)))));
-            let proven = along(&|group| bound(group, condition));
+        let mut of_cost = panel(&name, "cost of an episode");
+        let mut of_bound = panel(&name, "U(α, ε), action's units");
+        for kind in &bounded {
+            of_cost.curves.push((place((*kind).to_owned()), along(kind, &|group| cost(group, condition))));
+            let least = along(kind, &|group| group.mean(|run| run.u(epsilon, expert)));
+            of_bound.curves.push((place((*kind).to_owned()), least));
+            let proven = along(kind, &|group| bound(group, condition));
             if !proven.points.is_empty() {
-                costs.curves.push((legend.len(), proven));
-                legend.push(format!("B4, {name}"));
+                let name = if bounded.len() > 1 { format!("bound B4 of {kind}") } else { "bound B4".to_owned() };
+                of_cost.curves.push((place(name), proven));
             }
         }
         if let Some(baseline) = &tradeoff.baseline {
             let exact = |cost: f64| ConfidenceInterval { value: cost, low: cost, high: cost };
-            costs.curves.push((
-                legend.len(),
-                curve(baseline.scaled.iter().map(|one| (one.alpha, exact(one.costs[condition])))),
-            ));
-            legend.push(format!("scaled expert, {name}"));
+            let scaled = baseline.scaled.iter().map(|one| (one.alpha, exact(one.costs[condition])));
+            of_cost.curves.push((place("scaled expert".to_owned()), curve(scaled)));
         }
+        for kind in &free {
+            let group = tradeoff.groups.iter().find(|group| group.constraint == *kind);
+            let level = group.and_then(|group| cost(group, condition));
+            of_cost.references.extend(level.map(|at| ReferenceLine { label: (*kind).to_owned(), y: at.value }));
+        }
+        of_bound.curves.retain(|(_, curve)| !curve.points.is_empty());
+        costs.push(of_cost);
+        bounds.push(of_bound);
     }
-    bounds.curves.retain(|(_, curve)| !curve.points.is_empty());
-    let panels = if bounds.curves.is_empty() { vec![costs] } else { vec![costs, bounds] };
+    let columns = costs.len().min(4);
+    costs.extend(bounds.into_iter().filter(|panel| !panel.curves.is_empty()));
     let runs = tradeoff.groups.iter().map(|group| group.runs.len()).max().unwrap_or(0);
     Figure {
         title: format!("{}: cost against the policy's Lipschitz constant", tradeoff.task),
@@ -155,12 +161,14 @@ pub fn figures(tradeoff: &Tradeoff) -> Figure {
         ),
         x_label: "α asked for (action over observation)".to_owned(),
         legend,
-        panels,
+        panels: costs,
+        columns,
     }
 }
 
-fn panel(y_label: &str) -> Panel {
-    Panel { y_label: y_label.to_owned(), log: true, log_x: true, ..Panel::default() }
+fn panel(title: &str, y_label: &str) -> Panel {
+    let (title, y_label) = (title.to_owned(), y_label.to_owned());
+    Panel { title, y_label, log: true, log_x: true, ..Panel::default() }
 }
 
 fn curve(points: impl Iterator<Item = (f64, ConfidenceInterval)>) -> Curve {

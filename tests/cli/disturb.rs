@@ -73,7 +73,7 @@ fn what_cannot_be_disturbed_is_bad_usage() {
     refuse(&["--disturb", "pgd:0"], "above 0");
     refuse(&["--disturb", "pgd"], "KIND:EPS");
     refuse(&["--figure", "x.png"], "--disturb");
-    refuse(&["--disturb", "pgd:0.1", "--figure", "x.gif"], ".png or .svg");
+    refuse(&["--disturb", "pgd:0.1", "--figure", "x.gif"], ".png, .svg or .pdf");
 }
 
 /// A linear system out of a config's matrices, and those that do not fit.

@@ -88,7 +88,7 @@ fn wrong_files_and_endings_are_bad_usage() {
     }
     let missing = folder.path().join("missing");
     let missing = text(&missing);
-    refused(["plot", run, "--out", "x.pdf"], &[".png or .svg"]);
+    refused(["plot", run, "--out", "x.gif"], &[".png, .svg or .pdf"]);
     refused(["plot", missing, "--out", "x.png"], &["there is no run folder"]);
     refused(["report", missing, "--out", missing], &["there is no run folder"]);
     refused(["report", run, "--out", "x.html"], &["--out names a folder"]);

@@ -14,7 +14,7 @@ fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
             train_through(&config, &run, &["--steps", "900", "--seed", seed, "--quiet"]);
         }
     }
-    let question = "question: Which one?\nbaseline: td3\n";
+    let question = "question: Which one?\nbaseline: td3\nreport: {metrics: [train/critic_loss]}\n";
     std::fs::write(experiment.join("sweep.yaml"), question).expect("written");
     let out = folder.path().join("report");
     let (code, words, stderr) = finish(liprl(["report", text(&experiment), "--out", text(&out)]));
@@ -25,6 +25,24 @@ fn a_small_experiment_is_compared_and_drawn_with_a_peer() {
     for part in ["Which one?", "2 of 2", "Pendulum-v1", "<code>agent.kind</code>", "lipschitz/", "peak memory"] {
         assert!(page.contains(part), "{part}");
     }
+    // The sweep's own metrics, and the files beside the page.
+    assert!(page.contains(">train/critic_loss</text>") && !page.contains(">train/q_mean</text>"));
+    for file in ["figures/curves.pdf", "figures/differences.svg", "tables/comparisons.tex", "tables/returns.csv"] {
+        assert!(out.join(file).exists(), "{file}");
+    }
+    let numbers = std::fs::read_to_string(out.join("report.json")).expect("JSON");
+    let numbers: serde_json::Value = serde_json::from_str(&numbers).expect("JSON");
+    assert_eq!(numbers["tables"]["comparisons"]["rows"][0]["variant"], "sac");
+    let relate = ["--relate", "train/critic_loss:eval/return_mean", "--show", "train/q_mean"];
+    let (code, words, stderr) =
+        finish(liprl(["report", text(&experiment), "--out", text(&out)].into_iter().chain(relate)));
+    assert!(
+        code == 0 && words.contains("Rank correlation of train/critic_loss with eval/return_mean: over runs"),
+        "{words}{stderr}"
+    );
+    assert!(std::fs::read_to_string(out.join("report.html")).expect("a page").contains(">train/q_mean</text>"));
+    let malformed = ["report", text(&experiment), "--out", text(&out), "--relate", "train/critic_loss"];
+    assert_eq!(finish(liprl(malformed)).0, 2);
     // Linux reports the peak memory of a run: megabytes at least.
     let summary = std::fs::read_to_string(experiment.join("sac/seed-0/summary.json")).expect("a summary");
     let summary: serde_json::Value = serde_json::from_str(&summary).expect("JSON");

@@ -6,6 +6,8 @@ use super::outcomes::{Outcomes, differences_by_seed};
 use super::wording::{verdict, with_signed_ends};
 use crate::bootstrap::{Bootstrap, ConfidenceInterval};
 use crate::error::AnalysisError;
+use crate::number::probability;
+use crate::permutation::{holm, permutation_test};
 use crate::scores::{Estimator, Scores};
 
 /// A variant against the baseline.
@@ -18,6 +20,10 @@ pub(super) struct Comparison {
     pub(super) difference: ConfidenceInterval,
     /// Interquartile mean of the baseline.
     pub(super) of: f64,
+    /// P value of the difference of means, by a permutation test.
+    pub(super) p: f64,
+    /// P value corrected by Holm's method for the number of comparisons.
+    pub(super) holm: f64,
     /// Probability of improvement over the baseline.
     pub(super) improvement: ConfidenceInterval,
     /// Mean difference of runs of the same seed, and the number of such pairs; `None` without a
@@ -44,11 +50,13 @@ impl Comparison {
     pub(super) fn sentence(&self, baseline: &str) -> String {
         let ConfidenceInterval { value, low, high } = self.improvement;
         format!(
-            "{} against {baseline}: {}. Difference of interquartile means {}, probability of improvement {value:.2} \
-             [{low:.2}, {high:.2}], {} and {} runs.{}",
+            "{} against {baseline}: {}. Difference of interquartile means {}, p = {} (Holm {}), probability of \
+             improvement {value:.2} [{low:.2}, {high:.2}], {} and {} runs.{}",
             self.variant,
             self.verdict(),
             with_signed_ends(self.difference),
+            probability(self.p),
+            probability(self.holm),
             self.runs.0,
             self.runs.1,
             self.tasks_compared()
@@ -81,17 +89,24 @@ pub(super) fn compare(
             let left_out = has.names().filter(|task| !ours.names().any(|shared| shared == *task));
             left_out.map(|task| (task.to_owned(), name.to_owned())).collect()
         };
+        let p = permutation_test(&ours, &theirs, Estimator::Mean, bootstrap.seed)?;
         let by_seed = differences_by_seed(outcomes, (variant, &ours), (baseline, &theirs));
         comparisons.push(Comparison {
             variant: variant.clone(),
             runs: (ours.runs(), theirs.runs()),
             difference: bootstrap.difference(&ours, &theirs, Estimator::InterquartileMean)?,
+            p,
+            holm: p,
             of: Estimator::InterquartileMean.of(&theirs),
             improvement: bootstrap.improvement(&ours, &theirs)?,
             by_seed: by_seed.map(|found| (bootstrap.estimate(&found, Estimator::Mean), found.flat().count())),
             left_out: [lacks(&scores[baseline], variant), lacks(all, baseline)].concat(),
             tasks: ours.names().map(str::to_owned).collect(),
         });
+    }
+    let raw: Vec<f64> = comparisons.iter().map(|found| found.p).collect();
+    for (found, corrected) in comparisons.iter_mut().zip(holm(&raw)) {
+        found.holm = corrected;
     }
     Ok(comparisons)
 }

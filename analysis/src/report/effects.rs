@@ -8,9 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::wording::{signed, verdict, with_signed_ends};
+use super::wording::{verdict, with_signed_ends};
 use crate::bootstrap::{Bootstrap, ConfidenceInterval};
 use crate::error::AnalysisError;
+use crate::number::signed;
 use crate::scores::{Estimator, Scores};
 use crate::stats;
 

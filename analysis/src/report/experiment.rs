@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use rayon::prelude::*;
+use serde_json::Value;
 
 use super::options::{ReportOptions, Score};
 use super::plan::SweepPlan;
 use super::run_record::{RunRecord, Window};
 use super::search::SearchRecord;
+use crate::draw::DISTINCT;
 use crate::error::AnalysisError;
 use crate::labels::labels;
 use crate::run::{LastValue, Warning, find_runs};
+use crate::scores::{Estimator, Scores};
 
 /// A sweep with its runs.
 #[derive(Clone, Debug)]
@@ -29,8 +32,10 @@ pub(super) struct Experiment {
     /// Target whose time is listed.
     pub(super) reach: Option<f64>,
     pub(super) runs: Vec<RunRecord>,
+    /// Metrics that the sweep or an option asks for beside the one compared.
+    pub(super) metrics: Option<Vec<String>>,
     /// Last value of each metric, if there is a single run.
-    pub(super) metrics: Vec<LastValue>,
+    pub(super) last_values: Vec<LastValue>,
     /// Number of runs that were begun and that the sweep file no longer names; `runs` lacks them.
     pub(super) set_aside: usize,
     /// Search that the variants are points of.
@@ -57,13 +62,21 @@ impl Experiment {
                            variant's folder";
             return Err(AnalysisError::Request(format!("{}: {problem}", folder.display())));
         }
-        let read: Vec<(RunRecord, Vec<Warning>)> =
-            folders.par_iter().map(|run| RunRecord::read(run, &metric, plan.run(run))).collect::<Result<_, _>>()?;
+        let list = |value: &Value| -> Option<Vec<String>> {
+            let names: Vec<String> =
+                value.as_array()?.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+            (!names.is_empty()).then_some(names)
+        };
+        let metrics = options.metrics.clone().or_else(|| list(plan.value("metrics")));
+        let related = options.relate.iter().flat_map(|(x, y)| [x.as_str(), y.as_str()]);
+        let needed: Vec<&str> = std::iter::once(metric.as_str()).chain(related).collect();
+        let read = |run: &PathBuf| RunRecord::read(run, &needed, metrics.as_deref(), plan.run(run));
+        let read: Vec<(RunRecord, Vec<Warning>)> = folders.par_iter().map(read).collect::<Result<_, _>>()?;
         let (mut runs, warnings): (Vec<RunRecord>, Vec<Vec<Warning>>) = read.into_iter().unzip();
         let missing = plan.active().filter(|(run, _)| !folders.contains(run));
         runs.extend(missing.map(|(run, planned)| RunRecord::missing(run, Some(planned))));
         name_variants(&mut runs);
-        let metrics = match &runs[..] {
+        let last_values = match &runs[..] {
             [only] => LastValue::read(&only.folder)?,
             _ => Vec::new(),
         };
@@ -81,6 +94,7 @@ impl Experiment {
             reach: options.reach.or_else(|| plan.value("reach").as_f64().filter(|_| options.metric.is_none())),
             runs,
             metrics,
+            last_values,
             set_aside: set_aside.len(),
             search: SearchRecord::read(plan.record()),
             warnings: warnings.concat(),
@@ -90,6 +104,24 @@ impl Experiment {
     /// Names of the variants, in order.
     pub(super) fn variants(&self) -> Vec<&str> {
         self.runs.iter().map(|run| run.variant.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Variants that figures of many panels show: all, or of more than eight the first given, and
+    /// those with the highest scores.
+    pub(super) fn distinct<'a>(&'a self, first: &'a str, scores: &BTreeMap<String, Scores>) -> Vec<&'a str> {
+        let all = self.variants();
+        if all.len() <= DISTINCT {
+            return all;
+        }
+        let score = |variant: &str| {
+            let of = scores.get(variant).map(|scores| Estimator::InterquartileMean.of(scores));
+            if variant == first { f64::INFINITY } else { of.unwrap_or(f64::NEG_INFINITY) }
+        };
+        let mut best = all.clone();
+        best.sort_by(|a, b| score(b).total_cmp(&score(a)));
+        best.truncate(DISTINCT);
+        best.sort_unstable();
+        best
     }
 
     /// Names of the tasks, in order.

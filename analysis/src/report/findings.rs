@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::ablation::{AblationRow, ablation};
 use super::compare::{Comparison, compare};
 use super::effects::{Effect, effects};
 use super::experiment::Experiment;
 use super::options::ReportOptions;
 use super::outcomes::{FinishedRuns, Outcomes, interquartile_mean, outcomes, scores};
 use super::reach::{Reach, reach};
+use super::relate::{Relation, relations};
 use super::search::SearchFindings;
 use crate::bootstrap::{Bootstrap, ConfidenceInterval};
 use crate::error::AnalysisError;
@@ -45,6 +47,10 @@ pub(super) struct Findings {
     pub(super) comparisons: Vec<Comparison>,
     /// Effect of each axis, if there are several.
     pub(super) effects: Vec<Effect>,
+    /// Effects on return, sample efficiency and slopes.
+    pub(super) ablation: Vec<AblationRow>,
+    /// Rank correlations asked for.
+    pub(super) relations: Vec<Relation>,
     /// Time to the target, if one was asked for.
     pub(super) reach: Vec<Reach>,
     /// Variant → scores of its runs, scaled to each task's range if there are several tasks.
@@ -80,7 +86,10 @@ impl Findings {
         let is_compared = search.is_none() || named.is_some();
         let comparisons = || compare(&outcomes, &scores, &baseline, &options.bootstrap);
         let effects = || effects(&scores, &baseline, &options.bootstrap);
+        let ablation = || ablation(experiment, &baseline, &options.bootstrap);
         Ok(Self {
+            ablation: if is_compared { ablation()? } else { Vec::new() },
+            relations: relations(experiment, options)?,
             returns: returns(experiment, &outcomes, &options.bootstrap)?,
             comparisons: if is_compared { comparisons()? } else { Vec::new() },
             effects: if is_compared { effects()? } else { Vec::new() },
@@ -95,16 +104,13 @@ impl Findings {
 
     /// The answer in plain words, a sentence a line.
     pub(super) fn answer(&self) -> String {
+        let mut sentences = Vec::new();
         if self.returns.iter().map(|row| row.runs.1).sum::<usize>() == 1 {
-            return "There is one run and nothing to compare it with. `liprl plot` draws any of its metrics."
-                .to_owned();
-        }
-        if let Some(search) = &self.search {
-            let compared = self.comparisons.iter().map(|found| found.sentence(&self.baseline));
-            let sentences = search.sentences().into_iter().chain(compared);
-            return sentences.chain(self.reach.iter().map(Reach::sentence)).collect::<Vec<_>>().join("\n");
-        }
-        if self.comparisons.is_empty() {
+            let only = "There is one run and nothing to compare it with. `liprl plot` draws any of its metrics.";
+            sentences.push(only.to_owned());
+        } else if let Some(search) = &self.search {
+            sentences.extend(search.sentences());
+        } else if self.comparisons.is_empty() {
             let reason = if self.scores.len() < 2 {
                 "fewer than two variants have finished runs".to_owned()
             } else if self.scores.contains_key(&self.baseline) {
@@ -112,11 +118,13 @@ impl Findings {
             } else {
                 format!("the baseline {} has no finished run", self.baseline)
             };
-            return format!("There is nothing to compare: {reason}.");
+            sentences.push(format!("There is nothing to compare: {reason}."));
         }
-        let compared = self.comparisons.iter().map(|found| found.sentence(&self.baseline));
-        let sentences = compared.chain(self.effects.iter().map(Effect::sentence));
-        sentences.chain(self.reach.iter().map(Reach::sentence)).collect::<Vec<_>>().join("\n")
+        sentences.extend(self.comparisons.iter().map(|found| found.sentence(&self.baseline)));
+        sentences.extend(self.effects.iter().map(Effect::sentence));
+        sentences.extend(self.reach.iter().map(Reach::sentence));
+        sentences.extend(self.relations.iter().map(Relation::sentence));
+        sentences.join("\n")
     }
 }
 

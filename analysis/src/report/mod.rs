@@ -1,27 +1,35 @@
 //! `liprl report`: the question of a sweep and the answer of its runs, as one page of HTML.
 //!
-//! [`plan`] reads the sweep's record and [`experiment`] its runs. [`findings`] draws the
-//! conclusions, from [`outcomes`], [`compare`], [`effects`], [`reach`] and [`search`]. [`page`] writes them
-//! down. Only finished runs are compared; all others are listed with the reason.
+//! [`plan`] reads the sweep's record and [`experiment`] its runs, with the [`metrics`] shown.
+//! [`findings`] draws the conclusions, from [`outcomes`], [`compare`], [`effects`], [`ablation`],
+//! [`reach`], [`relate`] and [`search`]. [`page`] writes them down, and [`files`] each figure and
+//! [`table`] for papers and programs. Only finished runs are compared; all others are listed with
+//! the reason.
 
+mod ablation;
 mod compare;
 mod effects;
 mod experiment;
+mod files;
 mod findings;
+mod metrics;
 mod options;
 mod outcomes;
 mod page;
 mod plan;
 mod reach;
+mod relate;
 mod run_record;
 mod search;
 mod settings;
+mod table;
 mod wording;
 
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use liprl_logbook::write_output;
+use serde_json::json;
 
 use crate::error::AnalysisError;
 use crate::run::Warning;
@@ -40,7 +48,8 @@ pub struct ReportOutput {
     pub warnings: Vec<Warning>,
 }
 
-/// Writes `report.html` about the runs below `sweep` into the folder `out`.
+/// Writes `report.html` about the runs below `sweep` into the folder `out`, beside it each figure as
+/// SVG and PDF, each table as CSV and LaTeX, and all tables as JSON.
 ///
 /// # Errors
 /// If there are no runs, no run logged the metric within the steps asked for, the baseline is not
@@ -48,9 +57,12 @@ pub struct ReportOutput {
 pub fn report(sweep: &Path, out: &Path, options: &ReportOptions) -> Result<ReportOutput, AnalysisError> {
     let experiment = Experiment::read(sweep, options)?;
     let findings = Findings::of(&experiment, options)?;
-    let html = page::html(&experiment, &findings, options);
+    let (html, files) = page::html(&experiment, &findings, options);
     fs::create_dir_all(out)?;
     let path = out.join("report.html");
     write_output(&path, html.as_bytes())?;
+    let answer: Vec<String> = findings.answer().lines().map(str::to_owned).collect();
+    let head = json!({"question": experiment.question, "metric": experiment.metric, "answer": answer});
+    files.write(out, head)?;
     Ok(ReportOutput { page: path, answer: findings.answer(), warnings: experiment.warnings })
 }

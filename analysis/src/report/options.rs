@@ -66,6 +66,11 @@ pub struct ReportOptions {
     /// Target whose time is listed. Default: the sweep's, if the metric is the sweep's too, else
     /// none.
     pub reach: Option<f64>,
+    /// Metrics shown beside the one compared; `*` stands for any text. Default: the sweep's, else
+    /// those usual for the agent.
+    pub metrics: Option<Vec<String>>,
+    /// Pairs of metrics whose rank correlation is asked for. Default: none.
+    pub relate: Vec<(String, String)>,
     /// Horizontal lines in the curves.
     pub references: Vec<ReferenceLine>,
     /// Bootstrap of all intervals.

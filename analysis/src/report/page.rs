@@ -1,7 +1,7 @@
 //! The report as one page of HTML that requests nothing from outside.
 
 mod answer;
-mod elements;
+mod effects;
 mod facts;
 mod figures;
 mod search;
@@ -9,6 +9,7 @@ mod search;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::experiment::Experiment;
+use super::files::Files;
 use super::findings::Findings;
 use super::options::ReportOptions;
 use super::run_record::RunState;
@@ -17,25 +18,32 @@ const STYLE: &str = include_str!("style.css");
 /// No script, no request: a browser enforces both.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &ReportOptions) -> String {
+/// The page, and its figures and tables.
+pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &ReportOptions) -> (String, Files) {
+    let mut files = Files::default();
     // A search has too many points for curves and columns of each.
     let few = findings.search.as_ref().map(|search| search.shown(experiment));
     let shown = few.as_ref().unwrap_or(experiment);
-    let profile = if few.is_some() { Markup::default() } else { figures::profile(experiment, findings, options) };
-    let sections = [
-        ("answer", "Question and answer", answer::answer(experiment, findings)),
-        ("search", "Search", search::search(findings)),
-        ("returns", "Final, mean and best", figures::returns(experiment, findings)),
-        ("reach", "How soon", figures::reach(experiment, findings)),
-        ("curves", "Curves", figures::curves(shown, options)),
-        ("profile", "Performance profile", profile),
-        ("metrics", "Metrics", facts::metrics(experiment)),
-        ("lipschitz", "Lipschitz diagnostics", figures::lipschitz(shown)),
-        ("cost", "Cost", facts::cost(experiment)),
-        ("runs", "Runs that are not compared", facts::unfinished(experiment)),
-        ("settings", "What differs between the variants", facts::settings(shown)),
-        ("origin", "What was run", facts::origin(experiment)),
+    let mut sections = vec![
+        ("answer", "Question and answer", answer::answer(&mut files, experiment, shown, findings, options)),
+        ("search", "Search", search::search(&mut files, findings)),
+        ("returns", "Final, mean and best", figures::returns(&mut files, experiment, findings)),
+        ("ablation", "Return, sample efficiency and slopes", effects::ablation(&mut files, experiment, findings)),
+        ("reach", "How soon", figures::reach(&mut files, experiment, findings)),
+        ("relation", "Rank correlation", effects::relations(&mut files, experiment, findings)),
     ];
+    if few.is_none() {
+        let profile = figures::profile(&mut files, experiment, findings, options);
+        sections.push(("profile", "Performance profile", profile));
+    }
+    sections.extend([
+        ("metrics", "Metrics", figures::metrics(&mut files, shown, findings)),
+        ("last", "All that the run logged", facts::last_values(&mut files, experiment)),
+        ("cost", "Cost", facts::cost(&mut files, experiment)),
+        ("runs", "Runs that are not compared", facts::unfinished(&mut files, experiment)),
+        ("settings", "What differs between the variants", facts::settings(&mut files, shown)),
+        ("origin", "What was run", facts::origin(&mut files, experiment)),
+    ]);
     let present = || sections.iter().filter(|(_, _, body)| !body.0.is_empty());
     let title = experiment.figure.as_deref().unwrap_or(&experiment.name);
     let page = html! {
@@ -62,7 +70,7 @@ pub(super) fn html(experiment: &Experiment, findings: &Findings, options: &Repor
             }
         }
     };
-    page.into_string()
+    (page.into_string(), files)
 }
 
 fn overview(experiment: &Experiment) -> Markup {

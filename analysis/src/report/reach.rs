@@ -3,7 +3,7 @@
 use super::experiment::Experiment;
 use super::outcomes::interquartile_mean;
 use super::run_record::{RunState, Window};
-use super::wording::{short, with_ends};
+use super::wording::with_ends;
 use crate::bootstrap::{Bootstrap, ConfidenceInterval};
 use crate::error::AnalysisError;
 
@@ -28,7 +28,7 @@ impl Reach {
     /// The time in a sentence.
     pub(super) fn sentence(&self) -> String {
         let (reached, finished) = self.runs;
-        let (value, window) = (short(self.value), self.window);
+        let (value, window) = (self.value, self.window);
         let mut sentence = format!("{} reached {value}{window} in {reached} of {finished} runs", self.variant);
         if let Some(steps) = self.steps {
             sentence += &format!(" after {} steps", with_ends(steps));

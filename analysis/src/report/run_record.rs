@@ -10,10 +10,12 @@ use liprl_logbook::{
 };
 use serde_json::Value;
 
+use super::metrics::of_agent;
 use super::plan::PlannedRun;
 use super::settings::{Settings, flatten};
 use crate::error::AnalysisError;
 use crate::run::{Run, Warning, check_format, env_id, variant_folder};
+use crate::units::matches;
 
 /// State of a run, as its folder and the sweep's record tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +113,8 @@ pub(super) struct RunRecord {
     pub(super) summary: Option<RunSummary>,
     pub(super) provenance: Option<Provenance>,
     pub(super) settings: Settings,
+    /// Metrics that a page shows of it; `*` stands for any text.
+    pub(super) shown: Vec<String>,
     /// Metric → step → value.
     pub(super) series: BTreeMap<String, BTreeMap<u64, f64>>,
     /// Step → seconds from the run's start to the logging of the metric compared.
@@ -118,24 +122,16 @@ pub(super) struct RunRecord {
 }
 
 impl RunRecord {
-    /// Reads the run in `folder`, and names what was skipped.
+    /// Reads the run in `folder`, and names what was skipped. Of its metrics it keeps those
+    /// `needed`, Lipschitz diagnostics, and those `shown`: by default the ones usual for its agent.
     pub(super) fn read(
         folder: &Path,
-        metric: &str,
+        needed: &[&str],
+        shown: Option<&[String]>,
         planned: Option<&PlannedRun>,
     ) -> Result<(Self, Vec<Warning>), AnalysisError> {
         check_format(folder)?;
-        let path = folder.join(METRICS_FILE);
-        let (all, damaged) = read_all_series(&path, |name| name == metric || is_diagnostic(name))?;
-        let mut warnings: Vec<Warning> =
-            damaged.into_iter().map(|line| Warning::Line { path: path.clone(), line }).collect();
-        let points = |series: liprl_logbook::Series| {
-            series.steps.into_iter().zip(series.values).filter(|(_, value)| value.is_finite()).collect()
-        };
-        let compared = all.get(metric).into_iter();
-        let seconds = compared.flat_map(|series| series.steps.iter().copied().zip(series.wall_s.iter().copied()));
-        let seconds = seconds.collect();
-        let run = RunFolder::open(folder).ok();
+        let mut warnings = Vec::new();
         let mut config = Value::Null;
         if let Ok(text) = read_text(folder.join(CONFIG_FILE), limits::CONFIG) {
             match serde_saphyr::from_str(&text) {
@@ -145,6 +141,21 @@ impl RunRecord {
                 }
             }
         }
+        let usual = || of_agent(config["agent"]["kind"].as_str().unwrap_or_default());
+        let shown = shown.map_or_else(usual, <[String]>::to_vec);
+        let path = folder.join(METRICS_FILE);
+        let is_kept = |name: &str| {
+            needed.contains(&name) || is_diagnostic(name) || shown.iter().any(|pattern| matches(pattern, name))
+        };
+        let (all, damaged) = read_all_series(&path, is_kept)?;
+        warnings.extend(damaged.into_iter().map(|line| Warning::Line { path: path.clone(), line }));
+        let points = |series: liprl_logbook::Series| {
+            series.steps.into_iter().zip(series.values).filter(|(_, value)| value.is_finite()).collect()
+        };
+        let compared = needed.first().and_then(|metric| all.get(*metric)).into_iter();
+        let seconds = compared.flat_map(|series| series.steps.iter().copied().zip(series.wall_s.iter().copied()));
+        let seconds = seconds.collect();
+        let run = RunFolder::open(folder).ok();
         let summary = run.as_ref().and_then(|run| match run.summary() {
             Ok(summary) => Some(summary),
             Err(error) => {
@@ -158,6 +169,7 @@ impl RunRecord {
             summary,
             provenance: run.and_then(|run| run.provenance().ok()),
             settings: flatten(&config),
+            shown,
             series: all.into_iter().map(|(name, series)| (name, points(series))).collect(),
             seconds,
             ..Self::missing(folder, None)
@@ -175,6 +187,7 @@ impl RunRecord {
             summary: None,
             provenance: None,
             settings: Settings::new(),
+            shown: Vec::new(),
             series: BTreeMap::new(),
             seconds: BTreeMap::new(),
         }

@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 
 use super::experiment::Experiment;
 use super::run_record::{RunRecord, RunState};
-use super::wording::{short, with_ends};
+use super::wording::with_ends;
 use crate::bootstrap::{Bootstrap, ConfidenceInterval};
 use crate::error::AnalysisError;
 use crate::importance::{Importance, SettingValues, importance};
+use crate::number::short;
 use crate::run::variant_folder;
 use crate::scores::{Estimator, Scores};
 use crate::stats;

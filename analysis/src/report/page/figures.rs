@@ -1,81 +1,84 @@
-//! Returns, time to a target, curves, performance profile and Lipschitz diagnostics.
+//! Returns, time to a target, curves, performance profile and metrics.
 
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
 use super::super::experiment::Experiment;
+use super::super::files::Files;
 use super::super::findings::Findings;
+use super::super::metrics::{UnitGroup, missing, shown};
 use super::super::options::ReportOptions;
 use super::super::outcomes::interquartile_mean;
 use super::super::run_record::RunState;
-use super::super::wording::short;
-use super::elements::{Cell, figure, table};
+use super::super::table::{Cell, Table};
 use crate::bootstrap::Bootstrap;
 use crate::curve::{Band, Curve};
+use crate::draw::DISTINCT;
 use crate::figure::Figure;
 use crate::labels::{caption, references};
 use crate::panel::Panel;
 use crate::scores::Scores;
 use crate::stats;
+use crate::units::{unit_of, unlike_bounds};
 
 /// Thresholds of a performance profile.
 const THRESHOLDS: usize = 101;
-/// Resamples of a profile and of diagnostics, as the paper uses for profiles.
+/// Resamples of a profile and of metrics, as the paper uses for profiles.
 const RESAMPLES: usize = 2000;
+/// Most panels of one unit.
+const PANELS: usize = 9;
 
-pub(super) fn returns(experiment: &Experiment, findings: &Findings) -> Markup {
+/// Place of a variant's colour and marker; one for all if they would repeat.
+pub(super) fn place(experiment: &Experiment, variant: &str) -> usize {
+    let variants = experiment.variants();
+    if variants.len() > DISTINCT { 0 } else { variants.iter().position(|name| *name == variant).unwrap_or(0) }
+}
+
+pub(super) fn returns(files: &mut Files, experiment: &Experiment, findings: &Findings) -> Markup {
     let name = row_name(experiment);
-    let rows: Vec<[Cell; 6]> = findings
-        .returns
-        .iter()
-        .map(|row| {
-            [
-                name(&row.variant, &row.task).into(),
-                format!("{} of {}", row.runs.0, row.runs.1).into(),
-                Cell::interval(row.last),
-                format!("{} ± {}", short(row.mean_std.0), short(row.mean_std.1)).into(),
-                Cell::interval(row.mean),
-                Cell::interval(row.best),
-            ]
-        })
-        .collect();
-    let caption =
-        html! { code { (experiment.metric) } (experiment.window.to_string()) " of finished runs, 95 % intervals" };
+    let rows = findings.returns.iter().map(|row| -> Vec<Cell> {
+        let (mean, std) = if row.last.is_some() { row.mean_std } else { (f64::NAN, f64::NAN) };
+        vec![
+            name(&row.variant, &row.task).into(),
+            format!("{} of {}", row.runs.0, row.runs.1).into(),
+            Cell::Interval(row.last),
+            Cell::Number(mean),
+            Cell::Number(std),
+            Cell::Interval(row.mean),
+            Cell::Interval(row.best),
+        ]
+    });
+    let caption = format!("`{}`{} of finished runs, 95 % intervals", experiment.metric, experiment.window);
+    let heads = ["variant", "runs", "final, IQM", "final, mean", "std", "mean, IQM", "best, IQM"];
     html! {
-        (table(caption, &["variant", "runs", "final, IQM", "final, mean ± std", "mean, IQM", "best, IQM"], &rows))
+        (files.table(Table::new("returns", caption, heads, rows)))
         p.quiet {
             "Final: a run's last value. Mean: the mean of all its values. Best: its highest value, which picks the \
-             luckiest evaluation."
+             luckiest evaluation. std: standard deviation over runs."
         }
     }
 }
 
 /// Names rows by variant, and by task if there are several.
-fn row_name(experiment: &Experiment) -> impl Fn(&str, &str) -> String {
+pub(super) fn row_name(experiment: &Experiment) -> impl Fn(&str, &str) -> String {
     let several = experiment.tasks().len() > 1;
     move |variant, task| if several { format!("{variant} · {task}") } else { variant.to_owned() }
 }
 
 /// Time to the target; empty without one.
-pub(super) fn reach(experiment: &Experiment, findings: &Findings) -> Markup {
+pub(super) fn reach(files: &mut Files, experiment: &Experiment, findings: &Findings) -> Markup {
     let Some(value) = experiment.reach else { return Markup::default() };
     let name = row_name(experiment);
-    let rows: Vec<[Cell; 4]> = findings
-        .reach
-        .iter()
-        .map(|row| {
-            let runs = format!("{} of {}", row.runs.0, row.runs.1);
-            let name = name(&row.variant, &row.task);
-            [name.into(), runs.into(), Cell::interval(row.steps), Cell::interval(row.seconds)]
-        })
-        .collect();
-    let caption = html! {
-        "Until " code { (experiment.metric) } (experiment.window.to_string()) " was " (short(value))
-        " or more, 95 % intervals"
-    };
+    let rows = findings.reach.iter().map(|row| -> Vec<Cell> {
+        let runs = format!("{} of {}", row.runs.0, row.runs.1);
+        let name = name(&row.variant, &row.task);
+        vec![name.into(), runs.into(), Cell::Interval(row.steps), Cell::Interval(row.seconds)]
+    });
+    let caption = format!("Until `{}`{} was {value} or more, 95 % intervals", experiment.metric, experiment.window);
+    let heads = ["variant", "finished runs that reached it", "steps, IQM", "seconds, IQM"];
     html! {
-        (table(caption, &["variant", "finished runs that reached it", "steps, IQM", "seconds, IQM"], &rows))
+        (files.table(Table::new("reach", caption, heads, rows)))
         p.quiet {
             "Steps and seconds to the first value as high, over the runs that reached it. If some did not, the \
              numbers flatter. Seconds are the run's own; they depend on how many ran side by side."
@@ -83,9 +86,8 @@ pub(super) fn reach(experiment: &Experiment, findings: &Findings) -> Markup {
     }
 }
 
-/// Curves of a metric: a panel for each task.
-fn panels(experiment: &Experiment, metric: &str, options: Option<&ReportOptions>) -> Vec<Panel> {
-    let variants = experiment.variants();
+/// Curves of a metric by some variants: a panel for each task.
+fn panels(experiment: &Experiment, variants: &[&str], metric: &str, options: Option<&ReportOptions>) -> Vec<Panel> {
     let tasks = experiment.tasks();
     let several = tasks.len() > 1;
     let names: BTreeSet<Option<&str>> = tasks.iter().copied().map(Some).collect();
@@ -109,25 +111,31 @@ fn panels(experiment: &Experiment, metric: &str, options: Option<&ReportOptions>
     tasks.into_iter().map(of_task).filter(|panel| !panel.curves.is_empty()).collect()
 }
 
-fn legend(experiment: &Experiment) -> Vec<String> {
-    experiment.variants().into_iter().map(str::to_owned).collect()
+fn legend(variants: &[&str]) -> Vec<String> {
+    variants.iter().map(|variant| (*variant).to_owned()).collect()
 }
 
-pub(super) fn curves(experiment: &Experiment, options: &ReportOptions) -> Markup {
-    let panels = panels(experiment, &experiment.metric, Some(options));
-    let drawn = Figure {
+/// Curves of the metric compared.
+pub(super) fn curves(experiment: &Experiment, options: &ReportOptions) -> Figure {
+    let variants = experiment.variants();
+    let panels = panels(experiment, &variants, &experiment.metric, Some(options));
+    Figure {
         title: experiment.figure.clone().unwrap_or_default(),
         caption: caption(&panels, Band::default(), 1),
-        legend: legend(experiment),
+        legend: legend(&variants),
         panels,
         ..Figure::default()
-    };
-    figure(&drawn, "All runs that logged the metric, also unfinished ones. Not smoothed.")
+    }
 }
 
 /// Performance profile, on the tasks that all variants with finished runs have; empty without such
 /// tasks, or if all scores are equal.
-pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &ReportOptions) -> Markup {
+pub(super) fn profile(
+    files: &mut Files,
+    experiment: &Experiment,
+    findings: &Findings,
+    options: &ReportOptions,
+) -> Markup {
     let everywhere = |task: &&str| findings.scores.values().all(|scores| scores.names().any(|name| name == *task));
     let all: BTreeSet<&str> = findings.scores.values().flat_map(Scores::names).collect();
     let shared: BTreeSet<&str> = all.iter().copied().filter(everywhere).collect();
@@ -159,7 +167,7 @@ pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &Re
     let drawn = Figure {
         caption: "share of finished runs above each score, pointwise 95% interval".to_owned(),
         x_label: if findings.scaled { "scaled score τ" } else { "score τ" }.to_owned(),
-        legend: legend(experiment),
+        legend: legend(&variants),
         panels: vec![panel],
         ..Figure::default()
     };
@@ -168,61 +176,83 @@ pub(super) fn profile(experiment: &Experiment, findings: &Findings, options: &Re
     if !left_out.is_empty() {
         meaning += &format!(" Left out, without finished runs of every variant: {}.", left_out.join(", "));
     }
-    figure(&drawn, &meaning)
+    files.figure("profile", &drawn, &meaning)
 }
 
-/// Lipschitz diagnostics; empty if no run logged any.
-pub(super) fn lipschitz(experiment: &Experiment) -> Markup {
-    let logged = experiment.runs.iter().flat_map(|run| run.series.keys());
-    let names: BTreeSet<&String> = logged.filter(|name| name.starts_with("lipschitz/")).collect();
-    if names.is_empty() {
-        return Markup::default();
+/// Metrics beside the one compared: figures by unit, and last values. Empty if no run logged any.
+pub(super) fn metrics(files: &mut Files, experiment: &Experiment, findings: &Findings) -> Markup {
+    let variants = experiment.distinct(&findings.baseline, &findings.scores);
+    let groups = shown(experiment);
+    let missing = missing(experiment);
+    let logged: BTreeSet<&String> = experiment.runs.iter().flat_map(|run| run.series.keys()).collect();
+    let asked: BTreeSet<&String> = groups.iter().flat_map(|group| &group.metrics).collect();
+    let mut names: Vec<&String> =
+        logged.into_iter().filter(|name| name.starts_with("lipschitz/") || asked.contains(name)).collect();
+    names.sort_by_key(|name| (unit_of(name), *name));
+    let bounds = unlike_bounds(names.iter().copied());
+    // A figure for each unit; those of one metric share one, except bounds in unlike units.
+    let is_unlike = |group: &&UnitGroup| bounds.iter().any(|(bound, _)| group.unit == unit_of(bound));
+    let (alone, shared): (Vec<&UnitGroup>, Vec<&UnitGroup>) =
+        groups.iter().partition(|group| group.metrics.len() > 1 || is_unlike(group));
+    let mut drawn: Vec<Figure> = alone.into_iter().map(|group| multiples(experiment, &variants, &[group])).collect();
+    drawn.extend((!shared.is_empty()).then(|| multiples(experiment, &variants, &shared)));
+    html! {
+        @for (at, figure) in drawn.iter().enumerate() { (files.figure(&format!("metrics_{}", at + 1), figure, "")) }
+        @if groups.iter().any(|group| group.metrics.len() > PANELS) {
+            p.quiet { "Of each unit " (PANELS) " are drawn; the table has all." }
+        }
+        @if experiment.variants().len() > variants.len() {
+            p.quiet { "Drawn are the baseline and the variants with the highest scores." }
+        }
+        @for metric in missing { p.quiet { "No run logged " code { (metric) } "." } }
+        @for (bound, measured) in &bounds {
+            p.quiet {
+                code { (bound) } " (" (unit_of(bound).unwrap_or_default()) ") and " code { (measured) } " ("
+                (unit_of(measured).unwrap_or_default()) ") have different units: the one does not bound the other's \
+                 number."
+            }
+        }
+        (last_values(files, experiment, &names))
     }
+}
+
+/// A panel for each metric of some units.
+fn multiples(experiment: &Experiment, variants: &[&str], groups: &[&UnitGroup]) -> Figure {
+    let unit = |group: &UnitGroup| group.unit.unwrap_or("no unit that is known");
+    let mut of_units = Vec::new();
+    for (group, metric) in groups.iter().flat_map(|group| group.metrics.iter().take(PANELS).map(move |m| (group, m))) {
+        for mut panel in panels(experiment, variants, metric, None) {
+            let points = panel.curves.iter().flat_map(|(_, curve)| &curve.points);
+            let (low, high) = stats::range(points.map(|point| point.centre));
+            panel.log = low > 0.0 && high > 20.0 * low;
+            panel.y_label = format!("{}{}", unit(group), if panel.log { ", logarithmic" } else { "" });
+            panel.title = if panel.title.is_empty() { metric.clone() } else { format!("{metric}, {}", panel.title) };
+            of_units.push(panel);
+        }
+    }
+    Figure {
+        caption: caption(&of_units, Band::default(), 1),
+        legend: legend(variants),
+        panels: of_units,
+        columns: 3,
+        ..Figure::default()
+    }
+}
+
+/// Last value of each metric by variant, ordered by unit.
+fn last_values(files: &mut Files, experiment: &Experiment, names: &[&String]) -> Markup {
     let variants = experiment.variants();
     let bootstrap = Bootstrap { resamples: RESAMPLES, ..Bootstrap::default() };
     let last = |variant: &str, name: &str| {
         let done = experiment.of(variant).filter(|run| run.state == RunState::Done);
         let values: Vec<f64> = done.filter_map(|run| Some(run.scored(name, experiment.window).last()?.1)).collect();
-        Cell::interval(interquartile_mean(&values, &bootstrap).ok().flatten())
+        Cell::Interval(interquartile_mean(&values, &bootstrap).ok().flatten())
     };
     let row = |name: &&String| -> Vec<Cell> {
-        let quantity = Cell::words(html! { code { (name) } });
-        std::iter::once(quantity).chain(variants.iter().map(|variant| last(variant, name))).collect()
+        let quantity = [Cell::code(name), unit_of(name).unwrap_or("–").into()];
+        quantity.into_iter().chain(variants.iter().map(|variant| last(variant, name))).collect()
     };
-    let heads: Vec<&str> = std::iter::once("quantity").chain(variants.iter().copied()).collect();
-    let caption = html! { "Last value" (experiment.window.to_string()) " of finished runs, IQM and 95 % interval" };
-    html! {
-        (figure(
-            &diagnostics(experiment, &names),
-            "95th percentiles over visited states, for quantities that vary over states.",
-        ))
-        (table(caption, &heads, &names.iter().map(row).collect::<Vec<_>>()))
-    }
-}
-
-/// Curves of the diagnostics. Of twin critics one is drawn, and no shares: the table has them.
-fn diagnostics(experiment: &Experiment, names: &BTreeSet<&String>) -> Figure {
-    let drawn = |name: &&&String| {
-        !["/q2_", "standardised", "share_above", "within_"].iter().any(|part| name.contains(part))
-            && !name.ends_with("_2")
-    };
-    let mut shown = Vec::new();
-    for name in names.iter().filter(drawn).take(9) {
-        for mut panel in panels(experiment, name, None) {
-            let points = panel.curves.iter().flat_map(|(_, curve)| &curve.points);
-            let (low, high) = stats::range(points.map(|point| point.centre));
-            panel.log = low > 0.0 && high > 20.0 * low;
-            panel.y_label = if panel.log { "logarithmic".to_owned() } else { String::new() };
-            let short = name.trim_start_matches("lipschitz/");
-            panel.title = if panel.title.is_empty() { short.to_owned() } else { format!("{short}, {}", panel.title) };
-            shown.push(panel);
-        }
-    }
-    shown.truncate(12);
-    Figure {
-        caption: caption(&shown, Band::default(), 1),
-        legend: legend(experiment),
-        panels: shown,
-        ..Figure::default()
-    }
+    let heads = ["quantity", "unit"].into_iter().chain(variants.iter().copied());
+    let caption = format!("Last value{} of finished runs, IQM and 95 % interval", experiment.window);
+    files.table(Table::new("metrics", caption, heads, names.iter().map(row)))
 }
