@@ -65,6 +65,34 @@ pub trait Part: Settings + 'static {
     fn kinds() -> &'static Kinds<Self>;
 }
 
+/// Makes a part of a trait: its names in the schema and in errors, its description, and the table of its
+/// kinds, each a name with its settings.
+macro_rules! part {
+    ($kind:ident, $schema:literal, $word:literal, $doc:literal, { $($name:literal: $settings:ty,)* }) => {
+        impl dyn $kind {
+            #[doc = concat!("The kind of ", $word, " with settings `T`, by the name that configs give it.")]
+            pub fn kind<T: $kind + serde::de::DeserializeOwned + schemars::JsonSchema + 'static>(
+                name: &'static str,
+            ) -> $crate::kinds::Kind<Self> {
+                $crate::kinds::Kind::new::<T>(name, |settings| Box::new(settings))
+            }
+        }
+
+        impl $crate::kinds::Part for dyn $kind {
+            const SCHEMA: &'static str = $schema;
+            const WORD: &'static str = $word;
+            const DOC: &'static str = $doc;
+
+            fn kinds() -> &'static $crate::kinds::Kinds<Self> {
+                static KINDS: std::sync::LazyLock<$crate::kinds::Kinds<dyn $kind>> =
+                    std::sync::LazyLock::new(|| $crate::kinds::Kinds::new([$(<dyn $kind>::kind::<$settings>($name)),*]));
+                &KINDS
+            }
+        }
+    };
+}
+pub(crate) use part;
+
 /// Makes an object of settings that were read.
 type Read<P> = Box<dyn Fn(Value) -> Result<Box<P>, serde_json::Error> + Send + Sync>;
 

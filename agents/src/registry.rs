@@ -1,12 +1,6 @@
 //! Every kind of agent a config can name, and how each is built.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::LazyLock,
-};
-
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
 
 use crate::{
     Agent, AgentError, Setup, TaskContext,
@@ -14,7 +8,7 @@ use crate::{
     demos::DemonstrationsConfig,
     feedback::{self, ExpertConfig, Feedback, FeedbackConfig},
     gail::{self, GailConfig, LearnedReward, PolicyConfig},
-    kinds::{Choice, Kind, Kinds, Part, Settings},
+    kinds::{Choice, Settings, part},
     mbpo::{self, Mbpo, MbpoConfig},
     memory::{MemoryPart, MemoryParts, MemorySizes},
 };
@@ -57,31 +51,13 @@ pub trait AgentKind: Settings {
     fn memory(&self, _parts: &mut MemoryParts) {}
 }
 
-impl dyn AgentKind {
-    /// The kind of agent with settings `T`, by the name that configs give it.
-    pub fn kind<T: AgentKind + DeserializeOwned + JsonSchema + 'static>(name: &'static str) -> Kind<Self> {
-        Kind::new::<T>(name, |settings| Box::new(settings))
-    }
-}
-
-impl Part for dyn AgentKind {
-    const SCHEMA: &'static str = "AgentConfig";
-    const WORD: &'static str = "agent";
-    const DOC: &'static str = "The `agent:` part of a config: `kind` and that kind's own keys.";
-
-    fn kinds() -> &'static Kinds<Self> {
-        static KINDS: LazyLock<Kinds<dyn AgentKind>> = LazyLock::new(|| {
-            Kinds::new([
-                <dyn AgentKind>::kind::<SacConfig>("sac"),
-                <dyn AgentKind>::kind::<Td3Config>("td3"),
-                <dyn AgentKind>::kind::<GailConfig>("gail"),
-                <dyn AgentKind>::kind::<MbpoConfig>("mbpo"),
-                <dyn AgentKind>::kind::<FeedbackConfig>("feedback"),
-            ])
-        });
-        &KINDS
-    }
-}
+part!(AgentKind, "AgentConfig", "agent", "The `agent:` part of a config: `kind` and that kind's own keys.", {
+    "sac": SacConfig,
+    "td3": Td3Config,
+    "gail": GailConfig,
+    "mbpo": MbpoConfig,
+    "feedback": FeedbackConfig,
+});
 
 impl AgentConfig {
     /// Parts of the memory that the agent will need.

@@ -12,18 +12,16 @@
 //! Another reward is a struct of settings with its [`RewardKind`] and a line in the table here, or,
 //! from another crate, in that program's extensions.
 
-use std::sync::LazyLock;
-
 use garde::Validate;
 use liprl_numerics::StateIo;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::red::{Red, RedConfig};
 use crate::{
     AgentError, Setup,
-    kinds::{Choice, Kind, Kinds, Part, Settings},
+    kinds::{Choice, Settings, part},
     memory::MemoryParts,
 };
 
@@ -79,32 +77,14 @@ pub trait RowReward: Send {
     }
 }
 
-impl dyn RewardKind {
-    /// The kind of reward with settings `T`, by the name that configs give it.
-    pub fn kind<T: RewardKind + DeserializeOwned + JsonSchema + 'static>(name: &'static str) -> Kind<Self> {
-        Kind::new::<T>(name, |settings| Box::new(settings))
-    }
-}
-
-impl Part for dyn RewardKind {
-    const SCHEMA: &'static str = "RewardConfig";
-    const WORD: &'static str = "reward";
-    const DOC: &'static str = "The reward of a transition, from the discriminator's logit x (large for demonstrated ones) unless stated otherwise.";
-
-    fn kinds() -> &'static Kinds<Self> {
-        static KINDS: LazyLock<Kinds<dyn RewardKind>> = LazyLock::new(|| {
-            Kinds::new([
-                <dyn RewardKind>::kind::<Minimax>("minimax"),
-                <dyn RewardKind>::kind::<NonSaturating>("non_saturating"),
-                <dyn RewardKind>::kind::<Airl>("airl"),
-                <dyn RewardKind>::kind::<RedConfig>("red"),
-                <dyn RewardKind>::kind::<Environment>("environment"),
-                <dyn RewardKind>::kind::<Constant>("constant"),
-            ])
-        });
-        &KINDS
-    }
-}
+part!(RewardKind, "RewardConfig", "reward", "The reward of a transition, from the discriminator's logit x (large for demonstrated ones) unless stated otherwise.", {
+    "minimax": Minimax,
+    "non_saturating": NonSaturating,
+    "airl": Airl,
+    "red": RedConfig,
+    "environment": Environment,
+    "constant": Constant,
+});
 
 impl Default for RewardConfig {
     fn default() -> Self {

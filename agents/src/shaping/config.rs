@@ -1,10 +1,5 @@
 //! The kinds of shaping that a config can name, each with its constructor.
 
-use std::sync::LazyLock;
-
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
-
 use super::{
     constant::{Constant, ConstantConfig},
     expression::{Expression, ExpressionConfig},
@@ -15,7 +10,7 @@ use super::{
 };
 use crate::{
     AgentError, Setup,
-    kinds::{Choice, Kind, Kinds, Part, Settings},
+    kinds::{Choice, Settings, part},
     memory::{COPIES, MemoryParts, NetworkSizes},
 };
 
@@ -43,30 +38,12 @@ pub trait ShapingKind: Settings {
     fn memory(&self, _batch: usize, _parts: &mut MemoryParts) {}
 }
 
-impl dyn ShapingKind {
-    /// The kind of shaping with settings `T`, by the name that configs give it.
-    pub fn kind<T: ShapingKind + DeserializeOwned + JsonSchema + 'static>(name: &'static str) -> Kind<Self> {
-        Kind::new::<T>(name, |settings| Box::new(settings))
-    }
-}
-
-impl Part for dyn ShapingKind {
-    const SCHEMA: &'static str = "ShapingConfig";
-    const WORD: &'static str = "shaping";
-    const DOC: &'static str = "A `shaping:` part of a config: `kind` and that kind's own keys.";
-
-    fn kinds() -> &'static Kinds<Self> {
-        static KINDS: LazyLock<Kinds<dyn ShapingKind>> = LazyLock::new(|| {
-            Kinds::new([
-                <dyn ShapingKind>::kind::<PurpleConfig>("purple"),
-                <dyn ShapingKind>::kind::<GradientConfig>("gradient"),
-                <dyn ShapingKind>::kind::<ConstantConfig>("constant"),
-                <dyn ShapingKind>::kind::<ExpressionConfig>("expression"),
-            ])
-        });
-        &KINDS
-    }
-}
+part!(ShapingKind, "ShapingConfig", "shaping", "A `shaping:` part of a config: `kind` and that kind's own keys.", {
+    "purple": PurpleConfig,
+    "gradient": GradientConfig,
+    "constant": ConstantConfig,
+    "expression": ExpressionConfig,
+});
 
 impl ShapingKind for PurpleConfig {
     fn build(&self, setup: &Setup, _: f64, absorbing: bool) -> Result<Box<dyn Shaping>, AgentError> {

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         ["fill", page] => write(Path::new(page)),
         ["list", page] => list(Path::new(page)),
         ["keep", page, name, runs] => take(Path::new(page), name, Path::new(runs)),
-        _ => Err(AnalysisError::Request("evidence fill PAGE.md, or evidence keep PAGE.md NAME RUNS".to_owned())),
+        _ => Err(AnalysisError::Request("evidence fill PAGE.md, keep PAGE.md NAME RUNS, or list PAGE.md".to_owned())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

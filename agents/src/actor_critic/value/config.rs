@@ -2,17 +2,15 @@
 //! Miyato et al. 2018 (arXiv 1802.05957); [Z] Zheng et al. 2023, "Is Model Ensemble Necessary?"
 //! (arXiv 2302.01244).
 
-use std::sync::LazyLock;
-
 use garde::Validate;
 use liprl_nets::NetworkConfig;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::{penalty::ValuePenaltyConfig, robust::RobustConfig, term::ValueTerm};
 use crate::{
     actor_critic::{CriticsKind, OffPolicyConfig, ReturnsConfig},
-    kinds::{Choice, Kind, Kinds, Part, Settings},
+    kinds::{Choice, Settings, part},
 };
 
 /// A limit on the spectral norm of every layer of every critic.
@@ -91,29 +89,11 @@ impl ValueRegulariserKind for NoTerm {
     }
 }
 
-impl dyn ValueRegulariserKind {
-    /// The kind of regulariser with settings `T`, by the name that configs give it.
-    pub fn kind<T: ValueRegulariserKind + DeserializeOwned + JsonSchema + 'static>(name: &'static str) -> Kind<Self> {
-        Kind::new::<T>(name, |settings| Box::new(settings))
-    }
-}
-
-impl Part for dyn ValueRegulariserKind {
-    const SCHEMA: &'static str = "ValueRegulariser";
-    const WORD: &'static str = "value regulariser";
-    const DOC: &'static str = "A term added to the critics' loss.";
-
-    fn kinds() -> &'static Kinds<Self> {
-        static KINDS: LazyLock<Kinds<dyn ValueRegulariserKind>> = LazyLock::new(|| {
-            Kinds::new([
-                <dyn ValueRegulariserKind>::kind::<NoTerm>("none"),
-                <dyn ValueRegulariserKind>::kind::<RobustConfig>("robust"),
-                <dyn ValueRegulariserKind>::kind::<ValuePenaltyConfig>("gradient_penalty"),
-            ])
-        });
-        &KINDS
-    }
-}
+part!(ValueRegulariserKind, "ValueRegulariser", "value regulariser", "A term added to the critics' loss.", {
+    "none": NoTerm,
+    "robust": RobustConfig,
+    "gradient_penalty": ValuePenaltyConfig,
+});
 
 impl Default for ValueRegulariser {
     fn default() -> Self {
