@@ -26,4 +26,4 @@ pub use noise::{ActionNoise, Noise};
 pub use registry::{AgentConfig, AgentKind};
 pub use replay::{Batch, Flags, Replay, ReplayConfig, WindowBatch, WindowReturn};
 pub use setup::{Setup, TaskContext};
-pub use transition::{Transition, Visited};
+pub use transition::{Transition, Visited, VisitedEpisode};

@@ -69,9 +69,10 @@ impl AgentConfig {
 }
 
 impl AgentKind for SacConfig {
-    fn build(&self, setup: &Setup, _: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
+    fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
         let sac = Box::new(Sac::new(self, setup)?);
-        Ok(Box::new(OffPolicy::new(sac, &self.shared, self.learning_starts, setup)?))
+        let agent = OffPolicy::new(sac, &self.shared, self.learning_starts, setup)?;
+        Ok(Box::new(agent.in_units(&context.action_half_width)))
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -84,9 +85,10 @@ impl AgentKind for SacConfig {
 }
 
 impl AgentKind for Td3Config {
-    fn build(&self, setup: &Setup, _: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
+    fn build(&self, setup: &Setup, context: &TaskContext) -> Result<Box<dyn Agent>, AgentError> {
         let td3 = Box::new(Td3::new(self, setup)?);
-        Ok(Box::new(OffPolicy::new(td3, &self.shared, self.learning_starts, setup)?))
+        let agent = OffPolicy::new(td3, &self.shared, self.learning_starts, setup)?;
+        Ok(Box::new(agent.in_units(&context.action_half_width)))
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -110,6 +112,7 @@ impl AgentKind for GailConfig {
             PolicyConfig::Sac(config) => Box::new(Sac::new(config, &of_learner)?),
         };
         let agent = OffPolicy::with_rewards(rewards, learner, &shared, learning_starts, setup)?;
+        let agent = agent.in_units(&context.action_half_width);
         Ok(Box::new(if beside { agent.beside()? } else { agent }))
     }
 

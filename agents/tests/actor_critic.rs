@@ -1,7 +1,7 @@
 //! Whole agents: exact resume, the same result on any number of threads and by autograd, the metrics their pages list.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should say so
 
-use liprl_agents::{Agent, AgentConfig, Metrics, Setup, TaskContext, Transition};
+use liprl_agents::{Agent, AgentConfig, Metrics, Setup, TaskContext, Transition, Visited, VisitedEpisode};
 use liprl_control::Policy;
 use liprl_numerics::{State, StateIo, Streams};
 use serde_json::json;
@@ -98,6 +98,17 @@ fn variants() -> Vec<serde_json::Value> {
             "td3",
             json!({"critic_spectral_norm": {"scale": 2}, "normalise_observations": {},
                 "value_regulariser": {"kind": "gradient_penalty", "target": 0.1}}),
+        ),
+        small(
+            "td3",
+            json!({"actor": {"hidden": [16, 16], "lipschitz": {"alpha": 2}}, "normalise_observations": {},
+                "critic": {"hidden": [16], "lipschitz": {"alpha": 20, "layers": "ldlt"}, "clip_norm": 5}}),
+        ),
+        small(
+            "sac",
+            json!({"actor": {"hidden": [16], "weight_constraint": {"kind": "spectral_normalise", "alpha": 2}},
+                "critic": {"hidden": [16], "optimiser": {"muon": {}}, "weight_constraint": {"kind": "soft_cap", "alpha": 9}},
+                "value_regulariser": {"kind": "robust", "adversary": "uniform"}}),
         ),
         small(
             "td3",
@@ -229,6 +240,19 @@ fn settings_out_of_range_or_at_odds_are_refused_by_name() {
             "leave one",
         ),
         (json!({"updates": 0}), "updates", "1"),
+        (
+            json!({"actor": {"lipschitz": {"alpha": 1}}, "parameter_noise": {}}),
+            "parameter_noise",
+            "take `action_noise`",
+        ),
+        (json!({"critic": {"lipschitz": {"alpha": 1}}, "normalise_returns": {}}), "critic", "pop_art: false"),
+        (
+            json!({"critic": {"weight_constraint": {"kind": "decay", "rate": 0.1}}, "critic_spectral_norm": {}}),
+            "critic",
+            "critic_spectral_norm",
+        ),
+        (json!({"actor": {"lipschitz": {"alpha": 1}, "layer_norm": true}}), "actor.lipschitz", "layer_norm: false"),
+        (json!({"critic": {"weight_constraint": {"kind": "soft_cap", "alpha": 1}}}), "critic.weight", "muon: {}"),
     ] {
         let config: AgentConfig = serde_json::from_value(small("td3", extra)).unwrap();
         let streams = Streams::new(0);
@@ -260,5 +284,45 @@ fn every_metric_is_on_its_module_s_page() {
         let mut emitted: Vec<String> = metrics.drain().into_iter().map(|(name, _)| name.into_owned()).collect();
         emitted.sort();
         assert_eq!(emitted, listed(page));
+    }
+}
+
+/// The bias of Q at an evaluation's pairs, against the critics in f64 and returns by hand. Where
+/// rewards are shaped there is none.
+#[test]
+fn the_bias_of_q_is_its_distance_from_the_returns_that_followed() {
+    for (extra, measured) in [
+        (json!({"normalise_observations": {}}), true),
+        (json!({"shaping": {"kind": "constant", "factor": 0.5}}), false),
+    ] {
+        let mut agent = build(small("sac", extra), 1);
+        World::new().run(&mut *agent, 120, &mut Metrics::default());
+        let (obs, action) = ([[0.1, -0.2, 0.3, 0.4], [0.5, 0.1, -0.3, 0.2f32]], [[0.3, -0.6], [0.1, 0.9f32]]);
+        let episode = VisitedEpisode { rewards: vec![2.0, -1.0, 3.0], pairs: vec![0, 2], terminated: true };
+        let visited = Visited {
+            obs: obs.concat(),
+            action: action.concat(),
+            next_obs: vec![0.0; 2 * OBS],
+            terminated: vec![false; 2],
+            episodes: vec![episode],
+        };
+        let metrics = agent.diagnose(&visited).unwrap();
+        let metric = |name: &str| metrics.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+        assert_eq!(metric("q_bias/mean").is_some(), measured);
+        if !measured {
+            continue;
+        }
+        let critics = agent.networks().unwrap();
+        let least = |row: usize| {
+            let pair: Vec<f64> = obs[row].iter().chain(&action[row]).map(|x| f64::from(*x)).collect();
+            let each = critics.iter().filter(|net| net.name.starts_with("critic_"));
+            each.map(|net| net.network.as_ref().unwrap().forward(&pair)[0]).fold(f64::INFINITY, f64::min)
+        };
+        let returns = [2.0 - 0.99 + 0.99 * 0.99 * 3.0, 3.0];
+        let bias = [least(0) - returns[0], least(1) - returns[1]];
+        let mean = (bias[0] + bias[1]) / 2.0;
+        assert!((metric("q_bias/mean").unwrap() - mean).abs() < 1e-4, "{metrics:?}");
+        assert!((metric("q_bias/std").unwrap() - (bias[0] - mean).abs()).abs() < 1e-4);
+        assert!((metric("q_bias/return_mean").unwrap() - (returns[0] + returns[1]) / 2.0).abs() < 1e-9);
     }
 }

@@ -332,6 +332,10 @@ fn impossible_settings_are_refused_with_a_remedy() {
     assert!(
         refused(json!({"discriminator": {"batch_size": 80}}), true).contains("a batch of the discriminator takes 80")
     );
+    let lipschitz = json!({"discriminator": {"lipschitz": {"alpha": 2}}});
+    assert!(refused(lipschitz, true).contains("put `spectral_norm: false`"));
+    let swish = json!({"spectral_norm": false, "lipschitz": {"alpha": 2}, "activation": "swish"});
+    assert!(refused(json!({"discriminator": swish}), true).contains("take relu"));
     assert!(refused(json!({"episodes": 9}), true).contains("the demonstrations have 4"));
     let environment = json!({"kind": "environment"});
     assert!(
@@ -406,7 +410,11 @@ fn variants() -> Vec<Value> {
     let quantile = json!({"policy": {"twin": false, "critic_head": {"kind": "quantile", "quantiles": 7}}, "reference": true,
         "discriminator": {"loss": {"positive_unlabelled": {"prior": 0.5, "slack": 0.0}}, "input": "state_state"}});
     let red = json!({"reward": {"kind": "red", "epochs": 3}});
-    vec![everything, sac_config, quantile, red]
+    let sandwich = json!({"spectral_norm": false, "lipschitz": {"alpha": 2}});
+    let clipped = json!({"spectral_norm": false, "weight_constraint": {"kind": "svd_clip", "alpha": 2}, "optimiser": {"muon": {}}});
+    let constant = json!({"discriminator": sandwich, "warm_start": {"updates": 20},
+        "policy": {"actor": {"lipschitz": {"alpha": 3}}, "critic": {"lipschitz": {"alpha": 9, "layers": "bjorck"}}}});
+    vec![everything, sac_config, quantile, red, constant, json!({"discriminator": clipped})]
 }
 
 /// Lets an agent act in a made-up world from step `from` to `to`.
@@ -468,7 +476,8 @@ fn every_metric_is_on_a_page_and_every_one_on_the_page_is_logged() {
 
 #[test]
 fn diagnostics_are_those_on_their_pages_and_looking_changes_nothing() {
-    let mut agent = agent(json!({"monitor": {}, "policy": {"normalise_observations": {}}}));
+    let mut agent =
+        agent(json!({"monitor": {}, "policy": {"normalise_observations": {}, "actor": {"lipschitz": {"alpha": 5}}}}));
     run(&mut *agent, 0, 60, &mut Metrics::default());
     let numbers = |count: usize, from: usize| (0..count).map(|i| number(from + i) as f32).collect::<Vec<_>>();
     let (obs, action, next_obs) = (numbers(20 * OBS, 0), numbers(20 * ACT, 500), numbers(20 * OBS, 900));

@@ -1,11 +1,15 @@
 //! A trained policy without its agent: weights, shape and normaliser in one small safetensors file.
 
 use liprl_numerics::{
-    Activation, Init, Mlp, NormaliserOptions, NumericsError, PullBack, RunningNormaliser, Single, State, StateIo,
+    Activation, Init, Mlp, NormaliserOptions, NumericsError, RunningNormaliser, Single, State, StateIo,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+mod slope;
+
+pub use slope::PolicySlope;
 
 use crate::{
     error::ControlError,
@@ -260,6 +264,9 @@ impl Policy {
                 "has leaky ReLUs of slope {slope}; the slope must be between 0 and 1: take the file from its source again"
             )));
         }
+        if let Err(error) = shape.activation.check(&shape.hidden) {
+            return Err(bad(format!("does not fit: {error}")));
+        }
         if let Some(NormaliserOptions { clip, variance_floor }) = shape.normaliser
             && !(clip > 0.0 && variance_floor >= 0.0 && variance_floor.is_finite())
         {
@@ -294,64 +301,6 @@ impl Policy {
         // The constant is a claim of the file: it is checked on all pairs.
         let table = Table::new(Points { x, u, obs_dim, act_dim }, alpha).map_err(|error| bad(error.to_string()))?;
         Ok(Self::with_table(shape, table, half_width, state.get("about")?))
-    }
-}
-
-/// A policy's derivative, for attacks on it, in f64. The weights are taken as they are stored.
-#[derive(Clone, Debug)]
-pub struct PolicySlope {
-    policy: Policy,
-    pass: PullBack,
-    seen: Vec<f64>,
-    /// The head's slope at each output.
-    slope: Vec<f64>,
-    by_head: Vec<f64>,
-}
-
-impl PolicySlope {
-    /// The derivative of this policy; `None` for a table or a densely connected network.
-    pub fn new(policy: &Policy) -> Option<Self> {
-        let (mlp, _) = policy.network().filter(|(mlp, _)| !mlp.dense)?;
-        Some(Self {
-            pass: PullBack::new(&mlp),
-            seen: vec![0.0; mlp.inputs()],
-            slope: vec![0.0; mlp.outputs()],
-            by_head: vec![0.0; mlp.outputs()],
-            policy: policy.clone(),
-        })
-    }
-
-    /// Writes the action at `obs [O]` into `action [A]`, in `[-1, 1]` and not rounded to f32;
-    /// `pull_back` then refers to this observation.
-    pub fn act(&mut self, obs: &[f64], action: &mut [f64]) {
-        self.seen.copy_from_slice(obs);
-        if let (Some(normaliser), Some(options)) = (&self.policy.normaliser, self.policy.shape.normaliser) {
-            for (i, x) in self.seen.iter_mut().enumerate() {
-                let (mean, slope) = normaliser.moments(i);
-                *x = ((*x - mean) * slope).clamp(-options.clip, options.clip);
-            }
-        }
-        let head = self.pass.forward(&self.policy.params, &self.seen);
-        self.slope.fill(0.0);
-        for ((action, slope), &head) in action.iter_mut().zip(&mut self.slope).zip(head) {
-            (*action, *slope) = match self.policy.shape.head {
-                PolicyHead::Tanh => (head.tanh(), 1.0 - head.tanh().powi(2)),
-                PolicyHead::Clamp => (head.clamp(-1.0, 1.0), f64::from(u8::from(head.abs() < 1.0))),
-            };
-        }
-    }
-
-    /// Writes a function's derivative by the observation into `by_obs [O]`, given its derivative by
-    /// the action, `by_action [A]`. Call `act` first.
-    pub fn pull_back(&mut self, by_action: &[f64], by_obs: &mut [f64]) {
-        self.by_head.copy_from_slice(&self.slope);
-        self.by_head.iter_mut().zip(by_action).for_each(|(slope, by_action)| *slope *= by_action);
-        self.pass.back(&self.policy.params, &self.by_head, by_obs);
-        if let (Some(normaliser), Some(options)) = (&self.policy.normaliser, self.policy.shape.normaliser) {
-            for (i, (by_obs, seen)) in by_obs.iter_mut().zip(&self.seen).enumerate() {
-                *by_obs *= if seen.abs() >= options.clip { 0.0 } else { normaliser.moments(i).1 };
-            }
-        }
     }
 }
 

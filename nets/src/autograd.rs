@@ -33,6 +33,7 @@ impl Autograd for Mlp {
                     Activation::Tanh => x.tanh(),
                     Activation::Swish => &x * x.sigmoid(),
                     Activation::Elu => x.elu(),
+                    Activation::MaxMin => max_min(&x),
                 };
                 if self.dense {
                     x = Tensor::cat(&[given, x], -1);
@@ -41,6 +42,14 @@ impl Autograd for Mlp {
         }
         x
     }
+}
+
+/// (max, min) of each two neighbouring columns. Of a tie the first is the larger, so its derivative is
+/// a permutation too.
+fn max_min(x: &Tensor) -> Tensor {
+    let (a, b) = (x.slice(-1, 0, None, 2), x.slice(-1, 1, None, 2));
+    let swap = a.lt_tensor(&b);
+    Tensor::stack(&[b.where_self(&swap, &a), a.where_self(&swap, &b)], -1).flatten(-2, -1)
 }
 
 /// [`RunningNormaliser::apply`] by autograd: rows `[k, dim]` on any device.
@@ -71,7 +80,10 @@ pub fn finite(what: &str, value: f64, updates: u64) -> Result<(), NetsError> {
 
 #[cfg(test)]
 mod tests {
-    use liprl_numerics::{Init, NormaliserOptions, PullBack, Single, testing::numbers};
+    use liprl_numerics::{
+        Init, NormaliserOptions, PullBack, Single,
+        testing::{numbers, widths},
+    };
     use tch::Kind;
 
     use super::*;
@@ -80,7 +92,7 @@ mod tests {
     #[test]
     fn autograd_equals_finite_differences_in_f64() {
         for net in networks() {
-            let mlp = Mlp::new(3, &[7, 5], 2, net.activation, net.layer_norm, net.init);
+            let mlp = Mlp::new(3, &widths(net.activation, &[7, 5]), 2, net.activation, net.layer_norm, net.init);
             let params = Tensor::from_slice(&numbers(mlp.len(), "finite differences")).to_kind(Kind::Double);
             let x = Tensor::from_slice(&numbers(4 * 3, "inputs")).view([4, 3]).to_kind(Kind::Double);
             let loss = |params: &Tensor| mlp.forward(params, &x).square().sum(None);
@@ -132,7 +144,7 @@ mod tests {
     #[test]
     fn one_observation_gives_what_a_batch_gives() {
         for net in networks() {
-            let mlp = Mlp::new(19, &[40, 33], 5, net.activation, net.layer_norm, net.init);
+            let mlp = Mlp::new(19, &widths(net.activation, &[40, 33]), 5, net.activation, net.layer_norm, net.init);
             let (params, x) = (numbers(mlp.len(), "single"), numbers(19, "observation"));
             let batch = mlp.forward(&Tensor::from_slice(&params), &Tensor::from_slice(&x).view([1, 19]));
             assert_gradient(Single::new(&mlp).forward(&params, &x), &batch.flatten(0, -1));
@@ -142,7 +154,7 @@ mod tests {
     #[test]
     fn values_and_slopes_are_autograds_in_f64() {
         for net in networks() {
-            let mlp = Mlp::new(5, &[9, 8], 3, net.activation, net.layer_norm, net.init);
+            let mlp = Mlp::new(5, &widths(net.activation, &[9, 8]), 3, net.activation, net.layer_norm, net.init);
             let params = numbers(mlp.len(), "params");
             let wide = Tensor::from_slice(&params).to_kind(Kind::Double);
             let mut pass = PullBack::new(&mlp);

@@ -46,6 +46,14 @@ impl Buffer {
         Ok(())
     }
 
+    /// Copy with a memory of its own, on the same device.
+    pub fn copy(&self) -> Result<Self, NetsError> {
+        let shape: Vec<usize> = self.tensor.size().iter().map(|&n| n as usize).collect();
+        let mut copy = Self::zeros_on(&shape, self.tensor.device())?;
+        copy.tensor.f_copy_(&self.tensor)?;
+        Ok(copy)
+    }
+
     /// The numbers, as a flat entry.
     pub fn state(&mut self, io: &mut StateIo<'_>, name: &str) -> Result<(), NetsError> {
         if self.tensor.device() == Device::Cpu {

@@ -40,7 +40,7 @@ mod workspace_cache;
 
 pub use autograd::Autograd;
 pub use buffer::{Buffer, TensorRows, slice_of};
-pub use config::{LrSchedule, NetworkConfig};
+pub use config::{LipschitzConfig, LrSchedule, MuonConfig, NetworkConfig, Optimiser, WeightConstraint};
 pub use engine::{Forward, Gradient, Pass, Tangents, Weights};
 pub use error::NetsError;
 pub use fitter::Fitter;

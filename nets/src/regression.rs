@@ -131,7 +131,7 @@ mod tests {
         let (x, slopes) = (tensor(64, 5, "x"), tensor(5, 3, "slopes"));
         let y = x.matmul(&slopes);
         let mlp = Mlp::new(5, &[], 3, liprl_numerics::Activation::Relu, false, liprl_numerics::Init::Uniform);
-        let config = OptimiserConfig { lr: 1e-2, schedule: Default::default(), clip_norm: None };
+        let config = OptimiserConfig::adam(1e-2);
         let mut rng = Streams::new(1).rng("init");
         let mut regression = Regression::new("the test's loss", mlp, config, Device::Cpu, &mut rng).unwrap();
         let losses: Vec<f64> = (0..3000).map(|_| regression.update(&x, &y).unwrap()).collect();

@@ -5,11 +5,11 @@ use tch::Tensor;
 
 use crate::NetworkConfig;
 
-/// The networks of [`numerics`](liprl_numerics::testing::networks) with 32-19 units.
+/// The networks of [`numerics`](liprl_numerics::testing::networks) with 32-19 units, or 32-18.
 pub fn networks() -> Vec<NetworkConfig> {
     let all = liprl_numerics::testing::networks().into_iter();
     let config = |(activation, layer_norm, init)| NetworkConfig {
-        hidden: vec![32, 19],
+        hidden: liprl_numerics::testing::widths(activation, &[32, 19]),
         activation,
         layer_norm,
         init,

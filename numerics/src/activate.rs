@@ -13,7 +13,7 @@ pub struct ActivationCache<'a> {
     pub hat: &'a mut [f32],
     /// LayerNorm's inverse deviations, `[rows]`.
     pub rstd: &'a mut [f32],
-    /// The activation's input where its derivative needs it (swish), `[rows, outputs]`.
+    /// The activation's input where its derivative needs it (swish, max_min), `[rows, outputs]`.
     pub input: &'a mut [f32],
 }
 

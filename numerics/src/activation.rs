@@ -4,6 +4,8 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::NumericsError;
+
 /// The largest slope of swish, ½ + x/4 at x tanh(x/2) = 2, rounded up to the next f64.
 ///
 /// With s = sigmoid(x): φ' = s + x s(1 − s) and φ'' = s(1 − s)(2 − x tanh(x/2)). So the extremes of
@@ -27,21 +29,63 @@ pub enum Activation {
     Swish,
     /// x if positive, else eˣ − 1.
     Elu,
+    /// (max(x, y), min(x, y)) of each two neighbouring units: GroupSort with groups of two (Anil et
+    /// al. 2019, arXiv 1811.05381). It permutes, so it keeps norms and gradients' norms. Layers
+    /// must have even widths.
+    MaxMin,
 }
 
 impl Activation {
     /// The gain that keeps a layer's output variance, as in PyTorch's `calculate_gain` (1 for
-    /// swish and ELU, which it does not have).
+    /// swish, ELU and max_min, which it does not have).
     pub fn gain(self) -> f64 {
         match self {
             Self::Relu => 2f64.sqrt(),
             Self::LeakyRelu(slope) => (2.0 / (1.0 + slope * slope)).sqrt(),
             Self::Tanh => 5.0 / 3.0,
-            Self::Swish | Self::Elu => 1.0,
+            Self::Swish | Self::Elu | Self::MaxMin => 1.0,
         }
     }
 
-    /// φ(z).
+    /// True if the way back needs the activation's inputs: its output does not tell its derivative.
+    pub fn needs_input(self) -> bool {
+        matches!(self, Self::Swish | Self::MaxMin)
+    }
+
+    /// Rejects hidden layers that the activation cannot follow.
+    ///
+    /// # Errors
+    /// [`NumericsError::BadConfig`] for an odd width before max_min.
+    pub fn check(self, hidden: &[usize]) -> Result<(), NumericsError> {
+        let odd = hidden.iter().find(|width| self == Self::MaxMin && *width % 2 == 1);
+        odd.map_or(Ok(()), |width| {
+            let problem =
+                format!("{width} wide in one layer, and max_min takes pairs of units; make every hidden width even");
+            Err(NumericsError::BadConfig { setting: "hidden".into(), problem })
+        })
+    }
+
+    /// Replaces one layer's inputs `z` of the activation by its outputs.
+    pub fn apply(self, z: &mut [f64]) {
+        match self {
+            Self::MaxMin => z.as_chunks_mut::<2>().0.iter_mut().for_each(|[a, b]| (*a, *b) = (a.max(*b), a.min(*b))),
+            _ => z.iter_mut().for_each(|z| *z = self.value(*z)),
+        }
+    }
+
+    /// Turns `d`, a derivative by one layer's outputs of the activation, into that by its inputs
+    /// `z`.
+    pub fn pull_back(self, z: &[f64], d: &mut [f64]) {
+        match self {
+            Self::MaxMin => {
+                let pairs = z.as_chunks::<2>().0.iter().zip(d.as_chunks_mut::<2>().0);
+                pairs.filter(|([a, b], _)| a < b).for_each(|(_, d)| d.swap(0, 1));
+            }
+            _ => d.iter_mut().zip(z).for_each(|(d, z)| *d *= self.derivative(*z)),
+        }
+    }
+
+    /// φ(z) of one unit; NaN for max_min, which takes two.
     pub fn value(self, z: f64) -> f64 {
         match self {
             Self::Relu => z.max(0.0),
@@ -55,10 +99,11 @@ impl Activation {
                     z.exp_m1()
                 }
             }
+            Self::MaxMin => f64::NAN,
         }
     }
 
-    /// φ'(z); at a kink, the derivative of the negative side.
+    /// φ'(z) of one unit; at a kink, the derivative of the negative side. NaN for max_min.
     pub fn derivative(self, z: f64) -> f64 {
         match self {
             Self::Relu => f64::from(u8::from(z > 0.0)),
@@ -77,7 +122,16 @@ impl Activation {
                 sigmoid + z * sigmoid * (1.0 - sigmoid)
             }
             Self::Elu => z.min(0.0).exp(),
+            Self::MaxMin => f64::NAN,
         }
+    }
+}
+
+/// Validates the widths of hidden layers before this activation, for a config's `hidden`.
+pub fn widths_for(activation: Activation) -> impl FnOnce(&Vec<usize>, &()) -> garde::Result {
+    move |hidden, ()| match activation.check(hidden) {
+        Err(NumericsError::BadConfig { problem, .. }) => Err(garde::Error::new(problem)),
+        _ => Ok(()),
     }
 }
 
@@ -99,4 +153,43 @@ pub enum Init {
         #[garde(range(min = 0.0))]
         output_gain: f64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_sorted_and_derivatives_follow_the_swap() {
+        let (mut z, mut d) = ([1.0, 3.0, 2.0, -1.0, 5.0, 5.0], [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]);
+        Activation::MaxMin.pull_back(&z, &mut d);
+        Activation::MaxMin.apply(&mut z);
+        assert_eq!(z, [3.0, 1.0, 2.0, -1.0, 5.0, 5.0]);
+        // Of a tie the first unit is the larger.
+        assert_eq!(d, [20.0, 10.0, 30.0, 40.0, 50.0, 60.0]);
+    }
+
+    #[test]
+    fn max_min_stretches_nothing_and_keeps_distances_where_orders_agree() {
+        let far = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt();
+        let all: Vec<f64> = crate::testing::numbers(400, "max_min").iter().map(|&x| f64::from(x)).collect();
+        let mut kept = 0;
+        for pair in all.chunks_exact(8) {
+            let (mut x, mut y) = (pair[..4].to_vec(), pair[4..].to_vec());
+            let (before, agree) = (far(&x, &y), (0..2).all(|i| (x[2 * i] < x[2 * i + 1]) == (y[2 * i] < y[2 * i + 1])));
+            Activation::MaxMin.apply(&mut x);
+            Activation::MaxMin.apply(&mut y);
+            let ratio = far(&x, &y) / before;
+            assert!(ratio <= 1.0 + 1e-15 && (agree == (ratio > 1.0 - 1e-12)), "{ratio} {agree}");
+            kept += u32::from(agree);
+        }
+        assert!((5..45).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn an_odd_width_is_an_error_that_names_hidden_and_the_remedy() {
+        let error = Activation::MaxMin.check(&[4, 7]).unwrap_err().to_string();
+        assert!(error.contains("hidden") && error.contains("7 wide") && error.contains("even"), "{error}");
+        assert!(Activation::MaxMin.check(&[4, 8]).is_ok() && Activation::Relu.check(&[7]).is_ok());
+    }
 }

@@ -39,7 +39,7 @@ mod state_io;
 pub mod testing;
 
 pub use activate::ActivationCache;
-pub use activation::{Activation, Init, SWISH_CONSTANT};
+pub use activation::{Activation, Init, SWISH_CONSTANT, widths_for};
 pub use error::NumericsError;
 pub use formula::{Column, Formula, FormulaError, Variable};
 pub use mlp::{Layer, Mlp, NORM_EPS};

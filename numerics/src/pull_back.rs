@@ -59,9 +59,9 @@ impl PullBack {
                 }
             }
             let out = &mut future[0];
-            match layer.last {
-                true => out.copy_from_slice(z),
-                false => out.iter_mut().zip(z).for_each(|(out, z)| *out = self.mlp.activation.value(*z)),
+            out.copy_from_slice(z);
+            if !layer.last {
+                self.mlp.activation.apply(out);
             }
         }
         &self.inputs[self.mlp.layers.len()]
@@ -74,8 +74,7 @@ impl PullBack {
         for (l, layer) in self.mlp.layers.iter().enumerate().rev() {
             let now = &mut self.now[..layer.outputs];
             if !layer.last {
-                let z = &self.before[l];
-                now.iter_mut().zip(z).for_each(|(d, z)| *d *= self.mlp.activation.derivative(*z));
+                self.mlp.activation.pull_back(&self.before[l], now);
             }
             if layer.norm {
                 let (hat, n) = (&self.hat[l], layer.outputs as f64);

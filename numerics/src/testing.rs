@@ -13,12 +13,22 @@ pub fn numbers(count: usize, name: &str) -> Vec<f32> {
     (0..count).map(|_| StandardNormal.sample(&mut rng)).collect()
 }
 
+/// These widths of hidden layers, one less if the activation takes pairs and a width is odd.
+pub fn widths(activation: Activation, hidden: &[usize]) -> Vec<usize> {
+    hidden.iter().map(|width| if activation == Activation::MaxMin { width & !1 } else { *width }).collect()
+}
+
 /// Every activation with and without LayerNorm and with two initialisations.
 pub fn networks() -> Vec<(Activation, bool, Init)> {
     let mut all = Vec::new();
-    for activation in
-        [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh, Activation::Swish, Activation::Elu]
-    {
+    for activation in [
+        Activation::Relu,
+        Activation::LeakyRelu(0.1),
+        Activation::Tanh,
+        Activation::Swish,
+        Activation::Elu,
+        Activation::MaxMin,
+    ] {
         let orthogonal = Init::Orthogonal { output_gain: 1.0 };
         all.extend(
             [(false, Init::Uniform), (true, orthogonal), (true, Init::Uniform)].map(|(n, i)| (activation, n, i)),

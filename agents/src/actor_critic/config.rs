@@ -46,7 +46,7 @@ pub struct OffPolicyConfig {
     #[garde(dive(&()))]
     pub actor: NetworkConfig,
     /// The network of each critic.
-    #[garde(dive(&()))]
+    #[garde(dive(&()), custom(check_critic(self)))]
     pub critic: NetworkConfig,
     /// Standardise observations by running moments. Default: none.
     #[garde(dive(&()))]
@@ -116,6 +116,23 @@ fn has_scalar_critics(returns: &Option<ReturnsConfig>, kind: &CriticsKind) -> ga
     match kind.distribution().filter(|_| returns.is_some()) {
         Some(problem) => Err(garde::Error::new(problem)),
         None => Ok(()),
+    }
+}
+
+/// Refuses settings that would undo a constant of the critics.
+fn check_critic(config: &OffPolicyConfig) -> impl FnOnce(&NetworkConfig, &CriticsKind) -> garde::Result {
+    move |critic, _| {
+        if critic.lipschitz.is_none() && critic.weight_constraint.is_none() {
+            return Ok(());
+        }
+        let problem = if config.critic_spectral_norm.is_some() {
+            "has a constant that `critic_spectral_norm` changes: leave `lipschitz` and `weight_constraint` out, or that"
+        } else if matches!(config.normalise_returns, Some(ReturnsConfig { pop_art: true, .. })) {
+            "has a constant that Pop-Art changes with its last layer: put `pop_art: false` in `normalise_returns`"
+        } else {
+            return Ok(());
+        };
+        Err(garde::Error::new(problem))
     }
 }
 

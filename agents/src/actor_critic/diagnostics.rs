@@ -14,6 +14,7 @@
 //! | `lipschitz/value/product_bound` | product bound of Q₁ (in units of reward) times √(1 + that of the policy squared): above all of those |
 //! | `lipschitz/spectral_norm/<network>/<layer>` | exact ‖W‖₂ |
 //! | `lipschitz/product_bound/<network>` | product of the layers' proven constants: a bound in what the network sees |
+//! | `lipschitz/by_construction/<network>` | constant that its layers prove by construction (`lipschitz`), in the same units |
 
 use liprl_nets::{
     NetsError,

@@ -27,17 +27,36 @@ pub(crate) fn normalise_batch(normaliser: Option<&RunningNormaliser>, batch: &mu
 }
 
 /// The learner's policy, fed with what `normaliser`, made with `config`, makes of observations
-/// `[O]`; actions are `[A]`.
+/// `[O]`; actions are `[A]`. A policy with a constant by construction states it in the
+/// environment's units, if `action_unit` says how many of those an action of 1 is at most.
 pub(crate) fn policy(
     learner: &dyn Learner,
     normaliser: Option<&RunningNormaliser>,
     config: Option<NormaliseConfig>,
     (obs_dim, act_dim): (usize, usize),
+    action_unit: Option<f64>,
 ) -> Result<Policy, AgentError> {
     let actor = learner.actor();
     let normaliser = normaliser.map(|normaliser| normaliser.broadcast(obs_dim));
+    let steepest = normaliser.as_ref().map_or(1.0, |n| n.scale().iter().copied().fold(0.0, f64::max));
     let normaliser = normaliser.zip(config.map(NormaliseConfig::options));
-    Ok(Policy::new(&actor.mlps()[0], actor.params().to_vec()?, act_dim, normaliser))
+    let mut policy = Policy::new(&actor.mlps()[0], actor.params().to_vec()?, act_dim, normaliser);
+    if let (Some(unit), Some(certified)) = (action_unit, actor.certified()?) {
+        // tanh and the clip of standardised observations have slopes of at most 1.
+        let constant = serde_json::json!({
+            "certified": certified[0] * steepest * unit,
+            "constraint": "by_construction",
+            "units": "the environment's, Euclidean",
+        });
+        policy.about_mut().insert("lipschitz".into(), constant);
+    }
+    Ok(policy)
+}
+
+/// The largest half-width of actions, environment units, empty for ones: the most that an action of
+/// 1 is worth.
+pub(crate) fn action_unit(half_width: &[f64]) -> f64 {
+    half_width.iter().copied().reduce(f64::max).unwrap_or(1.0)
 }
 
 /// The learner's critics for certificates, fed with what `normaliser` makes of observations `[O]`

@@ -2,13 +2,13 @@
 //! at their times.
 
 use liprl_control::{Policy, certify::Certifiable};
-use liprl_nets::{Team, lipschitz::constants};
+use liprl_nets::{Team, optim::constants};
 use liprl_numerics::{NormaliserOptions, RunningNormaliser, StateIo, StreamRng};
 use rand::RngExt;
 use tch::Tensor;
 
 use super::{
-    Learner, NormaliseConfig, OffPolicyConfig, ProbedPairs, Rewards, batch::DeviceBatch, observations,
+    Learner, NormaliseConfig, OffPolicyConfig, ProbedPairs, Rewards, batch::DeviceBatch, observations, q_bias::q_bias,
     shaped_reward::ShapedReward, value_bound,
 };
 use crate::{Agent, AgentError, Batch, Flags, Metrics, Replay, ReplayConfig, Setup, Transition, Visited, WindowBatch};
@@ -37,6 +37,8 @@ pub struct OffPolicy {
     team: Team,
     /// Measurements of such rewards in an update.
     beside: Metrics,
+    /// Largest worth of an action of 1 in the environment's units, if that is known.
+    action_unit: Option<f64>,
 }
 
 /// An update's transitions.
@@ -93,6 +95,12 @@ impl OffPolicy {
         Self::drawing(Drawn::Rewarded { window, next: None, rewards }, learner, config, learning_starts, setup)
     }
 
+    /// Tells the half-widths of actions (environment units, `[A]`; empty for ones). Without them the
+    /// policy's file states no constant by construction.
+    pub fn in_units(self, half_width: &[f64]) -> Self {
+        Self { action_unit: Some(observations::action_unit(half_width)), ..self }
+    }
+
     /// Lets the rewards learn on a thread of their own while the learner updates. No number changes.
     pub fn beside(mut self) -> Result<Self, AgentError> {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.replay.config();
@@ -127,6 +135,7 @@ impl OffPolicy {
             begun: false,
             team: Team::new(1)?,
             beside: Metrics::default(),
+            action_unit: None,
             learning_starts,
             config: config.clone(),
         })
@@ -273,6 +282,7 @@ impl Agent for OffPolicy {
             self.normaliser.as_ref(),
             self.config.normalise_observations,
             (obs_dim, act_dim),
+            self.action_unit,
         )
     }
 
@@ -311,6 +321,9 @@ impl Agent for OffPolicy {
             .collect::<Result<Vec<_>, _>>()?;
         let mut metrics = Vec::new();
         probes.iter().for_each(|probe| probe.metrics(&mut metrics));
+        if matches!(self.drawn, Drawn::Stored(_)) {
+            q_bias(visited, self.config.gamma, learner, normaliser, &mut metrics)?;
+        }
         metrics.extend(value_bound(learner)?.map(|bound| ("lipschitz/value/product_bound".to_owned(), bound)));
         constants("actor", learner.actor(), learner.actor().params().tensor(), &mut metrics)?;
         constants("critic", learner.critics().networks(), learner.critics().params(), &mut metrics)?;

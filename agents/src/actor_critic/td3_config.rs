@@ -3,6 +3,7 @@
 //! authors' code (TD3, 2020); [L] the authors' code of arXiv 2006.16785.
 
 use garde::Validate;
+use liprl_nets::NetworkConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ pub struct Td3Config {
     #[garde(dive)]
     pub action_noise: ActionNoise,
     /// Adaptive noise on the acting policy's weights. Default: none.
-    #[garde(dive)]
+    #[garde(dive, custom(has_plain_weights(&self.shared.actor)))]
     pub parameter_noise: Option<ParameterNoise>,
 }
 
@@ -69,6 +70,16 @@ impl Default for Td3Config {
             action_noise: ActionNoise::Gaussian { std: 0.1 },
             parameter_noise: None,
         }
+    }
+}
+
+fn has_plain_weights(actor: &NetworkConfig) -> impl FnOnce(&Option<ParameterNoise>, &()) -> garde::Result {
+    let plain = actor.lipschitz.is_none() && actor.weight_constraint.is_none();
+    move |noise, _| match noise {
+        Some(_) if !plain => Err(garde::Error::new(
+            "moves weights past the actor's constant: take `action_noise`, or leave `lipschitz` and `weight_constraint` out",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -34,15 +34,16 @@ pub(crate) fn batch(size: usize, obs_dim: usize, act_dim: usize) -> Batch {
 
 /// Every activation with and without LayerNorm, each with a loss and a number of critics.
 pub(crate) fn networks() -> Vec<(NetworkConfig, CriticLoss, usize)> {
-    let activations =
-        [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh, Activation::Swish, Activation::Elu];
+    let mut activations: Vec<Activation> = liprl_numerics::testing::networks().iter().map(|net| net.0).collect();
+    activations.dedup();
     let mut all = Vec::new();
     for activation in activations {
         for (layer_norm, loss, count) in
             [(false, CriticLoss::Squared, 2), (true, CriticLoss::Huber, 1), (true, CriticLoss::Squared, 2)]
         {
             let init = if count == 1 { Init::Orthogonal { output_gain: 1.0 } } else { Init::Uniform };
-            let config = NetworkConfig { hidden: vec![32, 19], activation, layer_norm, init, ..Default::default() };
+            let hidden = liprl_numerics::testing::widths(activation, &[32, 19]);
+            let config = NetworkConfig { hidden, activation, layer_norm, init, ..Default::default() };
             all.push((config, loss, count));
         }
     }
@@ -63,7 +64,7 @@ pub(crate) fn regularisers() -> Vec<ValueRegulariser> {
 
 /// True if an update with this term has a CPU form: the penalty's is for piecewise linear critics alone.
 pub(crate) fn has_rows(net: &NetworkConfig, term: &ValueRegulariser) -> bool {
-    let linear = matches!(net.activation, Activation::Relu | Activation::LeakyRelu(_));
+    let linear = matches!(net.activation, Activation::Relu | Activation::LeakyRelu(_) | Activation::MaxMin);
     linear || term.kind() != "gradient_penalty"
 }
 

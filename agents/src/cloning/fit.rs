@@ -30,7 +30,7 @@ pub fn fit(
         order.shuffle(rng);
         held = order.split_off(rows - ((rows as f64 * share).ceil() as usize).min(rows - 1));
     }
-    let mut fitting = Fitting::new(actor, distribution, config, rng)?;
+    let mut fitting = Fitting::new(actor, distribution, config)?;
     let (mut best, mut stale) = (Best::default(), 0);
     if !held.is_empty() {
         best.offer(fitting.measure(obs, action, &held)?, fitting.policy())?;
@@ -49,10 +49,10 @@ pub fn fit(
         }
     }
     if held.is_empty() {
-        actor.set_params(&fitting.policy().params().to_vec()?)?;
+        actor.set_learned(&fitting.policy().learned().to_vec()?)?;
         return fitting.measure(obs, action, &order);
     }
-    actor.set_params(&best.params)?;
+    actor.set_learned(&best.learned)?;
     Ok(best.loss)
 }
 
@@ -85,21 +85,21 @@ fn check(
 /// The best policy so far by its held-out loss.
 struct Best {
     loss: f64,
-    params: Vec<f32>,
+    learned: Vec<f32>,
 }
 
 impl Default for Best {
     fn default() -> Self {
-        Self { loss: f64::INFINITY, params: Vec::new() }
+        Self { loss: f64::INFINITY, learned: Vec::new() }
     }
 }
 
 impl Best {
     /// Keeps the policy if its loss is smaller. Returns true if it was.
     fn offer(&mut self, loss: f64, policy: &TrainState) -> Result<bool, AgentError> {
-        let better = loss < self.loss || self.params.is_empty();
+        let better = loss < self.loss || self.learned.is_empty();
         if better {
-            *self = Self { loss, params: policy.params().to_vec()? };
+            *self = Self { loss, learned: policy.learned().to_vec()? };
         }
         Ok(better)
     }

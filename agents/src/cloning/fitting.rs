@@ -1,12 +1,7 @@
 //! The copy of a policy that is fitted. It has an optimiser of its own: the policy's stays as it
 //! was.
 
-use liprl_nets::{
-    Fitter, LrSchedule,
-    optim::{OptimiserConfig, TrainState},
-    slice_of,
-};
-use liprl_numerics::StreamRng;
+use liprl_nets::{Fitter, optim::TrainState, slice_of};
 use tch::Tensor;
 
 use super::{config::CloningConfig, distribution::PolicyDistribution};
@@ -27,14 +22,8 @@ impl Fitting {
         actor: &TrainState,
         distribution: PolicyDistribution,
         config: &CloningConfig,
-        rng: &StreamRng,
     ) -> Result<Self, AgentError> {
-        let (mlp, device) = (actor.mlps()[0].clone(), actor.params().tensor().device());
-        let optimiser = OptimiserConfig { lr: config.lr, schedule: LrSchedule::Constant, clip_norm: None };
-        // The first weights it draws from a copy of the stream are replaced at once.
-        let mut policy = TrainState::new(vec![mlp], optimiser, device, &mut rng.clone())?;
-        policy.set_params(&actor.params().to_vec()?)?;
-        let fitter = Fitter::new(policy)?.with_weight_decay(config.weight_decay);
+        let fitter = Fitter::new(actor.copy(config.lr)?)?.with_weight_decay(config.weight_decay);
         Ok(Self { distribution, fitter, min_log_std: config.min_log_std })
     }
 
@@ -75,7 +64,7 @@ mod tests {
         autograd::{gradient, leaf},
         testing::{assert_close, assert_gradient},
     };
-    use liprl_numerics::{Streams, testing::numbers};
+    use liprl_numerics::testing::numbers;
     use tch::{
         Device, Kind,
         nn::{self, OptimizerConfig},
@@ -94,7 +83,7 @@ mod tests {
 
     fn fitting(net: &liprl_nets::NetworkConfig, distribution: PolicyDistribution, config: &CloningConfig) -> Fitting {
         let policy = testing::policy(net, 5, if distribution == PolicyDistribution::Gaussian { 6 } else { 3 });
-        Fitting::new(&policy, distribution, config, &Streams::new(1).rng("cloning")).unwrap()
+        Fitting::new(&policy, distribution, config).unwrap()
     }
 
     #[test]

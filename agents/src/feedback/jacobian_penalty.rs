@@ -190,7 +190,10 @@ fn top_singular_values(matrices: &Tensor) -> Result<Tensor, AgentError> {
 #[cfg(test)]
 mod tests {
     use liprl_nets::{lipschitz::jacobian_norms, testing::assert_gradient};
-    use liprl_numerics::{Activation, Init, testing::numbers};
+    use liprl_numerics::{
+        Activation, Init,
+        testing::{numbers, widths},
+    };
     use tch::Kind;
 
     use super::*;
@@ -208,10 +211,10 @@ mod tests {
 
     #[test]
     fn gradient_by_hand_equals_autograd() {
-        for activation in [Activation::Tanh, Activation::Relu, Activation::LeakyRelu(0.1)] {
+        for activation in [Activation::Tanh, Activation::Relu, Activation::LeakyRelu(0.1), Activation::MaxMin] {
             for (inputs, hidden, outputs) in [(5, &[9, 8][..], 3), (2, &[7], 4), (4, &[6, 5, 4], 1), (3, &[], 2)] {
                 for squash in [false, true] {
-                    let (mlp, params) = network(inputs, hidden, outputs, activation);
+                    let (mlp, params) = network(inputs, &widths(activation, hidden), outputs, activation);
                     let scale = |n: usize, by: f64| (1..=n).map(|i| by * i as f64).collect::<Vec<_>>();
                     let (s, h) = (scale(inputs, 0.4), scale(outputs, 0.7));
                     let mut penalty = JacobianPenalty::new(&mlp, ROWS, squash, &s, &h).unwrap().unwrap();

@@ -60,7 +60,15 @@ impl Network {
             return Err(bad("network.layer_norm", problem));
         }
         if net.activation == Activation::Swish {
-            return Err(bad("network.activation", "swish is not supported here; take relu, leaky_relu or tanh".into()));
+            return Err(bad(
+                "network.activation",
+                "swish is not supported here; take relu, leaky_relu, tanh or max_min".into(),
+            ));
+        }
+        if net.lipschitz.is_some() {
+            let problem =
+                "is `constraint: {kind: by_construction}` here, in the environment's units; write that instead";
+            return Err(bad("network.lipschitz", problem.to_owned()));
         }
         let input_scale: Vec<f64> = (0..data.obs_dim)
             .map(|i| {

@@ -2,8 +2,8 @@
 //! code.
 
 use garde::Validate;
-use liprl_nets::{LrSchedule, NetworkConfig, lipschitz::Sides};
-use liprl_numerics::{Activation, Init};
+use liprl_nets::{LipschitzConfig, LrSchedule, NetworkConfig, Optimiser, WeightConstraint, lipschitz::Sides};
+use liprl_numerics::{Activation, Init, widths_for};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub struct DiscriminatorConfig {
     /// Part of a transition that it sees. Default `state_action`.
     pub input: DiscriminatorInput,
     /// Units of each hidden layer. Default `[100, 100]`.
-    #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
+    #[garde(length(min = 1), inner(range(min = 1, max = 65536)), custom(widths_for(self.activation)))]
     pub hidden: Vec<usize>,
     /// Activation of the hidden layers. Default `{leaky_relu: 0.1}`.
     #[garde(dive)]
@@ -33,6 +33,17 @@ pub struct DiscriminatorConfig {
     pub clip_norm: Option<f64>,
     /// Divide the hidden layers' weights by their spectral norms. Default `true`.
     pub spectral_norm: bool,
+    /// A Lipschitz constant of the logit by construction, in the inputs that it sees. Takes
+    /// `spectral_norm: false`; `init` does not count. Default: none.
+    #[garde(dive)]
+    pub lipschitz: Option<LipschitzConfig>,
+    /// Limit on the weight matrices, kept after each step. Takes `spectral_norm: false`. Default:
+    /// none.
+    #[garde(dive)]
+    pub weight_constraint: Option<WeightConstraint>,
+    /// Rule by which weights move. Default `adam`.
+    #[garde(dive)]
+    pub optimiser: Optimiser,
     /// Penalty on its gradient norm. `scale: 0` turns it off.
     #[garde(dive)]
     pub gradient_penalty: GradientPenalty,
@@ -79,6 +90,9 @@ impl Default for DiscriminatorConfig {
             lr: 5e-4,
             clip_norm: None,
             spectral_norm: true,
+            lipschitz: None,
+            weight_constraint: None,
+            optimiser: Optimiser::Adam,
             gradient_penalty: GradientPenalty::default(),
             loss: ClassificationLoss::CrossEntropy,
             expert_labels: Labels::Exact,
@@ -101,10 +115,13 @@ impl DiscriminatorConfig {
             hidden: self.hidden.clone(),
             activation: self.activation,
             layer_norm: false,
-            init: self.init,
+            init: if self.lipschitz.is_some() { Init::Uniform } else { self.init },
             lr: self.lr,
             lr_schedule: LrSchedule::Constant,
             clip_norm: self.clip_norm,
+            lipschitz: self.lipschitz,
+            weight_constraint: self.weight_constraint,
+            optimiser: self.optimiser,
         }
     }
 
@@ -123,6 +140,17 @@ impl DiscriminatorConfig {
             if unlabelled && labels != Labels::Exact {
                 return bad(name, "the positive–unlabelled loss has labels of its own; leave this out");
             }
+        }
+        let constant =
+            [("lipschitz", self.lipschitz.is_some()), ("weight_constraint", self.weight_constraint.is_some())];
+        if let Some((name, _)) = constant.into_iter().find(|(_, set)| *set).filter(|_| self.spectral_norm) {
+            return bad(
+                name,
+                "is undone by spectral normalisation, which divides the weights anew: put `spectral_norm: false`",
+            );
+        }
+        if let Err(report) = self.network().validate() {
+            return bad("network", &report.to_string());
         }
         Ok(())
     }

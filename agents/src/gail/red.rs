@@ -15,8 +15,8 @@
 //! too).
 
 use garde::Validate;
-use liprl_nets::{LrSchedule, optim::OptimiserConfig, regression::Regression};
-use liprl_numerics::{Activation, Init, Mlp, StateIo};
+use liprl_nets::{optim::OptimiserConfig, regression::Regression};
+use liprl_numerics::{Activation, Init, Mlp, StateIo, widths_for};
 use rand::seq::SliceRandom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ const STD_FLOOR: f64 = 0.1;
 #[garde(allow_unvalidated)]
 pub struct RedConfig {
     /// Units of each hidden layer of both networks. Default `[100, 100]`.
-    #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
+    #[garde(length(min = 1), inner(range(min = 1, max = 65536)), custom(widths_for(self.activation)))]
     pub hidden: Vec<usize>,
     /// Outputs of both networks, K. Default `100`.
     #[garde(range(min = 1, max = 65536))]
@@ -116,7 +116,7 @@ impl Red {
         }
         let init = Init::Orthogonal { output_gain: config.activation.gain() };
         let mlp = Mlp::new(width as usize, &config.hidden, config.outputs, config.activation, false, init);
-        let optimiser = OptimiserConfig { lr: config.lr, schedule: LrSchedule::Constant, clip_norm: None };
+        let optimiser = OptimiserConfig::adam(config.lr);
         let mut rng = setup.streams.rng("red/init");
         let mut network =
             || Regression::new("random expert distillation's loss", mlp.clone(), optimiser, setup.device, &mut rng);

@@ -50,6 +50,8 @@ pub struct Mbpo {
     steps: u64,
     /// Seconds of the fit under way.
     fit_s: f64,
+    /// Largest worth of an action of 1 in the environment's units.
+    action_unit: f64,
 }
 
 impl Mbpo {
@@ -82,6 +84,7 @@ impl Mbpo {
             seen: Vec::new(),
             steps: 0,
             fit_s: 0.0,
+            action_unit: observations::action_unit(&context.action_half_width),
             config: config.clone(),
             policy,
             learner,
@@ -307,7 +310,13 @@ impl Agent for Mbpo {
     fn policy(&self) -> Result<Policy, AgentError> {
         let ReplayConfig { obs_dim, act_dim, .. } = *self.real.config();
         let config = self.policy.shared.normalise_observations;
-        observations::policy(&*self.learner, self.normaliser.as_ref(), config, (obs_dim, act_dim))
+        observations::policy(
+            &*self.learner,
+            self.normaliser.as_ref(),
+            config,
+            (obs_dim, act_dim),
+            Some(self.action_unit),
+        )
     }
 
     fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), AgentError> {

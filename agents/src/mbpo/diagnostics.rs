@@ -21,7 +21,7 @@
 //! | `lipschitz/value/product_bound` | a proven upper bound on V's Lipschitz constant in the critic's inputs, in units of reward; as listed there |
 //! | `lipschitz/product_bound_log/critic_<i>` | its natural logarithm |
 
-use liprl_nets::{autograd::standardise, lipschitz::constants};
+use liprl_nets::{autograd::standardise, optim::constants};
 use liprl_numerics::{RunningNormaliser, StreamRng};
 use rand::RngExt;
 use tch::Tensor;
@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     AgentError, Flags, Replay, Visited,
-    actor_critic::{Learner, ProbedPairs, value_bound},
+    actor_critic::{Learner, ProbedPairs, q_bias, value_bound},
 };
 
 /// Most rows that errors are measured on.
@@ -106,6 +106,7 @@ pub(super) fn diagnose(
 ) -> Result<Vec<(String, f64)>, AgentError> {
     let mut metrics = Vec::new();
     lipschitz_metrics(agent, visited, &mut rng, &mut metrics)?;
+    q_bias(visited, agent.gamma, agent.learner, agent.normaliser, &mut metrics)?;
     if agent.dynamics.fits() == 0 {
         return Ok(metrics);
     }

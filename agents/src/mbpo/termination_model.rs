@@ -8,7 +8,7 @@
 use garde::Validate;
 use liprl_control::certify::{self, Certifiable, Network, Takes};
 use liprl_nets::{
-    Buffer, Fitter, Forward, LrSchedule, Team, Weights,
+    Buffer, Fitter, Forward, Team, Weights,
     optim::{OptimiserConfig, TrainState},
 };
 use liprl_numerics::{Activation, Init, Mlp, StateIo, StreamRng, kernels};
@@ -81,7 +81,7 @@ impl TerminationModel {
         let inputs = 2 * setup.obs_dim + setup.act_dim;
         let mlp = Mlp::new(inputs, &config.hidden, 1, Activation::Relu, false, Init::Uniform);
         let mut rng = setup.streams.rng("termination");
-        let optimiser = OptimiserConfig { lr: config.lr, schedule: LrSchedule::Constant, clip_norm: None };
+        let optimiser = OptimiserConfig::adam(config.lr);
         let net = TrainState::new(vec![mlp], optimiser, tch::Device::Cpu, &mut rng)?;
         Ok(Self {
             fitter: Fitter::new(net)?.with_team(Team::new(setup.threads)?),

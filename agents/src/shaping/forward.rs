@@ -19,13 +19,12 @@
 use garde::Validate;
 use liprl_control::certify::{Certifiable, Input, Network, OutputMap, Takes};
 use liprl_nets::{
-    LrSchedule,
     lipschitz::{self, JacobianNorms},
     optim::OptimiserConfig,
     regression::Regression,
     slice_of,
 };
-use liprl_numerics::{Activation, Init, Mlp, NormaliserOptions, RunningNormaliser, StateIo};
+use liprl_numerics::{Activation, Init, Mlp, NormaliserOptions, RunningNormaliser, StateIo, widths_for};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -46,7 +45,7 @@ const OUTPUT_GAIN: f64 = 0.01;
 #[garde(allow_unvalidated)]
 pub struct ForwardModelConfig {
     /// Units of each hidden layer. Default `[100, 100]`.
-    #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
+    #[garde(length(min = 1), inner(range(min = 1, max = 65536)), custom(widths_for(self.activation)))]
     pub hidden: Vec<usize>,
     /// Activation of the hidden layers. Default `{leaky_relu: 0.1}`.
     #[garde(dive)]
@@ -90,7 +89,7 @@ impl ForwardModel {
             false,
             Init::Orthogonal { output_gain: OUTPUT_GAIN },
         );
-        let optimiser = OptimiserConfig { lr: config.lr, schedule: LrSchedule::Constant, clip_norm: None };
+        let optimiser = OptimiserConfig::adam(config.lr);
         let mut init = setup.streams.rng("forward model/init");
         let options = NormaliserOptions { clip: config.clip, variance_floor: VARIANCE_FLOOR };
         Ok(Self {

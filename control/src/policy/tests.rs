@@ -46,6 +46,21 @@ fn a_policys_slope_is_that_of_differences() {
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-6, "{net:?}: {found} {expected}");
         }
+        // With noise the action is that of a mean, far from the clip's kink, and so is the slope.
+        let mut smoothed = slope.clone().with_noise(0.05, 7);
+        let mut mean = [0.0; 2];
+        smoothed.act(&wide, &mut mean);
+        slope.act(&wide, &mut action);
+        assert_ne!(mean, action);
+        smoothed.pull_back(&[0.4, -1.3], &mut found);
+        let f = |x: &[f64], out: &mut [f64]| {
+            smoothed.act(x, &mut mean);
+            out[0] = 0.4 * mean[0] - 1.3 * mean[1];
+            Ok::<_, std::convert::Infallible>(())
+        };
+        for (found, expected) in found.iter().zip(finite_difference_jacobian(f, &wide, 1, 1e-6).unwrap()) {
+            assert!((found - expected).abs() < 1e-5, "{net:?}: {found} {expected}");
+        }
     }
 }
 

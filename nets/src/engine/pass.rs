@@ -1,6 +1,6 @@
 //! Values forward and gradients back over a fixed number of rows.
 
-use liprl_numerics::{Activation, ActivationCache, Mlp, kernels};
+use liprl_numerics::{ActivationCache, Mlp, kernels};
 use tch::Tensor;
 
 use super::{Gradient, Tangents, Weights};
@@ -47,7 +47,7 @@ impl Pass {
                     delta,
                     hat: numbers(layer.norm, rows * layer.outputs),
                     rstd: numbers(layer.norm, rows),
-                    input: numbers(mlp.activation == Activation::Swish && !layer.last, rows * layer.outputs),
+                    input: numbers(mlp.activation.needs_input() && !layer.last, rows * layer.outputs),
                 })
             })
             .collect::<Result<_, NetsError>>()?;
@@ -81,6 +81,12 @@ impl Pass {
     /// Layer `layer`'s output of the last forward, `[rows, outputs]`.
     pub(super) fn layer(&self, layer: usize) -> &[f32] {
         self.layers[layer].out.slice()
+    }
+
+    /// The inputs of layer `layer`'s activation, `[rows, outputs]`; empty if its output tells its
+    /// derivative.
+    pub(super) fn activation_input(&self, layer: usize) -> &[f32] {
+        &self.layers[layer].input
     }
 
     /// The last forward's output, `[rows, outputs]`.

@@ -8,7 +8,7 @@
 //!
 //! For a function of the derivative uᵀ J t the gradient with respect to Wₖ is uₖ tₖ₋₁ᵀ, and zₖ also
 //! receives σ″(zₖ) ⊙ Wₖ tₖ₋₁ ⊙ Wₖ₊₁ᵀ uₖ₊₁. For piecewise linear activations σ″ = 0, and biases have
-//! no gradient.
+//! no gradient. max_min has a swap of some pairs for σ′(zₖ) ⊙, which is its own transpose.
 
 use liprl_numerics::{Activation, Mlp, kernels};
 use tch::Tensor;
@@ -46,12 +46,12 @@ impl Tangents {
     /// Allocates for `rows` rows. `None` for a network of another kind: dense, LayerNorm, swish,
     /// ELU, or a LeakyReLU whose slope is outside [0, 1], so that its output does not tell its slope.
     pub fn new(mlp: &Mlp, rows: usize) -> Result<Option<Self>, NetsError> {
-        let told_by_output = match mlp.activation {
-            Activation::Relu | Activation::Tanh => true,
+        let supported = match mlp.activation {
+            Activation::Relu | Activation::Tanh | Activation::MaxMin => true,
             Activation::LeakyRelu(slope) => (0.0..=1.0).contains(&slope),
             Activation::Swish | Activation::Elu => false,
         };
-        if mlp.dense || mlp.layer_norm || !told_by_output {
+        if mlp.dense || mlp.layer_norm || !supported {
             return Ok(None);
         }
         let outputs = mlp.outputs();
@@ -95,14 +95,15 @@ impl Tangents {
         for i in (0..last).rev() {
             let width = self.mlp.layers[i].outputs;
             let (before, rest) = self.hidden.split_at_mut(i);
-            let back = &mut rest[0].back;
+            let (back, y, z) = (&mut rest[0].back, pass.layer(i), pass.activation_input(i));
             if outputs == 1 {
-                kernels::slope_backward(back.slice_mut(), pass.layer(i), &[], self.mlp.activation);
+                kernels::slope_backward(back.slice_mut(), y, z, self.mlp.activation);
             } else {
                 let rows = back.slice_mut().chunks_exact_mut(outputs * width);
-                for (rows, y) in rows.zip(pass.layer(i).chunks_exact(width)) {
+                for (at, (rows, y)) in rows.zip(y.chunks_exact(width)).enumerate() {
+                    let z = z.get(at * width..(at + 1) * width).unwrap_or_default();
                     let each = rows.chunks_exact_mut(width);
-                    each.for_each(|row| kernels::slope_backward(row, y, &[], self.mlp.activation));
+                    each.for_each(|row| kernels::slope_backward(row, y, z, self.mlp.activation));
                 }
             }
             let into = before.last().map_or(&self.jacobian, |kept| &kept.back);
@@ -126,7 +127,8 @@ impl Tangents {
             if !curvature.is_empty() {
                 curvature.copy_from_slice(tangent.slice());
             }
-            kernels::slope_backward(tangent.slice_mut(), pass.layer(i), &[], self.mlp.activation);
+            let (y, z) = (pass.layer(i), pass.activation_input(i));
+            kernels::slope_backward(tangent.slice_mut(), y, z, self.mlp.activation);
         }
         Ok(())
     }
@@ -148,7 +150,7 @@ impl Tangents {
             for ((curvature, u), y) in curvature.iter_mut().zip(cotangent.iter()).zip(y) {
                 *curvature = -2.0 * y * (1.0 - y * y) * *curvature * u;
             }
-            kernels::slope_backward(cotangent, y, &[], self.mlp.activation);
+            kernels::slope_backward(cotangent, y, pass.activation_input(i), self.mlp.activation);
         }
         Ok(())
     }

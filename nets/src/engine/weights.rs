@@ -90,6 +90,11 @@ impl Gradient {
         self.flat.slice_mut()
     }
 
+    /// All of it, as a tensor on the same memory.
+    pub fn tensor(&self) -> &Tensor {
+        self.flat.tensor()
+    }
+
     /// Network number `index`'s part.
     pub fn part_mut(&mut self, index: usize, mlp: &Mlp) -> &mut [f32] {
         let start = self.offsets[index];

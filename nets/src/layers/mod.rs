@@ -3,18 +3,22 @@
 //!
 //! Each takes a flat buffer of free numbers to the weights of a plain perceptron (`Mlp`), which is
 //! what acts and what certificates look at. √α is on the first and on the last weight, which keeps
-//! activations at one scale. Activations must have slopes in [0, 1].
+//! activations at one scale. Activations have slopes in [0, 1], or are `max_min` where the table
+//! permits it.
 //!
-//! | layers | weights | why at most α |
-//! | --- | --- | --- |
-//! | `spectral` | W / max(1, ‖W‖₂) | product of norms |
-//! | `bjorck` | orthonormal by iteration | product of norms |
-//! | `cayley` | orthonormal by the Cayley transform | product of norms |
-//! | `aol` | W diag(Σⱼ\|WᵀW\|ᵢⱼ)^−½ | product of norms |
-//! | `sandwich` | √2 Ψₖ₊₁⁻¹ Bₖ₊₁ · √2 AₖᵀΨₖ | matrix inequality with multipliers Ψ² |
-//! | `ldlt` | √2 W̃ₖ Fₖ₋₁ᵀ | matrix inequality with multiplier 1 |
-//! | `sll` | h − 2WᵀT σ(Wh + b) between orthonormal maps, multiplied out | matrix inequality with multipliers 2T |
-//! | `ldlt_residual` | the LDLᵀ chain beside a linear map Ax | matrix inequality with multiplier 1 |
+//! | layers | weights | why at most α | `max_min` |
+//! | --- | --- | --- | --- |
+//! | `spectral` | W / max(1, ‖W‖₂) | product of norms | yes |
+//! | `bjorck` | orthonormal by iteration | product of norms | yes |
+//! | `cayley` | orthonormal by the Cayley transform | product of norms | yes |
+//! | `aol` | W diag(Σⱼ\|WᵀW\|ᵢⱼ)^−½ | product of norms | yes |
+//! | `sandwich` | √2 Ψₖ₊₁⁻¹ Bₖ₊₁ · √2 AₖᵀΨₖ | matrix inequality with multipliers Ψ² | no |
+//! | `ldlt` | √2 W̃ₖ Fₖ₋₁ᵀ | matrix inequality with multiplier 1 | no |
+//! | `sll` | h − 2WᵀT σ(Wh + b) between orthonormal maps, multiplied out | matrix inequality with multipliers 2T | no |
+//! | `ldlt_residual` | the LDLᵀ chain beside a linear map Ax | matrix inequality with multiplier 1 | no |
+//!
+//! A product of norms needs an activation of constant 1, the matrix inequality one that acts unit by
+//! unit with slopes in [0, 1]. A swap of two units has no such slopes.
 //!
 //! The last two are `Mlp::dense`: each layer sees the input and all hidden outputs.
 //!
@@ -66,6 +70,11 @@ impl Layers {
     fn dense(self) -> bool {
         matches!(self, Self::Sll | Self::LdltResidual)
     }
+
+    /// True if every layer's norm is at most 1, which is the whole proof.
+    fn product_of_norms(self) -> bool {
+        matches!(self, Self::Spectral | Self::Bjorck | Self::Cayley | Self::Aol)
+    }
 }
 
 /// A perceptron with a constant by construction.
@@ -100,8 +109,9 @@ impl LipschitzMlp {
     /// The perceptron with these sizes and constant `alpha`.
     ///
     /// # Errors
-    /// [`NetsError::BadConfig`] for an activation with slopes outside [0, 1], or an α that is not
-    /// positive and finite.
+    /// [`NumericsError::BadConfig`](liprl_numerics::NumericsError::BadConfig) for an activation with
+    /// slopes outside [0, 1], max_min with layers whose proof does not hold for it or after an odd
+    /// width, or an α that is not positive and finite.
     pub fn new(
         layers: Layers,
         inputs: usize,
@@ -121,6 +131,11 @@ impl LipschitzMlp {
             let problem = format!("leaky_relu has the slope {slope}, a constant by construction needs one in [0, 1]");
             return Err(bad("activation", problem));
         }
+        if activation == Activation::MaxMin && !layers.product_of_norms() {
+            let problem = "max_min swaps units, the proof of these layers needs slopes in [0, 1]; take layers spectral, bjorck, cayley or aol, or the activation relu, leaky_relu or tanh";
+            return Err(bad("activation", problem.into()));
+        }
+        activation.check(hidden)?;
         if !(alpha > 0.0 && alpha.is_finite()) {
             return Err(bad("alpha", format!("{alpha} is not a Lipschitz constant; it has to be positive and finite")));
         }

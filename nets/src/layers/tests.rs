@@ -123,9 +123,39 @@ fn ldlt_residuals_of_unlike_widths_are_certified() {
 }
 
 #[test]
+fn max_min_is_for_products_of_norms_and_even_widths_alone() {
+    for layers in ALL {
+        let built = LipschitzMlp::new(layers, 3, &[8, 8], 2, Activation::MaxMin, 1.0);
+        match layers {
+            Layers::Spectral | Layers::Bjorck | Layers::Cayley | Layers::Aol => assert!(built.is_ok(), "{layers:?}"),
+            _ => {
+                let error = built.unwrap_err().to_string();
+                assert!(error.contains("activation") && error.contains("cayley"), "{layers:?}: {error}");
+            }
+        }
+    }
+    let error = LipschitzMlp::new(Layers::Cayley, 3, &[8, 7], 2, Activation::MaxMin, 1.0).unwrap_err().to_string();
+    assert!(error.contains("hidden") && error.contains("even"), "{error}");
+}
+
+/// The reason for the refusal: A = diag(1, 0) and B = diag(0, 1) fulfil AAᵀ + BBᵀ = I, and √2 Aᵀ P B
+/// has the norm √2 for the swap P.
+#[test]
+fn a_sandwich_with_max_min_would_exceed_its_constant() {
+    let swap = Tensor::from_slice(&[0.0, 1.0, 1.0, 0.0]).view([2, 2]);
+    let (a, b) = (Tensor::from_slice(&[1.0, 0.0]).diag(0), Tensor::from_slice(&[0.0, 1.0]).diag(0));
+    assert_eq!(a.matmul(&a.tr()) + b.matmul(&b.tr()), Tensor::eye(2, (Kind::Double, Device::Cpu)));
+    let jacobian: Tensor = a.tr().matmul(&swap).matmul(&b) * std::f64::consts::SQRT_2;
+    assert!((spectral_norms(&jacobian.view([1, 2, 2])).unwrap()[0] - std::f64::consts::SQRT_2).abs() < 1e-12);
+}
+
+#[test]
 fn certified_constants_never_exceed_alpha_and_sampled_ones_never_the_certified() {
     for layers in ALL {
-        for activation in [Activation::Relu, Activation::Tanh, Activation::LeakyRelu(0.1)] {
+        for activation in [Activation::Relu, Activation::Tanh, Activation::LeakyRelu(0.1), Activation::MaxMin] {
+            if activation == Activation::MaxMin && !layers.product_of_norms() {
+                continue;
+            }
             for (seed, scale) in [0.1, 1.0, 10.0].into_iter().enumerate() {
                 let net = net(layers, (5, &[12, 12], 3), activation, 2.5);
                 let raw = raw(&net, scale, seed as u64);

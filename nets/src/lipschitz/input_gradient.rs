@@ -20,11 +20,11 @@ pub struct InputGradient {
 }
 
 impl InputGradient {
-    /// Allocates for `rows` rows. `None` for a network of another kind: activations other than ReLU
-    /// and LeakyReLU (or a slope outside [0, 1)), LayerNorm, more than one output, no hidden layer.
+    /// Allocates for `rows` rows. `None` for a network of another kind: activations other than ReLU,
+    /// LeakyReLU (or a slope outside [0, 1)) and max_min, LayerNorm, more than one output, no hidden layer.
     pub fn new(mlp: &Mlp, rows: usize) -> Result<Option<Self>, NetsError> {
         let linear_pieces = match mlp.activation {
-            Activation::Relu => true,
+            Activation::Relu | Activation::MaxMin => true,
             Activation::LeakyRelu(slope) => slope < 1.0,
             Activation::Tanh | Activation::Swish | Activation::Elu => false,
         };
@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn double_backward_by_hand_equals_autograd() {
         for hidden in [&[9][..], &[16, 9], &[8, 7, 6]] {
-            for activation in [Activation::LeakyRelu(0.1), Activation::Relu] {
-                let (mlp, params) = network(hidden, activation);
+            for activation in [Activation::LeakyRelu(0.1), Activation::Relu, Activation::MaxMin] {
+                let (mlp, params) = network(&liprl_numerics::testing::widths(activation, hidden), activation);
                 let x = Tensor::from_slice(&numbers(ROWS * 5, "x")).view([ROWS as i64, 5]);
                 let (g, _, expected) = by_autograd(&mlp, params.tensor(), &x);
                 let weights = Weights::new(&mlp, &params, 0);

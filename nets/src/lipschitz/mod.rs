@@ -27,7 +27,7 @@ mod value_bounds;
 pub use input_gradient::InputGradient;
 pub use jacobian::{JacobianNorms, gradient, gradient_norms, jacobian, jacobian_norms, sum_gradient_norms};
 pub use norms::{LayerBound, activation_constant, layer_bounds, layer_norm_constant, product_bound, spectral_norms};
-pub use report::{constants, network_constants, summarise};
+pub use report::{network_constants, summarise};
 pub use sides::{NORM_FLOOR, Sides};
 pub use spectral::SpectralNorm;
 pub use summary::{Summary, share_above};

@@ -65,10 +65,10 @@ pub fn layer_bounds(mlp: &Mlp, params: &Tensor) -> Result<Vec<LayerBound>, NetsE
         .collect()
 }
 
-/// The Lipschitz constant of an activation: sup |φ'|.
+/// The Lipschitz constant of an activation: sup |φ'|; max_min permutes its inputs.
 pub fn activation_constant(activation: Activation) -> f64 {
     match activation {
-        Activation::Relu | Activation::Tanh | Activation::Elu => 1.0,
+        Activation::Relu | Activation::Tanh | Activation::Elu | Activation::MaxMin => 1.0,
         Activation::LeakyRelu(slope) => slope.abs().max(1.0),
         Activation::Swish => SWISH_CONSTANT,
     }
@@ -183,6 +183,7 @@ mod tests {
             Activation::Tanh => 1.0 - x.tanh().powi(2),
             Activation::Swish => sigmoid(x) + x * sigmoid(x) * (1.0 - sigmoid(x)),
             Activation::Elu => x.min(0.0).exp(),
+            Activation::MaxMin => f64::NAN, // has no slope of one unit
         };
         for activation in [
             Activation::Relu,
@@ -267,7 +268,14 @@ mod tests {
     #[test]
     fn no_ratio_found_by_climbing_exceeds_the_product() {
         for net in networks() {
-            let mlp = Mlp::new(3, &[16, 9], 2, net.activation, net.layer_norm, net.init);
+            let mlp = Mlp::new(
+                3,
+                &liprl_numerics::testing::widths(net.activation, &[16, 9]),
+                2,
+                net.activation,
+                net.layer_norm,
+                net.init,
+            );
             let params = normal(&[mlp.len() as i64], "climbed") * 0.7;
             let (bound, steepest) = (product_bound(&mlp, &params).unwrap(), climbed(&mlp, &params));
             assert!(steepest.is_finite() && steepest <= bound, "{net:?}: {steepest} {bound}");

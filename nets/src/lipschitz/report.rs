@@ -1,10 +1,10 @@
 //! Names and statistics under which Lipschitz constants and norms are logged.
 
 use liprl_numerics::Mlp;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::{Summary, layer_bounds, product_bound};
-use crate::{NetsError, optim::TrainState};
+use crate::NetsError;
 
 /// `lipschitz/<what>/<place>/<statistic>` of some norms.
 pub fn summarise(what: &str, place: &str, norms: &[f64], metrics: &mut Vec<(String, f64)>) {
@@ -25,22 +25,5 @@ pub fn network_constants(
         metrics.push((format!("lipschitz/spectral_norm/{name}/{layer}"), bound.weight));
     }
     metrics.push((format!("lipschitz/product_bound/{name}"), product_bound(mlp, params)?));
-    Ok(())
-}
-
-/// `constants` for every network of `trained`, used with these parameters: `<name>`, or
-/// `<name>_<i>` if there are several.
-pub fn constants(
-    name: &str,
-    trained: &TrainState,
-    params: &Tensor,
-    metrics: &mut Vec<(String, f64)>,
-) -> Result<(), NetsError> {
-    let (mut start, params) = (0, params.f_to(Device::Cpu)?);
-    for (index, mlp) in trained.mlps().iter().enumerate() {
-        let name = if trained.mlps().len() > 1 { format!("{name}_{}", index + 1) } else { name.to_owned() };
-        network_constants(&name, mlp, &params.f_narrow(0, start, mlp.len() as i64)?, metrics)?;
-        start += mlp.len() as i64;
-    }
     Ok(())
 }

@@ -84,6 +84,19 @@ impl SpectralNorm {
         }
     }
 
+    /// Takes a share of each of those layers' leading singular part off `params`: W ← W − `rate` σ u
+    /// vᵀ.
+    pub fn decay(&mut self, params: &mut [f32], rate: f64) {
+        for Normalised { layer, u, v, sigma } in &mut self.layers {
+            let weight = &mut params[layer.start..layer.bias()];
+            let change = rate as f32 * *sigma;
+            for (row, u) in weight.chunks_exact_mut(layer.inputs).zip(&*u) {
+                row.iter_mut().zip(&*v).for_each(|(w, v)| *w -= change * u * v);
+            }
+            *sigma -= change;
+        }
+    }
+
     /// Turns a gradient with respect to the `effective` parameters into that with respect to the
     /// learnt ones, in place.
     pub fn pull_back(&self, effective: &[f32], gradient: &mut [f32]) {

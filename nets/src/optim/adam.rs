@@ -3,7 +3,7 @@
 
 use liprl_numerics::kernels::AdamStep;
 
-use crate::{LrSchedule, NetworkConfig};
+use crate::{LipschitzConfig, LrSchedule, NetworkConfig, Optimiser, WeightConstraint};
 
 /// Decay of Adam's first moment.
 pub const BETA1: f64 = 0.9;
@@ -21,15 +21,40 @@ pub struct OptimiserConfig {
     pub schedule: LrSchedule,
     /// Largest global norm of a gradient.
     pub clip_norm: Option<f64>,
+    /// Constant by construction.
+    pub lipschitz: Option<LipschitzConfig>,
+    /// Limit on the weight matrices.
+    pub constraint: Option<WeightConstraint>,
+    /// Rule of the steps.
+    pub rule: Optimiser,
 }
 
 impl From<&NetworkConfig> for OptimiserConfig {
     fn from(config: &NetworkConfig) -> Self {
-        Self { lr: config.lr, schedule: config.lr_schedule, clip_norm: config.clip_norm }
+        Self {
+            lr: config.lr,
+            schedule: config.lr_schedule,
+            clip_norm: config.clip_norm,
+            lipschitz: config.lipschitz,
+            constraint: config.weight_constraint,
+            rule: config.optimiser,
+        }
     }
 }
 
 impl OptimiserConfig {
+    /// Adam at a constant rate, of plain weights.
+    pub fn adam(lr: f64) -> Self {
+        Self {
+            lr,
+            schedule: LrSchedule::Constant,
+            clip_norm: None,
+            lipschitz: None,
+            constraint: None,
+            rule: Optimiser::Adam,
+        }
+    }
+
     /// The numbers of step `step` (1 is the first) for a gradient of this norm.
     pub fn step(&self, step: u64, norm: f64) -> AdamStep {
         let power = step.min(i32::MAX as u64) as i32;
@@ -48,15 +73,11 @@ impl OptimiserConfig {
 mod tests {
     use super::*;
 
-    fn plain(lr: f64) -> OptimiserConfig {
-        OptimiserConfig { lr, schedule: LrSchedule::Constant, clip_norm: None }
-    }
-
     #[test]
     fn clipping_scales_longer_gradients_to_the_limit_and_leaves_shorter_ones() {
-        let config = OptimiserConfig { clip_norm: Some(2.0), ..plain(1e-3) };
+        let config = OptimiserConfig { clip_norm: Some(2.0), ..OptimiserConfig::adam(1e-3) };
         assert!((f64::from(config.step(1, 8.0).scale) - 0.25).abs() < 1e-6);
         assert_eq!(config.step(1, 1.9).scale, 1.0);
-        assert_eq!(plain(1e-3).step(1, 1e9).scale, 1.0);
+        assert_eq!(OptimiserConfig::adam(1e-3).step(1, 1e9).scale, 1.0);
     }
 }

@@ -1,37 +1,57 @@
-//! Networks with the Adam that trains them: parameters, moments and gradients are flat buffers, and
-//! one step is one pass over them.
+//! Networks with the optimiser that trains them: parameters, moments and gradients are flat
+//! buffers, and a step of Adam on plain weights is one pass over them.
+//!
+//! With a constant by construction (`construction`) the plain weights are made of free numbers
+//! after each step, which goes down the gradient pulled back to those. A limit on weight matrices
+//! (`constraint`) comes after the step.
 
-use liprl_numerics::{Mlp, StateIo, StreamRng};
+use liprl_numerics::{Mlp, StateIo, StreamRng, kernels, kernels::AdamStep};
 use tch::{Device, Tensor};
 
 use super::{
     OptimiserConfig, Target,
     adam::{BETA1, BETA2},
+    constraint::Constraint,
+    construction::{Construction, constructed},
     flat::{rescale_outputs, weights},
+    muon::Muon,
     step::Part,
 };
-use crate::{Autograd, Buffer, Gradient, NetsError, Team, Weights};
+use crate::{
+    Autograd, Buffer, Gradient, LrSchedule, NetsError, Optimiser, Team, Weights, layers::LipschitzMlp, slice_of,
+};
 
 /// One or more networks whose parameters lie one after the other in one buffer, with their
 /// optimiser.
 #[derive(Debug)]
 pub struct TrainState {
     mlps: Vec<Mlp>,
+    /// The plain weights.
     params: Buffer,
     m: Buffer,
     v: Buffer,
     steps: u64,
     config: OptimiserConfig,
+    construction: Option<Construction>,
+    constraint: Option<Constraint>,
+    muon: Option<Muon>,
 }
 
 impl TrainState {
     /// The networks with first weights from `rng`.
+    ///
+    /// # Errors
+    /// [`NetsError`] for a construction or a constraint that the networks cannot have.
     pub fn new(
         mlps: Vec<Mlp>,
         config: OptimiserConfig,
         device: Device,
         rng: &mut StreamRng,
     ) -> Result<Self, NetsError> {
+        if let Some(lipschitz) = config.lipschitz {
+            let networks = mlps.iter().map(|mlp| constructed(lipschitz, mlp)).collect::<Result<_, _>>()?;
+            return Self::constructed(networks, config, device, rng);
+        }
         let len = mlps.iter().map(Mlp::len).sum();
         let zeros = || Buffer::zeros_on(&[len], device);
         let mut first = vec![0.0; len];
@@ -43,7 +63,58 @@ impl TrainState {
         }
         let mut params = zeros()?;
         params.fill_from(&first)?;
-        Ok(Self { m: zeros()?, v: zeros()?, params, mlps, steps: 0, config })
+        let muon = match config.rule {
+            Optimiser::Adam => None,
+            Optimiser::Muon(muon) => Some(Muon::new(muon, &mlps, device)?),
+        };
+        let constraint =
+            config.constraint.map(|constraint| Constraint::new(constraint, &mlps, &mut params, rng)).transpose()?;
+        Ok(Self { m: zeros()?, v: zeros()?, params, mlps, steps: 0, config, construction: None, constraint, muon })
+    }
+
+    /// The plain networks of these, whose free numbers start from `rng`.
+    ///
+    /// # Errors
+    /// [`NetsError`] for a constraint or an optimiser that free numbers cannot have.
+    pub fn constructed(
+        networks: Vec<LipschitzMlp>,
+        config: OptimiserConfig,
+        device: Device,
+        rng: &mut StreamRng,
+    ) -> Result<Self, NetsError> {
+        if config.constraint.is_some() || config.rule != Optimiser::Adam {
+            let problem = "go with plain weights, not with a constant by construction: leave them out";
+            return Err(NetsError::bad_config("weight_constraint and optimiser", problem));
+        }
+        let mlps: Vec<Mlp> = networks.iter().map(|network| network.mlp().clone()).collect();
+        let mut construction = Construction::new(networks, device, rng)?;
+        let params = Buffer::zeros_on(&[mlps.iter().map(Mlp::len).sum()], device)?;
+        construction.refresh(&params)?;
+        let zeros = || Buffer::zeros_on(&[construction.free().tensor().numel()], device);
+        let (m, v) = (zeros()?, zeros()?);
+        let construction = Some(construction);
+        Ok(Self { m, v, params, mlps, steps: 0, config, construction, constraint: None, muon: None })
+    }
+
+    /// Copy that has taken no step yet and learns at the constant rate `lr`, without clipping.
+    pub fn copy(&self, lr: f64) -> Result<Self, NetsError> {
+        let config = OptimiserConfig { lr, schedule: LrSchedule::Constant, clip_norm: None, ..self.config };
+        let zeros = || Buffer::zeros_on(&[self.m.tensor().numel()], self.m.tensor().device());
+        let muon = match config.rule {
+            Optimiser::Adam => None,
+            Optimiser::Muon(muon) => Some(Muon::new(muon, &self.mlps, self.params.tensor().device())?),
+        };
+        Ok(Self {
+            mlps: self.mlps.clone(),
+            params: self.params.copy()?,
+            m: zeros()?,
+            v: zeros()?,
+            steps: 0,
+            config,
+            construction: self.construction.as_ref().map(Construction::copy).transpose()?,
+            constraint: self.constraint.as_ref().map(Constraint::copy).transpose()?,
+            muon,
+        })
     }
 
     /// The networks, in the order of their parameters.
@@ -61,13 +132,47 @@ impl TrainState {
         (&self.mlps, &mut self.params)
     }
 
-    /// Takes these parameters (a policy learnt elsewhere, a starting point).
+    /// The numbers that are learned: the parameters, or the free numbers behind them.
+    pub fn learned(&self) -> &Buffer {
+        self.construction.as_ref().map_or(&self.params, Construction::free)
+    }
+
+    /// Takes these numbers, as another state of these settings has `learned`.
+    pub fn set_learned(&mut self, numbers: &[f32]) -> Result<(), NetsError> {
+        let Some(construction) = &mut self.construction else { return self.set_params(numbers) };
+        let expected = construction.free().tensor().numel();
+        if numbers.len() != expected {
+            let problem = format!("has {} free numbers, expected {expected}", numbers.len());
+            return Err(NetsError::bad_state("params", problem));
+        }
+        construction.free_mut().fill_from(numbers)?;
+        construction.refresh(&self.params)
+    }
+
+    /// Each network's constant by construction, proven of its weights as they are stored, in the
+    /// network's own units; `None` without a construction.
+    pub fn certified(&self) -> Result<Option<Vec<f64>>, NetsError> {
+        self.construction.as_ref().map(Construction::certified).transpose()
+    }
+
+    /// Takes these parameters (a policy learnt elsewhere, a starting point), brought within the
+    /// constraint on weights if there is one.
+    ///
+    /// # Errors
+    /// Another number of them, and networks with a constant by construction, whose free numbers
+    /// cannot be found.
     pub fn set_params(&mut self, numbers: &[f32]) -> Result<(), NetsError> {
+        if self.construction.is_some() {
+            let problem =
+                "makes weights of free numbers and takes no others: leave it out, or take `weight_constraint`";
+            return Err(NetsError::bad_config("lipschitz", problem));
+        }
         if numbers.len() != self.params.tensor().numel() {
             let problem = format!("has {} numbers, expected {}", numbers.len(), self.params.tensor().numel());
             return Err(NetsError::bad_state("params", problem));
         }
-        self.params.fill_from(numbers)
+        self.params.fill_from(numbers)?;
+        self.constraint.as_mut().map_or(Ok(()), |constraint| constraint.enter(&mut self.params))
     }
 
     /// Views of each network's parameters for hand-written passes.
@@ -81,7 +186,14 @@ impl TrainState {
     }
 
     /// Changes the last layers so that every output o becomes `factor` o + `shift`.
+    ///
+    /// # Errors
+    /// Networks with a constant, which this would change.
     pub fn rescale_outputs(&mut self, factor: f64, shift: f64) -> Result<(), NetsError> {
+        if self.construction.is_some() || self.constraint.is_some() {
+            let problem = "rescales a layer whose constant is kept: put `pop_art: false`, or leave `lipschitz` and `weight_constraint` out";
+            return Err(NetsError::bad_config("normalise_returns.pop_art", problem));
+        }
         rescale_outputs(&self.mlps, &mut self.params, factor, shift)
     }
 
@@ -109,6 +221,15 @@ impl TrainState {
         gradients: &mut [&mut Gradient],
         target: Option<(&mut Target, f64)>,
     ) -> Result<f64, NetsError> {
+        if !self.is_plain() {
+            let Some((sum, others)) = gradients.split_first_mut() else { return Ok(0.0) };
+            others.iter().for_each(|other| kernels::add(sum.slice_mut(), other.slice()));
+            let norm = self.step_tensor(sum.tensor())?;
+            if let Some((target, tau)) = target {
+                target.follow(&self.params, tau)?;
+            }
+            return Ok(norm);
+        }
         self.steps += 1;
         let share = self.params.slice().len().div_ceil(team.size()).next_multiple_of(16);
         let Some((sum, others)) = gradients.split_first_mut() else { return Ok(0.0) };
@@ -155,30 +276,70 @@ impl TrainState {
         }
     }
 
+    /// True of plain weights under Adam alone.
+    fn is_plain(&self) -> bool {
+        self.construction.is_none() && self.constraint.is_none() && self.muon.is_none()
+    }
+
     /// Takes one step on any device, by tensor operations: `gradient [len]`. Returns its global
-    /// norm before clipping.
+    /// norm before clipping; with a construction, that of the gradient in the free numbers.
     pub fn step_tensor(&mut self, gradient: &Tensor) -> Result<f64, NetsError> {
         self.steps += 1;
+        if !self.is_plain() {
+            return self.step_constrained(gradient);
+        }
         let norm = gradient.f_norm()?.f_double_value(&[])?;
         let step = self.config.step(self.steps, norm);
-        let gradient = gradient * f64::from(step.scale);
-        tch::no_grad(|| {
-            let _ = self.m.tensor().shallow_clone().f_lerp_(&gradient, 1.0 - BETA1)?;
-            let mut v = self.v.tensor().shallow_clone();
-            let _ = v.f_mul_scalar_(BETA2)?.f_add_(&(gradient.square() * (1.0 - BETA2)))?;
-            let denominator = v.f_sqrt()? * f64::from(step.root) + f64::from(step.eps);
-            let change = self.m.tensor().f_div(&denominator)? * f64::from(step.rate);
-            let _ = self.params.tensor().shallow_clone().f_sub_(&change)?;
-            Ok(norm)
-        })
+        let each = [&self.params, &self.m, &self.v].map(|buffer| buffer.tensor().shallow_clone());
+        adam_tensor(each, gradient, step)?;
+        Ok(norm)
+    }
+
+    /// `step_tensor` for networks with a construction, a constraint or Muon.
+    fn step_constrained(&mut self, gradient: &Tensor) -> Result<f64, NetsError> {
+        let pulled = self.construction.as_ref().map(|construction| construction.pull_back(gradient)).transpose()?;
+        let gradient = pulled.as_ref().unwrap_or(gradient).f_contiguous()?;
+        let norm = match gradient.device() {
+            Device::Cpu => kernels::sum_of_squares(slice_of(&gradient)?).sqrt(),
+            _ => gradient.f_norm()?.f_double_value(&[])?,
+        };
+        let step = self.config.step(self.steps, norm);
+        let bound = self.muon.as_ref().map(|muon| muon.bound(self.config.schedule.factor(self.steps - 1)));
+        let Self { params, m, v, construction, muon, .. } = self;
+        let learned = construction.as_mut().map_or(&mut *params, Construction::free_mut);
+        let len = gradient.numel();
+        match (muon, bound) {
+            (Some(muon), Some(bound)) => {
+                for range in muon.others(len) {
+                    adam([&mut *learned, &mut *m, &mut *v], &gradient, range, step)?;
+                }
+                muon.step([learned.tensor(), m.tensor(), &gradient], step, bound)?;
+            }
+            _ => adam([learned, m, v], &gradient, 0..len, step)?,
+        }
+        if let Some(construction) = construction {
+            construction.refresh(params)?;
+        }
+        if let Some(constraint) = &mut self.constraint {
+            constraint.keep(params, self.steps, bound)?;
+        }
+        Ok(norm)
     }
 
     /// Everything that changes.
     pub fn state(&mut self, io: &mut StateIo<'_>) -> Result<(), NetsError> {
-        for (name, buffer) in [("params", &mut self.params), ("adam/m", &mut self.m), ("adam/v", &mut self.v)] {
+        let learned = self.construction.as_mut().map_or(&mut self.params, Construction::free_mut);
+        for (name, buffer) in [("params", learned), ("adam/m", &mut self.m), ("adam/v", &mut self.v)] {
             buffer.state(io, name)?;
         }
-        Ok(io.value("adam/steps", &mut self.steps)?)
+        io.value("adam/steps", &mut self.steps)?;
+        if let Some(constraint) = &mut self.constraint {
+            constraint.state(io)?;
+        }
+        match &mut self.construction {
+            Some(construction) if io.loading() => construction.refresh(&self.params),
+            _ => Ok(()),
+        }
     }
 
     /// Every parameter by name (`<network>/<layer>/weight`, …), for histograms.
@@ -196,88 +357,37 @@ impl TrainState {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use liprl_numerics::{Activation, Init, Streams, testing::numbers};
-    use tch::{
-        Kind,
-        nn::{self, OptimizerConfig},
-    };
-
-    use super::*;
-    use crate::{LrSchedule, testing::assert_gradient};
-
-    /// 4609 parameters: three blocks, the last one ragged.
-    fn network(config: OptimiserConfig) -> TrainState {
-        let mlp = Mlp::new(4, &[768], 1, Activation::Tanh, false, Init::Uniform);
-        TrainState::new(vec![mlp], config, Device::Cpu, &mut Streams::new(4).rng("optim")).unwrap()
+/// Moves a range of flat buffers (numbers, first and second moments) by Adam, on any device.
+fn adam(
+    [params, m, v]: [&mut Buffer; 3],
+    gradient: &Tensor,
+    range: std::ops::Range<usize>,
+    step: AdamStep,
+) -> Result<(), NetsError> {
+    if gradient.device() == Device::Cpu {
+        let [params, m, v] = [params, m, v].map(|buffer| &mut buffer.slice_mut()[range.clone()]);
+        kernels::adam(params, m, v, &slice_of(gradient)?[range], step);
+        return Ok(());
     }
-
-    fn plain(lr: f64) -> OptimiserConfig {
-        OptimiserConfig { lr, schedule: LrSchedule::Constant, clip_norm: None }
-    }
-
-    /// The gradient of Σ c (x − 1)² at `x`, split over two members.
-    fn gradients(network: &TrainState, x: &[f32], c: &[f32]) -> [Gradient; 2] {
-        [0.25, 0.75].map(|share| {
-            let mut gradient = network.gradient().unwrap();
-            let each = gradient.slice_mut().iter_mut().zip(x).zip(c);
-            each.for_each(|((g, x), c)| *g = share * 2.0 * c * (x - 1.0));
-            gradient
-        })
-    }
-
-    #[test]
-    fn fifty_steps_equal_libtorch_s_adam() {
-        for threads in [1, 3] {
-            let team = Team::new(threads).unwrap();
-            let mut network = network(plain(1e-2));
-            let c = numbers(network.params().slice().len(), "curvatures");
-            let store = nn::VarStore::new(Device::Cpu);
-            let x = store.root().var_copy("x", network.params().tensor());
-            let mut adam = nn::Adam::default().build(&store, 1e-2).unwrap();
-            for _ in 0..50 {
-                adam.backward_step(&((&x - 1.0).square() * Tensor::from_slice(&c)).sum(Kind::Float));
-                let now = network.params().slice().to_vec();
-                let [mut first, mut second] = gradients(&network, &now, &c);
-                network.step(&team, &mut [&mut first, &mut second], None).unwrap();
-            }
-            assert_gradient(network.params().slice(), &x.detach());
-        }
-    }
-
-    #[test]
-    fn slices_and_tensors_take_the_same_steps() {
-        let config = OptimiserConfig { lr: 1e-2, schedule: LrSchedule::Linear { updates: 8 }, clip_norm: Some(3.0) };
-        let (mut by_hand, mut by_tensor) = (network(config), network(config));
-        let team = Team::new(2).unwrap();
-        let (mut target, mut other) = (by_hand.target().unwrap(), by_hand.target().unwrap());
-        for step in 0..10 {
-            let g = numbers(by_hand.params().slice().len(), &format!("gradient {step}"));
-            let before = by_hand.params().slice().to_vec();
-            let mut gradient = by_hand.gradient().unwrap();
-            gradient.slice_mut().copy_from_slice(&g);
-            let norm = by_hand.step(&team, &mut [&mut gradient], Some((&mut target, 0.1))).unwrap();
-            let expected = g.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-            assert!((norm / expected - 1.0).abs() < 1e-6);
-            assert!((by_tensor.step_tensor(&Tensor::from_slice(&g)).unwrap() / expected - 1.0).abs() < 1e-6);
-            other.follow(by_tensor.params(), 0.1).unwrap();
-            // The schedule reaches zero after eight steps.
-            assert_eq!(by_hand.params().slice() == before, step >= 8);
-        }
-        assert_gradient(by_hand.params().slice(), by_tensor.params().tensor());
-        assert_gradient(target.params.slice(), other.params.tensor());
-        assert_gradient(by_hand.m.slice(), by_tensor.m.tensor());
-    }
-
-    #[test]
-    fn polyak_moves_by_tau() {
-        let network = network(plain(1e-3));
-        let mut target = network.target().unwrap();
-        target.params.slice_mut().fill(1.0);
-        target.follow(network.params(), 0.25).unwrap();
-        for (target, p) in target.params.slice().iter().zip(network.params().slice()) {
-            assert!((target - (0.75 + 0.25 * p)).abs() < 1e-6);
-        }
-    }
+    let part = |tensor: &Tensor| tensor.f_narrow(0, range.start as i64, range.len() as i64);
+    let (params, m, v) = (part(params.tensor())?, part(m.tensor())?, part(v.tensor())?);
+    adam_tensor([params, m, v], &part(gradient)?, step)
 }
+
+/// One step of Adam by tensor operations.
+fn adam_tensor([mut params, mut m, mut v]: [Tensor; 3], gradient: &Tensor, step: AdamStep) -> Result<(), NetsError> {
+    let gradient = gradient * f64::from(step.scale);
+    tch::no_grad(|| {
+        let _ = m.f_lerp_(&gradient, 1.0 - BETA1)?;
+        let _ = v.f_mul_scalar_(BETA2)?.f_add_(&(gradient.square() * (1.0 - BETA2)))?;
+        let denominator = v.f_sqrt()? * f64::from(step.root) + f64::from(step.eps);
+        let change = m.f_div(&denominator)? * f64::from(step.rate);
+        let _ = params.f_sub_(&change)?;
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod constrained_tests;
+#[cfg(test)]
+mod tests;

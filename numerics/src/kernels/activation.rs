@@ -9,7 +9,7 @@ use super::{
 use crate::activation::Activation;
 
 /// Adds `bias` to every row of `z`, then applies the activation. `kept` takes the activation's
-/// inputs if its derivative needs them (swish); an empty `kept` takes none.
+/// inputs if its derivative needs them (swish, max_min); an empty `kept` takes none.
 pub fn bias_activate(z: &mut [f32], bias: &[f32], activation: Activation, kept: &mut [f32]) {
     match activation {
         Activation::Relu => bias_leaky(z, bias, 0.0),
@@ -23,6 +23,23 @@ pub fn bias_activate(z: &mut [f32], bias: &[f32], activation: Activation, kept: 
             add_bias(z, bias);
             elu(z);
         }
+        Activation::MaxMin => {
+            add_bias(z, bias);
+            max_min(z, kept);
+        }
+    }
+}
+
+/// Sorts each two neighbouring numbers, the larger first. `kept` takes the inputs, unless it is
+/// empty. Rows have even widths, so no pair lies in two of them.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub(super) fn max_min(z: &mut [f32], kept: &mut [f32]) {
+    if !kept.is_empty() {
+        kept.copy_from_slice(z);
+    }
+    for pair in z.chunks_exact_mut(2) {
+        let (a, b) = (pair[0], pair[1]);
+        (pair[0], pair[1]) = if a < b { (b, a) } else { (a, b) };
     }
 }
 
@@ -81,7 +98,7 @@ pub fn activation_backward(
         Activation::Relu => leaky_backward(delta, out, 0.0, bias_grad),
         Activation::LeakyRelu(slope) => leaky_backward(delta, out, slope as f32, bias_grad),
         Activation::Tanh => tanh_backward(delta, out, bias_grad),
-        Activation::Swish | Activation::Elu => {
+        Activation::Swish | Activation::Elu | Activation::MaxMin => {
             slope_backward(delta, out, kept, activation);
             add_rows(delta, bias_grad);
         }
@@ -110,7 +127,7 @@ fn tanh_backward(delta: &mut [f32], out: &[f32], bias_grad: &mut [f32]) {
     }
 }
 
-/// Multiplies `delta` by the activation's derivative. `out` is the activation's output, `kept` what
+/// Multiplies `delta` by the activation's Jacobian, which is symmetric. `out` is the activation's output, `kept` what
 /// `bias_activate` kept.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 pub fn slope_backward(delta: &mut [f32], out: &[f32], kept: &[f32], activation: Activation) {
@@ -127,6 +144,12 @@ pub fn slope_backward(delta: &mut [f32], out: &[f32], kept: &[f32], activation: 
         }),
         // eᶻ is the output plus 1.
         Activation::Elu => delta.iter_mut().zip(out).for_each(|(d, y)| *d *= if *y > 0.0 { 1.0 } else { 1.0 + y }),
+        Activation::MaxMin => {
+            for (delta, x) in delta.chunks_exact_mut(2).zip(kept.chunks_exact(2)) {
+                let (first, second) = (delta[0], delta[1]);
+                (delta[0], delta[1]) = if x[0] < x[1] { (second, first) } else { (first, second) };
+            }
+        }
     }
 }
 

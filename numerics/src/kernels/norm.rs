@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 
 use super::{
-    activation::{elu, slope_backward, swish, tanh_all},
+    activation::{elu, max_min, slope_backward, swish, tanh_all},
     vectors::{product, sum},
 };
 use crate::{activation::Activation, mlp::NORM_EPS};
@@ -21,7 +21,7 @@ pub struct Norm<'a> {
 
 /// Applies bias, LayerNorm and activation, row by row. `hat` takes the standardised rows, `rstd`
 /// each row's inverse standard deviation, `kept` the activation's input if its derivative needs it
-/// (swish).
+/// (swish, max_min).
 pub fn norm_activate(
     z: &mut [f32],
     norm: Norm<'_>,
@@ -33,7 +33,7 @@ pub fn norm_activate(
     let slope = match activation {
         Activation::Relu => 0.0,
         Activation::LeakyRelu(slope) => slope as f32,
-        Activation::Tanh | Activation::Swish | Activation::Elu => 1.0,
+        Activation::Tanh | Activation::Swish | Activation::Elu | Activation::MaxMin => 1.0,
     };
     standardise(z, norm, slope, hat, rstd);
     match activation {
@@ -41,6 +41,7 @@ pub fn norm_activate(
         Activation::Tanh => tanh_all(z),
         Activation::Swish => swish(z, kept),
         Activation::Elu => elu(z),
+        Activation::MaxMin => max_min(z, kept),
     }
 }
 

@@ -68,6 +68,9 @@ impl LearnedReward {
         if let Source::Discriminator(discriminator, _) = &self.source {
             let (mlp, params) = discriminator.network()?;
             network_constants("discriminator", mlp, &Tensor::f_from_slice(&params)?, &mut metrics)?;
+            if let Some(certified) = discriminator.trained().certified()? {
+                metrics.push(("lipschitz/by_construction/discriminator".to_owned(), certified[0]));
+            }
         }
         if let Some(visited) = places.iter().find(|place| place.name == "visited") {
             self.theory(visited, delta, &mut metrics)?;

@@ -1,7 +1,7 @@
 //! Settings of the dynamics model. [J] Janner et al. 2019 (arXiv 1906.08253) and its authors' code.
 
 use garde::Validate;
-use liprl_numerics::Activation;
+use liprl_numerics::{Activation, widths_for};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub struct ModelConfig {
     #[garde(inner(range(min = 1)), custom(no_more_than(self.members)))]
     pub elites: Option<usize>,
     /// Units of each hidden layer. Default `[200, 200, 200, 200]` [J].
-    #[garde(length(min = 1), inner(range(min = 1, max = 65536)))]
+    #[garde(length(min = 1), inner(range(min = 1, max = 65536)), custom(widths_for(self.activation)))]
     pub hidden: Vec<usize>,
     /// Activation after each hidden layer. Default `swish` [J].
     #[garde(dive)]

@@ -2,7 +2,7 @@
 //! member after member, each laid out as its perceptron is. Then come the log-variance's bounds, which
 //! they share: upper bounds, then lower ones.
 
-use liprl_nets::{Buffer, LrSchedule, optim::OptimiserConfig};
+use liprl_nets::{Buffer, optim::OptimiserConfig};
 use liprl_numerics::{Mlp, StateIo, StreamRng, kernels::AdamStep};
 use rand_distr::{Distribution, StandardNormal};
 
@@ -52,7 +52,7 @@ impl Parameters {
         let (high, low) = numbers[members * mlp.len()..].split_at_mut(bounds / 2);
         high.fill(config.log_variance.high as f32);
         low.fill(config.log_variance.low as f32);
-        let optimiser = OptimiserConfig { lr: config.lr, schedule: LrSchedule::Constant, clip_norm: None };
+        let optimiser = OptimiserConfig::adam(config.lr);
         let (m, v) = (Buffer::zeros(&[len])?, Buffer::zeros(&[len])?);
         Ok(Self { mlp, members, values, m, v, bounds, steps: 0, optimiser })
     }

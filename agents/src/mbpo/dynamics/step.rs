@@ -246,7 +246,10 @@ fn add_decay(mlp: &Mlp, params: &[f32], decay: &[f32], gradient: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use liprl_nets::testing::{assert_close, assert_gradient};
-    use liprl_numerics::{Activation, Streams, testing::numbers};
+    use liprl_numerics::{
+        Activation, Streams,
+        testing::{numbers, widths},
+    };
     use tch::{
         Kind, Tensor,
         nn::{self, OptimizerConfig},
@@ -261,9 +264,9 @@ mod tests {
         let mut all = Vec::new();
         for prediction in [Prediction::Probabilistic, Prediction::Deterministic] {
             for members in [1, 2, 5] {
-                for activation in [Activation::Swish, Activation::Relu, Activation::Tanh] {
+                for activation in [Activation::Swish, Activation::Relu, Activation::Tanh, Activation::MaxMin] {
                     let weight_decay = Some(vec![0.3, 0.0, 0.1]);
-                    let (hidden, base) = (vec![19, 16], ModelConfig::default());
+                    let (hidden, base) = (widths(activation, &[19, 16]), ModelConfig::default());
                     all.push(ModelConfig { prediction, members, hidden, activation, weight_decay, lr: 1e-2, ..base });
                 }
             }

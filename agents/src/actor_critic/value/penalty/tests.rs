@@ -34,8 +34,12 @@ fn gradient_by_hand_equals_double_backward_however_the_rows_are_shared() {
         ValuePenaltyConfig { sides: Sides::Two, units: StateUnits::Raw, every: 2, ..base },
         ValuePenaltyConfig { rows: 1000, ..base },
     ] {
-        for activation in [Activation::Relu, Activation::LeakyRelu(0.1)] {
-            let net = NetworkConfig { hidden: vec![32, 19], activation, ..NetworkConfig::default() };
+        for activation in [Activation::Relu, Activation::LeakyRelu(0.1), Activation::MaxMin] {
+            let net = NetworkConfig {
+                hidden: liprl_numerics::testing::widths(activation, &[32, 19]),
+                activation,
+                ..NetworkConfig::default()
+            };
             let (critics, actor) = (testing::critics(&net, 5, 3, 2), testing::policy(&net, 5, 6));
             let mut term = Regulariser::of(Box::new(config), 2, &setup());
 
