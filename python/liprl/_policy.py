@@ -11,6 +11,7 @@ _ACTIVATIONS = {
     "tanh": np.tanh,
     "swish": lambda z: z / (1 + np.exp(-z)),
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+    "max_min": lambda z: -np.sort(-z.reshape(*z.shape[:-1], -1, 2)).reshape(z.shape),
 }
 _NORM_EPS = 1e-5
 

@@ -48,6 +48,8 @@ struct TensorLayer {
     weight: Tensor,
     bias: Tensor,
     norm: Option<[Tensor; 2]>,
+    /// For max_min: the place of each unit's partner, and true for the first of a pair.
+    pairs: [Tensor; 2],
 }
 
 impl Module {
@@ -60,7 +62,10 @@ impl Module {
         let layer = |of: &LayerParts| {
             let norm = of.norm.as_ref().map(|[scale, shift]| Ok::<_, TchError>([row(scale)?, row(shift)?]));
             let weight = row(&of.weight)?.f_view(of.shape().map(|size| size as i64))?;
-            Ok(TensorLayer { weight, bias: row(&of.bias)?, norm: norm.transpose()? })
+            let (partner, first): (Vec<i64>, Vec<bool>) =
+                (0..of.bias.len() as i64).map(|i| (i ^ 1, i % 2 == 0)).unzip();
+            let pairs = [Tensor::f_from_slice(&partner)?, Tensor::f_from_slice(&first)?];
+            Ok(TensorLayer { weight, bias: row(&of.bias)?, norm: norm.transpose()?, pairs })
         };
         let scaling = |of: &Scaling| Ok::<_, TchError>([row(&narrow(&of.half_width))?, row(&narrow(&of.centre))?]);
         Ok(Self {
@@ -83,7 +88,7 @@ impl Module {
                 x = z;
                 continue;
             }
-            let hidden = activate(parts.activation, &z)?;
+            let hidden = layer.activate(parts.activation, &z)?;
             x = if parts.dense { Tensor::f_cat(&[x, hidden], -1)? } else { hidden };
         }
         x = match parts.head {
@@ -106,15 +111,20 @@ impl TensorLayer {
             None => Ok(z),
         }
     }
-}
 
-fn activate(activation: Activation, z: &Tensor) -> Result<Tensor, TchError> {
-    match activation {
-        Activation::Relu => z.f_relu(),
-        Activation::LeakyRelu(slope) => z.f_maximum(&z.f_mul_scalar(slope)?),
-        Activation::Tanh => z.f_tanh(),
-        Activation::Swish => z.f_silu(),
-        Activation::Elu => z.f_elu(),
+    fn activate(&self, activation: Activation, z: &Tensor) -> Result<Tensor, TchError> {
+        match activation {
+            Activation::Relu => z.f_relu(),
+            Activation::LeakyRelu(slope) => z.f_maximum(&z.f_mul_scalar(slope)?),
+            Activation::Tanh => z.f_tanh(),
+            Activation::Swish => z.f_silu(),
+            Activation::Elu => z.f_elu(),
+            Activation::MaxMin => {
+                let [partner, first] = &self.pairs;
+                let other = z.f_index_select(-1, partner)?;
+                z.f_maximum(&other)?.f_where_self(first, &z.f_minimum(&other)?)
+            }
+        }
     }
 }
 

@@ -195,6 +195,7 @@ impl FoundNetwork {
         {
             return Err(Fault::usage(format!("has leaky ReLUs of slope {slope}; a policy file has slopes of 0 to 1")));
         }
+        activation.check(&hidden).map_err(|error| Fault::usage(error.to_string()))?;
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let mlp = match self.dense {
             true => Mlp::dense(inputs, &hidden, outputs, activation),

@@ -187,6 +187,11 @@ fn every_learner_s_policy_acts_the_same_in_each_format() {
     for (name, config, case) in [
         ("sac", format!("{SMALL}{}", agent("sac", "{hidden: [32, 32], activation: swish}")), ENV),
         ("td3", format!("{SMALL}{}", small_agent("td3")), UNIT),
+        (
+            "pairs",
+            format!("{SMALL}{}", agent("td3", "{hidden: [32, 16], layer_norm: true, activation: max_min}")),
+            UNIT,
+        ),
         ("normed", format!("{SMALL}{normed}"), ENV),
         ("gail", SMALL_IMITATION.to_owned(), UNIT),
         ("mbpo", SMALL_MODEL_BASED.to_owned(), ENV),
@@ -207,6 +212,8 @@ fn every_lipschitz_layer_acts_the_same_in_each_format() {
         let config = feedback(&format!("{{kind: by_construction, alpha: 1.5, layers: {layers}}}"));
         cases.add(layers, &trained(folder.path(), layers, &config, "20"), ENV);
     }
+    let pairs = feedback("{kind: by_construction, alpha: 1.5, layers: cayley}").replace("tanh", "max_min");
+    cases.add("max_min", &trained(folder.path(), "max_min", &pairs, "20"), ENV);
     for found in cases.compare() {
         let bound = found["facts"]["lipschitz_bound"].as_f64().expect("a bound");
         let method = found["facts"]["lipschitz_method"].as_str().expect("a method");

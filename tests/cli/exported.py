@@ -43,6 +43,9 @@ def npz(path, obs):
             y = np.tanh(y)
         elif activation == "swish":
             y = y / (1 + np.exp(-y))
+        elif activation == "max_min":
+            first, second = y[..., 0::2], y[..., 1::2]
+            y = np.stack([np.maximum(first, second), np.minimum(first, second)], -1).reshape(y.shape)
         else:
             y = np.maximum(y, activation["leaky_relu"] * y)
         x = np.concatenate([x, y], -1) if about["dense"] else y

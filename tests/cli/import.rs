@@ -194,6 +194,7 @@ fn own_exports_come_back() {
         ("norm", swish, "600"),
         ("dense", feedback("{kind: by_construction, alpha: 1.5, layers: sll}"), "20"),
         ("clamp", feedback("{kind: penalty, alpha: 1.5}"), "20"),
+        ("pairs", feedback("{kind: penalty, alpha: 1.5}").replace("tanh", "max_min"), "20"),
     ] {
         let place = folder.path().join(name);
         std::fs::create_dir(&place).expect("created");

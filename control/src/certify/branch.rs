@@ -255,7 +255,7 @@ impl Refiner<'_> {
     /// The kink on which the norm depends the most, and the input.
     fn cuts(&self, slopes: &SlopeRanges<'_>, rows: &[JacobianRow]) -> Vec<Cut> {
         let mut cuts = Vec::new();
-        let piecewise = matches!(self.network.activation(), Activation::Relu | Activation::LeakyRelu(_));
+        let piecewise = matches!(self.network.unit(), Activation::Relu | Activation::LeakyRelu(_));
         let mut most = 0.0;
         for (layer, ranges) in slopes.hidden.iter().enumerate().filter(|_| piecewise) {
             for (neuron, (low, high)) in ranges.iter().enumerate().filter(|(_, range)| range.0 < range.1) {

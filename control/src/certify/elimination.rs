@@ -15,7 +15,7 @@
 //! by at most log(n)/ν.
 
 use faer::{
-    Mat,
+    Mat, MatRef,
     linalg::solvers::{Llt, Solve},
 };
 
@@ -40,6 +40,29 @@ pub(super) struct Problem {
     pub(super) layers: Vec<Layer>,
     /// W_{K+1}ᵀ W_{K+1}, `[n_K, n_K]`.
     pub(super) last_gram: Mat<f64>,
+}
+
+/// A matrix inequality that proves √ρ for some multipliers t > 0.
+pub(super) trait Inequality {
+    /// ρ, its smoothing with `nu` and the gradient, at t = exp(`log_t`); `None` if a Schur
+    /// complement is not positive definite.
+    fn value(&self, log_t: &[f64], nu: f64) -> Result<Option<Evaluation>, CertifyError>;
+
+    /// True if √ρ is proven to be an upper bound, by one Cholesky factorisation of the whole matrix
+    /// inequality at t = exp(`log_t`).
+    fn proves(&self, log_t: &[f64], rho: f64) -> bool;
+}
+
+/// λ_max = ρ of a symmetric matrix, its smoothing ν⁻¹ log Σ exp(ν λ_i), and the eigenvectors that
+/// have a part in it, scaled so that x xᵀ is the smoothing's gradient.
+pub(super) fn softened(matrix: MatRef<'_, f64>, nu: f64) -> Result<(f64, f64, Mat<f64>), CertifyError> {
+    let (values, vectors) = symmetric_eigen(matrix)?;
+    let rho = values.last().copied().unwrap_or_default();
+    let weights: Vec<f64> = values.iter().map(|value| (nu * (value - rho)).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let kept: Vec<usize> = (0..values.len()).filter(|&i| weights[i] > 1e-12 * total).collect();
+    let x = Mat::from_fn(vectors.nrows(), kept.len(), |i, j| vectors[(i, kept[j])] * (weights[kept[j]] / total).sqrt());
+    Ok((rho, rho + total.ln() / nu, x))
 }
 
 /// Bound and gradient of one t.
@@ -69,35 +92,6 @@ impl Problem {
         self.layers.iter().map(cut).collect()
     }
 
-    /// ρ, its smoothing with `nu` and the gradient, at t = exp(`log_t`); `None` if a Schur
-    /// complement is not positive definite.
-    pub(super) fn value(&self, log_t: &[f64], nu: f64) -> Result<Option<Evaluation>, CertifyError> {
-        let t: Vec<f64> = log_t.iter().map(|x| x.exp()).collect();
-        let t = self.cut(&t);
-        let Some((factors, quotient)) = self.eliminate(&t) else { return Ok(None) };
-        if !quotient.is_all_finite() {
-            return Ok(None);
-        }
-        let (values, vectors) = symmetric_eigen(quotient.as_ref())?;
-        let rho = values.last().copied().unwrap_or_default();
-        let weights: Vec<f64> = values.iter().map(|value| (nu * (value - rho)).exp()).collect();
-        let total: f64 = weights.iter().sum();
-        let kept: Vec<usize> = (0..values.len()).filter(|&i| weights[i] > 1e-12 * total).collect();
-        let mut x =
-            Mat::from_fn(vectors.nrows(), kept.len(), |i, j| vectors[(i, kept[j])] * (weights[kept[j]] / total).sqrt());
-        let mut gradient = Vec::with_capacity(self.len());
-        for ((layer, t), factor) in self.layers.iter().zip(&t).zip(&factors) {
-            let v = &layer.weight * &x;
-            let pulled: Vec<f64> = layer.sector.iter().zip(*t).map(|((a, b), t)| (a + b) * t).collect();
-            x = factor.solve(scale_rows(v.as_ref(), &pulled));
-            gradient.extend(layer.sector.iter().zip(*t).enumerate().map(|(i, ((alpha, beta), t))| {
-                let pairs = x.row(i).iter().zip(v.row(i).iter());
-                -2.0 * t * pairs.map(|(x, v)| (x - alpha * v) * (x - beta * v)).sum::<f64>()
-            }));
-        }
-        Ok(Some(Evaluation { rho, smooth: rho + total.ln() / nu, gradient }))
-    }
-
     /// The Cholesky factors of S_1 … S_K, and the matrix whose largest eigenvalue is ρ.
     fn eliminate(&self, t: &[&[f64]]) -> Option<(Vec<Llt<f64>>, Mat<f64>)> {
         let mut rest = Mat::from_fn(self.last_gram.nrows(), self.last_gram.ncols(), |i, j| -self.last_gram[(i, j)]);
@@ -120,14 +114,34 @@ impl Problem {
         factors.reverse();
         Some((factors, -&rest))
     }
+}
 
-    /// True if √ρ is proven to be an upper bound, by one Cholesky factorisation of the whole matrix
-    /// inequality at t = exp(`log_t`).
-    ///
+impl Inequality for Problem {
+    fn value(&self, log_t: &[f64], nu: f64) -> Result<Option<Evaluation>, CertifyError> {
+        let t: Vec<f64> = log_t.iter().map(|x| x.exp()).collect();
+        let t = self.cut(&t);
+        let Some((factors, quotient)) = self.eliminate(&t) else { return Ok(None) };
+        if !quotient.is_all_finite() {
+            return Ok(None);
+        }
+        let (rho, smooth, mut x) = softened(quotient.as_ref(), nu)?;
+        let mut gradient = Vec::with_capacity(self.len());
+        for ((layer, t), factor) in self.layers.iter().zip(&t).zip(&factors) {
+            let v = &layer.weight * &x;
+            let pulled: Vec<f64> = layer.sector.iter().zip(*t).map(|((a, b), t)| (a + b) * t).collect();
+            x = factor.solve(scale_rows(v.as_ref(), &pulled));
+            gradient.extend(layer.sector.iter().zip(*t).enumerate().map(|(i, ((alpha, beta), t))| {
+                let pairs = x.row(i).iter().zip(v.row(i).iter());
+                -2.0 * t * pairs.map(|(x, v)| (x - alpha * v) * (x - beta * v)).sum::<f64>()
+            }));
+        }
+        Ok(Some(Evaluation { rho, smooth, gradient }))
+    }
+
     /// Its diagonal is scaled to 1 and then reduced by more than rounding can have added; it must
     /// still be positive definite. Rounding adds n u times the absolute values summed in setting it
     /// up, and (n + 1) u times the trace in factoring it (Higham 2002, theorem 10.3).
-    pub(super) fn proves(&self, log_t: &[f64], rho: f64) -> bool {
+    fn proves(&self, log_t: &[f64], rho: f64) -> bool {
         let t: Vec<f64> = log_t.iter().map(|x| x.exp()).collect();
         let t = self.cut(&t);
         let first = self.layers.first().map_or(self.last_gram.nrows(), |layer| layer.weight.ncols());

@@ -63,7 +63,7 @@ pub(super) fn lines(activation: Activation, low: f64, high: f64) -> LinePair {
                 (-turn, turn)
             },
         ),
-        Activation::Swish | Activation::Elu => {
+        Activation::Swish | Activation::Elu | Activation::MaxMin => {
             band((least, most), (low, high), |z, slope| value(activation, z) - slope * z)
         }
     }
@@ -92,7 +92,9 @@ pub(super) fn slope_lines(activation: Activation, low: f64, high: f64, range: (f
                 (outer.clamp(-1.0, 1.0).atanh(), root(1.0).atanh())
             },
         ),
-        Activation::Swish | Activation::Elu => band(bends, (low, high), |z, steep| slope(activation, z) - steep * z),
+        Activation::Swish | Activation::Elu | Activation::MaxMin => {
+            band(bends, (low, high), |z, steep| slope(activation, z) - steep * z)
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! LipSDP, one multiplier per neuron (Fazlyab et al. 2019, arXiv 1906.04893), in the Euclidean
 //! norm: everywhere, and over a box with each neuron's range of slopes there.
 //!
-//! `elimination` has the bound of given multipliers; here they are chosen. The start is always
-//! feasible and gives at most the product of norms. From there L-BFGS lowers the smoothed bound
+//! `elimination` has the bound of given multipliers, `joint` that of max_min and of densely connected
+//! networks; here they are chosen. The start is always feasible and gives at most the product of
+//! norms, for densely connected networks some larger bound. From there L-BFGS lowers the smoothed bound
 //! over their logarithms, while the smoothing is removed in stages. A factorisation of the whole
 //! matrix inequality then proves the best multipliers found. Stopping early costs tightness, never
 //! validity. There are no multipliers for pairs of neurons: the constraint behind them does not
@@ -13,13 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use faer::Mat;
-
 use super::{
     algebra::scale_rows,
     bound::{MARGIN, Norm},
-    elimination::Problem,
+    elimination::{Inequality, Problem},
     error::CertifyError,
+    joint::Joint,
     lbfgs::{Iterate, Limits, Outcome, Trial, minimise},
     local::{SlopeRanges, slopes_on},
     network::Network,
@@ -28,6 +28,7 @@ use super::{
     region::Region,
     slopes::sector,
 };
+use faer::Mat;
 
 /// Smoothing parameter of the first stage, relative to the bound; each stage has `SHARPER` times
 /// the parameter of the one before.
@@ -46,6 +47,10 @@ const INFLATIONS: u32 = 20;
 /// too.
 const CHEAP: f64 = 1e-5;
 const BACK: [f64; 4] = [0.01, 0.1, 0.5, 1.0];
+
+/// Equal multipliers, as powers of `SHARPER`, that are tried as the start for layers that see more
+/// than the layer before: constructions prove their constant with such.
+const EQUAL: [f64; 9] = [-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0];
 
 /// Relative decrease of ρ that counts as progress; two stages in a row without progress end the
 /// search.
@@ -87,9 +92,13 @@ pub fn lipsdp(network: &Network, options: &SdpOptions) -> Result<SdpBound, Certi
     let hidden = &network.weights()[..network.weights().len() - 1];
     let search = Search::begin(options);
     let product = product_within(network, Norm::L2, options.time_limit)?.upper;
-    let (norms, _) = network.spectral_norms_within(options.time_limit)?;
-    let bound =
-        search.solve(hidden, network.sectors(), sector(network.activation()), network.last_weight(), Some(&norms))?;
+    let bound = match network.is_joint() {
+        true => search.solve_joint(network, &network.sectors(), &network.last_weight())?,
+        false => {
+            let (norms, _) = network.spectral_norms_within(options.time_limit)?;
+            search.solve(hidden, network.sectors(), sector(network.unit()), network.last_weight(), Some(&norms))?
+        }
+    };
     Ok(SdpBound::at_most(product, bound))
 }
 
@@ -157,7 +166,56 @@ impl Search {
         let last = network.weights().last().map(|last| scale_rows(last.as_ref(), &steepest));
         let weights = &network.weights()[..slopes.hidden.len()];
         let last = last.unwrap_or_else(|| Mat::zeros(0, 0));
-        self.solve(weights, slopes.hidden.clone(), sector(network.activation()), last, None)
+        if network.is_joint() {
+            return self.solve_joint(network, &slopes.hidden, &last);
+        }
+        self.solve(weights, slopes.hidden.clone(), sector(network.unit()), last, None)
+    }
+
+    /// The bound for a network whose layers see more than the layer before.
+    fn solve_joint(
+        &self,
+        network: &Network,
+        slopes: &[Vec<(f64, f64)>],
+        last: &Mat<f64>,
+    ) -> Result<Option<SdpBound>, CertifyError> {
+        if self.late() {
+            return Ok(None);
+        }
+        let hidden = &network.weights()[..network.weights().len() - 1];
+        let mut problem = Joint::new(hidden, network.carried(), slopes, sector(network.unit()), last);
+        if problem.is_linear() {
+            let upper = problem.norm()? * MARGIN;
+            return Ok(Some(SdpBound { upper, finished: true, evaluations: 0 }));
+        }
+        let mut starts = vec![problem.greedy()?];
+        match network.is_max_min() {
+            true => starts.push(Some(problem.by_layer(&product_multipliers(network, self.deadline)?))),
+            false => starts.extend(EQUAL.map(|power| Some(vec![power * SHARPER.ln(); problem.len()]))),
+        }
+        let mut start: Option<(f64, Vec<f64>)> = None;
+        let mut evaluations = 0;
+        let mut consider = |x: Vec<f64>| -> Result<(), CertifyError> {
+            evaluations += 1;
+            if let Some(value) = problem.value(&x, 1.0)?
+                && start.as_ref().is_none_or(|(rho, _)| value.rho < *rho)
+            {
+                start = Some((value.rho, x));
+            }
+            Ok(())
+        };
+        for x in starts.into_iter().flatten() {
+            if !self.late() {
+                consider(x)?;
+            }
+        }
+        let Some((rho, mut x)) = start.filter(|(rho, _)| rho.is_finite()) else { return Ok(None) };
+        // To a bound near 1 on the start.
+        let power = (0.5 * rho.max(f64::MIN_POSITIVE).log2()).round();
+        problem.divide(power.exp2());
+        x.iter_mut().for_each(|x| *x -= 2.0 * power * std::f64::consts::LN_2);
+        let found = self.lowest(&problem, x, power.exp2())?;
+        Ok(found.map(|found| SdpBound { evaluations: found.evaluations + evaluations, ..found }))
     }
 
     /// The bound of the best multipliers that are proven; `None` if the time ends before any are.
@@ -179,6 +237,12 @@ impl Search {
             Reduced::Problem(problem, scale) => (problem, scale),
         };
         let start = feasible(&problem);
+        self.lowest(&problem, start, scale)
+    }
+
+    /// `scale` times the bound of the best multipliers found from `start` on that are proven; `None`
+    /// if the time ends before any are.
+    fn lowest(&self, problem: &impl Inequality, start: Vec<f64>, scale: f64) -> Result<Option<SdpBound>, CertifyError> {
         let evaluations = Cell::new(0);
         let mut best: Option<(f64, Vec<f64>)> = None;
         let evaluate = |x: &[f64], nu: f64, best: &mut Option<(f64, Vec<f64>)>| {
@@ -226,7 +290,7 @@ impl Search {
             }
         }
         let (rho, x) = best.ok_or(CertifyError::NotConverged { what: "LipSDP's start" })?;
-        let mut proven = self.proven(&problem, &x, rho);
+        let mut proven = self.proven(problem, &x, rho);
         if proven.is_none_or(|proven| proven > rho * (1.0 + CHEAP)) {
             for share in BACK {
                 if self.late() {
@@ -235,7 +299,7 @@ impl Search {
                 }
                 let x: Vec<f64> = x.iter().zip(&start).map(|(x, start)| x + share * (start - x)).collect();
                 if let Some(value) = problem.value(&x, 1.0)? {
-                    let other = self.proven(&problem, &x, value.rho);
+                    let other = self.proven(problem, &x, value.rho);
                     proven = proven.into_iter().chain(other).reduce(f64::min);
                 }
             }
@@ -251,7 +315,7 @@ impl Search {
     }
 
     /// The smallest inflated ρ that a factorisation proves, of those tried in time: at least one.
-    fn proven(&self, problem: &Problem, x: &[f64], rho: f64) -> Option<f64> {
+    fn proven(&self, problem: &impl Inequality, x: &[f64], rho: f64) -> Option<f64> {
         // For a constant that is nearly 0, relative to the product of norms, only the order of
         // magnitude is found.
         let rho = rho.max(1e-20);
@@ -259,6 +323,20 @@ impl Search {
         let in_time = (0..INFLATIONS).take_while(|&i| i == 0 || !self.late());
         in_time.map(inflated).find(|&rho| problem.proves(x, rho))
     }
+}
+
+/// A multiplier for each hidden layer of a max_min network that gives the product of norms: the
+/// squared norms of the layers behind it (proof: `docs/derivations/certificates.md`).
+fn product_multipliers(network: &Network, deadline: Option<Instant>) -> Result<Vec<f64>, CertifyError> {
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let (norms, _) = network.spectral_norms_within(left)?;
+    let mut t = Vec::with_capacity(norms.len());
+    let mut gain = 1.0;
+    for norm in norms.iter().skip(1).rev() {
+        gain *= norm * norm * (1.0 + 1e-7);
+        t.insert(0, gain.max(f64::MIN_POSITIVE));
+    }
+    Ok(t)
 }
 
 /// Multipliers with positive definite Schur complements, as logarithms; for one sector throughout

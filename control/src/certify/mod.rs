@@ -5,6 +5,7 @@
 //! | file | content |
 //! | --- | --- |
 //! | `network` | the network to certify: weights, biases, activation, input and output maps |
+//! | `pairs` | max_min written by ReLUs |
 //! | `pass` | its values and Jacobians |
 //! | `extract` | the network of a policy file or of an agent's parameters |
 //! | `slopes` | ranges of the activations' values, slopes and second derivatives |
@@ -13,6 +14,7 @@
 //! | `algebra` | norms and factorisations of dense matrices |
 //! | `product` | the product of the layers' norms, ℓ2 and ℓ∞ |
 //! | `elimination` | LipSDP (Fazlyab et al. 2019, arXiv 1906.04893) by eliminating one layer at a time: value and gradient |
+//! | `joint` | that inequality for densely connected networks and max_min: all hidden units at once |
 //! | `reduce` | that problem of a network and its slopes, without neurons and directions that have no effect |
 //! | `lipsdp` | its minimisation over the multipliers, the check of the result, and both over a box |
 //! | `lbfgs` | the minimiser |
@@ -36,12 +38,14 @@ mod elimination;
 mod error;
 mod extract;
 mod interval;
+mod joint;
 mod lbfgs;
 mod lines;
 mod lipsdp;
 mod local;
 mod lower;
 mod network;
+mod pairs;
 mod pass;
 mod patterns;
 mod product;

@@ -8,6 +8,7 @@
 //!
 //! In a densely connected network each layer sees the inputs and all units before it. It is the same
 //! network with those units carried along, by rows of the identity and without an activation.
+//! max_min is written by ReLUs (`pairs`).
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -17,6 +18,7 @@ use liprl_numerics::{Activation, Mlp, linalg::spectral_norm};
 use super::{
     algebra::{quick_spectral_bound, scale_rows},
     error::CertifyError,
+    pairs::by_relus,
     slopes::sector,
 };
 
@@ -69,9 +71,12 @@ pub struct Network {
     clamps: Vec<(f64, f64)>,
     weights: Vec<Mat<f64>>,
     biases: Vec<Vec<f64>>,
-    activation: Activation,
+    /// Activation of each unit that is not carried along.
+    unit: Activation,
     /// Number of units at the head of each hidden layer that have no activation.
     carried: Vec<usize>,
+    /// The weights before max_min was written by ReLUs; `None` for other activations.
+    pairs: Option<Vec<Mat<f64>>>,
     /// The scale after tanh; `None` for a linear map, whose scale is in the last weight.
     squash: Option<Vec<f64>>,
     /// See [`Network::spectral_norms`].
@@ -83,8 +88,8 @@ impl Network {
     /// `outputs` one number for each of the first outputs, which are certified.
     ///
     /// # Errors
-    /// [`CertifyError::Unsupported`] for LayerNorm, [`CertifyError::BadShape`] for sizes that do
-    /// not fit, [`CertifyError::NotFinite`] for numbers that are not finite.
+    /// [`CertifyError::Unsupported`] for LayerNorm and densely connected max_min,
+    /// [`CertifyError::BadShape`] for sizes that do not fit, [`CertifyError::NotFinite`] for NaN and ∞.
     pub fn new(
         name: &str,
         mlp: &Mlp,
@@ -113,6 +118,15 @@ impl Network {
             let problem = "has LayerNorm, which stretches small differences without a useful limit; use a network without LayerNorm";
             return Err(CertifyError::Unsupported { network: name, problem: problem.into() });
         }
+        if mlp.dense && mlp.activation == Activation::MaxMin {
+            let problem =
+                "is densely connected with max_min, which no construction makes; take layers without residuals";
+            return Err(CertifyError::Unsupported { network: name, problem: problem.into() });
+        }
+        let hidden: Vec<usize> = mlp.layers.iter().filter(|layer| !layer.last).map(|layer| layer.outputs).collect();
+        if let Err(error) = mlp.activation.check(&hidden) {
+            return Err(CertifyError::BadShape { network: name, problem: error.to_string() });
+        }
         let count = outputs.scale().len();
         let end = first + count;
         if params.len() != mlp.len() || inputs.len() != mlp.inputs() || end > mlp.outputs() || count == 0 {
@@ -138,15 +152,20 @@ impl Network {
                 carried.push(kept);
             }
         }
-        let (activation, spectral_norms) = (mlp.activation, OnceLock::new());
-        let clamps = Vec::new();
-        let mut network = Self { name, clamps, weights, biases, activation, carried, squash: None, spectral_norms };
+        let (unit, spectral_norms) = (mlp.activation, OnceLock::new());
+        let (clamps, pairs, squash) = (Vec::new(), None, None);
+        let mut network = Self { name, clamps, weights, biases, unit, carried, pairs, squash, spectral_norms };
         network.fold_inputs(inputs);
         match outputs {
             OutputMap::Tanh(scale) => network.squash = Some(scale),
             OutputMap::Linear(scale) => network.fold_scale(&scale),
         }
         network.check_finite()?;
+        if network.unit == Activation::MaxMin {
+            network.pairs = Some(network.weights.clone());
+            network.unit = Activation::Relu;
+            by_relus(&mut network.weights, &mut network.biases, &mut network.carried);
+        }
         Ok(network)
     }
 
@@ -214,7 +233,11 @@ impl Network {
 
     /// Units of each hidden layer.
     pub fn hidden(&self) -> Vec<usize> {
-        self.weights.iter().zip(&self.carried).map(|(weight, carried)| weight.nrows() - carried).collect()
+        // Beside the units of max_min that are carried along stand the ReLUs of their pairs.
+        let of = |(weight, &carried): (&Mat<f64>, &usize)| {
+            if self.is_max_min() { carried } else { weight.nrows() - carried }
+        };
+        self.weights.iter().zip(&self.carried).map(of).collect()
     }
 
     /// Number of units at the head of each hidden layer that pass on what comes in.
@@ -224,17 +247,41 @@ impl Network {
 
     /// Range of every hidden unit's slope everywhere.
     pub(super) fn sectors(&self) -> Vec<Vec<(f64, f64)>> {
-        let of = |(carried, units): (&usize, usize)| {
+        let of = |(carried, weight): (&usize, &Mat<f64>)| {
             let mut sectors = vec![(1.0, 1.0); *carried];
-            sectors.resize(carried + units, sector(self.activation));
+            sectors.resize(weight.nrows(), sector(self.unit));
             sectors
         };
-        self.carried.iter().zip(self.hidden()).map(of).collect()
+        self.carried.iter().zip(&self.weights).map(of).collect()
     }
 
     /// The activation after each hidden layer.
     pub fn activation(&self) -> Activation {
-        self.activation
+        if self.is_max_min() { Activation::MaxMin } else { self.unit }
+    }
+
+    /// The activation of each hidden unit that is not carried along: never max_min.
+    pub(super) fn unit(&self) -> Activation {
+        self.unit
+    }
+
+    /// True if the hidden layers are followed by max_min.
+    pub(super) fn is_max_min(&self) -> bool {
+        self.pairs.is_some()
+    }
+
+    /// True if some units are carried along.
+    pub(super) fn is_joint(&self) -> bool {
+        self.carried.iter().any(|&carried| carried > 0)
+    }
+
+    /// The weights whose norms' product is a bound, with the output scale in the last one.
+    pub(super) fn layer_weights(&self) -> Vec<Mat<f64>> {
+        let mut weights = self.pairs.as_ref().unwrap_or(&self.weights).clone();
+        if let (Some(last), Some(scale)) = (weights.last_mut(), &self.squash) {
+            *last = scale_rows(last.as_ref(), scale);
+        }
+        weights
     }
 
     /// True if tanh follows the last layer.
@@ -257,18 +304,15 @@ impl Network {
         &self.biases
     }
 
-    /// The largest singular value of each weight, with the output scale in the last one's. Found
+    /// The largest singular value of each of [`Network::layer_weights`], with the output scale in the last one's. Found
     /// once: for wide layers it takes longer than most bounds.
     ///
     /// # Errors
     /// [`CertifyError::NotConverged`] if a decomposition fails.
     pub(super) fn spectral_norms(&self) -> Result<&[f64], CertifyError> {
         if self.spectral_norms.get().is_none() {
-            let mut norms = Vec::with_capacity(self.weights.len());
-            for weight in &self.weights[..self.weights.len() - 1] {
-                norms.push(spectral_norm(weight.as_ref())?);
-            }
-            norms.push(spectral_norm(self.last_weight().as_ref())?);
+            let weights = self.layer_weights();
+            let norms = weights.iter().map(|weight| spectral_norm(weight.as_ref())).collect::<Result<_, _>>()?;
             // Another thread may have been first, with the same numbers.
             let _ = self.spectral_norms.set(norms);
         }
@@ -286,8 +330,7 @@ impl Network {
         if self.spectral_norms.get().is_some() || limit.is_none_or(|limit| needed <= limit.as_secs_f64()) {
             return Ok((self.spectral_norms()?.to_vec(), true));
         }
-        let (last, hidden) = (self.last_weight(), self.weights.iter().take(self.weights.len() - 1));
-        Ok((hidden.chain([&last]).map(|weight| quick_spectral_bound(weight.as_ref())).collect(), false))
+        Ok((self.layer_weights().iter().map(|weight| quick_spectral_bound(weight.as_ref())).collect(), false))
     }
 
     /// The scale after tanh; `None` for a linear map.

@@ -34,7 +34,7 @@ impl Network {
 
     /// Every layer's outputs at `x`.
     pub(super) fn trace(&self, x: &[f64]) -> Trace {
-        let piecewise = matches!(self.activation(), Activation::Relu | Activation::LeakyRelu(_));
+        let piecewise = matches!(self.unit(), Activation::Relu | Activation::LeakyRelu(_));
         let (mut trace, last) = (Trace { z: Vec::new(), smooth: true }, self.weights().len() - 1);
         let mut input: Vec<f64> = x.iter().zip(self.clamps()).map(|(x, range)| x.clamp(range.0, range.1)).collect();
         trace.smooth = x.iter().zip(self.clamps()).all(|(x, range)| *x != range.0 && *x != range.1);
@@ -51,8 +51,7 @@ impl Network {
                 trace.smooth &= own.into_iter().all(|(z, size)| z.abs() > KINK * size);
             }
             let carried = self.carried().get(k).copied().unwrap_or(0);
-            input =
-                z.iter().enumerate().map(|(i, &z)| if i < carried { z } else { value(self.activation(), z) }).collect();
+            input = z.iter().enumerate().map(|(i, &z)| if i < carried { z } else { value(self.unit(), z) }).collect();
             trace.z.push(z);
         }
         trace
@@ -75,7 +74,7 @@ impl Network {
             None => self.weights()[last].clone(),
         };
         for k in (0..last).rev() {
-            let own = |(i, &z): (usize, &f64)| if i < self.carried()[k] { 1.0 } else { slope(self.activation(), z) };
+            let own = |(i, &z): (usize, &f64)| if i < self.carried()[k] { 1.0 } else { slope(self.unit(), z) };
             let slopes: Vec<f64> = trace.z[k].iter().enumerate().map(own).collect();
             back = scale_columns(back.as_ref(), &slopes) * &self.weights()[k];
         }

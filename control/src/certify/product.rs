@@ -2,7 +2,7 @@
 //! β … β ‖W_1‖, β the activation's largest slope. ‖·‖ is the largest singular value, from a
 //! singular value decomposition (or above it, if there is not the time for one), or the largest row
 //! sum. A diagonal matrix of slopes has norm ≤ β in either norm, and the slopes of tanh after the
-//! last layer are at most 1.
+//! last layer are at most 1. max_min permutes, which has norm 1 in either norm.
 
 use std::time::Duration;
 
@@ -28,14 +28,13 @@ pub fn product(network: &Network, norm: Norm) -> Result<f64, CertifyError> {
 /// # Errors
 /// As [`product`].
 pub fn product_within(network: &Network, norm: Norm, limit: Option<Duration>) -> Result<Bound, CertifyError> {
-    let (alpha, beta) = sector(network.activation());
+    let (alpha, beta) = sector(network.unit());
     let steepest = beta.abs().max(alpha.abs());
     let (norms, exact): (Vec<f64>, bool) = match norm {
         Norm::L2 => network.spectral_norms_within(limit)?,
         Norm::Linf => {
-            let hidden = network.weights().iter().take(network.weights().len() - 1);
-            let norms = hidden.map(|weight| largest_row_sum(weight.as_ref()));
-            (norms.chain([largest_row_sum(network.last_weight().as_ref())]).collect(), true)
+            let weights = network.layer_weights();
+            (weights.iter().map(|weight| largest_row_sum(weight.as_ref())).collect(), true)
         }
     };
     let slopes = steepest.powi(norms.len() as i32 - 1);

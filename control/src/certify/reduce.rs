@@ -108,7 +108,7 @@ fn equilibrate(weights: &mut [Mat<f64>]) -> bool {
 /// A wider sector, which claims less than the one given. It stays within the activation's own
 /// sector `widest` if that is wide enough, so that a box never has more slopes than the whole
 /// space.
-fn widened((alpha, beta): (f64, f64), widest: (f64, f64)) -> (f64, f64) {
+pub(super) fn widened((alpha, beta): (f64, f64), widest: (f64, f64)) -> (f64, f64) {
     let middle = 0.5 * (alpha + beta);
     let radius = WIDTH * middle.abs();
     let (low, high) = (alpha.min(middle - radius), beta.max(middle + radius));

@@ -8,6 +8,10 @@ const SWISH_STEEPEST: f64 = 2.399_357_280_515_468;
 /// Bound on the rounding error of a slope or value near 1.
 pub(super) const ROUNDING: f64 = 1e-14;
 
+/// In place of a range for max_min, whose units are none by themselves: a [`Network`](super::Network)
+/// has ReLUs instead. Nothing can be proven from NaN.
+const OF_PAIRS: (f64, f64) = (f64::NAN, f64::NAN);
+
 /// φ(z). Swish is a product here and a quotient in [`Activation::value`], which differ by rounding:
 /// so certificates stay equal to the bit.
 pub(super) fn value(activation: Activation, z: f64) -> f64 {
@@ -35,6 +39,7 @@ pub(super) fn sector(activation: Activation) -> (f64, f64) {
         Activation::Relu | Activation::Tanh | Activation::Elu => (0.0, 1.0),
         Activation::LeakyRelu(a) => (a.min(1.0), a.max(1.0)),
         Activation::Swish => (1.0 - SWISH_CONSTANT - ROUNDING, SWISH_CONSTANT),
+        Activation::MaxMin => OF_PAIRS,
     }
 }
 
@@ -48,6 +53,7 @@ pub(super) fn slopes_between(activation: Activation, low: f64, high: f64) -> (f6
         Activation::Tanh if low <= 0.0 && high >= 0.0 => most = 1.0,
         // ELU's slope rises.
         Activation::Tanh | Activation::Elu => (),
+        Activation::MaxMin => return OF_PAIRS,
         Activation::Swish => {
             if low <= SWISH_STEEPEST && high >= SWISH_STEEPEST {
                 most = sector(activation).1;
@@ -73,6 +79,7 @@ pub(super) fn slopes_between(activation: Activation, low: f64, high: f64) -> (f6
 pub(super) fn curvature_between(activation: Activation, low: f64, high: f64) -> (f64, f64) {
     let (least, most) = match activation {
         Activation::Relu | Activation::LeakyRelu(_) => return (0.0, 0.0),
+        Activation::MaxMin => return OF_PAIRS,
         Activation::Tanh => {
             let at = |z: f64| -2.0 * z.tanh() * slope(activation, z);
             let (turn, extreme) = ((1.0 / 3f64.sqrt()).atanh(), 4.0 / 27f64.sqrt());
@@ -112,6 +119,7 @@ pub(super) fn values_between(activation: Activation, low: f64, high: f64) -> (f6
     let spare = ROUNDING * (1.0 + a.abs().max(b.abs()));
     match activation {
         Activation::Relu | Activation::LeakyRelu(_) => (if turns { least } else { a.min(b) }, a.max(b)),
+        Activation::MaxMin => OF_PAIRS,
         Activation::Tanh | Activation::Swish | Activation::Elu => (least.min(a.min(b)) - spare, a.max(b) + spare),
     }
 }

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::parts::{LayerParts, Parts, Scaling, Standardise, narrow};
 use proto::{
-    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, AttributeProto, Dimension, Entry, Extent, FLOAT, GraphProto, ModelProto, NodeProto,
-    OperatorSet, Shape, TensorProto, TensorType, TypeProto, ValueInfo,
+    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, AttributeProto, Dimension, Entry, Extent, FLOAT, GraphProto, INT64, ModelProto,
+    NodeProto, OperatorSet, Shape, TensorProto, TensorType, TypeProto, ValueInfo,
 };
 
 /// Version of the file format, read by all runtimes that know the operators.
@@ -54,7 +54,7 @@ impl Graph {
                 x = z;
                 continue;
             }
-            let hidden = self.activate(parts.activation, z);
+            let hidden = self.activate(parts.activation, z, (i, layer.bias.len()));
             x = if parts.dense { self.node("Concat", [x, hidden], [int("axis", -1)]) } else { hidden };
         }
         x = match parts.head {
@@ -106,7 +106,8 @@ impl Graph {
         }
     }
 
-    fn activate(&mut self, activation: Activation, z: String) -> String {
+    /// The activation behind layer `i` of so many units.
+    fn activate(&mut self, activation: Activation, z: String, (i, units): (usize, usize)) -> String {
         match activation {
             Activation::Relu => self.node("Relu", [z], []),
             Activation::LeakyRelu(slope) => self.node("LeakyRelu", [z], [float("alpha", slope as f32)]),
@@ -116,6 +117,18 @@ impl Graph {
                 self.node("Mul", [z, sigmoid], [])
             }
             Activation::Elu => self.node("Elu", [z], [float("alpha", 1.0)]),
+            Activation::MaxMin => {
+                // Pairs in a dimension of their own, sorted there.
+                let apart = self.integers(format!("{i}/pairs"), &[-1, units as i64 / 2, 2]);
+                let both = self.integers(format!("{i}/both"), &[2]);
+                let together = self.integers(format!("{i}/units"), &[-1, units as i64]);
+                let pairs = self.node("Reshape", [z, apart], []);
+                let sorted = self.node("TopK", [pairs, both], [int("axis", -1), int("largest", 1), int("sorted", 1)]);
+                if let Some(last) = self.nodes.last_mut() {
+                    last.outputs.push(format!("{sorted}_places"));
+                }
+                self.node("Reshape", [sorted, together], [])
+            }
         }
     }
 
@@ -146,6 +159,17 @@ impl Graph {
 
     fn row(&mut self, name: &str, numbers: &[f32]) -> String {
         self.initializer(name.to_owned(), &[numbers.len()], numbers)
+    }
+
+    /// Adds a list of whole numbers; returns its name.
+    fn integers(&mut self, name: String, numbers: &[i64]) -> String {
+        self.initializers.push(TensorProto {
+            dims: vec![numbers.len() as i64],
+            data_type: INT64,
+            name: name.clone(),
+            raw_data: numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        });
+        name
     }
 
     /// Adds numbers; returns their name.

@@ -5,6 +5,8 @@ use prost::{Message, Oneof};
 
 /// `TensorProto.FLOAT` of [`TensorProto::data_type`] and [`TensorType::elem_type`].
 pub(super) const FLOAT: i32 = 1;
+/// `TensorProto.INT64`.
+pub(super) const INT64: i32 = 7;
 /// `AttributeProto.FLOAT` of [`AttributeProto::kind`].
 pub(super) const ATTRIBUTE_FLOAT: i32 = 1;
 /// `AttributeProto.INT`.

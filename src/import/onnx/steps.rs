@@ -140,6 +140,7 @@ impl<'m, 'b> Walk<'m, 'b> {
             "Swish" if node.float("alpha").unwrap_or(1.0) == 1.0 => {
                 self.after(node, Step::Activate(Activation::Swish))?
             }
+            "TopK" => self.max_min(node)?,
             "Sigmoid" => self.after(node, Step::Sigmoid)?,
             "LayerNormalization" => {
                 let spare = node.float("epsilon").unwrap_or(NORM_EPS);
@@ -260,6 +261,22 @@ impl<'m, 'b> Walk<'m, 'b> {
             return Err(unknown("of two inputs that both depend on the observation"));
         }
         Ok(self.link(Step::Activate(Activation::Swish), before))
+    }
+
+    /// Both numbers of each pair, the larger first: TopK with k = 2 behind a reshape to pairs.
+    fn max_min(&mut self, node: &Node<'b>) -> Result<Known, Fault> {
+        let given = node.inputs.first().copied().unwrap_or_default();
+        let reshape = self.model.nodes.iter().find(|other| other.outputs.contains(&given));
+        let shape = match reshape.filter(|reshape| reshape.operator == "Reshape") {
+            Some(reshape) => self.numbers(reshape, 1)?,
+            None => Vec::new(),
+        };
+        let is_set = |name: &str| node.int(name).unwrap_or(1) == 1;
+        let of_pairs = shape.len() == 3 && shape[2] == 2.0 && self.numbers(node, 1)? == [2.0];
+        if !of_pairs || !matches!(node.int("axis"), None | Some(-1 | 2)) || !is_set("largest") || !is_set("sorted") {
+            return Err(unknown("of anything but pairs"));
+        }
+        self.after(node, Step::Activate(Activation::MaxMin))
     }
 
     /// The rows before a layer beside its output, as in densely connected networks.

@@ -1,8 +1,11 @@
-use liprl_numerics::{Activation, linalg::spectral_norm};
+use liprl_numerics::{Activation, Mlp, linalg::spectral_norm};
 use rand::RngExt;
 
 use super::*;
-use crate::certify::{network::testing::*, product::product};
+use crate::certify::{
+    network::{Input, OutputMap, testing::*},
+    product::product,
+};
 
 fn bound(network: &Network) -> f64 {
     lipsdp(network, &SdpOptions::default()).unwrap().upper
@@ -172,5 +175,50 @@ fn badly_scaled_neurons_have_the_bound_of_the_same_network_scaled_well() {
     for activation in [Activation::Relu, Activation::LeakyRelu(0.1), Activation::Tanh] {
         let (well, badly) = (bound(&layers, activation), bound(&scaled, activation));
         assert!((badly / well - 1.0).abs() < 1e-5, "{activation:?}: {badly} {well}");
+    }
+}
+
+/// Residual layers h − 2WᵀT σ(Wh + b), tᵢ = 1/Σⱼ |WWᵀ|ᵢⱼ, have the constant 1 by their construction
+/// with multipliers 2T (Araujo et al. 2023), which are among those searched.
+#[test]
+fn residual_networks_are_within_their_construction_s_constant() {
+    let (size, depth, mut rng) = (5, 3, rng("residual"));
+    for activation in [Activation::Relu, Activation::Tanh] {
+        for scale in [0.3, 1.5] {
+            let mlp = Mlp::dense(size, &vec![size; depth], size, activation);
+            let mut carried = Mat::<f64>::identity(size, size);
+            let mut params = Vec::new();
+            let mut take = |weight: &Mat<f64>| {
+                params.extend(
+                    (0..weight.nrows()).flat_map(|i| weight.row(i).iter().map(|&x| x as f32).collect::<Vec<_>>()),
+                );
+                params.extend(vec![0.1f32; weight.nrows()]);
+            };
+            for _ in 0..depth {
+                let w = Mat::from_fn(size, size, |_, _| scale * rng.random_range(-1.0..1.0));
+                let gram = &w * w.transpose();
+                let t: Vec<f64> =
+                    (0..size).map(|i| 1.0 / gram.row(i).iter().map(|x: &f64| x.abs()).sum::<f64>()).collect();
+                take(&(&w * &carried));
+                let columns = carried.ncols();
+                carried = Mat::from_fn(size, columns + size, |i, j| match j.checked_sub(columns) {
+                    None => carried[(i, j)],
+                    Some(unit) => -2.0 * w[(unit, i)] * t[unit],
+                });
+            }
+            take(&carried);
+            let raw = vec![Input::RAW; size];
+            let network = Network::new("residual", &mlp, &params, &raw, OutputMap::Linear(vec![1.0; size])).unwrap();
+            let (found, product) = (bound(&network), product(&network, Norm::L2).unwrap());
+            let mut sampled = 0f64;
+            for _ in 0..500 {
+                let x: Vec<f64> = (0..size).map(|_| rng.random_range(-3.0..3.0)).collect();
+                let jacobian = network.jacobian(&x).map(|jacobian| spectral_norm(jacobian.as_ref()).unwrap());
+                sampled = sampled.max(jacobian.unwrap_or(0.0));
+            }
+            // The weights are rounded to 32 bits.
+            assert!(sampled <= found && found <= 1.0 + 1e-5, "{activation:?} {scale}: {sampled} {found} {product}");
+            assert!(sampled > 0.5 && product > 2.0, "{sampled} {product}");
+        }
     }
 }
