@@ -19,6 +19,7 @@ pub mod recorded;
 mod references;
 pub mod rollout;
 mod signals;
+mod smoothing;
 pub mod sweep;
 pub mod task;
 mod terminal;

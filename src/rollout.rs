@@ -1,12 +1,16 @@
 //! Greedy episodes, as `eval`, `record` and the evaluations of training run them.
 
 use liprl_agents::AgentError;
+use liprl_control::smoothing::Smoothed;
 use liprl_envs::Step;
 
 use crate::task::{Task, TaskError};
 
 /// A policy that acts greedily.
 pub trait Actor {
+    /// Starts the episode of this seed, for policies with random numbers of their own.
+    fn start(&mut self, _seed: u64) {}
+
     /// Writes an action in `[-1, 1]`.
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError>;
 }
@@ -18,6 +22,16 @@ impl Actor for dyn liprl_agents::Agent {
 }
 
 impl Actor for liprl_control::Policy {
+    fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
+        Ok(self.act(obs, action)?)
+    }
+}
+
+impl Actor for Smoothed {
+    fn start(&mut self, seed: u64) {
+        self.begin(seed);
+    }
+
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
         Ok(self.act(obs, action)?)
     }
@@ -61,6 +75,7 @@ pub fn watch_episode<A: Actor + ?Sized, E: From<TaskError>>(
     let (mut obs, mut action) = (vec![0.0; task.obs_dim()], vec![0.0; task.act_dim()]);
     let mut episode = EpisodeStats { total: 0.0, length: 0 };
     task.reset(Some(seed), &mut obs)?;
+    actor.start(seed);
     watch(task, None)?;
     loop {
         actor.act_greedy(&obs, &mut action).map_err(TaskError::from)?;

@@ -17,6 +17,8 @@
 //! | `lqr` | a linear system with quadratic cost: the best feedback, and the cost of any other |
 //! | `linear` | scaled experts as policies, on linear systems |
 //! | `testing` | closed forms of costs, for tests |
+//! | `smoothing` | policies on noisy observations, and what the noise proves of them |
+//! | `games` | convergence of games, adversarial imitation among them |
 //! | `bounds` | bounds on a learned policy's error, deviation and loss |
 //! | `algebra` | eigenvalues and solves of small dense matrices |
 //!
@@ -31,6 +33,7 @@ mod expert;
 mod expert_config;
 mod feedback;
 mod gain;
+pub mod games;
 mod ilqr;
 mod linear;
 mod lqr;
@@ -38,6 +41,7 @@ mod lyapunov;
 mod mpc;
 mod policy;
 mod riccati;
+pub mod smoothing;
 pub mod tables;
 #[doc(hidden)]
 pub mod testing;

@@ -29,6 +29,13 @@ pub struct EvalArgs {
     /// bias, pgd, critic or trajectory, such as --disturb pgd:0.05,0.1; repeatable
     #[arg(long = "disturb", value_name = "KIND:EPS[,EPS…]")]
     pub disturb: Vec<Perturbations>,
+    /// Smooth the policy: act by the mean action of several observations with Gaussian noise of this
+    /// standard deviation, in the observation's units
+    #[arg(long, value_name = "SIGMA", value_parser = positive)]
+    pub smooth: Option<f64>,
+    /// With --smooth, noisy observations for each action
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000_000), requires = "smooth")]
+    pub samples: u32,
     /// Film the first episode, undisturbed: .mp4 (by `ffmpeg`) or .gif
     #[arg(long, value_name = "FILE.{mp4,gif}")]
     pub video: Option<PathBuf>,
@@ -133,8 +140,8 @@ pub struct ForeignArgs {
     /// Take the arrays whose names begin with this: --prefix actor.
     #[arg(long, value_name = "NAME")]
     pub prefix: Option<String>,
-    /// Activation of the hidden layers, if the file does not say it: relu, tanh, elu, swish or
-    /// leaky_relu:SLOPE
+    /// Activation of the hidden layers, if the file does not say it: relu, tanh, elu, swish,
+    /// max_min or leaky_relu:SLOPE
     #[arg(long, value_parser = activations::by_argument)]
     pub activation: Option<Activation>,
     /// Map from outputs to actions, if the file does not say it
@@ -187,6 +194,10 @@ pub struct CertifyArgs {
     /// file that `import` reads; in the file's own units
     #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "network", "states", "episodes", "closed_loop"])]
     pub net: Option<PathBuf>,
+    /// Certify that simultaneous gradient play converges in the game of this YAML file, by the
+    /// small-gain margin: quadratic losses, or adversarial imitation on a finite MDP
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "net", "network", "states", "episodes", "closed_loop", "method", "boxes"])]
+    pub game: Option<PathBuf>,
     /// With --net, facts that the file does not say.
     #[command(flatten)]
     pub foreign: ForeignArgs,
@@ -208,17 +219,34 @@ pub struct CertifyArgs {
     /// Boxes of one `state±R`
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub states: u32,
-    /// Greedy episodes that collect the visited states
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    pub episodes: u32,
+    /// Greedy episodes that collect the visited states [default: 3, with smoothing 1000]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub episodes: Option<u32>,
     /// Demonstrations whose observations stand for the visited states, so that no episode is run
     #[arg(long, value_name = "FILE", conflicts_with = "closed_loop")]
     pub data: Option<PathBuf>,
     /// Seed of the episodes and of the search for lower bounds
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Seconds for all bounds together, or with --closed-loop for each bound; a bound is valid also
-    /// when its time is up, and at most the product of norms [default: 60, with --closed-loop 10]
+    /// With --method smoothing, the standard deviation of Gaussian noise on every observation, in the
+    /// observation's units
+    #[arg(long, value_name = "SIGMA", value_parser = positive)]
+    pub smooth: Option<f64>,
+    /// With smoothing, noisy observations for each action that is bounded
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=10_000_000))]
+    pub samples: u32,
+    /// With smoothing, lengths of an attack on a whole episode: the root of the sum of its squared
+    /// errors
+    #[arg(long, value_name = "B[,B…]", value_delimiter = ',', default_value = "0.1", value_parser = positive)]
+    pub budget: Vec<f64>,
+    /// With smoothing, a return that no episode falls below, for a bound on the expected return
+    #[arg(long, value_name = "RETURN", value_parser = number, allow_negative_numbers = true)]
+    pub least_return: Option<f64>,
+    /// With smoothing, the probability that all bounds hold
+    #[arg(long, value_name = "P", default_value_t = 0.99, value_parser = probability)]
+    pub confidence: f64,
+    /// Seconds for all bounds together, or with --closed-loop and smoothing for each bound; a bound is
+    /// valid also when its time is up, and at most the product of norms [default: 60, with the two 10]
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub time_limit: Option<f64>,
     /// Bound the closed loop instead, on an environment with known equations: the policy's error
@@ -226,8 +254,8 @@ pub struct CertifyArgs {
     /// under measurement errors; each beside the largest value observed in simulation
     #[arg(long, conflicts_with_all = ["method", "network", "boxes"])]
     pub closed_loop: bool,
-    /// With --closed-loop, sizes of measurement errors (Euclidean, the observation's units); 0 is
-    /// always included
+    /// With --closed-loop or smoothing, sizes of measurement errors (Euclidean, the observation's
+    /// units); for loops 0 is always included
     #[arg(long, value_name = "EPS[,EPS…]", value_delimiter = ',', default_value = "0.05", value_parser = size)]
     pub epsilon: Vec<f64>,
     /// With --closed-loop, simulated runs for each size
@@ -241,6 +269,13 @@ pub struct CertifyArgs {
     pub json: bool,
 }
 
+impl CertifyArgs {
+    /// Episodes that collect the visited states of boxes.
+    pub fn visited_episodes(&self) -> u32 {
+        self.episodes.unwrap_or(3)
+    }
+}
+
 /// Methods for upper bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CertifyMethod {
@@ -252,6 +287,9 @@ pub enum CertifyMethod {
     Lipsdp,
     /// Bounds on the Jacobian over the boxes, refined by branch and bound
     Local,
+    /// Noise on the observations: bounds on the smoothed policy's actions and returns under attack.
+    /// Not among `all`
+    Smoothing,
 }
 
 fn norm(text: &str) -> Result<Norm, String> {
@@ -266,6 +304,18 @@ fn size(text: &str) -> Result<f64, String> {
     } else {
         Err(format!("{text} is not a valid size; it must be finite and not negative"))
     }
+}
+
+/// A probability between a half and 1.
+fn probability(text: &str) -> Result<f64, String> {
+    let value = number(text)?;
+    if (0.5..1.0).contains(&value) { Ok(value) } else { Err(format!("{text} is not at least 0.5 and below 1")) }
+}
+
+/// A number above 0.
+fn positive(text: &str) -> Result<f64, String> {
+    let value = number(text)?;
+    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(format!("{text} is not a finite number above 0")) }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

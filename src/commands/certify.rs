@@ -44,13 +44,24 @@ pub fn certify(args: &CertifyArgs) -> anyhow::Result<ExitCode> {
             Usage("--prefix, --activation, --squash and --normaliser are for the file of --net".to_owned()).into()
         );
     }
+    if let Some(file) = &args.game {
+        return super::game::certify(file, args.json);
+    }
+    if args.smooth.is_some() && args.method != CertifyMethod::Smoothing {
+        return Err(Usage("--smooth is for --method smoothing".to_owned()).into());
+    }
     let subject = match (&args.net, &args.run) {
+        (Some(_), _) if args.method == CertifyMethod::Smoothing => {
+            let problem = "--method smoothing runs the policy: name a run folder, a checkpoint or a policy file";
+            return Err(Usage(problem.to_owned()).into());
+        }
         (Some(file), _) => super::certify_net::subject(args, file)?,
         (None, Some(run)) if args.closed_loop => return super::closed_loop::certify(args, run),
+        (None, Some(run)) if args.method == CertifyMethod::Smoothing => return super::smoothing::certify(args, run),
         (None, Some(run)) => of_run(args, run)?,
         (None, None) => {
             return Err(Usage(
-                "name a run folder, a checkpoint or a policy file, or by --net the file of a network".to_owned(),
+                "name a run folder, a checkpoint or a policy file, by --net the file of a network, or by --game that of a game".to_owned(),
             )
             .into());
         }
@@ -70,7 +81,7 @@ fn of_run(args: &CertifyArgs, run: &Path) -> anyhow::Result<Subject> {
     check_boxes(args, &network)?;
     let inputs = match data(args, &loaded)? {
         Some(named) => demonstrated_inputs(&loaded.task.demonstrations(&named)?, takes),
-        None => visited_inputs(&mut loaded, takes, args.episodes, args.seed)?,
+        None => visited_inputs(&mut loaded, takes, args.visited_episodes(), args.seed)?,
     };
     let policy = args.network == "policy";
     Ok(Subject {
@@ -118,6 +129,7 @@ fn options(args: &CertifyArgs, construction: Option<f64>) -> BoundOptions {
         CertifyMethod::Product => vec![MethodKind::Product],
         CertifyMethod::Lipsdp => vec![MethodKind::Lipsdp],
         CertifyMethod::Local => vec![MethodKind::Local],
+        CertifyMethod::Smoothing => Vec::new(),
     };
     let without = args.boxes.is_empty() && args.net.is_none();
     BoundOptions {

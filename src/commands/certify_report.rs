@@ -29,7 +29,7 @@ pub(super) fn json(subject: &Subject, args: &CertifyArgs, rows: &[BoundRow]) -> 
             "from": subject.from,
             "to": subject.to,
         },
-        "episodes": subject.task.as_ref().map(|_| args.episodes),
+        "episodes": subject.task.as_ref().map(|_| args.visited_episodes()),
         "data": args.data,
         "seed": args.seed,
         "points": subject.inputs.len() / network.inputs(),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use liprl_agents::AgentError;
 use liprl_analysis::{Curve, Figure, PictureFormat};
 use liprl_control::certify::Network;
+use liprl_control::smoothing::Smoothed;
 use liprl_logbook::check_output;
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ use crate::cli::EvalArgs;
 use crate::load::LoadedPolicy;
 use crate::perturb::{PerturbationKind, Perturbations, PerturbedPolicy, run_episodes};
 use crate::rollout::{EpisodeStats, EvalSummary, seeds, watch_episode};
+use crate::task::Task;
 use crate::terminal::{self, print};
 use crate::usage::Usage;
 use crate::video::{Clip, VideoFile};
@@ -32,35 +34,31 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     // All checks come before the first episode.
     let needs_critic = args.disturb.iter().any(|one| one.kind == PerturbationKind::Critic);
     let critic = if needs_critic { critic(&args.run)? } else { None };
+    let mut smoothed = Smoothed::new(loaded.policy.clone(), args.smooth.unwrap_or(0.0), args.samples as usize);
     let perturbations: Vec<(PerturbationKind, f64)> = args.disturb.iter().flat_map(Perturbations::each).collect();
     let perturbed = perturbations
         .iter()
-        .map(|&(kind, epsilon)| PerturbedPolicy::new(&loaded.policy, loaded.task.env(), critic.clone(), kind, epsilon));
+        .map(|&(kind, epsilon)| PerturbedPolicy::new(&smoothed, loaded.task.env(), critic.clone(), kind, epsilon));
     let mut perturbed = perturbed.collect::<Result<Vec<_>, AgentError>>().map_err(|error| Usage(error.to_string()))?;
     if let Some(figure) = &args.figure {
         PictureFormat::of(figure).map_err(|error| Usage(error.to_string()))?;
         check_output(figure)?;
     }
     let video = args.video.as_deref().map(VideoFile::check).transpose()?;
-    let clip = video.map(|video| film(&mut loaded, args.seed, video)).transpose()?;
+    let clip = video.map(|video| film(&mut loaded.task, &mut smoothed, args.seed, video)).transpose()?;
     let seeds = seeds(args.seed, args.episodes);
-    let all = run_episodes(&mut loaded.task, &mut loaded.policy, &mut perturbed, seeds)?;
+    let all = run_episodes(&mut loaded.task, &mut smoothed, &mut perturbed, seeds)?;
     let perturbations = std::iter::once(None).chain(perturbations.into_iter().map(Some));
     let rows: Vec<EvalRow> = perturbations.zip(all).map(|(one, episodes)| EvalRow::new(one, episodes)).collect();
     if let Some(figure) = &args.figure {
         chart(&loaded, args.episodes, &rows).write(figure)?;
     }
     let told = clip.iter().map(|(video, clip)| video.tell(clip) + "\n").collect::<String>();
-    print(&if args.json {
-        report(&loaded, args, &rows, clip.as_ref())
-    } else {
-        table(&loaded, args.episodes, &rows) + &told
-    })
+    print(&if args.json { report(&loaded, args, &rows, clip.as_ref()) } else { table(&loaded, args, &rows) + &told })
 }
 
 /// Films the episode of this seed, which the evaluation begins with.
-fn film(loaded: &mut LoadedPolicy, seed: u64, video: VideoFile) -> anyhow::Result<(VideoFile, Clip)> {
-    let (task, policy) = (&mut loaded.task, &mut loaded.policy);
+fn film(task: &mut Task, policy: &mut Smoothed, seed: u64, video: VideoFile) -> anyhow::Result<(VideoFile, Clip)> {
     let fps = task.env().render_fps();
     let (_, clip) = video.film(fps, |film| {
         watch_episode(task, policy, seed, |task, _| -> anyhow::Result<()> { Ok(film.watch(task)?) })
@@ -111,6 +109,9 @@ fn report(loaded: &LoadedPolicy, args: &EvalArgs, rows: &[EvalRow], clip: Option
             into.extend(from);
         }
     };
+    if let Some(sigma) = args.smooth {
+        report["smoothing"] = json!({ "sigma": sigma, "samples": args.samples });
+    }
     merge(&mut report, rows[0].to_json());
     if rows.len() > 1 {
         let disturbed = rows.iter().filter_map(|row| {
@@ -128,12 +129,16 @@ fn report(loaded: &LoadedPolicy, args: &EvalArgs, rows: &[EvalRow], clip: Option
     format!("{report:#}\n")
 }
 
-fn table(loaded: &LoadedPolicy, episodes: u32, rows: &[EvalRow]) -> String {
-    let (id, origin, nominal) = (&loaded.env.id, loaded.origin.display(), rows[0].summary);
+fn table(loaded: &LoadedPolicy, args: &EvalArgs, rows: &[EvalRow]) -> String {
+    let (id, origin, nominal, episodes) = (&loaded.env.id, loaded.origin.display(), rows[0].summary, args.episodes);
     let mut text = format!(
         "{id}: return {:.1} ± {:.1} over {episodes} episodes of {:.0} steps ({origin})\n",
         nominal.return_mean, nominal.return_std, nominal.length_mean
     );
+    if let Some(sigma) = args.smooth {
+        text +=
+            &format!("smoothed: the mean action of {} observations with noise of deviation {sigma}\n", args.samples);
+    }
     if rows.len() > 1 {
         let header = ["disturbance", "epsilon", "return", "std", "steps"];
         text += &terminal::table(header, 1..5, rows.iter().filter_map(EvalRow::cells).collect());

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use liprl_analysis::{PictureFormat, find_runs};
+use liprl_control::smoothing::Smoothed;
 use liprl_logbook::{check_output, write_output};
 
 use crate::cli::TradeoffArgs;
@@ -35,7 +36,7 @@ pub fn tradeoff(args: &TradeoffArgs) -> anyhow::Result<ExitCode> {
             return Err(Usage(problem).into());
         }
         for &(kind, epsilon) in &plan.perturbations {
-            PerturbedPolicy::new(&loaded.policy, loaded.task.env(), None, kind, epsilon)
+            PerturbedPolicy::new(&Smoothed::plain(loaded.policy.clone()), loaded.task.env(), None, kind, epsilon)
                 .map_err(|error| Usage(format!("{folder}: {error}")))?;
         }
     }

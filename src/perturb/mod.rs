@@ -17,7 +17,7 @@ pub(crate) mod vector;
 
 use liprl_agents::AgentError;
 use liprl_control::certify::Network;
-use liprl_control::{Policy, PolicySlope};
+use liprl_control::{PolicySlope, smoothing::Smoothed};
 use liprl_envs::Env;
 use liprl_numerics::{StreamRng, Streams};
 
@@ -27,9 +27,12 @@ use vector::{direction, in_ball};
 
 pub use kind::{PerturbationKind, Perturbations};
 
+/// Most draws of noise that an attack on a smoothed policy averages gradients over.
+const ATTACKED_DRAWS: usize = 8;
+
 /// A policy under perturbed observations.
 pub struct PerturbedPolicy {
-    policy: Policy,
+    policy: Smoothed,
     /// The policy with its gradients, for kinds that need them.
     gradient: Option<PolicySlope>,
     kind: PerturbationKind,
@@ -47,13 +50,15 @@ pub struct PerturbedPolicy {
 }
 
 impl PerturbedPolicy {
-    /// The policy in this environment; `critic` is Q(s, a) for the kind that needs one.
+    /// The policy in this environment; `critic` is Q(s, a) for the kind that needs one. Gradients
+    /// are those of the mean over as many draws of noise, at most 8; of one draw, those at the
+    /// observation itself.
     ///
     /// # Errors
     /// [`AgentError::BadConfig`] if the critic or a policy's gradient is missing, or if the
     /// environment has no equations for a trajectory attack.
     pub fn new(
-        policy: &Policy,
+        smoothed: &Smoothed,
         env: &dyn Env,
         critic: Option<Network>,
         kind: PerturbationKind,
@@ -64,6 +69,7 @@ impl PerturbedPolicy {
             let problem = "there is no critic of scalar values to be lowered; `pgd` needs none".to_owned();
             return Err(AgentError::BadConfig { setting: "--disturb critic".into(), problem });
         }
+        let policy = smoothed.policy();
         let dim = policy.obs_dim();
         let trajectory = match kind {
             Trajectory => Some(trajectory::Attack::new(env, dim, policy.act_dim())?),
@@ -75,11 +81,15 @@ impl PerturbedPolicy {
         };
         let gradient = match kind {
             Uniform | Bias => None,
-            Pgd | Critic | Trajectory => Some(PolicySlope::new(policy).ok_or_else(no_gradient)?),
+            Pgd | Critic | Trajectory => {
+                let slope = PolicySlope::new(policy).ok_or_else(no_gradient)?;
+                let draws = if smoothed.samples() == 1 { 0 } else { smoothed.samples().min(ATTACKED_DRAWS) };
+                Some(slope.with_noise(smoothed.sigma(), draws))
+            }
         };
         Ok(Self {
             gradient,
-            policy: policy.clone(),
+            policy: smoothed.clone(),
             kind,
             epsilon,
             rng: Streams::new(0).rng(""),
@@ -91,15 +101,6 @@ impl PerturbedPolicy {
             scratch: pgd::Scratch::new(dim, policy.act_dim()),
             critic,
         })
-    }
-
-    /// Starts the episode of this seed. Its random numbers depend on the seed and the kind alone.
-    pub fn begin(&mut self, seed: u64) {
-        self.rng = Streams::new(seed).rng(&format!("disturb/{}", self.kind));
-        self.step = 0;
-        if self.kind == PerturbationKind::Bias {
-            direction(&mut self.rng, self.epsilon, &mut self.delta);
-        }
     }
 
     /// Finds δ for the observation in `obs`.
@@ -130,6 +131,16 @@ impl PerturbedPolicy {
 }
 
 impl Actor for PerturbedPolicy {
+    /// Random numbers depend on the seed and the kind alone.
+    fn start(&mut self, seed: u64) {
+        self.policy.begin(seed);
+        self.rng = Streams::new(seed).rng(&format!("disturb/{}", self.kind));
+        self.step = 0;
+        if self.kind == PerturbationKind::Bias {
+            direction(&mut self.rng, self.epsilon, &mut self.delta);
+        }
+    }
+
     fn act_greedy(&mut self, obs: &[f32], action: &mut [f32]) -> Result<(), AgentError> {
         self.obs.iter_mut().zip(obs).for_each(|(wide, narrow)| *wide = f64::from(*narrow));
         self.perturb();
@@ -143,17 +154,14 @@ impl Actor for PerturbedPolicy {
 /// Runs the episodes of these seeds undisturbed, and then under each perturbation.
 pub fn run_episodes(
     task: &mut Task,
-    policy: &mut Policy,
+    policy: &mut Smoothed,
     perturbed: &mut [PerturbedPolicy],
     seeds: impl Iterator<Item = u64> + Clone,
 ) -> Result<Vec<Vec<EpisodeStats>>, TaskError> {
     let undisturbed = seeds.clone().map(|seed| run_episode(task, policy, seed, |_, _| ()));
     let mut all = vec![undisturbed.collect::<Result<Vec<_>, _>>()?];
     for policy in perturbed {
-        let episodes = seeds.clone().map(|seed| {
-            policy.begin(seed);
-            run_episode(task, policy, seed, |_, _| ())
-        });
+        let episodes = seeds.clone().map(|seed| run_episode(task, policy, seed, |_, _| ()));
         all.push(episodes.collect::<Result<Vec<_>, _>>()?);
     }
     Ok(all)

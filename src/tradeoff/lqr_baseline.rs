@@ -51,8 +51,8 @@ impl LqrBaseline {
             if self.lqr.cost_of(gain.as_ref()).is_err() {
                 continue;
             }
-            let mut policy = linear_policy(gain.as_ref(), &self.half_width);
-            self.scaled.push(ScaledExpert { alpha, costs: costs(task, &mut policy, plan)? });
+            let policy = linear_policy(gain.as_ref(), &self.half_width);
+            self.scaled.push(ScaledExpert { alpha, costs: costs(task, &policy, plan)? });
         }
         Ok(())
     }
@@ -128,10 +128,8 @@ mod tests {
                 let close = |what: &str, found: f64, expected: f64| {
                     assert!((found / expected - 1.0).abs() < 1e-3, "{id} {share} {what}: {found} {expected}");
                 };
-                let nominal: f64 = [[1.0, 0.0], [0.0, 1.0]]
-                    .map(|x| costs(&mut at(x), &mut policy.clone(), &plan).unwrap()[0])
-                    .iter()
-                    .sum();
+                let nominal: f64 =
+                    [[1.0, 0.0], [0.0, 1.0]].map(|x| costs(&mut at(x), &policy, &plan).unwrap()[0]).iter().sum();
                 close("nominal", nominal, nominal_cost(&baseline.lqr, gain.as_ref()).unwrap());
 
                 let mut resting = at([0.0, 0.0]);

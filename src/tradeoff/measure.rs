@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use liprl_control::Policy;
+use liprl_control::{Policy, smoothing::Smoothed};
 use liprl_logbook::{RunFolder, read_series};
 
 use crate::load::LoadedPolicy;
@@ -63,7 +63,7 @@ impl RunCosts {
             let series = read_series(&log, &format!("lipschitz/{name}"))?;
             Ok(series.steps.iter().position(|at| *at == step).map(|at| series.values[at]))
         };
-        let costs = costs(&mut loaded.task, &mut loaded.policy, plan)?;
+        let costs = costs(&mut loaded.task, &loaded.policy, plan)?;
         Ok(Self {
             run: folder.display().to_string(),
             constraint,
@@ -88,10 +88,11 @@ impl RunCosts {
 }
 
 /// Mean cost of a policy's episodes, undisturbed and then under each perturbation.
-pub(super) fn costs(task: &mut Task, policy: &mut Policy, plan: &TestPlan) -> anyhow::Result<Vec<f64>> {
+pub(super) fn costs(task: &mut Task, policy: &Policy, plan: &TestPlan) -> anyhow::Result<Vec<f64>> {
+    let mut policy = Smoothed::plain(policy.clone());
     let perturbed = plan.perturbations.iter();
-    let perturbed = perturbed.map(|&(kind, epsilon)| PerturbedPolicy::new(policy, task.env(), None, kind, epsilon));
+    let perturbed = perturbed.map(|&(kind, epsilon)| PerturbedPolicy::new(&policy, task.env(), None, kind, epsilon));
     let mut perturbed = perturbed.collect::<Result<Vec<_>, _>>()?;
-    let all = run_episodes(task, policy, &mut perturbed, seeds(plan.seed, plan.episodes))?;
+    let all = run_episodes(task, &mut policy, &mut perturbed, seeds(plan.seed, plan.episodes))?;
     Ok(all.iter().map(|episodes| -EvalSummary::of(episodes).return_mean).collect())
 }

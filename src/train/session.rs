@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use liprl_agents::{Agent, AgentError, Metrics, Transition, Visited};
+use liprl_agents::{Agent, AgentError, Metrics, Transition, Visited, VisitedEpisode};
 use liprl_envs::{EnvError, Step};
 use liprl_numerics::Streams;
 use serde::{Deserialize, Serialize};
@@ -202,14 +202,21 @@ impl Session {
         let first_seed = self.eval_seed();
         let mut recorder = Recorder { agent: &mut *self.agent, visited: Visited::default(), calls: 0 };
         let (mut next_obs, mut terminated, mut steps) = (Vec::new(), Vec::new(), 0_usize);
+        let mut visited_episodes: Vec<VisitedEpisode> = Vec::new();
         let count = self.config.eval.simulator_jacobian;
         let mut samples = (count > 0).then(|| JacobianSamples::new(STRIDE));
         let mut watch = |task: &Task, step: Option<&Step>| {
-            if let Some(step) = step {
+            if step.is_none() {
+                visited_episodes.push(VisitedEpisode::default());
+            }
+            if let (Some(step), Some(episode)) = (step, visited_episodes.last_mut()) {
                 if steps.is_multiple_of(STRIDE) {
                     next_obs.extend(task.raw_obs().iter().map(|&x| x as f32));
                     terminated.push(step.terminated);
+                    episode.pairs.push(episode.rewards.len());
                 }
+                episode.rewards.push(step.reward);
+                episode.terminated = step.terminated;
                 steps += 1;
             }
             samples.iter_mut().for_each(|samples| samples.watch(task, step));
@@ -217,7 +224,7 @@ impl Session {
         let episodes = rollout::seeds(first_seed, self.config.eval.episodes)
             .map(|seed| rollout::run_episode(&mut self.eval_task, &mut recorder, seed, &mut watch))
             .collect::<Result<Vec<_>, _>>()?;
-        let visited = Visited { next_obs, terminated, ..recorder.visited };
+        let visited = Visited { next_obs, terminated, episodes: visited_episodes, ..recorder.visited };
         let mut diagnostics = self.diagnostics(&visited)?;
         if let Some(samples) = &samples {
             diagnostics.extend(samples.measure(&mut self.eval_task, count)?);

@@ -119,7 +119,7 @@ fn what_cannot_be_certified_is_refused_with_its_reason() {
         (vec![policy, "--box", "everything"], "expected data, state±R, state±Rstd, LOW:HIGH or CENTRE±R"),
         (vec![policy, "--box", "state±-1"], "`-1` is not a valid radius"),
         (vec![policy, "--time-limit=-1"], "is not between"),
-        (vec![policy, "--method", "smoothing"], "possible values: all, product, lipsdp, local"),
+        (vec![policy, "--method", "interval"], "possible values: all, product, lipsdp, local, smoothing"),
         (vec!["configs"], "neither a run folder"),
     ] {
         let (code, _, stderr) = finish(liprl(["certify"].into_iter().chain(args.iter().copied())));
@@ -280,4 +280,65 @@ fn a_bound_that_is_not_proven_is_not_shown() {
         shown.contains("proven: of the policy and of its network before clamping; observed: of the network alone"),
         "{shown}"
     );
+}
+
+#[test]
+fn games_are_certified_from_their_files() {
+    let game = |file: &str| root().join("examples/games").join(file);
+    let json = |file: &str| report(&["--game", text(&game(file))]);
+    // The published game at λ = 1.
+    let published = json("two_players.yaml");
+    for (key, expected) in [("margin", 0.292_893), ("beta", 1.707_107), ("step_proven", 0.201_010)] {
+        assert!((number(&published[key]) - expected).abs() < 1e-5, "{key}: {published}");
+    }
+    let imitation = json("imitation.yaml");
+    assert!(
+        number(&imitation["margin"]) > 0.0 && number(&imitation["margin"]) <= number(&imitation["rate"]),
+        "{imitation}"
+    );
+    // At the equilibrium the ridge holds the reward at what the policy's features lack.
+    for k in 0..2 {
+        let missing = [0.7, 0.4][k] - number(&imitation["features"][k]);
+        assert!((number(&imitation["reward"][k]) - missing).abs() < 1e-9, "{imitation}");
+    }
+    let (code, out, stderr) = finish(liprl(["certify", "--game", text(&game("two_players.yaml"))]));
+    assert!(code == 0 && out.contains("contracts at a rate of at least 0.292893, everywhere"), "{out}{stderr}");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("game.yaml");
+    for (yaml, problem) in [
+        ("kind: quadratic\nplayers: [1]\njacobian: [[1, 2]]\n", "jacobian: is 1 × 2, must be 1 × 1"),
+        (
+            "kind: quadratic\nplayers: [1, 1]\njacobian: [[1, 0], [0, 1]]\nweights: [1]\n",
+            "one positive number for each of 2",
+        ),
+        ("kind: quadratc\n", "expected one of quadratic, imitation"),
+        (
+            "kind: imitation\ngamma: 0.9\nstart: [1]\ntransitions: [[[0.5]]]\nfeatures: [[[1]]]\nexpert: [1]\nridge: 1\nentropy: 1\n",
+            "sum to 1",
+        ),
+    ] {
+        std::fs::write(&file, yaml).expect("a file");
+        let (code, _, stderr) = finish(liprl(["certify", "--game", text(&file)]));
+        assert!(code == 2 && stderr.contains(problem) && stderr.contains("game.yaml"), "{code}: {stderr}");
+    }
+}
+
+#[test]
+fn an_actor_s_constant_by_construction_is_shown_and_attacked_along_the_equations() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let yaml = "env: PendulumSwingUp-v0\nsteps: 300\neval: {every: 300, episodes: 1}\nagent: {kind: sac, batch_size: 16, \
+                learning_starts: 50, critic: {hidden: [16]}, actor: {hidden: [16, 16], lipschitz: {alpha: 3}}}\n";
+    let run = small_run(folder.path(), yaml, "300");
+    let run = text(&run);
+    let report = report(&[run, "--episodes", "1", "--states", "1", "--time-limit", "0.5"]);
+    assert_order(&report);
+    // α times the torque's half-width, 2.
+    let constant = upper(&report, "l2", "everywhere", "construction");
+    assert!(constant <= 6.0 && constant > 5.9, "{constant}");
+    assert!(constant < upper(&report, "l2", "everywhere", "product"));
+    let (code, table, stderr) =
+        finish(liprl(["eval", run, "--episodes", "1", "--disturb", "trajectory:0.1", "--disturb", "pgd:0.1"]));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(table.contains("\ntrajectory ") && table.contains("\npgd "), "{table}");
 }

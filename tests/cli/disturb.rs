@@ -95,3 +95,52 @@ fn a_linear_system_is_trained_on_from_its_matrices() {
         "{code} {stderr}"
     );
 }
+
+#[test]
+fn a_smoothed_policy_is_evaluated_and_certified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = small_run(folder.path(), &config_on("{id: PendulumSwingUp-v0, max_episode_steps: 40}"), "600");
+    let json = |words: &[&str]| -> Value {
+        let (code, out, stderr) = finish(liprl(words.iter().chain(&["--json"])));
+        assert_eq!(code, 0, "{stderr}");
+        serde_json::from_str(&out).expect("JSON")
+    };
+    let eval = |more: &[&str]| json(&[&["eval", text(&run), "--episodes", "3", "--disturb", "pgd:0.3"], more].concat());
+    let (plain, smoothed) = (eval(&[]), eval(&["--smooth", "0.4", "--samples", "4"]));
+    assert_eq!(smoothed["smoothing"], serde_json::json!({ "sigma": 0.4, "samples": 4 }));
+    assert_eq!(smoothed, eval(&["--smooth", "0.4", "--samples", "4"]), "the same seed is the same noise");
+    assert_ne!(smoothed["episodes"], plain["episodes"]);
+    assert_ne!(smoothed["disturbances"], plain["disturbances"]);
+
+    let words =
+        ["certify", text(&run), "--method", "smoothing", "--smooth", "0.4", "--samples", "5000", "--states", "3"];
+    let more = ["--budget", "0.1,0.4", "--epsilon", "0.1,0.4", "--episodes", "200", "--least-return", "-700"];
+    let report = json(&[&words[..], &more].concat());
+    let numbers = |rows: &Value, key: &str| -> Vec<f64> {
+        rows.as_array().expect("rows").iter().map(|row| row[key].as_f64().expect("a number")).collect()
+    };
+    let (actions, returns) = (&report["actions"], &report["returns"]);
+    for (lower, upper) in [("observed", "estimated"), ("smoothed", "everywhere"), ("smoothed", "estimated")] {
+        let pairs = numbers(actions, lower).into_iter().zip(numbers(actions, upper));
+        assert!(pairs.clone().all(|(lower, upper)| lower > 0.0 && lower <= upper), "{actions}");
+    }
+    let expected = numbers(returns, "expected");
+    assert!(expected[0] > expected[1] && expected[1] > -700.0, "{returns}");
+    assert!(expected[0] < report["return_mean"].as_f64().expect("a mean"), "{report}");
+    // The constant with noise is below the one without, and below that of noise alone.
+    let slope = report["lipschitz"]["smoothed_coordinate"].as_f64().expect("a slope");
+    let plain = report["lipschitz"]["plain"].as_f64().expect("a constant");
+    assert!(slope <= plain && slope <= 2.0 / (0.4 * (2.0 * std::f64::consts::PI).sqrt()), "{slope} {plain}");
+
+    for (words, problem) in [
+        (vec!["certify", text(&run), "--method", "smoothing"], "add --smooth SIGMA"),
+        (vec!["certify", text(&run), "--smooth", "0.1"], "--smooth is for --method smoothing"),
+        (vec!["certify", text(&run), "--method", "smoothing", "--smooth", "0"], "not a finite number above 0"),
+        (vec!["eval", text(&run), "--samples", "3"], "--smooth"),
+    ] {
+        let (code, _, stderr) = finish(liprl(&words));
+        assert!(code == 2 && stderr.contains(problem), "{words:?}: {code} {stderr}");
+    }
+    let (code, _, stderr) = finish(liprl([&words[..], &["--least-return", "-1", "--episodes", "20"]].concat()));
+    assert!(code == 1 && stderr.contains("less than the --least-return"), "{code} {stderr}");
+}
