@@ -1,6 +1,6 @@
 //! `cargo xtask reproduce`: the sweeps behind a page of results, their logs, and the page's tables.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -9,7 +9,8 @@ use crate::process::{cargo, show};
 use crate::setup;
 
 /// The pages, by the names of the papers' agents.
-const PAGES: [(&str, &str); 2] = [("liayn", "docs/results/liayn.md"), ("mbrl", "docs/results/mbrl.md")];
+const PAGES: [(&str, &str); 3] =
+    [("liayn", "docs/results/liayn.md"), ("mbrl", "docs/results/mbrl.md"), ("lipschitz", "docs/results/lipschitz.md")];
 
 /// Names for the help.
 pub(crate) fn names() -> String {
@@ -45,6 +46,9 @@ pub(crate) fn run(root: &Path, name: &str, only: Option<&str>) -> Result<()> {
         println!("\n{}: {}, about {} hours of one core", source.name, source.sweep, source.hours);
         let out = format!("runs/reproduce/{name}/{}", source.name);
         show(&mut cargo(root, &["run", "--release", "--quiet", "--", "sweep", source.sweep, "--out", &out]))?;
+        for run in finished(&root.join(&out)) {
+            source.disturb(root, &run)?;
+        }
         show(&mut evidence(root, &["keep", page, source.name, &out]))?;
     }
     show(&mut evidence(root, &["fill", page]))
@@ -57,20 +61,55 @@ fn evidence(root: &Path, words: &[&str]) -> Command {
     command
 }
 
+/// Run folders below `folder` that are finished.
+fn finished(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut runs = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        if path.join("summary.json").exists() { runs.push(path) } else { runs.extend(finished(&path)) }
+    }
+    runs.sort();
+    runs
+}
+
 /// A line of `evidence list`.
 struct Source<'a> {
     name: &'a str,
     sweep: &'a str,
     hours: f64,
+    episodes: &'a str,
+    /// Perturbations of the finished policies.
+    disturb: Vec<&'a str>,
 }
 
 impl<'a> Source<'a> {
     fn of(line: &'a str) -> Result<Self> {
         let mut parts = line.split('\t');
-        let (Some(name), Some(sweep), Some(hours)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(name), Some(sweep), Some(hours), Some(episodes), Some(disturb)) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             bail!("`{line}` is not a source");
         };
-        Ok(Self { name, sweep, hours: hours.parse().with_context(|| format!("the hours of {name}"))? })
+        let hours = hours.parse().with_context(|| format!("the hours of {name}"))?;
+        Ok(Self { name, sweep, hours, episodes, disturb: disturb.split_whitespace().collect() })
+    }
+
+    /// Evaluates a finished run's policy under the perturbations, unless that was done before.
+    fn disturb(&self, root: &Path, run: &Path) -> Result<()> {
+        let file = run.join("disturbed.json");
+        if self.disturb.is_empty() || file.exists() {
+            return Ok(());
+        }
+        let mut eval = cargo(root, &["run", "--release", "--quiet", "--", "eval"]);
+        eval.arg(run).args(["--json", "--episodes", self.episodes]);
+        self.disturb.iter().for_each(|one| {
+            eval.args(["--disturb", one]);
+        });
+        let printed = eval.output()?;
+        if !printed.status.success() {
+            bail!("{}: {}", run.display(), String::from_utf8_lossy(&printed.stderr));
+        }
+        Ok(std::fs::write(file, printed.stdout)?)
     }
 }
 
@@ -80,8 +119,9 @@ mod tests {
 
     #[test]
     fn a_source_is_read_from_its_line() {
-        let source = Source::of("penalty\tconfigs/a.yaml\t0.7").unwrap();
+        let source = Source::of("penalty\tconfigs/a.yaml\t0.7\t50\tpgd:0.1 bias:0.2").unwrap();
         assert_eq!((source.name, source.sweep, source.hours), ("penalty", "configs/a.yaml", 0.7));
+        assert_eq!((source.episodes, source.disturb), ("50", vec!["pgd:0.1", "bias:0.2"]));
         assert!(Source::of("penalty").is_err());
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         PAGES.iter().for_each(|(_, page)| assert!(root.join(page).with_extension("yaml").exists()));

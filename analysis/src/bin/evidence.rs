@@ -26,10 +26,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// A line for each source: name, sweep file, hours.
+/// A line for each source: name, sweep file, hours, episodes under perturbations, and those with
+/// spaces between.
 fn list(page: &Path) -> Result<(), AnalysisError> {
     let evidence = Evidence::read(&page.with_extension("yaml"))?;
-    evidence.sources.iter().for_each(|(name, of)| println!("{name}\t{}\t{}", of.sweep, of.hours));
+    for (name, of) in &evidence.sources {
+        println!("{name}\t{}\t{}\t{}\t{}", of.sweep, of.hours, of.episodes, of.disturb.join(" "));
+    }
     Ok(())
 }
 

@@ -36,6 +36,17 @@ pub struct Source {
     /// Metrics kept beside evaluations' returns; a `*` at the end stands for any rest.
     #[serde(default)]
     pub keep: Vec<String>,
+    /// Perturbations, as `liprl eval --disturb` takes them, that each run's policy is evaluated under.
+    /// Their returns are the metrics `disturb/none` and `disturb/<kind>/<ε>`.
+    #[serde(default)]
+    pub disturb: Vec<String>,
+    /// Episodes of that evaluation.
+    #[serde(default = "fifty")]
+    pub episodes: u32,
+}
+
+fn fifty() -> u32 {
+    50
 }
 
 /// A claim and the comparison that it rests on.
