@@ -7,8 +7,9 @@ use liprl_agents::demos::Demonstrations;
 use liprl_agents::feedback::{FeedbackConfig, shown};
 use liprl_agents::{Agent, AgentError, Setup, TaskContext};
 use liprl_control::{Policy, certify::Certifiable};
-use liprl_nets::device::parse_device;
+use liprl_nets::{Precision, device::parse_device, set_precision};
 use liprl_numerics::Streams;
+use tch::Device;
 
 use crate::checkpoint_parts::{AGENT, PartError, agent_state};
 use crate::config::Config;
@@ -22,6 +23,13 @@ use crate::usage::Usage;
 pub fn build_agent(config: &Config, task: &Task) -> Result<Box<dyn Agent>, AgentError> {
     config.agent.warnings().iter().for_each(|warning| warn(format_args!("agent: {warning}")));
     let (setup, context) = setup(config, task)?;
+    if config.precision == Precision::Bf16 && setup.device != Device::Cpu {
+        return Err(AgentError::BadConfig {
+            setting: "precision".to_owned(),
+            problem: "bf16 is for `device: cpu` alone; leave it out".to_owned(),
+        });
+    }
+    set_precision(config.precision)?;
     config.agent.build(&setup, &context)
 }
 

@@ -13,6 +13,7 @@ use liprl_agents::{
     demos::{Demonstrations, Episode},
 };
 use liprl_envs::{Env, Options};
+use liprl_nets::{Precision, set_precision};
 use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -50,20 +51,25 @@ fn main() -> Outcome<()> {
         worlds.push((what, World::new(&changes, threads)?, Vec::new()));
     }
     let mut floors: Vec<Floor> = (0..threads).map(|_| two_rounds()).collect();
-    let mut alone = Vec::new();
+    let (mut alone, mut in_bf16) = (Vec::new(), Vec::new());
     for repeat in 0..=repeats {
         let rounds = rate(&mut floors, steps / (2 * threads))?;
         if repeat > 0 {
             alone.push(2.0 * rounds);
         }
         for (_, world, rates) in &mut worlds {
-            let start = Instant::now();
-            (0..steps).try_for_each(|_| world.step())?;
-            let rate = steps as f64 / start.elapsed().as_secs_f64();
+            let rate = world.steps_per_s(steps)?;
             if repeat > 0 {
                 rates.push(rate); // the first round warms caches and clocks up
             }
         }
+        if set_precision(Precision::Bf16).is_ok() {
+            let rate = worlds[0].1.steps_per_s(steps)?;
+            if repeat > 0 {
+                in_bf16.push(rate);
+            }
+        }
+        set_precision(Precision::F32)?;
     }
     let shares = worlds[0].2.iter().zip(&alone).map(|(rate, alone)| rate / alone).collect();
     for (what, _, rates) in worlds {
@@ -71,6 +77,9 @@ fn main() -> Outcome<()> {
     }
     report("gail_matrix_products_alone_steps_per_s", threads, alone)?;
     report("gail_share_of_floor", threads, shares)?;
+    if !in_bf16.is_empty() {
+        report("gail_steps_per_s_in_bf16", threads, in_bf16)?;
+    }
     Ok(())
 }
 
@@ -147,6 +156,12 @@ impl World {
         // Until windows have their full length.
         (0..200).try_for_each(|_| world.step())?;
         Ok(world)
+    }
+
+    fn steps_per_s(&mut self, steps: usize) -> Outcome<f64> {
+        let start = Instant::now();
+        (0..steps).try_for_each(|_| self.step())?;
+        Ok(steps as f64 / start.elapsed().as_secs_f64())
     }
 
     fn step(&mut self) -> Outcome<()> {

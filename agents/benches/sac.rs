@@ -1,6 +1,6 @@
 //! SAC's gradient update (17 observations, 6 actions, nets 256-256, batch 256, sampling included)
 //! against the floor of its matrix products alone, in alternation, and one observation through the
-//! policy. One JSON object a line.
+//! policy; the update also in bf16, where the processor has that. One JSON object a line.
 //!
 //! `cargo bench -p liprl-agents --bench sac -- [--threads N] [--updates N] [--repeats N]`
 //!
@@ -10,6 +10,7 @@
 use std::{env, error::Error, hint::black_box, time::Instant};
 
 use liprl_agents::{Agent, AgentConfig, Metrics, Setup, TaskContext, Transition};
+use liprl_nets::{Precision, set_precision};
 use liprl_numerics::Streams;
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -31,24 +32,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut agent = agent(threads, &json!({}))?;
     let mut floors: Vec<Floor> = (0..threads).map(|_| products_alone(256, 256)).collect();
     let mut metrics = Metrics::default();
-    let (mut update_rates, mut floor_rates) = (Vec::new(), Vec::new());
-    for repeat in 0..=repeats {
+    let (mut update_rates, mut floor_rates, mut bf16_rates) = (Vec::new(), Vec::new(), Vec::new());
+    let mut updates_per_s = || {
         let start = Instant::now();
-        for _ in 0..updates {
-            agent.update(&mut metrics)?;
-        }
-        let update_rate = updates as f64 / start.elapsed().as_secs_f64();
+        (0..updates).try_for_each(|_| agent.update(&mut metrics))?;
+        Ok::<_, Box<dyn Error>>(updates as f64 / start.elapsed().as_secs_f64())
+    };
+    for repeat in 0..=repeats {
+        let update_rate = updates_per_s()?;
         let floor_rate = rate(&mut floors, updates.div_ceil(threads))?;
+        let bf16_rate = set_precision(Precision::Bf16).is_ok().then(&mut updates_per_s).transpose()?;
+        set_precision(Precision::F32)?;
         // The first round warms caches and clocks up.
         if repeat > 0 {
             update_rates.push(update_rate);
             floor_rates.push(floor_rate);
+            bf16_rates.extend(bf16_rate.map(|rate| (rate, rate / update_rate)));
         }
     }
     let ratios: Vec<f64> = update_rates.iter().zip(&floor_rates).map(|(update, floor)| update / floor).collect();
     report("updates_per_s", threads, update_rates)?;
     report("matrix_products_alone_per_s", threads, floor_rates)?;
     report("share_of_floor", threads, ratios)?;
+    if !bf16_rates.is_empty() {
+        let (rates, ratios) = bf16_rates.into_iter().unzip();
+        report("updates_per_s_in_bf16", threads, rates)?;
+        report("bf16_over_f32", threads, ratios)?;
+    }
 
     let (obs, mut action) = ([0.1; OBS], [0.0; ACT]);
     let times = (0..=repeats).map(|_| {

@@ -10,6 +10,7 @@
 //! | `config` | settings of a network and its optimiser |
 //! | `device` | `cpu`, `cuda`, `cuda:N` |
 //! | `product` | matrix products |
+//! | `precision` | products of passes in f32 or bf16 |
 //! | `workspace_cache` | LRU cache of workspaces by number of rows |
 //! | `engine` | values, tangents and gradients over preallocated buffers |
 //! | `fitter` | a network and the Adam that fits it to any loss |
@@ -31,6 +32,7 @@ pub mod gaussian;
 pub mod layers;
 pub mod lipschitz;
 pub mod optim;
+mod precision;
 mod product;
 pub mod regression;
 mod team;
@@ -44,6 +46,7 @@ pub use config::{LipschitzConfig, LrSchedule, MuonConfig, NetworkConfig, Optimis
 pub use engine::{Forward, Gradient, Pass, Tangents, Weights};
 pub use error::NetsError;
 pub use fitter::Fitter;
+pub use precision::{Precision, network_product, set_precision};
 pub use product::product;
 pub use team::Team;
 pub use workspace_cache::WorkspaceCache;

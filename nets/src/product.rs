@@ -40,16 +40,16 @@ fn by_libtorch(into: &Tensor, a: &Tensor, b: &Tensor, add: bool) -> Result<(), N
 }
 
 /// The place of a tensor's numbers in memory.
-struct Matrix {
-    first: *mut f32,
-    rows: usize,
-    columns: usize,
-    strides: [isize; 2],
+pub(crate) struct Matrix {
+    pub(crate) first: *mut f32,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) strides: [isize; 2],
 }
 
 impl Matrix {
     /// `None` but for f32 on the CPU.
-    fn of(tensor: &Tensor) -> Result<Option<Self>, NetsError> {
+    pub(crate) fn of(tensor: &Tensor) -> Result<Option<Self>, NetsError> {
         if tensor.kind() != Kind::Float || tensor.device() != Device::Cpu {
             return Ok(None);
         }
@@ -63,7 +63,7 @@ impl Matrix {
     }
 
     /// True if any number of one may lie between the first and the last of the other.
-    fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.first <= other.last() && other.first <= self.last()
     }
 

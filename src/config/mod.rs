@@ -21,6 +21,7 @@ use std::path::Path;
 use garde::Validate;
 use liprl_agents::AgentConfig;
 use liprl_logbook::{limits, read_text};
+use liprl_nets::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,11 @@ pub struct Config {
     #[schemars(regex(pattern = "^(cpu|cuda(:[0-9]+)?)$"))]
     #[garde(custom(is_device))]
     pub device: String,
+    /// Products of the networks' passes on a CPU: `f32`, or `bf16` (8 significant bits, weights and
+    /// gradients stay f32; needs AVX512-BF16 or AMX). Default `f32`.
+    #[serde(default)]
+    #[garde(skip)]
+    pub precision: Precision,
     /// The learner: `kind` and that kind's own keys.
     #[garde(dive)]
     pub agent: AgentConfig,

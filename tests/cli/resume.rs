@@ -9,8 +9,8 @@ use rand::RngExt;
 use serde_json::Value;
 
 use crate::runs::{
-    SMALL, SMALL_IMITATION, SMALL_MODEL_BASED, assert_same_traces, newest_step, random_moments, signal, small_agent,
-    start, summary, train, train_through, train_with_kills, wait_for_checkpoints, words_of, write_config,
+    SMALL, SMALL_IMITATION, SMALL_MODEL_BASED, assert_same_traces, differences, newest_step, random_moments, signal,
+    small_agent, start, summary, train, train_through, train_with_kills, wait_for_checkpoints, words_of, write_config,
 };
 use crate::support::{finish, liprl};
 
@@ -66,6 +66,27 @@ fn a_stop_in_the_middle_of_a_fit_leaves_a_checkpoint_there() {
     train_through(&config, &stopped, &["--steps", "440", "--resume"]);
     assert!(midway > 0, "no stop fell into a fit");
     assert_same_traces(&whole, &stopped);
+}
+
+/// Half the bits are exact to resume too, where the processor has bf16; elsewhere the setting is
+/// refused with the remedy.
+#[test]
+fn a_run_in_bf16_killed_at_random_moments_equals_one_never_killed() {
+    let agent = "agent: {kind: sac, learning_starts: 200, actor: {hidden: [128, 128]}, critic: {hidden: [128, 128]}}";
+    let config = format!("{}precision: bf16\n{agent}\n", SMALL.replace("2400", "1200"));
+    if std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("avx512_bf16")) {
+        killed_equals_whole(&config);
+        let folder = tempfile::tempdir().expect("a folder");
+        let [half, whole] = ["half", "whole"].map(|name| folder.path().join(name));
+        train_through(&write_config(folder.path(), &config), &half, &["--steps", "300"]);
+        train_through(&write_config(folder.path(), &config.replace("bf16", "f32")), &whole, &["--steps", "300"]);
+        assert!(!differences(&half, &whole).is_empty(), "bf16 changes nothing");
+    } else {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = write_config(folder.path(), &config);
+        let (code, _, stderr) = finish(train(&path, &folder.path().join("run"), &[]));
+        assert!(code == 2 && stderr.contains("leave `precision` out"), "{code}: {stderr}");
+    }
 }
 
 fn killed_equals_whole(config: &str) {

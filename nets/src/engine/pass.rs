@@ -4,7 +4,7 @@ use liprl_numerics::{ActivationCache, Mlp, kernels};
 use tch::Tensor;
 
 use super::{Gradient, Tangents, Weights};
-use crate::{Buffer, NetsError, product};
+use crate::{Buffer, NetsError, network_product};
 
 /// Buffers of one network's forward and backward pass over a fixed number of rows.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Pass {
         for (i, layer) in self.mlp.layers[..layers].iter().enumerate() {
             let (before, rest) = self.layers.split_at_mut(i);
             let Kept { out, hat, rstd, input, .. } = &mut rest[0];
-            weights.multiply(i, before.last().map_or(x, |kept| kept.out.tensor()), out)?;
+            weights.multiply_into(i, before.last().map_or(x, |kept| kept.out.tensor()), out.tensor())?;
             layer.activate(params, self.mlp.activation, out.slice_mut(), ActivationCache { hat, rstd, input });
         }
         Ok(())
@@ -159,7 +159,7 @@ impl Pass {
         }
         self.back(weights, None, None, false, None, chosen.len())?;
         let Some(first) = self.layers.first() else { return Ok(()) };
-        product(&narrowed(out, chosen.len())?, &narrowed(&first.delta, chosen.len())?, columns, false)
+        network_product(&narrowed(out, chosen.len())?, &narrowed(&first.delta, chosen.len())?, columns, false)
     }
 
     fn back(
@@ -215,14 +215,14 @@ impl Pass {
                 kernels::activation_backward(delta, out, &kept.input, self.mlp.activation, bias);
             }
             if let (Some(views), Some(input)) = (views, before.last().map(|kept| kept.out.tensor()).or(x)) {
-                product(&views[i], &kept.delta_t, input, add)?;
+                network_product(&views[i], &kept.delta_t, input, add)?;
             }
             let Some(previous) = before.last() else { continue };
             if rows == self.rows {
-                product(previous.delta.tensor(), kept.delta.tensor(), &weights.backward[i], false)?;
+                network_product(previous.delta.tensor(), kept.delta.tensor(), &weights.backward[i], false)?;
             } else {
                 let (into, delta) = (narrowed(&previous.delta, rows)?, narrowed(&kept.delta, rows)?);
-                product(&into, &delta, &weights.backward[i], false)?;
+                network_product(&into, &delta, &weights.backward[i], false)?;
             }
         }
         Ok(())
@@ -232,7 +232,7 @@ impl Pass {
     /// is `Weights::first_columns` of them.
     pub fn input_gradient(&self, columns: &Tensor, out: &Buffer) -> Result<(), NetsError> {
         if let Some(first) = self.layers.first() {
-            product(out.tensor(), first.delta.tensor(), columns, false)?;
+            network_product(out.tensor(), first.delta.tensor(), columns, false)?;
         }
         Ok(())
     }

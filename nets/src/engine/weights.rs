@@ -3,7 +3,7 @@
 use liprl_numerics::Mlp;
 use tch::Tensor;
 
-use crate::{Buffer, NetsError, product};
+use crate::{Buffer, NetsError, network_product, product};
 
 /// One network's parameters as products take them: views into a flat buffer.
 #[derive(Debug)]
@@ -36,14 +36,15 @@ impl Weights {
         self.backward[0].narrow(1, start as i64, count as i64)
     }
 
-    /// Writes `out = x Wᵀ` for layer `layer`: x `[rows, inputs]`, out `[rows, outputs]`; no bias.
+    /// Writes `out = x Wᵀ` for layer `layer`: x `[rows, inputs]`, out `[rows, outputs]`; no bias. In
+    /// f32 whatever the run's precision.
     pub fn multiply(&self, layer: usize, x: &Tensor, out: &Buffer) -> Result<(), NetsError> {
         product(out.tensor(), x, &self.forward[layer], false)
     }
 
-    /// Writes the product into a tensor of this shape.
+    /// Writes that product into a tensor of this shape, in the run's precision.
     pub(super) fn multiply_into(&self, layer: usize, x: &Tensor, out: &Tensor) -> Result<(), NetsError> {
-        product(out, x, &self.forward[layer], false)
+        network_product(out, x, &self.forward[layer], false)
     }
 
     /// Writes `out = delta W` for layer `layer`: delta `[rows, outputs]`, out `[rows, inputs]`.
