@@ -18,6 +18,7 @@
 //! | `layers` | perceptrons with a Lipschitz constant by construction |
 //! | `lipschitz` | Lipschitz constants and gradient norms of networks |
 //! | `optim` | Adam, Polyak averaging, clipping and schedules as passes over a flat buffer |
+//! | `recurrent` | recurrent networks with a Lipschitz constant, convex if wanted |
 //! | `regression` | a network fitted by least squares |
 //! | `team` | threads that each take a share of a batch's rows |
 
@@ -34,6 +35,7 @@ pub mod lipschitz;
 pub mod optim;
 mod precision;
 mod product;
+pub mod recurrent;
 pub mod regression;
 mod team;
 #[doc(hidden)]
