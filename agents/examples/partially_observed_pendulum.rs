@@ -1,7 +1,7 @@
 //! The pendulum without its velocity: recurrent models, free, with norms of at most 1, and convex
 //! (arXiv 2401.07494), beside perceptrons on stacked observations. Prints a Markdown table: errors on
 //! held-out episodes as shares of the targets' variance, without and with noise on what the model
-//! sees, and proven constants of a step and of a sequence, all in standardised units.
+//! sees, and proven constants of a step and of a sequence, all in standardised units: median [least, largest] over seeds.
 //!
 //! `cargo run --release -p liprl-agents --example partially_observed_pendulum -- [--seeds N] [--updates N]`
 
@@ -34,7 +34,15 @@ const NOISE: f64 = 0.1;
 fn main() -> Outcome<()> {
     tch::set_num_threads(1);
     let (seeds, updates) = (argument("--seeds", 5)?, argument("--updates", 3000)?);
-    let names = ["perceptron, 1 observation", "2", "3", "5", "recurrent, free", "norms ≤ 1", "convex, norms ≤ 1"];
+    let names = [
+        "perceptron, 1 observation",
+        "perceptron, 2",
+        "perceptron, 3",
+        "perceptron, 5",
+        "recurrent, free",
+        "recurrent, norms ≤ 1",
+        "recurrent, convex, norms ≤ 1",
+    ];
     let mut rows = vec![Vec::new(); names.len()];
     for seed in 0..seeds {
         let streams = Streams::new(seed);
@@ -57,7 +65,9 @@ fn main() -> Outcome<()> {
         let cell = |i: usize| {
             let mut values: Vec<f64> = rows.iter().map(|row: &[f64; 4]| row[i]).collect();
             values.sort_by(f64::total_cmp);
-            format!("{:.3} [{:.3}, {:.3}]", values[values.len() / 2], values[0], values[values.len() - 1])
+            let digits = if i < 2 { 4 } else { 1 };
+            let (median, least, most) = (values[values.len() / 2], values[0], values[values.len() - 1]);
+            format!("{median:.digits$} [{least:.digits$}, {most:.digits$}]")
         };
         writeln!(out, "| {name} | {} | {} | {} | {} |", cell(0), cell(1), cell(2), cell(3))?;
     }

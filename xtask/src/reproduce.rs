@@ -8,9 +8,13 @@ use anyhow::{Context, Result, bail};
 use crate::process::{cargo, show};
 use crate::setup;
 
-/// The pages, by the names of the papers' agents.
-const PAGES: [(&str, &str); 3] =
-    [("liayn", "docs/results/liayn.md"), ("mbrl", "docs/results/mbrl.md"), ("lipschitz", "docs/results/lipschitz.md")];
+/// The pages, by name.
+const PAGES: [(&str, &str); 4] = [
+    ("liayn", "docs/results/liayn.md"),
+    ("mbrl", "docs/results/mbrl.md"),
+    ("lipschitz", "docs/results/lipschitz.md"),
+    ("precision", "docs/results/precision.md"),
+];
 
 /// Names for the help.
 pub(crate) fn names() -> String {

@@ -61,13 +61,6 @@ impl ReturnBand {
     pub fn mean(&self) -> f64 {
         self.returns.iter().sum::<f64>() / self.returns.len() as f64
     }
-
-    /// The largest return that a share of `share` of those episodes reached.
-    pub fn observed(&self, share: f64) -> f64 {
-        let n = self.returns.len();
-        let above = ((share * n as f64).ceil() as usize).clamp(1, n);
-        self.returns[n - above]
-    }
 }
 
 #[cfg(test)]
@@ -142,6 +135,6 @@ mod tests {
         assert_eq!((band.reached(0.5, 0.0), band.reached(0.25, 0.0)), (Some(1.0), Some(2.0)));
         // With B = 2: Φ(0 − 1) = 0.158655 and Φ(−0.674490 − 1) = 0.047011.
         assert!((band.expected(0.0, 2.0) - 0.205_666).abs() < 1e-5);
-        assert_eq!((band.mean(), band.observed(0.5), band.observed(1.0)), (3.5, 3.0, 1.0));
+        assert_eq!(band.mean(), 3.5);
     }
 }
