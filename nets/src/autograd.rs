@@ -153,8 +153,11 @@ mod tests {
 
     #[test]
     fn values_and_slopes_are_autograds_in_f64() {
-        for net in networks() {
-            let mlp = Mlp::new(5, &widths(net.activation, &[9, 8]), 3, net.activation, net.layer_norm, net.init);
+        let plain = networks()
+            .into_iter()
+            .map(|net| Mlp::new(5, &widths(net.activation, &[9, 8]), 3, net.activation, net.layer_norm, net.init));
+        let dense = [Activation::Relu, Activation::Tanh].map(|activation| Mlp::dense(5, &[9, 4, 8], 3, activation));
+        for mlp in plain.chain(dense) {
             let params = numbers(mlp.len(), "params");
             let wide = Tensor::from_slice(&params).to_kind(Kind::Double);
             let mut pass = PullBack::new(&mlp);
@@ -170,7 +173,7 @@ mod tests {
                     for (found, expected) in found.iter().zip(expected) {
                         assert!(
                             (found - expected).abs() < 1e-10 * expected.abs().max(1.0),
-                            "{net:?} {found} {expected}"
+                            "{mlp:?} {found} {expected}"
                         );
                     }
                 };

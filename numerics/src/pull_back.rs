@@ -58,7 +58,11 @@ impl PullBack {
                     *z = self.hat[l][i] * f64::from(scale[i]) + f64::from(shift[i]);
                 }
             }
-            let out = &mut future[0];
+            let (carried, out) = match self.mlp.dense && !layer.last {
+                true => future[0].split_at_mut(layer.inputs),
+                false => (&mut [][..], &mut future[0][..]),
+            };
+            carried.copy_from_slice(&x[..carried.len()]);
             out.copy_from_slice(z);
             if !layer.last {
                 self.mlp.activation.apply(out);
@@ -87,12 +91,18 @@ impl PullBack {
                 }
             }
             let next = &mut self.next[..layer.inputs];
-            next.fill(0.0);
+            if layer.last || !self.mlp.dense {
+                next.fill(0.0); // a densely connected layer adds to what those after it have made of its inputs
+            }
             for (d, row) in now.iter().zip(params[layer.start..layer.bias()].chunks_exact(layer.inputs)) {
                 next.iter_mut().zip(row).for_each(|(next, w)| *next += d * f64::from(*w));
             }
-            std::mem::swap(&mut self.now, &mut self.next);
+            if !self.mlp.dense {
+                std::mem::swap(&mut self.now, &mut self.next);
+            } else if let Some(before) = l.checked_sub(1).map(|l| &self.mlp.layers[l]) {
+                self.now[..before.outputs].copy_from_slice(&next[before.inputs..]);
+            }
         }
-        out.copy_from_slice(&self.now[..out.len()]);
+        out.copy_from_slice(&if self.mlp.dense { &self.next } else { &self.now }[..out.len()]);
     }
 }

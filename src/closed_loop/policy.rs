@@ -1,7 +1,7 @@
 //! The policy as bounds and simulations use it: in f64, with actions in the environment's units.
 //!
-//! A run acts in f32, which moves an action by some 1e-7 of its size. Policies that exist only in
-//! f32 (tables, densely connected networks) carry that error here too.
+//! A run acts in f32, which moves an action by some 1e-7 of its size. Tables, which exist only in f32,
+//! carry that error here too.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const ROUNDING: f64 = 1e-6;
 
 pub(super) struct LoopPolicy {
     policy: Policy,
-    /// The policy in f64 with its gradients; `None` for a table or a densely connected network.
+    /// The policy in f64 with its gradients; `None` for a table.
     pub(super) gradient: Option<PolicySlope>,
     network: Option<Network>,
     centre: Vec<f64>,

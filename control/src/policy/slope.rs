@@ -24,9 +24,9 @@ pub struct PolicySlope {
 }
 
 impl PolicySlope {
-    /// The derivative of this policy; `None` for a table or a densely connected network.
+    /// The derivative of this policy; `None` for a table.
     pub fn new(policy: &Policy) -> Option<Self> {
-        let (mlp, _) = policy.network().filter(|(mlp, _)| !mlp.dense)?;
+        let (mlp, _) = policy.network()?;
         Some(Self {
             pass: PullBack::new(&mlp),
             seen: vec![0.0; mlp.inputs()],
