@@ -9,9 +9,10 @@ use crate::process::{cargo, show};
 use crate::setup;
 
 /// The pages, by name.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("liayn", "docs/results/liayn.md"),
     ("mbrl", "docs/results/mbrl.md"),
+    ("feedback", "docs/results/feedback.md"),
     ("lipschitz", "docs/results/lipschitz.md"),
     ("precision", "docs/results/precision.md"),
 ];
