@@ -11,7 +11,7 @@ use liprl_nets::{Precision, device::parse_device, set_precision};
 use liprl_numerics::Streams;
 use tch::Device;
 
-use crate::checkpoint_parts::{AGENT, PartError, agent_state};
+use crate::checkpoint_parts::{PartError, agent_state};
 use crate::config::Config;
 use crate::load::{SPACES, load_policy, locate};
 use crate::task::Task;
@@ -81,7 +81,7 @@ pub fn networks(path: &Path) -> anyhow::Result<Vec<Certifiable>> {
     let config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
     let mut agent = build_agent(&config, &Task::of(&config)?)?;
     let state = agent_state(&checkpoint)?;
-    agent.load(&state).map_err(|error| PartError::of(&checkpoint, AGENT, error))?;
+    agent.load(&state).map_err(|error| PartError::agent(&checkpoint, error))?;
     Ok(agent.networks()?)
 }
 

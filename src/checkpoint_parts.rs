@@ -32,6 +32,14 @@ pub enum PartError {
         /// The problem.
         error: Box<dyn Error + Send + Sync>,
     },
+    /// The agent's state is not one of the agent in the config.
+    #[error("{}: {error}. The agent is that of the run's config.yaml: one of the two was changed", .path.display())]
+    Agent {
+        /// The part's file.
+        path: PathBuf,
+        /// The problem.
+        error: Box<dyn Error + Send + Sync>,
+    },
     /// Another version wrote it in another layout.
     #[error(
         "{}: checkpoint format {found} is from {} version of liprl; this version reads {FORMAT}. Start the run again, or resume with the version that wrote it.",
@@ -50,6 +58,11 @@ impl PartError {
     /// Makes the error of a part whose content cannot be used.
     pub(crate) fn of(checkpoint: &Checkpoint, part: &str, error: impl Error + Send + Sync + 'static) -> Self {
         Self::Content { path: checkpoint.path().join(part), error: Box::new(error) }
+    }
+
+    /// Makes the error of a state that the agent of the run's config cannot take.
+    pub(crate) fn agent(checkpoint: &Checkpoint, error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Agent { path: checkpoint.path().join(AGENT), error: Box::new(error) }
     }
 }
 

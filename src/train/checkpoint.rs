@@ -94,7 +94,7 @@ pub(super) fn load(config: Config, checkpoint: &Checkpoint) -> Result<Restored, 
     let agent = agent_state(checkpoint)?;
     let saved: SessionState = json(checkpoint, SESSION)?;
     let mut session = Session::new(config)?;
-    session.agent.load(&agent).map_err(|error| PartError::of(checkpoint, AGENT, error))?;
+    session.agent.load(&agent).map_err(|error| PartError::agent(checkpoint, error))?;
     let restored = session.restore_task(&checkpoint.get(ENV)?);
     let broken_off = restored.map_err(|error| PartError::of(checkpoint, ENV, error))?;
     for (name, replay) in session.agent.replays() {
