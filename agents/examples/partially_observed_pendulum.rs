@@ -1,7 +1,8 @@
 //! The pendulum without its velocity: recurrent models, free, with norms of at most 1, and convex
 //! (arXiv 2401.07494), beside perceptrons on stacked observations. Prints a Markdown table: errors on
 //! held-out episodes as shares of the targets' variance, without and with noise on what the model
-//! sees, and proven constants of a step and of a sequence, all in standardised units: median [least, largest] over seeds.
+//! sees, and proven constants of a step and of a sequence, all in standardised units. Medians over
+//! seeds [least, largest].
 //!
 //! `cargo run --release -p liprl-agents --example partially_observed_pendulum -- [--seeds N] [--updates N]`
 
