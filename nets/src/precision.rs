@@ -16,9 +16,9 @@ use crate::product::Matrix;
 use crate::{NetsError, product};
 
 /// Least side and least number of multiplications of products in bf16: below these the conversions
-/// cost more than it gains (`cargo bench -p liprl-nets --bench products`).
-const NARROWEST: i64 = 64;
-const SMALLEST: i64 = 1 << 21;
+/// cost more than bf16 gains (`cargo bench -p liprl-nets --bench products`).
+const NARROWEST: usize = 64;
+const SMALLEST: usize = 1 << 21;
 
 static BF16: AtomicBool = AtomicBool::new(false);
 
@@ -70,17 +70,18 @@ fn has_bf16() -> bool {
 pub fn network_product(into: &Tensor, a: &Tensor, b: &Tensor, add: bool) -> Result<(), NetsError> {
     if BF16.load(Ordering::Relaxed)
         && let [Some(to), Some(left), Some(right)] = [Matrix::of(into)?, Matrix::of(a)?, Matrix::of(b)?]
+        && to.holds(&left, &right)
+        && pays([left.rows, left.columns, right.columns])
         && let [Some(to), Some(left), Some(right)] = [Lines::of(to), Lines::of(left), Lines::of(right)]
-        && pays(a.size2()?, b.size2()?)
     {
         return in_halves([&to, &left, &right], add);
     }
     product(into, a, b, add)
 }
 
-/// True if the product gains more than the conversions cost.
-fn pays((m, k): (i64, i64), (_, n): (i64, i64)) -> bool {
-    m.min(k).min(n) >= NARROWEST && m * k * n >= SMALLEST
+/// True if a product of these sides gains more than the conversions cost.
+fn pays(sides: [usize; 3]) -> bool {
+    sides.iter().all(|&side| side >= NARROWEST) && sides.iter().product::<usize>() >= SMALLEST
 }
 
 fn in_halves([to, left, right]: [&Lines; 3], add: bool) -> Result<(), NetsError> {

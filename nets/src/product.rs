@@ -19,7 +19,7 @@ pub fn product(into: &Tensor, a: &Tensor, b: &Tensor, add: bool) -> Result<(), N
     let [Some(to), Some(left), Some(right)] = [Matrix::of(into)?, Matrix::of(a)?, Matrix::of(b)?] else {
         return by_libtorch(into, a, b, add);
     };
-    if left.columns != right.rows || (to.rows, to.columns) != (left.rows, right.columns) {
+    if !to.holds(&left, &right) {
         return by_libtorch(into, a, b, add); // which says what does not fit
     }
     if to.overlaps(&left) || to.overlaps(&right) {
@@ -62,8 +62,13 @@ impl Matrix {
         }))
     }
 
+    /// True if it has the shape of the product of these, and they have one.
+    pub(crate) fn holds(&self, left: &Self, right: &Self) -> bool {
+        left.columns == right.rows && (self.rows, self.columns) == (left.rows, right.columns)
+    }
+
     /// True if any number of one may lie between the first and the last of the other.
-    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+    fn overlaps(&self, other: &Self) -> bool {
         self.first <= other.last() && other.first <= self.last()
     }
 
