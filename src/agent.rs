@@ -79,6 +79,8 @@ pub fn networks(path: &Path) -> anyhow::Result<Vec<Certifiable>> {
     }
     let (folder, checkpoint) = locate(path)?;
     let config = Config::parse(&folder.config_path().display().to_string(), &folder.config()?, &[])?;
+    // They are looked at, not trained: also where there is no bf16.
+    let config = Config { precision: Precision::F32, ..config };
     let mut agent = build_agent(&config, &Task::of(&config)?)?;
     let state = agent_state(&checkpoint)?;
     agent.load(&state).map_err(|error| PartError::agent(&checkpoint, error))?;

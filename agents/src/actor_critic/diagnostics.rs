@@ -38,6 +38,8 @@ pub struct ProbedPairs {
     pub values: Vec<Vec<f64>>,
     /// Those with respect to standardised observations; empty where they are not standardised.
     pub standardised: Vec<Vec<f64>>,
+    /// min Q, row by row.
+    pub(super) least: Vec<f64>,
     /// Norms of ∂μ/∂s, row by row.
     pub policy: JacobianNorms,
     /// Gradient norms of the policy's value nearby.
@@ -75,6 +77,9 @@ impl ProbedPairs {
             each.collect::<Result<Vec<_>, _>>()
         };
         let seen = tch::no_grad(|| see(&obs))?;
+        let all = tch::no_grad(|| learner.critics().values(&seen, &action))?;
+        let least = Tensor::f_stack(&all, 0)?.f_amin([0].as_slice(), false)?;
+        let least = Vec::try_from(&least.f_to_kind(tch::Kind::Double)?)?;
         let standardised = match normaliser {
             Some(_) => norms(&Tensor::f_cat(&[&seen, &action], 1)?, false)?,
             None => Vec::new(),
@@ -86,7 +91,7 @@ impl ProbedPairs {
         };
         let policy = lipschitz::jacobian_norms(act, &obs)?;
         let steepness = ValueGradientStats::new(learner, &seen)?;
-        Ok(Self { name, pairs, values, standardised, policy, steepness })
+        Ok(Self { name, pairs, values, standardised, least, policy, steepness })
     }
 
     /// Adds the metrics.

@@ -322,7 +322,7 @@ impl Agent for OffPolicy {
         let mut metrics = Vec::new();
         probes.iter().for_each(|probe| probe.metrics(&mut metrics));
         if matches!(self.drawn, Drawn::Stored(_)) {
-            q_bias(visited, self.config.gamma, learner, normaliser, &mut metrics)?;
+            probes.iter().for_each(|probe| q_bias(probe, self.config.gamma, &mut metrics));
         }
         metrics.extend(value_bound(learner)?.map(|bound| ("lipschitz/value/product_bound".to_owned(), bound)));
         constants("actor", learner.actor(), learner.actor().params().tensor(), &mut metrics)?;

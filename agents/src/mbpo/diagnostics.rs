@@ -106,7 +106,6 @@ pub(super) fn diagnose(
 ) -> Result<Vec<(String, f64)>, AgentError> {
     let mut metrics = Vec::new();
     lipschitz_metrics(agent, visited, &mut rng, &mut metrics)?;
-    q_bias(visited, agent.gamma, agent.learner, agent.normaliser, &mut metrics)?;
     if agent.dynamics.fits() == 0 {
         return Ok(metrics);
     }
@@ -148,7 +147,9 @@ fn lipschitz_metrics(
     let replayed = RealPairs::of(agent.real, rows).pairs;
     for (name, pairs) in [("visited", visited.clone()), ("replay", replayed)] {
         if !pairs.obs.is_empty() {
-            ProbedPairs::new(name, pairs, learner, normaliser)?.metrics(metrics);
+            let probe = ProbedPairs::new(name, pairs, learner, normaliser)?;
+            probe.metrics(metrics);
+            q_bias(&probe, agent.gamma, metrics);
         }
     }
     metrics.extend(value_bound(learner)?.map(|bound| ("lipschitz/value/product_bound".to_owned(), bound)));

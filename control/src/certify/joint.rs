@@ -18,7 +18,7 @@ use super::{
     algebra::{UNIT_ROUNDOFF, cholesky, scale_rows, symmetric_eigen, triangular},
     elimination::{Evaluation, Inequality, softened},
     error::CertifyError,
-    reduce::{WIDTH, widened},
+    reduce::{feasible_multiplier, widened},
 };
 
 /// The multiplied-out network.
@@ -131,10 +131,7 @@ impl Joint {
             let gain = symmetric_eigen(block.as_ref())?.0.last().copied().unwrap_or_default().max(floor);
             let mut s = -&block;
             for i in 0..count {
-                let (alpha, beta) = self.sector[first + i];
-                let (middle, radius) = (0.5 * (alpha + beta), 0.5 * (beta - alpha));
-                let share = (radius / middle.abs()).clamp(0.1 * WIDTH, 0.1 / WIDTH);
-                let t = 0.5 * gain * (1.0 + share.recip()) * (1.0 + 1e-7);
+                let (t, _) = feasible_multiplier(self.sector[first + i], gain);
                 log_t[first + i] = t.ln();
                 s[(i, i)] += 2.0 * t;
             }

@@ -24,7 +24,7 @@ use super::{
     local::{SlopeRanges, slopes_on},
     network::Network,
     product::product_within,
-    reduce::{Reduced, WIDTH, normalised},
+    reduce::{Reduced, feasible_multiplier, normalised},
     region::Region,
     slopes::sector,
 };
@@ -350,10 +350,9 @@ fn feasible(problem: &Problem) -> Vec<f64> {
         let own: Vec<f64> = layer
             .sector
             .iter()
-            .map(|(alpha, beta)| {
+            .map(|&(alpha, beta)| {
                 let (middle, radius) = (0.5 * (alpha + beta), 0.5 * (beta - alpha));
-                let share = (radius / middle.abs()).clamp(0.1 * WIDTH, 0.1 / WIDTH);
-                let t = 0.5 * gain * (1.0 + share.recip()) * (1.0 + 1e-7);
+                let (t, share) = feasible_multiplier((alpha, beta), gain);
                 steepest = steepest.max((1.0 + share) * middle * middle + 2.0 * t / gain * radius * radius);
                 t.ln()
             })

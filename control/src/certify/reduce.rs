@@ -15,7 +15,7 @@ use super::{
 
 /// Least half width of a sector, relative to its middle. For a slope that is certain the best
 /// multiplier is infinite, and for one that is nearly certain nearly so.
-pub(super) const WIDTH: f64 = 1e-4;
+const WIDTH: f64 = 1e-4;
 
 /// Least factor that is worth rescaling a neuron, relative to its layer.
 const UNEVEN: f64 = 8.0;
@@ -103,6 +103,15 @@ fn equilibrate(weights: &mut [Mat<f64>]) -> bool {
         }
     }
     changed
+}
+
+/// A unit's multiplier under which its Schur complement is positive definite where the layers behind
+/// stretch squared lengths by at most `gain`, and the share κ that it is made of: gain (1 + 1/κ) / 2,
+/// κ the half width of the sector over its middle (proof: `docs/derivations/certificates.md`).
+pub(super) fn feasible_multiplier((alpha, beta): (f64, f64), gain: f64) -> (f64, f64) {
+    let (middle, radius) = (0.5 * (alpha + beta), 0.5 * (beta - alpha));
+    let share = (radius / middle.abs()).clamp(0.1 * WIDTH, 0.1 / WIDTH);
+    (0.5 * gain * (1.0 + share.recip()) * (1.0 + 1e-7), share)
 }
 
 /// A wider sector, which claims less than the one given. It stays within the activation's own

@@ -64,26 +64,30 @@ impl Construction {
 
     /// Each network's proven constant with its weights as they are stored.
     pub(super) fn certified(&self) -> Result<Vec<f64>, NetsError> {
-        let mut start = 0;
-        let each = self.networks.iter().map(|network| {
-            start += network.len() as i64;
-            let own = self.free.tensor().f_narrow(0, start - network.len() as i64, network.len() as i64)?;
-            network.certified(&own.f_to(Device::Cpu)?)
-        });
-        each.collect()
+        parts(&self.networks, self.free.tensor(), |network, own| network.certified(&own.f_to(Device::Cpu)?))
     }
+}
+
+/// The results of `each` for every network and its part of `free`, which holds all networks' numbers.
+fn parts<T>(
+    networks: &[LipschitzMlp],
+    free: &Tensor,
+    each: impl Fn(&LipschitzMlp, Tensor) -> Result<T, NetsError>,
+) -> Result<Vec<T>, NetsError> {
+    let mut start = 0;
+    let parts = networks.iter().map(|network| {
+        let own = free.f_narrow(0, start, network.len() as i64)?;
+        start += network.len() as i64;
+        each(network, own)
+    });
+    parts.collect()
 }
 
 /// The graph from a copy of the free numbers to the plain weights.
 fn graph(networks: &[LipschitzMlp], free: &Buffer) -> Result<(Tensor, Tensor), NetsError> {
     tch::with_grad(|| {
         let leaf = free.tensor().f_detach_copy()?.set_requires_grad(true);
-        let mut start = 0;
-        let each = networks.iter().map(|network| {
-            start += network.len() as i64;
-            network.effective(&leaf.f_narrow(0, start - network.len() as i64, network.len() as i64)?)?.flat()
-        });
-        let plain = Tensor::f_cat(&each.collect::<Result<Vec<_>, _>>()?, 0)?;
+        let plain = Tensor::f_cat(&parts(networks, &leaf, |network, own| network.effective(&own)?.flat())?, 0)?;
         Ok((leaf, plain))
     })
 }
