@@ -1,13 +1,14 @@
 //! Tightness of the bounds over boxes on six networks, as JSON lines: the bound of one pass, that
-//! after branch and bound, the largest norm met, seconds. `-- --nets FILE` also writes the networks
-//! there; benches/peers/auto_lirpa.py reads them and prints such lines for auto_LiRPA.
+//! after branch and bound, the largest norm met, LipSDP in the box and everywhere, seconds. `--
+//! --nets FILE` also writes the networks there; benches/peers/auto_lirpa.py and lipsdp.py read them
+//! and print such lines for auto_LiRPA and for cvxpy with Clarabel.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may stop here, and prints")]
 
 use std::time::{Duration, Instant};
 
 use liprl_control::certify::{
-    Input, LocalOptions, LowerOptions, Network, Norm, OutputMap, Region, SdpOptions, lipsdp_on, local_bound,
+    Input, LocalOptions, LowerOptions, Network, Norm, OutputMap, Region, SdpOptions, lipsdp, lipsdp_on, local_bound,
     lower_bound,
 };
 use liprl_numerics::{Activation, Init, Mlp, Streams};
@@ -54,6 +55,13 @@ fn main() {
         let network =
             Network::new("net", &mlp, &params, &vec![Input::RAW; inputs], OutputMap::Linear(vec![1.0; outputs]))
                 .unwrap();
+        let start = Instant::now();
+        let everywhere = lipsdp(&network, &SdpOptions::default()).unwrap();
+        let line = json!({
+            "net": index, "sizes": sizes, "activation": activation, "by": "liprl's LipSDP",
+            "upper": everywhere.upper, "seconds": start.elapsed().as_secs_f64(), "finished": everywhere.finished,
+        });
+        println!("{line}");
         let region = Region::around(&vec![0.1; inputs], &vec![radius; inputs]).unwrap();
         let time_limit = Some(
             after("--seconds").map_or(Duration::from_secs(SECONDS), |s| Duration::from_secs_f64(s.parse().unwrap())),

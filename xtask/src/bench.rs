@@ -23,6 +23,9 @@ const PAGE: &str = "docs/results/benchmarks.md";
 const OURS: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "sac"];
 const THEIRS: &[&str] = &["benches/peers/sac.py", "benches/peers/mbpo.py"];
 
+/// The authors' code of off-policy GAIL on the work of [`IMITATION`], where its folder is given.
+const AUTHORS: &str = "benches/peers/liayn.py";
+
 /// Off-policy GAIL with the environment, complete and without one part at a time.
 const IMITATION: &[&str] = &["bench", "--package", "liprl-agents", "--bench", "gail"];
 
@@ -49,9 +52,15 @@ const PARTS: &[&[&str]] = &[
 /// Rounds of a race; the sides alternate, because a machine's speed drifts by the hour.
 const ROUNDS: usize = 3;
 
-/// Runs everything and writes the page.
-pub(crate) fn run(root: &Path) -> Result<()> {
-    setup::run(root, setup::Options { cuda: false, test: false, peers: true })?;
+/// Runs everything and writes the page. `liayn` is a clone of the authors' code of arXiv 2006.16785,
+/// which nothing downloads; without one its row is left out.
+pub(crate) fn run(root: &Path, liayn: Option<&str>) -> Result<()> {
+    if let Some(clone) = liayn
+        && !Path::new(clone).join("agents/sam_agent.py").is_file()
+    {
+        bail!("{clone} is not a clone of https://github.com/lionelblonde/liayn-pytorch");
+    }
+    setup::run(root, setup::Options { cuda: false, test: liayn.is_some(), peers: true })?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut samples = Vec::new();
     for round in 1..=ROUNDS {
@@ -68,6 +77,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
                 let mut theirs = Command::new("taskset");
                 theirs.args(["--cpu-list", &format!("0-{}", threads - 1)]).current_dir(root);
                 theirs.arg(root.join(".deps/venv-peers/bin/python")).args([script, "--threads", &count]);
+                samples.extend(measure(&mut theirs)?);
+            }
+            if let Some(clone) = liayn {
+                let mut theirs = Command::new(root.join(".deps/venv/bin/python"));
+                theirs.args([AUTHORS, clone, "--threads", &count]).current_dir(root);
                 samples.extend(measure(&mut theirs)?);
             }
         }

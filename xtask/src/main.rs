@@ -28,7 +28,8 @@ Usage: cargo xtask <command>
   setup [--cuda] [--test]  fetch libtorch, MuJoCo and its task models; --cuda takes the GPU build of
                            libtorch, --test adds the Python packages the tests compare with
   demo                     setup, build, imitate an expert with and without the gradient penalty, show the results
-  bench                    time liprl and other libraries on the same work; the first time fetches those (7 GB)
+  bench [--liayn CLONE]    time liprl and other libraries on the same work; the first time fetches those (7 GB);
+                           CLONE is the authors' code of arXiv 2006.16785, fetched by hand
   bench --side-by-side     what two runs of a sweep do on two cores, against one alone; two minutes
   test                     setup --test, then formatting, lints and every test
   wheel [--test]           a binary wheel of the program and its Python functions, in target/wheels; --test uses it
@@ -61,7 +62,8 @@ fn main() -> ExitCode {
             setup::Options { cuda: flags.contains(&"--cuda"), test: flags.contains(&"--test"), peers: false },
         ),
         ["demo"] => demo::run(&root),
-        ["bench"] => bench::run(&root),
+        ["bench"] => bench::run(&root, None),
+        ["bench", "--liayn", clone] => bench::run(&root, Some(clone)),
         ["bench", "--side-by-side"] => bench::side_by_side::run(&root),
         ["test"] => suite::run(&root),
         ["wheel"] => wheel::build(&root).map(|_| ()),
