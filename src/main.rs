@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    liprl::main(std::env::args_os())
+    liprl::main_with(liprl::Extensions::new())
 }
