@@ -18,7 +18,7 @@ use super::{
 use crate::{AgentError, Flags, Replay};
 
 /// Rows of a block.
-const BLOCK: usize = 512;
+const BLOCK: usize = 2048;
 
 /// Counts from one round of rollouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,9 +237,10 @@ impl BlockWorker {
             let (mean, log_std) = output.split_at(a);
             for ((action, mean), log_std) in action.iter_mut().zip(mean).zip(log_std) {
                 let draw: f32 = StandardNormal.sample(&mut self.rng);
-                *action = (mean + kernels::exp(log_std.clamp(low, high)) * draw).tanh();
+                *action = mean + kernels::exp(log_std.clamp(low, high)) * draw;
             }
         }
+        kernels::tanh_all(&mut self.action[..rows * a]);
         Ok(())
     }
 

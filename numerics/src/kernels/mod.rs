@@ -22,5 +22,5 @@ pub use activation::{activation_backward, bias_activate, slope_backward};
 pub use adam::{AdamStep, adam, polyak};
 pub use half::{add_bf16, from_bf16, to_bf16};
 pub use norm::{Norm, NormGrad, norm_activate, norm_backward};
-pub use smooth::{exp, sigmoid, tanh};
+pub use smooth::{exp, sigmoid, sigmoid_all, tanh, tanh_all};
 pub use vectors::{add, add_bias, add_rows, dot, matvec, sum_of_squares};

@@ -1,5 +1,19 @@
 //! Exponential, sigmoid and tanh by arithmetic that compilers turn into vector instructions.
 
+use multiversion::multiversion;
+
+/// x ← 1 / (1 + e⁻ˣ).
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn sigmoid_all(x: &mut [f32]) {
+    x.iter_mut().for_each(|x| *x = sigmoid(*x));
+}
+
+/// x ← tanh x.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn tanh_all(x: &mut [f32]) {
+    x.iter_mut().for_each(|x| *x = tanh(*x));
+}
+
 /// 1 / (1 + e⁻ˣ).
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {

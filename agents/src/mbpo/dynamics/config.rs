@@ -5,6 +5,7 @@ use liprl_numerics::{Activation, widths_for};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::log_variance::WIDEST;
 use crate::{AgentError, mbpo::profile::Profile};
 
 /// The dynamics model: (s, a) to (reward, s' − s), by one network or several.
@@ -194,6 +195,9 @@ impl ModelConfig {
         if self.log_variance.low >= self.log_variance.high {
             let LogVariance { low, high, .. } = self.log_variance;
             return bad("log_variance", format!("the lower bound {low} is not below the upper bound {high}"));
+        }
+        if self.log_variance.high - self.log_variance.low > WIDEST {
+            return bad("log_variance", format!("the bounds are more than {WIDEST} apart"));
         }
         Ok(())
     }

@@ -12,11 +12,16 @@
 //! specification, on any float type; the rest is written by hand.
 
 use liprl_nets::Autograd;
-use liprl_numerics::{Mlp, kernels};
+use liprl_numerics::Mlp;
 use tch::{Kind, Tensor};
+
+use super::log_variance::{Bounded, LogVarianceBounds};
 
 /// The weight that pulls the bounds inwards.
 pub const BOUND_WEIGHT: f64 = 0.01;
+
+/// Numbers of at most e^{80} whose product is a finite f64.
+const FACTORS: usize = 8;
 
 /// L by autograd. `params` is one flat tensor as `Parameters` has it, `x [E, B, inputs]`, `y [E, B, D]`.
 pub fn autograd(mlp: &Mlp, gaussian: bool, decay: &[f64], params: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
@@ -67,38 +72,37 @@ pub fn squared(output: &[f32], target: &[f32], share: f64, slopes: &mut [f32], s
 pub fn gaussian(
     output: &[f32],
     target: &[f32],
-    bounds: &[f32],
+    bounds: &LogVarianceBounds,
     share: f64,
     slopes: &mut [f32],
     sum: &mut f64,
     bound_slopes: &mut [f64],
 ) {
-    let dims = bounds.len() / 2;
-    let ((max, min), (max_slopes, min_slopes)) = (bounds.split_at(dims), bound_slopes.split_at_mut(dims));
+    let dims = bounds.len();
+    let (max_slopes, min_slopes) = bound_slopes.split_at_mut(dims);
     let share32 = share as f32;
+    bounds.shares(output, slopes);
+    let least: f64 = bounds.min().iter().map(|min| f64::from(*min)).sum();
     let rows = output.chunks_exact(2 * dims).zip(slopes.chunks_exact_mut(2 * dims)).zip(target.chunks_exact(dims));
     for ((output, slopes), target) in rows {
-        for j in 0..dims {
-            let (log_var, to_raw, to_below) = bounded_with_slopes(output[dims + j], max[j], min[j]);
-            let (error, precision) = (output[j] - target[j], kernels::exp(-log_var));
-            let weighted = error * precision;
-            *sum += f64::from(weighted * error + log_var);
-            slopes[j] = 2.0 * share32 * weighted;
-            // ∂/∂ℓ₂, then along ℓ₂ → ℓ₁ → ℓ and to the bounds beside each.
-            let slope = share32 * (1.0 - weighted * error);
-            slopes[dims + j] = slope * to_below * to_raw;
-            max_slopes[j] += f64::from(slope * to_below * (1.0 - to_raw));
-            min_slopes[j] += f64::from(slope * (1.0 - to_below));
+        *sum += least;
+        // Few enough factors that the product stays in f64: one logarithm for all of them.
+        for start in (0..dims).step_by(FACTORS) {
+            let mut product = 1.0;
+            for j in start..dims.min(start + FACTORS) {
+                let Bounded { odds, precision, to_raw, to_below } = bounds.bounded(j, slopes[dims + j]);
+                product *= 1.0 + f64::from(odds);
+                let error = output[j] - target[j];
+                let weighted = error * precision;
+                *sum += f64::from(weighted * error);
+                slopes[j] = 2.0 * share32 * weighted;
+                // ∂/∂ℓ₂, then along ℓ₂ → ℓ₁ → ℓ and to the bounds beside each.
+                let slope = share32 * (1.0 - weighted * error);
+                slopes[dims + j] = slope * to_below * to_raw;
+                max_slopes[j] += f64::from(slope * to_below * (1.0 - to_raw));
+                min_slopes[j] += f64::from(slope * (1.0 - to_below));
+            }
+            *sum += product.ln();
         }
     }
-}
-
-/// ℓ₂ and the derivatives ∂ℓ₁/∂ℓ and ∂ℓ₂/∂ℓ₁; those to the bounds are 1 minus them.
-pub fn bounded_with_slopes(log_var: f32, max: f32, min: f32) -> (f32, f32, f32) {
-    let below = max - softplus(max - log_var);
-    (min + softplus(below - min), kernels::sigmoid(max - log_var), kernels::sigmoid(below - min))
-}
-
-fn softplus(x: f32) -> f32 {
-    x.max(0.0) + kernels::exp(-x.abs()).ln_1p()
 }

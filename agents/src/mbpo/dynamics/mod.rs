@@ -8,6 +8,7 @@
 //! | `params` | parameters and Adam's moments |
 //! | `data` | inputs and targets out of the replay buffer |
 //! | `loss` | likelihood and squared error, by autograd and by hand |
+//! | `log_variance` | the bounded log-variance |
 //! | `step` | one gradient step: rows shared out for one network, networks for several |
 //! | `fit` | epochs, bootstrap, held-out error, early stop |
 //! | `predict` | predictions of many rows, each by a chosen member |
@@ -17,6 +18,7 @@ mod certify;
 mod config;
 mod data;
 mod fit;
+mod log_variance;
 pub mod loss;
 mod params;
 mod predict;
@@ -25,6 +27,7 @@ mod step;
 pub use config::{LogVariance, ModelConfig, Prediction, Targets};
 pub use data::{FitData, Scaler, Scalers};
 pub use fit::FitReport;
+pub use log_variance::LogVarianceBounds;
 pub use predict::{Predictor, View};
 
 use fit::{Fit, Subject};

@@ -1,10 +1,10 @@
 //! Predictions of many rows at once, each by a chosen member.
 
 use liprl_nets::{Buffer, Forward, Weights};
-use liprl_numerics::{StreamRng, kernels};
+use liprl_numerics::StreamRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Scaler, Scalers, loss, params::Parameters};
+use super::{Scaler, Scalers, log_variance::LogVarianceBounds, params::Parameters};
 use crate::AgentError;
 
 /// The standardisation and bounds that predictions need besides weights.
@@ -25,6 +25,9 @@ pub struct Predictor {
     x: Buffer,
     /// The row at each position of `x`.
     order: Vec<u32>,
+    bounds: LogVarianceBounds,
+    /// Deviations of one member's predictions, then noise of these deviations, `[capacity, O + 1]`.
+    noise: Vec<f32>,
     obs_dim: usize,
 }
 
@@ -36,6 +39,8 @@ impl Predictor {
             forward: Forward::new(mlp, capacity)?,
             x: Buffer::zeros(&[capacity, mlp.inputs()])?,
             order: vec![0; capacity],
+            bounds: LogVarianceBounds::default(),
+            noise: vec![0.0; capacity * (obs_dim + 1)],
             obs_dim,
         })
     }
@@ -57,6 +62,8 @@ impl Predictor {
         let (rows, o, inputs) = (members.len(), self.obs_dim, view.scalers.inputs.mean.len());
         let a = inputs - o;
         let mut start = 0;
+        self.bounds.set(view.bounds);
+        noise = noise.filter(|_| !view.bounds.is_empty());
         let ordered = self.weights.len() > 1;
         for (member, weights) in self.weights.iter().enumerate() {
             let mut end = start;
@@ -70,11 +77,22 @@ impl Predictor {
                 let x = self.x.tensor().f_narrow(0, start as i64, (end - start) as i64)?;
                 let output = self.forward.run(weights, &x)?;
                 let width = output.len() / (end - start);
-                for (output, &row) in output.chunks_exact(width).zip(&self.order[start..end]) {
+                let drawn = &mut self.noise[..(end - start) * (o + 1)];
+                match &mut noise {
+                    Some(rng) => {
+                        self.bounds.deviations(output, drawn);
+                        for x in &mut *drawn {
+                            let draw: f32 = StandardNormal.sample(rng);
+                            *x *= draw;
+                        }
+                    }
+                    None => drawn.fill(0.0),
+                }
+                let outputs = output.chunks_exact(width).zip(drawn.chunks_exact(o + 1));
+                for ((output, noise), &row) in outputs.zip(&self.order[start..end]) {
                     let row = row as usize;
                     let next = &mut next[row * o..][..o];
-                    let draw = noise.as_deref_mut();
-                    decode(output, view, draw, &obs[row * o..][..o], &mut reward[row], next);
+                    decode(output, noise, view.scalers.targets, &obs[row * o..][..o], &mut reward[row], next);
                 }
             }
             start = end;
@@ -84,32 +102,12 @@ impl Predictor {
     }
 }
 
-/// Turns one row's outputs into reward and next observation.
-fn decode(
-    output: &[f32],
-    view: View<'_>,
-    noise: Option<&mut StreamRng>,
-    obs: &[f32],
-    reward: &mut f32,
-    next: &mut [f32],
-) {
-    let dims = obs.len() + 1;
-    let Scaler { mean, inverse } = view.scalers.targets;
-    *reward = output[0] / inverse[0] + mean[0];
-    let deltas = output[1..dims].iter().zip(&inverse[1..]).zip(&mean[1..]);
-    next.iter_mut()
-        .zip(obs)
-        .zip(deltas)
-        .for_each(|((next, obs), ((y, inverse), mean))| *next = obs + (y / inverse + mean));
-    let (Some(rng), false) = (noise, view.bounds.is_empty()) else { return };
-    let (max, min) = view.bounds.split_at(dims);
-    for j in 0..dims {
-        let (log_var, ..) = loss::bounded_with_slopes(output[dims + j], max[j], min[j]);
-        let draw: f32 = StandardNormal.sample(rng);
-        let change = kernels::exp(0.5 * log_var) * draw / inverse[j];
-        match j {
-            0 => *reward += change,
-            _ => next[j - 1] += change,
-        }
+/// Turns one row's outputs, with noise in their units, into reward and next observation.
+fn decode(output: &[f32], noise: &[f32], targets: &Scaler, obs: &[f32], reward: &mut f32, next: &mut [f32]) {
+    let Scaler { mean, inverse } = targets;
+    let difference = |j: usize| (output[j] + noise[j]) / inverse[j] + mean[j];
+    *reward = difference(0);
+    for (j, (next, obs)) in next.iter_mut().zip(obs).enumerate() {
+        *next = obs + difference(j + 1);
     }
 }

@@ -11,7 +11,7 @@ use liprl_numerics::{
     kernels::{self, AdamStep},
 };
 
-use super::{data::FitData, loss, params::Parameters};
+use super::{data::FitData, log_variance::LogVarianceBounds, loss, params::Parameters};
 use crate::AgentError;
 
 /// Workers of gradient steps on batches of a fixed number of rows.
@@ -19,6 +19,7 @@ use crate::AgentError;
 pub(super) struct Stepper {
     rows: usize,
     decay: Vec<f32>,
+    bounds: LogVarianceBounds,
     workers: Vec<FitWorker>,
 }
 
@@ -26,7 +27,7 @@ pub(super) struct Stepper {
 #[derive(Clone, Copy)]
 pub(super) struct Cost<'a> {
     /// The bounds; empty for a deterministic model.
-    bounds: &'a [f32],
+    bounds: &'a LogVarianceBounds,
     /// 1 over the batch's rows times coordinates.
     share: f64,
 }
@@ -34,9 +35,9 @@ pub(super) struct Cost<'a> {
 impl Cost<'_> {
     /// Adds the loss of these rows to `sum`, in units of `share`; writes its gradient into `slopes`.
     fn add(self, output: &[f32], target: &[f32], slopes: &mut [f32], sum: &mut f64, bound_slopes: &mut [f64]) {
-        match self.bounds {
-            [] => loss::squared(output, target, self.share, slopes, sum),
-            bounds => loss::gaussian(output, target, bounds, self.share, slopes, sum, bound_slopes),
+        match self.bounds.len() {
+            0 => loss::squared(output, target, self.share, slopes, sum),
+            _ => loss::gaussian(output, target, self.bounds, self.share, slopes, sum, bound_slopes),
         }
     }
 }
@@ -56,7 +57,8 @@ impl Stepper {
         };
         let workers = shares.into_iter().map(|(members, rows)| FitWorker::new(params, predicted, members, rows));
         let decay = decay.iter().map(|&c| c as f32).collect();
-        Ok(Self { rows, decay, workers: workers.collect::<Result<_, _>>()? })
+        let bounds = LogVarianceBounds::default();
+        Ok(Self { rows, decay, bounds, workers: workers.collect::<Result<_, _>>()? })
     }
 
     /// Rows of a batch, for each member.
@@ -102,11 +104,11 @@ impl Stepper {
         rows: &[&[u32]],
         team: &Team,
     ) -> Result<(f64, Vec<f64>), AgentError> {
-        let bounds = &params.values.slice()[params.bounds_start()..];
-        let cost = Cost { bounds, share: 1.0 / (self.rows * data.predicted()) as f64 };
+        self.bounds.set(&params.values.slice()[params.bounds_start()..]);
+        let cost = Cost { bounds: &self.bounds, share: 1.0 / (self.rows * data.predicted()) as f64 };
         let decay = &self.decay;
         team.run(&mut self.workers, |worker| worker.gradient(data, rows, cost, decay))?;
-        let (mut loss, mut bound_gradient) = (0.0, vec![0.0; bounds.len()]);
+        let (mut loss, mut bound_gradient) = (0.0, vec![0.0; params.bounds]);
         for worker in &self.workers {
             loss += worker.loss;
             bound_gradient.iter_mut().zip(&worker.bounds).for_each(|(sum, x)| *sum += x);
