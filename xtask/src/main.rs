@@ -35,7 +35,7 @@ Usage: cargo xtask <command>
   wheel [--test]           a binary wheel of the program and its Python functions, in target/wheels; --test uses it
                            in an empty environment outside the repository
   expert TASK [--steps N]  train an expert for ant or humanoid (hours; resumable) and record it to demos/
-  reproduce liayn|mbrl|feedback|lipschitz|precision [--only NAME]
+  reproduce liayn|mbrl|feedback|lipschitz|precision|options [--only NAME]
                            run the sweeps behind the page of results of that name, keep their logs and make its tables;
                            hours; started again it goes on
   reproduce --tables       make the tables of every page from the committed logs

@@ -9,12 +9,13 @@ use crate::process::{cargo, show};
 use crate::setup;
 
 /// The pages, by name.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("liayn", "docs/results/liayn.md"),
     ("mbrl", "docs/results/mbrl.md"),
     ("feedback", "docs/results/feedback.md"),
     ("lipschitz", "docs/results/lipschitz.md"),
     ("precision", "docs/results/precision.md"),
+    ("options", "docs/results/options.md"),
 ];
 
 /// Names for the help.
