@@ -56,7 +56,7 @@ fn logs_are_kept_thinned_and_without_the_machine_s_paths_and_tables_are_their_nu
     let list = results.join("page.yaml");
     let text = "sources:\n  a: {sweep: configs/a.yaml, logs: data/a, hours: 0.1, keep: ['lipschitz/*']}\n\
                 claims:\n  - {claim: It helps, of: a, ours: with, theirs: without, head: return, expect: more, controls: [without], paper: 1e6 steps, why: of course}\n\
-                tables:\n  ends: {of: a, columns: [{}, {head: mean, score: mean, from: 1000}, {metric: lipschitz/a}]}\n";
+                tables:\n  ends: {of: a, columns: [{}, {head: mean, score: mean, from: 1000}, {head: early, score: mean, to: 1500}, {metric: lipschitz/a}]}\n";
     std::fs::write(&list, text).unwrap();
     let evidence = Evidence::read(&list).unwrap();
     let source: &Source = &evidence.sources["a"];
@@ -80,7 +80,9 @@ fn logs_are_kept_thinned_and_without_the_machine_s_paths_and_tables_are_their_nu
         "{row}"
     );
     assert!(
-        made.contains("| with | 3 | 2,000 | 40.0 [10.0, 90.0] | 20.0 [5.00, 45.0] | 1.23 [1.23, 1.23] |"),
+        made.contains(
+            "| with | 3 | 2,000 | 40.0 [10.0, 90.0] | 20.0 [5.00, 45.0] | 0.00 [0.00, 0.00] | 1.23 [1.23, 1.23] |"
+        ),
         "{made}"
     );
     assert!(made.starts_with("# Page\n\n<!-- claims -->\n\n|") && made.ends_with("<!-- end -->\nEnd.\n"));

@@ -92,6 +92,13 @@ pub struct Column {
     /// First step that counts.
     #[serde(default)]
     pub from: u64,
+    /// Last step that counts. Default: the run's last.
+    #[serde(default = "end")]
+    pub to: u64,
+}
+
+fn end() -> u64 {
+    u64::MAX
 }
 
 fn returns() -> String {

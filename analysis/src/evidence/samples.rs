@@ -41,7 +41,8 @@ impl Runs {
         let (score, mut values, mut steps) = (column.score()?, Vec::new(), 0);
         for folder in self.0.get(variant).ok_or_else(missing)? {
             let (run, _) = Run::read(folder, &column.metric)?;
-            let series: Vec<f64> = run.series.range(column.from..).map(|(_, value)| *value).collect();
+            let counted = run.series.range(column.from..).take_while(|(step, _)| **step <= column.to);
+            let series: Vec<f64> = counted.map(|(_, value)| *value).collect();
             values.extend(score.of(&series));
             steps = run.series.keys().next_back().copied().unwrap_or(0).max(steps);
         }
