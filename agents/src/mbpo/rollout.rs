@@ -17,8 +17,10 @@ use super::{
 };
 use crate::{AgentError, Flags, Replay};
 
-/// Rows of a block.
+/// Rows of a block: at most so many, for large products by each member, and fewer if there would be
+/// fewer than eight blocks to share out.
 const BLOCK: usize = 2048;
+const SMALL_BLOCK: usize = 512;
 
 /// Counts from one round of rollouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,11 +111,12 @@ impl RolloutWorkers {
             length: options.length,
             limit: options.blow_up as f32,
         };
+        let block = (options.count / 8).clamp(SMALL_BLOCK, BLOCK);
         let (mut counts, mut left) = (RolloutCounts::default(), options.count);
         while left > 0 {
             let mut busy = 0;
             for worker in &mut self.workers {
-                worker.rows = left.min(BLOCK);
+                worker.rows = left.min(block);
                 left -= worker.rows;
                 if worker.rows > 0 {
                     worker.rng = StreamRng::seed_from_u64(rng.next_u64());
