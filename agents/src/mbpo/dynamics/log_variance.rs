@@ -21,6 +21,8 @@ pub struct LogVarianceBounds {
     min: Vec<f32>,
     /// e^{min/2}, `[D]`.
     least_deviation: Vec<f32>,
+    /// e^{−min}, `[D]`.
+    most_precision: Vec<f32>,
     /// e^{max − min}, `[D]`.
     range: Vec<f32>,
 }
@@ -40,15 +42,16 @@ pub(super) struct Bounded {
 impl LogVarianceBounds {
     /// Takes over `bounds [2 D]`, the upper ones first.
     pub(super) fn set(&mut self, bounds: &[f32]) {
+        fn refill(numbers: &mut Vec<f32>, with: impl Iterator<Item = f32>) {
+            numbers.clear();
+            numbers.extend(with);
+        }
         let (max, min) = bounds.split_at(bounds.len() / 2);
-        self.max.clear();
-        self.max.extend_from_slice(max);
-        self.min.clear();
-        self.min.extend_from_slice(min);
-        self.least_deviation.clear();
-        self.least_deviation.extend(min.iter().map(|min| kernels::exp(0.5 * min)));
-        self.range.clear();
-        self.range.extend(max.iter().zip(min).map(|(max, min)| kernels::exp(max - min)));
+        refill(&mut self.max, max.iter().copied());
+        refill(&mut self.min, min.iter().copied());
+        refill(&mut self.least_deviation, min.iter().map(|min| kernels::exp(0.5 * min)));
+        refill(&mut self.most_precision, min.iter().map(|min| kernels::exp(-min)));
+        refill(&mut self.range, max.iter().zip(min).map(|(max, min)| kernels::exp(max - min)));
     }
 
     /// D.
@@ -61,33 +64,31 @@ impl LogVarianceBounds {
         &self.min
     }
 
-    /// Writes q to the second half of each row, from ℓ in that of `outputs`, both `[R, 2 D]`. The first
-    /// half is overwritten too: rows are shorter than a vector, so the loop goes through them at once.
+    /// Writes q to the last D numbers of each of R rows of `q`, from ℓ in the second half of each row of
+    /// `outputs [R, 2 D]`. Numbers before them are overwritten too: rows are shorter than a vector, so
+    /// the loop goes through all at once.
     pub(super) fn shares(&self, outputs: &[f32], q: &mut [f32]) {
         let dims = self.len();
-        for (output, q) in outputs.chunks_exact(2 * dims).zip(q.chunks_exact_mut(2 * dims)) {
-            q[..dims].fill(0.0);
-            let second = q[dims..].iter_mut().zip(&output[dims..]).zip(&self.max);
-            second.for_each(|((q, log_var), max)| *q = log_var - max);
+        let width = q.len() / (outputs.len() / (2 * dims));
+        for (output, row) in outputs.chunks_exact(2 * dims).zip(q.chunks_exact_mut(width)) {
+            let (rest, q) = row.split_at_mut(width - dims);
+            rest.fill(0.0);
+            q.iter_mut().zip(&output[dims..]).zip(&self.max).for_each(|((q, log_var), max)| *q = log_var - max);
         }
         kernels::sigmoid_all(q);
     }
 
     /// The likelihood's parts of coordinate `j`, from its q.
     pub(super) fn bounded(&self, j: usize, q: f32) -> Bounded {
-        let (odds, deviation) = (self.range[j] * q, self.least_deviation[j]);
+        let odds = self.range[j] * q;
         let below = 1.0 / (1.0 + odds);
-        Bounded { odds, precision: below / (deviation * deviation), to_raw: 1.0 - q, to_below: odds * below }
+        Bounded { odds, precision: self.most_precision[j] * below, to_raw: 1.0 - q, to_below: odds * below }
     }
 
     /// Writes e^{ℓ₂/2}, `[R, D]`, from ℓ in the second half of each row of `outputs [R, 2 D]`.
     pub(super) fn deviations(&self, outputs: &[f32], deviations: &mut [f32]) {
-        let dims = self.len();
-        for (output, q) in outputs.chunks_exact(2 * dims).zip(deviations.chunks_exact_mut(dims)) {
-            q.iter_mut().zip(&output[dims..]).zip(&self.max).for_each(|((q, log_var), max)| *q = log_var - max);
-        }
-        kernels::sigmoid_all(deviations);
-        for row in deviations.chunks_exact_mut(dims) {
+        self.shares(outputs, deviations);
+        for row in deviations.chunks_exact_mut(self.len()) {
             for ((q, least), range) in row.iter_mut().zip(&self.least_deviation).zip(&self.range) {
                 *q = least * (1.0 + range * *q).sqrt();
             }
