@@ -17,9 +17,9 @@ import pathlib
 import time
 
 import gymnasium
-import h5py
 import numpy as np
 import torch
+from demonstrations import episodes
 from imitation.algorithms.adversarial.gail import GAIL
 from imitation.data.types import Transitions
 from imitation.rewards.reward_nets import BasicRewardNet
@@ -37,13 +37,11 @@ ROUND = 100
 
 def demonstrations(file):
     parts = []
-    with h5py.File(file) as source:
-        for name in sorted((n for n in source if n.startswith("episode_")), key=lambda n: int(n[8:])):
-            episode = source[name]
-            kept = slice(0, None, KEEP_EVERY)
-            observations = episode["observations"][()]
-            parts.append((observations[:-1][kept], episode["actions"][()][kept], observations[1:][kept],
-                          episode["terminations"][()][kept]))
+    kept = slice(0, None, KEEP_EVERY)
+    for episode in episodes(file):
+        observations = episode["observations"]
+        parts.append((observations[:-1][kept], episode["actions"][kept], observations[1:][kept],
+                      episode["terminations"][kept]))
     obs, acts, next_obs, dones = (np.concatenate(column) for column in zip(*parts))
     return Transitions(obs=obs, acts=acts, infos=np.array([{}] * len(obs)), next_obs=next_obs, dones=dones)
 

@@ -23,6 +23,7 @@ import types
 import gymnasium
 import h5py
 import numpy as np
+from demonstrations import episodes
 
 # Steps before the clock starts: its updates begin with the first two.
 WARM_UP = 300
@@ -104,15 +105,12 @@ def stand_in(task, on_step, on_log):
 
 def demonstrations(file, folder):
     """Writes each episode of a Minari file as the file that its dataset reads."""
-    with h5py.File(file) as source:
-        for index, name in enumerate(sorted((n for n in source if n.startswith("episode_")), key=lambda n: int(n[8:]))):
-            episode = source[name]
-            observations = episode["observations"][()]
-            dones = episode["terminations"][()] | episode["truncations"][()]
-            with h5py.File(folder / f"demo{index:03}.h5", "w") as out:
-                out["obs0"], out["obs1"], out["acs"] = observations[:-1], observations[1:], episode["actions"][()]
-                out["dones1"] = dones
-                out["ep_lens"], out["ep_env_rets"] = np.int64(len(dones)), np.float64(episode["rewards"][()].sum())
+    for index, episode in enumerate(episodes(file)):
+        observations, dones = episode["observations"], episode["terminations"] | episode["truncations"]
+        with h5py.File(folder / f"demo{index:03}.h5", "w") as out:
+            out["obs0"], out["obs1"], out["acs"] = observations[:-1], observations[1:], episode["actions"]
+            out["dones1"] = dones
+            out["ep_lens"], out["ep_env_rets"] = np.int64(len(dones)), np.float64(episode["rewards"].sum())
 
 
 def settings(argparser, repository, changes, task, folder, seed, every):
