@@ -38,6 +38,7 @@ pub use figure::Figure;
 pub use forest::{Forest, ForestColumn};
 pub use importance::{Importance, SettingValues, importance};
 pub use names::nearest;
+pub use number::counted;
 pub use panel::{Panel, ReferenceLine};
 pub use peer::Peer;
 pub use permutation::{holm, permutation_test};

@@ -33,6 +33,12 @@ pub(crate) fn probability(p: f64) -> String {
     }
 }
 
+/// A number of things: `1 run`, `2 runs`.
+#[must_use]
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The text with minus signs, as wide as plus signs, in place of hyphens before digits.
 pub(crate) fn minus(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use liprl_analysis::counted;
+
 use crate::cli::{LauncherKind, SweepArgs, SweepCommand};
 use crate::config::Override;
 use crate::sweep::file::{LauncherConfig, LocalConfig, SlurmConfig};
@@ -135,7 +137,10 @@ impl Launch<'_> {
         };
         match submitted.jobs.as_slice() {
             [] => tell(format_args!("nothing to submit to Slurm{queued}")),
-            jobs => tell(format_args!("submitted {} runs to Slurm as job {}{queued}", submitted.runs, jobs.join(", "))),
+            jobs => {
+                let runs = counted(submitted.runs, "run");
+                tell(format_args!("submitted {runs} to Slurm as job {}{queued}", jobs.join(", ")));
+            }
         }
         if plan.search.is_some() {
             plan.halt.iter().for_each(warn);

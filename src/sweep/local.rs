@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use liprl_analysis::counted;
 use liprl_logbook::SweepRun;
 
 use super::folder::{RunState, SweepFolder};
@@ -121,7 +122,7 @@ impl LocalLauncher<'_> {
                 && let Some(code) = signals.pending()
             {
                 self.result.signal = Some(code);
-                screen.say(&format!("stopping: {} runs write a checkpoint", self.running.len()));
+                screen.say(&format!("stopping after a checkpoint of {}", counted(self.running.len(), "run")));
                 self.running.iter_mut().for_each(RunProcess::stop);
             }
             let check = checked.is_none_or(|last| last.elapsed() >= CHECK);
@@ -137,7 +138,7 @@ impl LocalLauncher<'_> {
             if self.result.signal.is_none() && (check || ended) {
                 self.fill(screen)?;
                 if self.running.is_empty() && !self.todo.is_empty() && !waits_told {
-                    screen.say(&format!("waiting for {} runs of other launchers", self.todo.len()));
+                    screen.say(&format!("waiting for {} of other launchers", counted(self.todo.len(), "run")));
                     waits_told = true;
                 }
             }

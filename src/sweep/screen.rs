@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use liprl_analysis::counted;
 use liprl_logbook::SweepRun;
 
 use super::folder::SweepFolder;
@@ -113,7 +114,8 @@ impl Screen {
         let eta = if rate > 0.0 { format!("; about {} left", duration(left as f64 / rate)) } else { String::new() };
         let SweepCounts { done, failed, pruned, waiting, .. } = counts;
         let pruned = if pruned > 0 { format!(", {pruned} pruned") } else { String::new() };
-        format!("{} runs: {done} done, {failed} failed{pruned}, {running} running, {waiting} waiting{eta}", self.runs)
+        let runs = counted(self.runs, "run");
+        format!("{runs}: {done} done, {failed} failed{pruned}, {running} running, {waiting} waiting{eta}")
     }
 
     /// Removes the table.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use liprl_analysis::counted;
 use liprl_logbook::SweepRun;
 use serde_json::{Value, json};
 
@@ -71,7 +72,7 @@ impl<'a> SweepStatus<'a> {
             .map(|(state, count)| format!("{count} {state}"))
             .collect();
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "\n{} runs: {}", self.runs.len(), counts.join(", "));
+        let _ = writeln!(text, "\n{}: {}", counted(self.runs.len(), "run"), counts.join(", "));
         let failed: Vec<(SweepRun, String)> = self
             .runs
             .iter()

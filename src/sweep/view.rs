@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
+use liprl_analysis::counted;
 use liprl_logbook::SweepRun;
 
 use super::folder::{RunState, SweepFolder, read_summary};
@@ -40,13 +41,17 @@ pub fn dry_run(plan: &Plan, folder: &Path) -> String {
     // Writing to a string cannot fail.
     let (variants, runs) = (plan.variants.len(), plan.runs.len());
     let counts = match &plan.search {
-        None => format!("{variants} variants × {} seeds", runs / variants),
+        None => format!("{} × {}", counted(variants, "variant"), counted(runs / variants, "seed")),
         Some(search) => {
             let asked = plan.variants.iter().filter(|variant| !is_confirmation(&variant.name)).count();
-            format!("{asked} of {} points of the search so far, × {} seeds", search.points, search.seeds.len())
+            format!(
+                "{asked} of {} points of the search so far, × {}",
+                search.points,
+                counted(search.seeds.len(), "seed")
+            )
         }
     };
-    let _ = writeln!(text, "\n{counts} = {runs} runs in {}; {steps} steps to take", folder.display());
+    let _ = writeln!(text, "\n{counts} = {} in {}; {steps} steps to take", counted(runs, "run"), folder.display());
     let _ = match unknown {
         0 => writeln!(
             text,

@@ -175,7 +175,7 @@ fn on_slurm_a_job_after_each_batch_asks_for_the_next() {
         let words = next();
         let expected = match number {
             "001" => "submitted 2 runs",
-            "002" => "submitted 1 runs",
+            "002" => "submitted 1 run ",
             _ => "nothing to submit",
         };
         assert!(words.contains(expected), "{words}");

@@ -6,6 +6,7 @@ use super::manifest::{Claim, Evidence, Expectation};
 use super::samples::{Runs, number, with_interval};
 use crate::bootstrap::{Bootstrap, ConfidenceInterval};
 use crate::error::AnalysisError;
+use crate::number::counted;
 use crate::scores::Estimator;
 
 /// Runs of a variant below which no claim is said to hold.
@@ -33,7 +34,7 @@ fn row(runs: &Runs, claim: &Claim) -> Result<String, AnalysisError> {
     let what = claim.column.head.as_ref().unwrap_or(&claim.column.metric);
     let effect = format!("{what} {} against {}: {}", number(a), number(b), with_interval(difference));
     let seeds = ours.runs().min(theirs.runs());
-    let mut size = format!("{seeds} seeds, {} steps", number(ours.steps as f64));
+    let mut size = format!("{}, {} steps", counted(seeds, "seed"), number(ours.steps as f64));
     if !claim.paper.is_empty() {
         size.push_str(&format!(" (paper: {})", claim.paper));
     }
