@@ -1,5 +1,6 @@
-"""Times SAC's gradient updates in Stable-Baselines3 and SBX on the work of `cargo bench -p liprl-agents --bench sac`:
-17 observations, 6 actions, nets 256-256, batch 256, sampling included. One JSON object a line.
+"""Times SAC in Stable-Baselines3 and SBX, one JSON object a line: gradient updates on the work of `cargo bench -p
+liprl-agents --bench sac` (17 observations, 6 actions, nets 256-256, batch 256, sampling included), and steps of
+HalfCheetah-v5 with one update each, end to end.
 
 SBX (JAX) has no thread setting: it uses the cores it may run on, so pin the whole script (`taskset -c 0,1`).
 """
@@ -29,7 +30,7 @@ class Noise(gymnasium.Env):
         return self.np_random.uniform(-1.0, 1.0, OBSERVATIONS), float(self.np_random.uniform(-1.0, 1.0)), False, False, {}
 
 
-def learner(library, threads):
+def learner(library, threads, task):
     if library == "sb3":
         import torch
         from stable_baselines3 import SAC
@@ -40,9 +41,18 @@ def learner(library, threads):
         from sbx import SAC
 
         options = {}
-    task = gymnasium.wrappers.TimeLimit(Noise(), 1000)
     return SAC("MlpPolicy", task, batch_size=256, learning_starts=1000, buffer_size=100_000,
                policy_kwargs={"net_arch": [256, 256]}, **options)
+
+
+def rates(count, repeats, work):
+    """Rates per second of `work` on `count` things."""
+    measured = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work(count)
+        measured.append(count / (time.perf_counter() - start))
+    return {"median": statistics.median(measured), "min": min(measured), "max": max(measured)}
 
 
 def main():
@@ -53,16 +63,17 @@ def main():
     parser.add_argument("--only", choices=["sb3", "sbx"])
     arguments = parser.parse_args()
     for library in [arguments.only] if arguments.only else ["sb3", "sbx"]:
-        model = learner(library, arguments.threads)
-        model.learn(1300)  # fills the buffer and compiles what is compiled
-        model.train(gradient_steps=arguments.updates, batch_size=256)
-        rates = []
-        for _ in range(arguments.repeats):
-            start = time.perf_counter()
-            model.train(gradient_steps=arguments.updates, batch_size=256)
-            rates.append(arguments.updates / (time.perf_counter() - start))
-        print(json.dumps({"library": library, "what": "updates_per_s", "threads": arguments.threads,
-                          "median": statistics.median(rates), "min": min(rates), "max": max(rates)}), flush=True)
+        work = {}
+        updates = learner(library, arguments.threads, gymnasium.wrappers.TimeLimit(Noise(), 1000))
+        work["updates_per_s"] = lambda count: updates.train(gradient_steps=count, batch_size=256)
+        steps = learner(library, arguments.threads, gymnasium.make("HalfCheetah-v5"))
+        work["steps_per_s_end_to_end"] = lambda count: steps.learn(count, reset_num_timesteps=False)
+        for model in updates, steps:
+            model.learn(1300)  # fills the buffer and compiles what is compiled
+        updates.train(gradient_steps=arguments.updates, batch_size=256)
+        for what, of in work.items():
+            row = {"library": library, "what": what, "threads": arguments.threads}
+            print(json.dumps(row | rates(arguments.updates, arguments.repeats, of)), flush=True)
 
 
 if __name__ == "__main__":
