@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import pathlib
-import statistics
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ import gymnasium
 import h5py
 import numpy as np
 from demonstrations import episodes
+from samples import report
 
 # Steps before the clock starts: its updates begin with the first two.
 WARM_UP = 300
@@ -185,8 +185,7 @@ def main():
         steps = len(timed) - 1
         fifth = steps // 5
         rates = [fifth / (timed[(i + 1) * fifth] - timed[i * fifth]) for i in range(5)]
-        print(json.dumps({"library": "liayn", "what": "gail_steps_per_s", "threads": arguments.threads,
-                          "median": statistics.median(rates), "min": min(rates), "max": max(rates)}), flush=True)
+        report("liayn", "gail_steps_per_s", arguments.threads, rates)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,10 @@ rollouts of five steps from 20,000 states; SAC with nets 256-256 and batch 256. 
 """
 
 import argparse
-import json
-import statistics
 import time
 
 import torch
+from samples import report
 from torch import nn
 from torch.nn import functional
 
@@ -189,9 +188,7 @@ def main():
     }
     for what, rate in work.items():
         rate()
-        rates = [rate() for _ in range(arguments.repeats)]
-        print(json.dumps({"library": "pytorch", "what": what, "threads": arguments.threads,
-                          "median": statistics.median(rates), "min": min(rates), "max": max(rates)}), flush=True)
+        report("pytorch", what, arguments.threads, [rate() for _ in range(arguments.repeats)])
 
 
 if __name__ == "__main__":

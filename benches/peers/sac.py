@@ -6,12 +6,11 @@ SBX (JAX) has no thread setting: it uses the cores it may run on, so pin the who
 """
 
 import argparse
-import json
-import statistics
 import time
 
 import gymnasium
 import numpy as np
+from samples import report
 
 OBSERVATIONS, ACTIONS = 17, 6
 
@@ -52,7 +51,7 @@ def rates(count, repeats, work):
         start = time.perf_counter()
         work(count)
         measured.append(count / (time.perf_counter() - start))
-    return {"median": statistics.median(measured), "min": min(measured), "max": max(measured)}
+    return measured
 
 
 def main():
@@ -72,8 +71,7 @@ def main():
             model.learn(1300)  # fills the buffer and compiles what is compiled
         updates.train(gradient_steps=arguments.updates, batch_size=256)
         for what, of in work.items():
-            row = {"library": library, "what": what, "threads": arguments.threads}
-            print(json.dumps(row | rates(arguments.updates, arguments.repeats, of)), flush=True)
+            report(library, what, arguments.threads, rates(arguments.updates, arguments.repeats, of))
 
 
 if __name__ == "__main__":
